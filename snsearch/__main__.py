@@ -1,0 +1,5 @@
+"""`python -m snsearch`: the command line."""
+
+from snsearch.cli import main
+
+main()

@@ -1,0 +1,156 @@
+"""Architecture: one network, resolved to integers, with a stable and readable key."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+from snsearch.errors import SpecError
+from snsearch.units import parse_resolution, plain_resolution
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """One network: a stem, stages of repeated structure units, global pooling and a classifier.
+
+    Everything that decides shapes and costs is here; names, budgets and scales are not.
+    """
+
+    unit: str
+    groups: int
+    bottleneck: int
+    shuffle: bool
+    se_reduction: int  # 0: no squeeze-and-excitation
+    stem_channels: int
+    stem_stride: int
+    stem_pool: bool  # 3x3 max-pooling of stride 2 behind the first convolution
+    stage_channels: tuple[int, ...]
+    stage_repeats: tuple[int, ...]  # units a stage, the one that changes stride and width included
+    stage_strides: tuple[int, ...]
+    input_channels: int
+    resolution: tuple[int, int]  # height, width
+    classes: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            numbers = value if isinstance(value, tuple) else (value,)
+            if field.name == "unit" or isinstance(value, bool):
+                continue
+            least = 0 if field.name == "se_reduction" else 1
+            if not all(type(number) is int and number >= least for number in numbers):
+                raise SpecError(f"architecture: {field.name} is {value!r}; expected integers of at least {least}")
+        lengths = {len(self.stage_channels), len(self.stage_repeats), len(self.stage_strides)}
+        if len(lengths) != 1 or 0 in lengths:
+            raise SpecError("architecture: stage_channels, stage_repeats and stage_strides differ in length")
+
+    @property
+    def key(self) -> str:
+        """The architecture as one readable token, safe in file names and shells; from_key reads it back."""
+        unit = [self.unit, f"g{self.groups}", f"b{self.bottleneck}"]
+        unit += ["shuffle"] if self.shuffle else []
+        unit += [f"se{self.se_reduction}"] if self.se_reduction else []
+        stages = "-".join(
+            f"{width}x{repeats}s{stride}"
+            for width, repeats, stride in zip(
+                self.stage_channels, self.stage_repeats, self.stage_strides, strict=True
+            )
+        )
+        return "_".join(
+            (
+                ".".join(unit),
+                f"stem{self.stem_channels}s{self.stem_stride}{'p' if self.stem_pool else ''}",
+                stages,
+                f"{self.input_channels}x{self.resolution[0]}x{self.resolution[1]}",
+                f"c{self.classes}",
+            )
+        )
+
+    @classmethod
+    def from_key(cls, key: str) -> Self:
+        """The architecture of a key. Raises SpecError where the text is not one."""
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise SpecError(
+                f"{key!r} is not an architecture key; expected the form "
+                "shufflenet.g3.b4.shuffle_stem24s2p_240x4s2-480x8s2-960x4s2_3x224x224_c1000"
+            )
+        stages = [tuple(map(int, re.split("[xs]", stage))) for stage in match["stages"].split("-")]
+        channels, repeats, strides = (tuple(column) for column in zip(*stages, strict=True))
+        return cls(
+            unit=match["unit"],
+            groups=int(match["groups"]),
+            bottleneck=int(match["bottleneck"]),
+            shuffle=match["shuffle"] is not None,
+            se_reduction=int(match["se"] or 0),
+            stem_channels=int(match["stem"]),
+            stem_stride=int(match["stride"]),
+            stem_pool=match["pool"] is not None,
+            stage_channels=channels,
+            stage_repeats=repeats,
+            stage_strides=strides,
+            input_channels=int(match["input"]),
+            resolution=(int(match["height"]), int(match["width"])),
+            classes=int(match["classes"]),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values; from_json reads them back."""
+        return {
+            "unit": self.unit,
+            "groups": self.groups,
+            "bottleneck": self.bottleneck,
+            "shuffle": self.shuffle,
+            "se_reduction": self.se_reduction,
+            "stem_channels": self.stem_channels,
+            "stem_stride": self.stem_stride,
+            "stem_pool": self.stem_pool,
+            "stage_channels": list(self.stage_channels),
+            "stage_repeats": list(self.stage_repeats),
+            "stage_strides": list(self.stage_strides),
+            "input_channels": self.input_channels,
+            "resolution": plain_resolution(self.resolution),
+            "classes": self.classes,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The architecture of to_json's values. Raises SpecError for missing, unknown or wrong ones."""
+        names = {field.name for field in fields(cls)}
+        if unlike := sorted(names ^ set(values)):
+            raise SpecError(f"architecture: missing or unknown fields: {', '.join(unlike)}")
+        typed = dict(values)
+        for name in ("stage_channels", "stage_repeats", "stage_strides"):
+            if not isinstance(values[name], list | tuple):
+                raise SpecError(f"architecture: {name} is {values[name]!r}; expected a list of integers")
+            typed[name] = tuple(values[name])
+        if not isinstance(values["unit"], str):
+            raise SpecError(f"architecture: unit is {values['unit']!r}; expected a name")
+        typed["resolution"] = parse_resolution(values["resolution"])
+        return cls(**typed)
+
+    def at_input(self, *, channels: int, resolution: tuple[int, int], classes: int) -> Self:
+        """The same widths, depths and units on another input, for proxy training on small images.
+
+        On small images the stem reduces less, so that the last stage keeps at least two pixels a side
+        where the stages allow it: the max-pooling goes below 64 pixels, the first stride below 16.
+        """
+        side = min(resolution)
+        return replace(
+            self,
+            input_channels=channels,
+            resolution=resolution,
+            classes=classes,
+            stem_pool=self.stem_pool and side >= 64,
+            stem_stride=self.stem_stride if side >= 16 else 1,
+        )
+
+
+_KEY = re.compile(
+    r"(?P<unit>[a-z0-9-]+)\.g(?P<groups>\d+)\.b(?P<bottleneck>\d+)(?P<shuffle>\.shuffle)?(?:\.se(?P<se>\d+))?"
+    r"_stem(?P<stem>\d+)s(?P<stride>\d+)(?P<pool>p)?"
+    r"_(?P<stages>\d+x\d+s\d+(?:-\d+x\d+s\d+)*)"
+    r"_(?P<input>\d+)x(?P<height>\d+)x(?P<width>\d+)_c(?P<classes>\d+)"
+)

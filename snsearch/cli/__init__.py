@@ -1,0 +1,102 @@
+"""The command line: one thin module a command, loaded when it is called.
+
+Exit codes: 0 success; 1 an unexpected failure; 2 wrong usage; 3 a space, budget or architecture that cannot be
+used; 4 a budget that nothing meets; 5 data that cannot be read; 6 a study that cannot be used; 7 counters that
+disagree; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from snsearch import __version__
+from snsearch.errors import SnsearchError
+
+COMMANDS = {
+    "solve": ("solve", "Solve channel counts that meet a budget."),
+    "count": ("count", "Count a network under each counting convention."),
+    "search": ("search", "Search networks that meet a budget; ends in a report."),
+    "report": ("report", "Write the HTML page of a study."),
+    "spaces": ("listing", "List the design spaces, or describe one."),
+    "budgets": ("listing", "List the named budgets, or describe one."),
+    "completion": ("completion", "Print the shell's completion script."),
+}
+
+
+class _Commands(click.Group):
+    """Loads a command's module only when it runs, so that help and light commands start fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"snsearch.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from snsearch.spec import suggestion
+
+            ctx.fail(f"no command {args[0]!r}{suggestion(args[0], tuple(COMMANDS))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="snsearch")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Networks that fit a compute budget, with evidence.
+
+    \b
+    snsearch solve --mflops 140 --groups 1,2,3,4,8
+    snsearch search --budget 40
+    """
+
+
+def main() -> None:
+    """Runs the command line and ends the process with a documented exit code."""
+    debug = "--debug" in sys.argv[1:2]
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except SnsearchError as error:
+        if debug:
+            raise
+        click.echo(f"snsearch: {error}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output went away: not an error of ours, and nothing more can be printed.
+        import os
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(
+            f"snsearch: unexpected {type(error).__name__}: {error}\n"
+            "This is a fault of snsearch; run it again as snsearch --debug … and report the traceback.",
+            err=True,
+        )
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,21 @@
+"""Where a command prints: results to stdout, progress to stderr; NO_COLOR and pipes are respected by rich."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_table(table: Table) -> None:
+    """Prints a table to stdout, as wide as it needs where stdout is not a terminal."""
+    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+    console.print(table)
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as indented JSON, without NaN."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")

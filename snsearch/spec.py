@@ -1,0 +1,397 @@
+"""SpaceSpec and Budget: strict readers of spaces/*.toml and budgets/*.toml.
+
+A file is read and checked once, here; everything behind this module trusts the types. An unknown key is an
+error that suggests the nearest known one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args
+
+from snsearch.errors import SpecError
+from snsearch.resources import Kind, bundled_folder, bundled_names
+from snsearch.units import (
+    format_bytes,
+    format_count,
+    format_mflops,
+    parse_bytes,
+    parse_count,
+    parse_resolution,
+)
+
+T = TypeVar("T")
+Match = Literal["nearest", "under"]
+Option = Literal["shuffle", "se"]
+Precision = Literal["float32", "float16", "int8"]
+BYTES_PER_VALUE: dict[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
+
+
+def suggestion(word: str, known: tuple[str, ...]) -> str:
+    """'; did you mean "mflops"?' where a known word is near, else the list of known words."""
+    near = difflib.get_close_matches(word, known, n=1)
+    return f'; did you mean "{near[0]}"?' if near else f"; known: {', '.join(known)}"
+
+
+class _Table:
+    """A TOML table read key by key; `done` complains about what was not asked for."""
+
+    def __init__(self, values: Mapping[str, Any], where: str) -> None:
+        self._values = values
+        self._where = where
+        self._asked: list[str] = []
+
+    def fail(self, key: str, value: object, expected: str) -> SpecError:
+        return SpecError(f"{self._where}: {key} is {value!r}; expected {expected}")
+
+    def get(self, key: str, parse: Callable[[Any], T], expected: str, default: T | None = None) -> T:
+        """The parsed value; the default where the key is missing and a default is given."""
+        self._asked.append(key)
+        if key not in self._values:
+            if default is None:
+                raise SpecError(f'{self._where}: missing key "{key}"; expected {expected}')
+            return default
+        return self._parsed(key, parse, expected)
+
+    def optional(self, key: str, parse: Callable[[Any], T], expected: str) -> T | None:
+        """The parsed value, or None where the key is missing."""
+        self._asked.append(key)
+        return self._parsed(key, parse, expected) if key in self._values else None
+
+    def _parsed(self, key: str, parse: Callable[[Any], T], expected: str) -> T:
+        value = self._values[key]
+        try:
+            return parse(value)
+        except SpecError as error:
+            raise SpecError(f"{self._where}: {key}: {error}") from None
+        except (TypeError, ValueError):
+            raise self.fail(key, value, expected) from None
+
+    def table(self, key: str) -> _Table:
+        return _Table(self.get(key, _mapping, "a table"), f"{self._where}, [{key}]")
+
+    def get_all(self, parse: Callable[[Any], T], expected: str) -> tuple[tuple[str, T], ...]:
+        """Every key with its parsed value, for tables whose keys are names."""
+        if not self._values:
+            raise SpecError(f"{self._where}: is empty; expected names with {expected}")
+        return tuple((key, self.get(key, parse, expected)) for key in self._values)
+
+    def done(self) -> None:
+        for key in self._values:
+            if key not in self._asked:
+                raise SpecError(f'{self._where}: unknown key "{key}"{suggestion(key, tuple(self._asked))}')
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise TypeError
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= 1_000_000:
+        raise TypeError
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise TypeError
+    return float(value)
+
+
+def _list_of(item: Callable[[Any], T], *, empty: bool = False) -> Callable[[Any], tuple[T, ...]]:
+    def parse(value: Any) -> tuple[T, ...]:
+        if not isinstance(value, list) or not (value or empty):
+            raise TypeError
+        return tuple(item(entry) for entry in value)
+
+    return parse
+
+
+def _word_of(choices: tuple[str, ...]) -> Callable[[Any], Any]:
+    def parse(value: Any) -> str:
+        if value not in choices:
+            raise SpecError(f"{value!r} is not one of {', '.join(choices)}")
+        return str(value)
+
+    return parse
+
+
+def _scale_and_channels(value: Any) -> tuple[float, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise TypeError
+    return _number(value[0]), _integer(value[1])
+
+
+def _schema_one(value: Any) -> int:
+    if value != 1 or isinstance(value, bool):
+        raise SpecError(f"this file has schema {value!r}; this version of snsearch reads schema 1")
+    return 1
+
+
+def _mflops(value: Any) -> int:
+    return max(1, round(_number(value) * 1e6))
+
+
+def _read(path: Path, kind: str) -> _Table:
+    where = f'{kind} "{path.name}"'
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise SpecError(f"{where}: cannot be read: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{where}: not valid TOML: {error}") from None
+    table = _Table(values, where)
+    table.get("schema", _schema_one, "1")
+    return table
+
+
+def _find(name: str, kind: Kind) -> Path:
+    """The file that the user names: a path, or a bundled file's name. Raises SpecError."""
+    singular = kind.removesuffix("s")
+    path = Path(name)
+    if path.suffix == ".toml" or "/" in name or path.is_file():
+        if not path.is_file():
+            raise SpecError(f"{singular} file {name!r} does not exist")
+        return path
+    known = bundled_names(kind)
+    if name not in known:
+        raise SpecError(f"no {singular} is named {name!r}{suggestion(name, known)}")
+    return bundled_folder(kind) / f"{name}.toml"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Budget:
+    """What a network may cost, at which input and class count.
+
+    `macs` is met as `match` says: nearest on either side, or never exceeded. The other bounds are never exceeded.
+    """
+
+    name: str
+    title: str = ""
+    source: str = ""
+    macs: int | None = None
+    params: int | None = None
+    peak_activation_bytes: int | None = None
+    weight_bytes: int | None = None
+    match: Match = "nearest"
+    precision: Precision = "float32"
+    resolution: tuple[int, int] = (224, 224)
+    classes: int = 1000
+    input_channels: int = 3
+
+    def __post_init__(self) -> None:
+        if all(b is None for b in (self.macs, self.params, self.peak_activation_bytes, self.weight_bytes)):
+            raise SpecError(
+                f'budget "{self.name}": bounds nothing; give mflops, params, peak_activation or model_size'
+            )
+
+    def describe(self) -> str:
+        """The bounds in words: "140.00 MFLOPs (nearest), model size at most 1.00 MiB"."""
+        parts = []
+        if self.macs is not None:
+            form = "{} MFLOPs" if self.match == "nearest" else "at most {} MFLOPs"
+            parts.append(form.format(format_mflops(self.macs)))
+        if self.params is not None:
+            parts.append(f"at most {format_count(self.params)} parameters")
+        if self.peak_activation_bytes is not None:
+            parts.append(f"peak activation memory at most {format_bytes(self.peak_activation_bytes)}")
+        if self.weight_bytes is not None:
+            parts.append(f"model size at most {format_bytes(self.weight_bytes)}")
+        return ", ".join(parts)
+
+
+def read_budget(path: Path) -> Budget:
+    """The budget of a TOML file. Raises SpecError with the file, the key and what was expected."""
+    table = _read(path, "budget")
+    budget = Budget(
+        name=table.get("name", _text, "a name"),
+        title=table.get("title", _text, "a line of text", ""),
+        source=table.get("source", _text, "where the figures come from", ""),
+        macs=table.optional("mflops", _mflops, "millions of multiply-adds, such as 140"),
+        params=table.optional("params", parse_count, 'a number such as "1.9M"'),
+        peak_activation_bytes=table.optional("peak_activation", parse_bytes, 'a size such as "320KiB"'),
+        weight_bytes=table.optional("model_size", parse_bytes, 'a size such as "1MiB"'),
+        match=table.get("match", _word_of(get_args(Match)), "nearest or under", "nearest"),
+        precision=table.get("precision", _word_of(get_args(Precision)), "float32, float16 or int8", "float32"),
+        resolution=table.get("resolution", parse_resolution, 'pixels such as 224 or "480x640"', (224, 224)),
+        classes=table.get("classes", _integer, "a positive integer", 1000),
+        input_channels=table.get("input_channels", _integer, "a positive integer", 3),
+    )
+    table.done()
+    return budget
+
+
+def load_budget(text: str) -> Budget:
+    """The budget that the user names: a number of MFLOPs, a bundled name, or a TOML file. Raises SpecError."""
+    try:
+        mflops = float(text)
+    except ValueError:
+        return read_budget(_find(text, "budgets"))
+    return mflops_budget(mflops)
+
+
+def mflops_budget(mflops: float, match: Match = "nearest") -> Budget:
+    """A budget of MFLOPs alone, at 224x224 and 1000 classes. Raises SpecError unless positive and finite."""
+    if not 0.001 <= mflops <= 1e7:
+        raise SpecError(f"budget {mflops:g}: expected MFLOPs between 0.001 and 10,000,000")
+    return Budget(name=f"{mflops:g} MFLOPs", macs=_mflops(mflops), match=match)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SpaceSpec:
+    """One design space: a structure unit, the stages that repeat it, and the widths that it may have."""
+
+    name: str
+    title: str
+    source: str
+    unit: str
+    bottleneck: int
+    groups: tuple[int, ...]
+    any_groups: bool
+    shuffle: bool
+    options: tuple[Option, ...]
+    width_multiple: int
+    width_times_groups: bool
+    stem_stride: int
+    stem_pool: bool
+    stem_multiple_of_groups: bool
+    stem_at_scale: tuple[tuple[float, int], ...]  # empty where the stem follows the first stage's width
+    stem_width_ratio: float  # 0 where the stem follows the scale
+    ratios: tuple[float, ...]
+    strides: tuple[int, ...]
+    depths: tuple[tuple[str, tuple[int, ...]], ...]
+    reference: Budget  # what 1x solves to
+    named_scales: tuple[float, ...]
+    search_groups: tuple[int, ...]
+    search_scales: tuple[float, ...]
+    search_depths: tuple[str, ...]
+    search_se: tuple[bool, ...]
+
+    def width_step(self, groups: int) -> int:
+        """Every stage width is a multiple of this."""
+        return self.width_multiple * (groups if self.width_times_groups else 1)
+
+    def repeats(self, depth: str | None) -> tuple[int, ...]:
+        """Units a stage for a depth's name or a list such as "4-8-4"; the default for None. Raises SpecError."""
+        named = dict(self.depths)
+        if depth is None:
+            return self.depths[0][1]
+        if depth in named:
+            return named[depth]
+        parts = depth.split("-")
+        if not all(part.isdecimal() for part in parts):
+            raise SpecError(f"space {self.name}: no depth {depth!r}{suggestion(depth, tuple(named))}")
+        repeats = tuple(map(int, parts))
+        if len(repeats) != len(self.ratios) or not all(1 <= count <= 100 for count in repeats):
+            raise SpecError(
+                f"space {self.name}: depth {depth!r} does not fit; expected {len(self.ratios)} counts from 1 to "
+                f'100, such as "{"-".join(map(str, self.depths[0][1]))}"'
+            )
+        return repeats
+
+    def check_groups(self, groups: int) -> None:
+        """Raises SpecError for a group count that the space does not have."""
+        if groups < 1 or (groups not in self.groups and not self.any_groups):
+            raise SpecError(f"space {self.name}: no group count {groups}; it has {', '.join(map(str, self.groups))}")
+
+    def check_option(self, option: Option) -> None:
+        """Raises SpecError for a switch that the space does not have."""
+        if option not in self.options:
+            raise SpecError(f"space {self.name} has no switch for {option}")
+
+
+def read_space(path: Path) -> SpaceSpec:
+    """The space of a TOML file. Raises SpecError with the file, the key and what was expected."""
+    table = _read(path, "space")
+    unit, width, stem, stages, depths, scale, search = (
+        table.table(name) for name in ("unit", "width", "stem", "stages", "depths", "scale", "search")
+    )
+    counts = _list_of(_integer)
+    named_depths = depths.get_all(counts, "unit counts a stage, such as [4, 8, 4]")
+    ratio = stem.optional("width_ratio", _number, "a fraction of the first stage's width")
+    by_scale = _list_of(_scale_and_channels)
+    space = SpaceSpec(
+        name=table.get("name", _text, "a name"),
+        title=table.get("title", _text, "a line of text"),
+        source=table.get("source", _text, "where the design comes from"),
+        unit=unit.get("kind", _text, "a structure unit's name"),
+        bottleneck=unit.get("bottleneck", _integer, "a positive integer"),
+        groups=unit.get("groups", counts, "a list of group counts"),
+        any_groups=unit.get("any_groups", _flag, "true or false"),
+        shuffle=unit.get("shuffle", _flag, "true or false"),
+        options=unit.get("options", _list_of(_word_of(get_args(Option)), empty=True), "a list of switches"),
+        width_multiple=width.get("multiple_of", _integer, "a positive integer"),
+        width_times_groups=width.get("times_groups", _flag, "true or false"),
+        stem_stride=stem.get("stride", _integer, "a positive integer"),
+        stem_pool=stem.get("max_pool", _flag, "true or false"),
+        stem_multiple_of_groups=stem.get("multiple_of_groups", _flag, "true or false"),
+        stem_at_scale=()
+        if ratio is not None
+        else tuple(sorted(stem.get("channels_at_scale", by_scale, "a list of [scale, channels]"))),
+        stem_width_ratio=ratio or 0.0,
+        ratios=stages.get("ratios", _list_of(_number), "a width ratio a stage"),
+        strides=stages.get("strides", counts, "a stride a stage"),
+        depths=named_depths,
+        reference=Budget(
+            name="1x",
+            macs=scale.get("mflops", _mflops, "millions of multiply-adds"),
+            resolution=scale.get("resolution", parse_resolution, "pixels"),
+            classes=scale.get("classes", _integer, "a positive integer"),
+        ),
+        named_scales=tuple(sorted(scale.get("named", _list_of(_number), "a list of scales"))),
+        search_groups=search.get("groups", counts, "a list of group counts"),
+        search_scales=search.get("scales", _list_of(_number, empty=True), "a list of scales"),
+        search_depths=search.get("depths", _list_of(_text), "a list of depth names"),
+        search_se=search.get("se", _list_of(_flag), "a list of true and false"),
+    )
+    for part in (table, unit, width, stem, stages, scale, search):
+        part.done()
+    _check_space(space, table)
+    return space
+
+
+def _check_space(space: SpaceSpec, table: _Table) -> None:
+    if space.ratios[0] != 1 or list(space.ratios) != sorted(space.ratios):
+        raise table.fail("ratios", list(space.ratios), "rising ratios that begin with 1")
+    for name, repeats in (("strides", space.strides), *space.depths):
+        if len(repeats) != len(space.ratios):
+            raise table.fail(name, list(repeats), f"{len(space.ratios)} integers, one a stage")
+    for depth in space.search_depths:
+        space.repeats(depth)
+    for groups in space.search_groups:
+        space.check_groups(groups)
+    if any(space.search_se):
+        space.check_option("se")
+
+
+def load_space(text: str) -> SpaceSpec:
+    """The space that the user names: a bundled name or a TOML file. Raises SpecError."""
+    return read_space(_find(text, "spaces"))
+
+
+def with_input(budget: Budget, *, resolution: tuple[int, int] | None = None, classes: int | None = None) -> Budget:
+    """The same bounds at another resolution or class count, where given."""
+    return replace(
+        budget,
+        resolution=budget.resolution if resolution is None else resolution,
+        classes=budget.classes if classes is None else classes,
+    )

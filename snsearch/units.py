@@ -1,0 +1,109 @@
+"""Parsing and printing of quantities.
+
+One MAC is one multiply-add. "MFLOPs", as the mobile-vision papers use the word, are millions of MACs.
+Memory is in binary units (1 KiB = 1024 bytes); decimal units (kB, MB) are understood where a source uses them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from snsearch.errors import SpecError
+
+_COUNT_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+_BYTES_SUFFIX = {
+    "": 1,
+    "b": 1,
+    "kb": 1000,
+    "mb": 1000**2,
+    "gb": 1000**3,
+    "kib": 1024,
+    "mib": 1024**2,
+    "gib": 1024**3,
+}
+_DURATION_SUFFIX = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
+
+
+def _parse(text: str | int | float, suffixes: dict[str, float] | dict[str, int], expected: str) -> float:
+    if isinstance(text, bool):
+        raise SpecError(f"{text!r} is not a quantity; expected {expected}")
+    match = _QUANTITY.fullmatch(str(text))
+    if match is None or match.group(2).lower() not in suffixes:
+        raise SpecError(f"{text!r} is not a quantity; expected {expected}")
+    value = float(match.group(1)) * suffixes[match.group(2).lower()]
+    if not math.isfinite(value) or value <= 0:
+        raise SpecError(f"{text!r} is out of range; expected a positive {expected}")
+    return value
+
+
+def parse_count(text: str | int | float) -> int:
+    """The count that "140M", "1.9M", "524000" or 2e6 names, rounded to an integer.
+
+    Raises SpecError for anything else, and for zero or less.
+    """
+    return max(1, round(_parse(text, _COUNT_SUFFIX, 'number such as 1900000, "1.9M" or "340k"')))
+
+
+def parse_bytes(text: str | int | float) -> int:
+    """The bytes that "320KiB", "1MiB", "250kB" or 262144 names. Raises SpecError for anything else."""
+    return max(1, round(_parse(text, _BYTES_SUFFIX, 'size such as 262144, "256KiB", "2.4MiB" or "250kB"')))
+
+
+def parse_duration(text: str | int | float) -> float:
+    """The seconds that "90", "90s", "20min" or "1.5h" names. Raises SpecError for anything else."""
+    return _parse(text, _DURATION_SUFFIX, 'duration such as 90, "90s", "20min" or "1.5h"')
+
+
+def parse_resolution(text: str | int) -> tuple[int, int]:
+    """(height, width) in pixels of "224", 224 or "480x640". Raises SpecError outside 1…4096."""
+    match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[xX×]\s*(\d{1,5}))?\s*", str(text))
+    sides = () if match is None else tuple(int(side) for side in match.groups() if side is not None)
+    if isinstance(text, bool) or not sides or not all(1 <= side <= 4096 for side in sides):
+        raise SpecError(
+            f'resolution {text!r}: expected pixels such as 224, or height x width such as "480x640" (1 to 4096)'
+        )
+    return sides[0], sides[-1]
+
+
+def format_resolution(resolution: tuple[int, int]) -> str:
+    """The text "224x224" for (224, 224): height first."""
+    return f"{resolution[0]}x{resolution[1]}"
+
+
+def plain_resolution(resolution: tuple[int, int]) -> int | str:
+    """The resolution as JSON carries it: 224 where square, else "480x640"."""
+    return resolution[0] if resolution[0] == resolution[1] else format_resolution(resolution)
+
+
+def format_count(value: float) -> str:
+    """The count with three or four significant digits: "1.87 M", "340 k", "950"."""
+    for threshold, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= threshold:
+            return f"{value / threshold:.{2 if value < 100 * threshold else 1}f}{suffix}"
+    return f"{value:.0f}"
+
+
+def format_mflops(macs: int) -> str:
+    """MACs in millions, with two digits after the point: "137.46"."""
+    return f"{macs / 1e6:,.2f}"
+
+
+def format_bytes(size: float) -> str:
+    """The size in binary units: "2.39 MiB", "320.0 KiB", "96 B"."""
+    if size >= 1024**2:
+        return f"{size / 1024**2:.2f} MiB"
+    if size >= 1024:
+        return f"{size / 1024:.1f} KiB"
+    return f"{size:.0f} B"
+
+
+def format_duration(seconds: float) -> str:
+    """The duration as a person says it: "48 s", "12 min 05 s", "3 h 07 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
