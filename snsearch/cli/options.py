@@ -150,3 +150,9 @@ def gather_budgets(
     if not budgets and any(value is not None for value in (params, peak_memory, model_size)):
         budgets = [Budget(name="command line", **given)]
     return [with_input(replace(budget, **given), resolution=resolution, classes=classes) for budget in budgets]
+
+
+def free_budget(bounds: dict[str, Any]) -> Budget:
+    """The input that networks without a budget are counted at; its MFLOPs are never read."""
+    [free] = gather_budgets((1.0,), (), **bounds)
+    return free

@@ -19,6 +19,7 @@ from snsearch.cli.options import (
     bound_options,
     complete_names,
     design_options,
+    free_budget,
     gather_budgets,
 )
 from snsearch.errors import InfeasibleBudgetError, SpecError
@@ -27,7 +28,7 @@ from snsearch.lattice import Design
 from snsearch.resources import bundled_names
 from snsearch.solver import Solution, scaled
 from snsearch.solver import solve as solve_budget
-from snsearch.spec import Budget, SpaceSpec, load_space
+from snsearch.spec import SpaceSpec, load_space
 from snsearch.units import (
     format_bytes,
     format_count,
@@ -300,7 +301,7 @@ def solve(
             for design in _designs(space, groups, scales, depth, se, no_shuffle, len(spaces) > 1):
                 try:
                     if budget is None:
-                        solutions.append(scaled(space, design, _free_budget(bounds)))
+                        solutions.append(scaled(space, design, free_budget(bounds)))
                     else:
                         solutions.append(solve_budget(space, budget, design, tight=tight, packed=packed))
                 except InfeasibleBudgetError as error:
@@ -311,12 +312,6 @@ def solve(
         click.echo(f"snsearch: {reason}", err=True)
     if unreachable:
         sys.exit(InfeasibleBudgetError.exit_code)
-
-
-def _free_budget(bounds: dict[str, Any]) -> Budget:
-    """The input that unbudgeted networks are counted at; its bound is never read."""
-    [free] = gather_budgets((1.0,), (), **bounds)
-    return free
 
 
 def _designs(

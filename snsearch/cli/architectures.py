@@ -1,0 +1,49 @@
+"""What SPEC means on the command line: an architecture key, a JSON file, or a space with options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from snsearch.arch import Architecture
+from snsearch.errors import SpecError
+from snsearch.lattice import Design
+from snsearch.solver import scaled, solve
+from snsearch.spec import Budget, SpaceSpec, load_space
+
+KEY_HELP = "SPEC is an architecture key, a JSON file that `snsearch solve --format json` wrote, or a space."
+
+
+def _from_document(document: Any, where: str) -> list[Architecture]:
+    if isinstance(document, dict) and isinstance(document.get("solutions"), list):
+        return [arch for entry in document["solutions"] for arch in _from_document(entry, where)]
+    if isinstance(document, dict) and isinstance(document.get("architecture"), dict):
+        return _from_document(document["architecture"], where)
+    if isinstance(document, dict):
+        return [Architecture.from_json(document)]
+    raise SpecError(f"{where}: expected an architecture, or a document of `snsearch solve --format json`")
+
+
+def architectures_of(
+    spec: str, budgets: list[Budget], designs_of: Callable[[SpaceSpec], list[Design]], at: Budget
+) -> list[Architecture]:
+    """The architectures that SPEC and the options name.
+
+    `designs_of` and `budgets` apply where SPEC is a space; `at` is the input without a budget. Raises SpecError.
+    """
+    path = Path(spec)
+    if path.suffix == ".json":
+        try:
+            return _from_document(json.loads(path.read_text(encoding="utf-8")), f'"{path.name}"')
+        except OSError as error:
+            raise SpecError(f"{spec!r} cannot be read: {error.strerror or error}") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise SpecError(f'"{path.name}": not valid JSON: {error}') from None
+    if "_" in spec and not path.exists():
+        return [Architecture.from_key(spec)]
+    space = load_space(spec)
+    if not budgets:
+        return [scaled(space, design, at).architecture for design in designs_of(space)]
+    return [solve(space, budget, design).architecture for budget in budgets for design in designs_of(space)]
