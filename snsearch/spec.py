@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -203,6 +203,15 @@ class Budget:
             raise SpecError(
                 f'budget "{self.name}": bounds nothing; give mflops, params, peak_activation or model_size'
             )
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values; from_json reads them back."""
+        return {**asdict(self), "resolution": list(self.resolution)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Budget:
+        """The budget of to_json's values."""
+        return cls(**{**values, "resolution": tuple(values["resolution"])})
 
     def describe(self) -> str:
         """The bounds in words: "140.00 MFLOPs (nearest), model size at most 1.00 MiB"."""

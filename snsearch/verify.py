@@ -66,7 +66,7 @@ def count_with_thop(network: Network, *, everything: bool) -> int:
     rules = {} if everything else dict.fromkeys(kinds, _zero)
     profiled = copy.deepcopy(network).eval()
     total, _ = thop.profile(profiled, inputs=(_input(network.architecture),), custom_ops=rules, verbose=False)
-    return round(total)
+    return round(float(total))
 
 
 def count_with_torch(network: Network) -> int:

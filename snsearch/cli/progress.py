@@ -1,0 +1,137 @@
+"""How a search shows itself: a live display on a terminal, one line a candidate elsewhere, always on stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from snsearch.pareto import front
+from snsearch.units import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from snsearch.report import ReportData
+    from snsearch.search import Candidates
+    from snsearch.solver import Solution
+    from snsearch.study import Study, TrialRecord
+
+_SHOWN = 8  # candidates of the front in the live display
+
+
+def front_table(data: ReportData) -> Table:
+    """The front of a finished search, for the terminal."""
+    table = Table(title="front of proxy error against cost (MMACs + MB moved, counted)", title_justify="left")
+    for name in ("trial", "candidate"):
+        table.add_column(name)
+    for name in ("error", "95 %", "cost", "MFLOPs", "parameters"):
+        table.add_column(name, justify="right")
+    for row in data.rows:
+        if row.on_front:
+            table.add_row(
+                f"#{row.number}",
+                escape(row.words),
+                f"{row.error:.2%}",
+                f"±{row.deviation_95:.2%}",
+                f"{row.cost:.1f}",
+                row.mflops,
+                row.params,
+            )
+    return table
+
+
+class SearchProgress:
+    """Observer of a search that shows it."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._live: Live | None = None
+        self._bars = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=self._console,
+        )  # fmt: skip
+        self._study: Study | None = None
+        self._all: TaskID | None = None
+        self._one: TaskID | None = None
+        self._words = ""
+        self._started = 0.0
+
+    @contextmanager
+    def reading(self, data: str) -> Iterator[Callable[[int, int], None]]:
+        """Shows the reading of a data set; yields what to call with (done, in all)."""
+        with Progress(console=self._console, transient=True, disable=not self._console.is_terminal) as bars:
+            task = bars.add_task(f"reading {escape(data)}", total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+    @contextmanager
+    def searching(self, study: Study, candidates: Candidates, trials: int) -> Iterator[None]:
+        """Shows a search while the context is open."""
+        self._study = study
+        self._started = time.monotonic()
+        done = len(_candidates(study))
+        self._console.print(
+            f"study {study.name}: {candidates.count} candidates meet the budget "
+            f"({len(candidates.left_out)} designs left out), {done} of {trials} trained"
+        )
+        self._all = self._bars.add_task("candidates", total=trials, completed=done)
+        self._one = self._bars.add_task("training", total=None)
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(self._display(), console=self._console, refresh_per_second=4, transient=True) as live:
+            self._live = live
+            yield
+            self._live = None
+
+    def begun(self, number: int, solution: Solution) -> None:
+        """A candidate's training begins."""
+        arch = solution.architecture
+        self._words = f"#{number} g={arch.groups} {'/'.join(map(str, arch.stage_channels))}"
+        if self._one is not None:
+            self._bars.reset(self._one, description=self._words, total=None)
+
+    def trained(self, images_seen: int, images_in_all: int, loss: float) -> None:
+        """A training goes on."""
+        if self._one is not None:
+            description = f"{self._words} loss {loss:.3f}"
+            self._bars.update(self._one, completed=images_seen, total=images_in_all, description=description)
+
+    def ended(self, record: TrialRecord) -> None:
+        """A candidate is done."""
+        assert self._study is not None
+        if record.proxy is None:
+            self._console.print(f"#{record.number} {record.status}: {escape(record.reason)}")
+        elif self._live is None:
+            self._console.print(
+                f"#{record.number} {record.words}: error {record.proxy.error:.2%}, cost {record.cost:.1f}, "
+                f"{format_duration(record.proxy.seconds)}"
+            )
+        if self._all is not None:
+            self._bars.update(self._all, completed=len(_candidates(self._study)))
+        if self._live is not None:
+            self._live.update(self._display())
+
+    def _display(self) -> RenderableType:
+        assert self._study is not None
+        records = _candidates(self._study)
+        table = Table(title="front so far (proxy error, one seed; counted cost)", title_justify="left")
+        for name in ("trial", "candidate", "error", "cost"):
+            table.add_column(name, justify="left" if name in ("trial", "candidate") else "right")
+        points = [(r.proxy.error, r.cost) for r in records if r.proxy is not None and r.cost is not None]
+        for index in front(points)[:_SHOWN]:
+            record = records[index]
+            error, cost = points[index]
+            table.add_row(f"#{record.number}", record.words, f"{error:.2%}", f"{cost:.1f}")
+        return Group(self._bars, table) if records else Group(self._bars)
+
+
+def _candidates(study: Study) -> list[TrialRecord]:
+    return [r for r in study.records() if r.status == "complete" and r.duplicate_of is None and r.proxy is not None]

@@ -1,0 +1,61 @@
+"""snsearch report: the HTML page of a study."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from snsearch.cli.console import print_json
+from snsearch.errors import StudyError
+
+
+@click.command()
+@click.argument("study", required=False)
+@click.option("--storage", metavar="URL", help="Optuna storage  [default: SQLite in the study's folder]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder of the studies' folders.",
+)
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Page to write  [default: in the folder]"
+)
+@click.option("--format", "form", type=click.Choice(["html", "json"]), default="html", show_default=True)
+def report(study: str | None, storage: str | None, out: Path, html: Path | None, form: str) -> None:
+    """Write the HTML page of STUDY (a name, a folder, or a study.db file).
+
+    Without STUDY, the only one in the output folder.
+    """
+    from snsearch.report import report_data, write_report
+    from snsearch.study import read_study
+
+    name, url, folder = _locate(study, storage, out)
+    data = report_data(read_study(url, name))
+    if form == "json":
+        print_json(data.document)
+        return
+    path = html or folder / "report.html"
+    write_report(data, path)
+    click.echo(f"report: {path}")
+
+
+def _locate(study: str | None, storage: str | None, out: Path) -> tuple[str | None, str, Path]:
+    """Study name (None: the storage's only one), storage URL, and folder of the page. Raises StudyError."""
+    if storage is not None:
+        return study, storage, out / study if study else out
+    if study is None:
+        found = sorted(out.glob("*/study.db"))
+        if len(found) != 1:
+            names = ", ".join(path.parent.name for path in found) or "none"
+            raise StudyError(f"{out} holds {len(found)} studies ({names}); name one: snsearch report STUDY")
+        path = found[0]
+    elif Path(study).is_file():
+        path = Path(study)
+    elif (Path(study) / "study.db").is_file():
+        path = Path(study) / "study.db"
+    else:
+        path = out / study / "study.db"
+    return None, f"sqlite:///{path}", path.parent

@@ -1,0 +1,222 @@
+"""snsearch search: candidates that meet a budget, trained briefly on the user's data, ending in a report."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snsearch.cli.options import (
+    CLASSES,
+    DURATION,
+    RESOLUTION,
+    complete_names,
+)
+from snsearch.errors import StudyError
+from snsearch.spec import Budget, load_budget, load_space, with_input
+
+if TYPE_CHECKING:
+    from snsearch.data import Dataset
+    from snsearch.study import StudyRecord
+
+DEFAULT_TRIALS = 12
+
+
+def study_folder(out: Path, name: str) -> Path:
+    """The folder of a study's files. Raises StudyError for a name that is no plain file name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise StudyError(
+            f"study name {name!r}: expected up to 100 letters, digits, dots, dashes and underscores, "
+            "beginning with a letter or digit"
+        )
+    return out / name
+
+
+def _default_name(space: str, budget: str, data: str) -> str:
+    """A study name such as shufflenet-v1-40-fashion-mnist."""
+    parts = (Path(space).stem, budget if _is_number(budget) else Path(budget).stem, Path(data.partition(":")[0]).name)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")[:100]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, classes: int | None) -> Budget:
+    """The budget at the deployed input; a bare number of MFLOPs takes channels and classes from the data."""
+    from snsearch.search import deployed
+
+    budget = with_input(load_budget(text), resolution=resolution, classes=classes)
+    return deployed(budget, dataset, named=not _is_number(text), classes=classes)
+
+
+@click.command()
+@click.option(
+    "--budget",
+    "budget_text",
+    required=True,
+    metavar="N|NAME|FILE",
+    shell_complete=complete_names("budgets"),
+    help="MFLOPs at the deployed resolution, a budget of budgets/, or a TOML file.",
+)
+@click.option(
+    "--space",
+    "space_text",
+    default="shufflenet-v1",
+    show_default=True,
+    metavar="NAME|FILE",
+    shell_complete=complete_names("spaces"),
+)
+@click.option(
+    "--data",
+    default="fashion-mnist",
+    show_default=True,
+    metavar="DATA",
+    help="fashion-mnist, digits, an image folder, a .parquet file, or a Hugging Face owner/name.",
+)
+@click.option("--resolution", type=RESOLUTION, help="Deployed input size  [default: the budget's, 224]")
+@click.option("--classes", type=CLASSES, help="Deployed classes  [default: the budget's, or the data's]")
+@click.option(
+    "--trials", type=click.IntRange(1), default=DEFAULT_TRIALS, show_default=True, help="Candidates in all."
+)
+@click.option("--time-limit", type=DURATION, metavar="TIME", help="Begin no candidate past this, such as 15min.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option("--search-shuffle", is_flag=True, help="Search networks without channel shuffle too.")
+@click.option("--tight/--no-tight", default=True, show_default=True, help="Match the MFLOPs within 0.1 %.")
+@click.option(
+    "--study", "study_name", metavar="NAME", help="Study to make or resume  [default: from space, budget, data]"
+)
+@click.option("--storage", metavar="URL", help="Optuna storage  [default: SQLite in the study's folder]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder of the studies' folders.",
+)
+@click.option("--proxy-images", type=click.IntRange(1), default=20_000, show_default=True, help="Images an epoch.")
+@click.option("--proxy-epochs", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--proxy-resolution", type=click.IntRange(8, 512), help="Pixels of proxy images  [default: the data's]")
+@click.option(
+    "--augment",
+    type=click.Choice(["none", "flip", "crop", "crop+flip", "data"]),
+    default="none",
+    show_default=True,
+    help="Augmentation of proxy training; data takes the data set's own.",
+)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads  [default: all cores]")
+@click.option("--device", default="auto", show_default=True, help="Device of proxy training: auto, cpu, cuda, mps.")
+def search(
+    budget_text: str,
+    space_text: str,
+    data: str,
+    resolution: tuple[int, int] | None,
+    classes: int | None,
+    trials: int,
+    time_limit: float | None,
+    seed: int,
+    search_shuffle: bool,
+    tight: bool,
+    study_name: str | None,
+    storage: str | None,
+    out: Path,
+    proxy_images: int,
+    proxy_epochs: int,
+    proxy_resolution: int | None,
+    augment: Any,
+    threads: int | None,
+    device: str,
+) -> None:
+    """Search networks that meet a budget, and report the front of proxy error against cost.
+
+    The same command goes on where it was stopped: a killed run loses at most the epoch in flight.
+    """
+    space = load_space(space_text)
+    load_budget(budget_text)  # a wrong name should not cost the wait for torch and the data
+    folder = study_folder(out, study_name or _default_name(space_text, budget_text, data))
+
+    import torch
+
+    from snsearch.cli.progress import SearchProgress
+    from snsearch.proxy import Recipe, pick_device
+    from snsearch.search import Search, candidates_of, settings_of
+    from snsearch.sources import load_data
+    from snsearch.study import Study, environment, read_study
+
+    chosen_device = pick_device(device)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    progress = SearchProgress()
+    with progress.reading(data) as step:
+        dataset = load_data(data, side=proxy_resolution, progress=step)
+    for skipped in dataset.skipped[:5]:
+        click.echo(f"skipped {skipped.name}: {skipped.reason}", err=True)
+    if len(dataset.skipped) > 5:
+        click.echo(f"skipped {len(dataset.skipped)} images in all", err=True)
+    budget = _budget_at(budget_text, dataset, resolution, classes)
+    candidates = candidates_of(space, budget, tight=tight, search_shuffle=search_shuffle)
+    recipe = Recipe(
+        images=min(proxy_images, len(dataset.train)),
+        epochs=proxy_epochs,
+        test_images=min(10_000, len(dataset.test)),
+        augmentation=None if augment == "data" else augment,
+    )
+    url = storage or f"sqlite:///{folder / 'study.db'}"
+    settings = settings_of(
+        space, budget, dataset, recipe, data=data, seed=seed, tight=tight, search_shuffle=search_shuffle
+    )
+    study = Study.open(url, folder.name, settings)
+    skipped_entry = {"skipped_images": [f"{s.name}: {s.reason}" for s in dataset.skipped[:50]]}
+    study.add_run(
+        environment(["snsearch", *sys.argv[1:]])
+        | {"proxy_device": str(chosen_device), "skipped_count": len(dataset.skipped)}
+        | (skipped_entry if dataset.skipped else {})
+    )
+    run = Search(
+        study=study,
+        candidates=candidates,
+        dataset=dataset,
+        device=chosen_device,
+        checkpoints=folder / "checkpoints",
+        observer=progress,
+    )
+    signal.signal(signal.SIGTERM, _interrupt)
+    interrupted = False
+    with progress.searching(study, candidates, trials):
+        try:
+            reason = run.run(trials, time_limit)
+        except KeyboardInterrupt:
+            interrupted, reason = True, "interrupted; the same command goes on from here"
+    record = read_study(url, folder.name)
+    _finish(record, folder, reason)
+    if interrupted:
+        sys.exit(130)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _finish(record: StudyRecord, folder: Path, reason: str) -> None:
+    from snsearch.cli.progress import front_table
+    from snsearch.report import report_data, write_report
+
+    click.echo(f"search ended: {reason}", err=True)
+    if not record.candidates:
+        click.echo("no candidate has been trained yet; there is nothing to report", err=True)
+        return
+    from rich.console import Console
+
+    data = report_data(record)
+    Console(highlight=False).print(front_table(data))
+    path = folder / "report.html"
+    write_report(data, path)
+    click.echo(f"report: {path}")

@@ -1,0 +1,43 @@
+"""Non-dominated sets of two objectives that are both to be small, with and without noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+Point = tuple[float, float]
+
+
+def front(points: Sequence[Point]) -> list[int]:
+    """Indices of the points that no other dominates, by the second objective upwards.
+
+    A point dominates another where it is no worse in both objectives and better in one; of equal points the first
+    stays.
+    """
+    order = sorted(range(len(points)), key=lambda index: (points[index][1], points[index][0], index))
+    best = math.inf
+    kept = []
+    for index in order:
+        if points[index][0] < best:
+            best = points[index][0]
+            kept.append(index)
+    return kept
+
+
+def possible_front(points: Sequence[Point], deviations: Sequence[float], z: float = 1.96) -> list[int]:
+    """Indices of the points that noise in the first objective leaves a place on the front, by the second upwards.
+
+    A point falls out where another costs no more and is better by over z standard deviations of their difference.
+    """
+
+    def beaten(index: int) -> bool:
+        first, second = points[index]
+        return any(
+            points[other][1] <= second
+            and first - points[other][0] > z * math.hypot(deviations[index], deviations[other])
+            for other in range(len(points))
+            if other != index
+        )
+
+    order = sorted(range(len(points)), key=lambda index: (points[index][1], points[index][0], index))
+    return [index for index in order if not beaten(index)]

@@ -1,0 +1,324 @@
+"""Short, seeded training that scores a candidate: a stable recipe, the learning curve, and what it cost."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snsearch.arch import Architecture
+from snsearch.data import Augmentation, Batches, Dataset, Images
+from snsearch.errors import SnsearchError, StudyError
+from snsearch.model import build_model
+
+OnBatch = Callable[[int, int, float], None]  # images seen, images of the whole training, running loss
+
+_SUBSET_SEED = 0  # every candidate of a study trains on the same images
+_MONITOR_IMAGES = 2000  # test images of the learning curve's points inside an epoch
+
+
+class TrainingDiverged(SnsearchError):
+    """The loss left the finite numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Everything about a proxy training but the architecture, the data and the seed.
+
+    AdamW with a linear warm-up and a cosine decay to zero; residual branches that start at zero. The defaults are
+    those with which every candidate of a 40-MFLOPs space trained sanely on Fashion-MNIST in one pass.
+    """
+
+    images: int = 20_000  # training images an epoch, the same for every candidate; fewer where the data has fewer
+    epochs: int = 1
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    weight_decay: float = 0.02
+    warmup: float = 0.1  # of all steps
+    zero_start: bool = True
+    label_smoothing: float = 0.0
+    augmentation: Augmentation | None = "none"  # pays in long trainings only; None: the data set's own
+    test_images: int = 10_000
+    curve_points: int = 4  # an epoch
+
+    def __post_init__(self) -> None:
+        counts = (self.images, self.epochs, self.batch_size, self.test_images, self.curve_points)
+        if min(counts) < 1 or not 0 < self.learning_rate < 10 or not 0 <= self.warmup < 1:
+            raise StudyError(f"the proxy recipe is out of range: {asdict(self)}")
+
+    def describe(self) -> str:
+        """The recipe in a line."""
+        passes = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+        return (
+            f"{passes} of {self.images:,} images, batch {self.batch_size}, AdamW {self.learning_rate:g}, "
+            f"weight decay {self.weight_decay:g}, warm-up {self.warmup:.0%}, cosine decay to zero"
+            + (", residual branches start at zero" if self.zero_start else "")
+            + (f", label smoothing {self.label_smoothing:g}" if self.label_smoothing else "")
+            + f", augmentation: {self.augmentation or 'of the data set'}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurvePoint:
+    """One point of a learning curve."""
+
+    images_seen: int
+    train_loss: float  # mean since the point before
+    test_error: float  # on `test_images` images
+    test_loss: float
+    test_images: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProxyResult:
+    """The score of one training: what was seen, on what, with which seed, at what cost."""
+
+    error: float  # share of wrong test images
+    loss: float
+    test_images: int
+    train_images: int
+    curve: tuple[CurvePoint, ...]
+    seconds: float
+    seed: int
+    device: str
+    threads: int
+    torch_version: str
+
+    @property
+    def standard_error(self) -> float:
+        """Of the error, from the number of test images alone; says nothing of the spread between seeds."""
+        return math.sqrt(self.error * (1 - self.error) / self.test_images)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values; from_json reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ProxyResult:
+        """The result of to_json's values."""
+        curve = tuple(CurvePoint(**point) for point in values["curve"])
+        return cls(**{**values, "curve": curve})
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The named torch device; "auto" takes cuda, then mps, then cpu. Raises StudyError where it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it is not available"
+        raise StudyError(f"device {name!r} cannot be used: {reason}") from None
+    return device
+
+
+class ProxyTraining:
+    """One training, an epoch at a time, that can be saved between epochs and gone on with elsewhere."""
+
+    def __init__(
+        self, arch: Architecture, dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device
+    ) -> None:
+        at_proxy = arch.at_input(
+            channels=dataset.channels, resolution=(dataset.side, dataset.side), classes=len(dataset.classes)
+        )
+        self.key = at_proxy.key
+        self.recipe = recipe
+        self.seed = seed
+        self.device = device
+        network = build_model(at_proxy, seed, zero_start=recipe.zero_start).to(device)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+        chosen = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(_SUBSET_SEED))
+        self._train = dataset.train.take(chosen[: recipe.images]).to(device)
+        self._test = dataset.test.take(torch.arange(min(len(dataset.test), recipe.test_images))).to(device)
+        self._batches = Batches(
+            self._train, recipe.augmentation or dataset.augmentation, batch_size=recipe.batch_size, seed=seed
+        )
+        self._steps = recipe.epochs * len(self._batches)
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(self._network, recipe.weight_decay),
+            lr=recipe.learning_rate,
+            betas=(0.9, 0.99),
+            fused=device.type in ("cpu", "cuda", "mps"),
+        )
+        warm = max(1, round(recipe.warmup * self._steps))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer,
+            lambda step: (
+                (step + 1) / warm
+                if step < warm
+                else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self._steps - warm)))
+            ),
+        )
+        self._step = 0
+        self._seconds = 0.0
+        self._curve: list[CurvePoint] = []
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs that are finished."""
+        return self._step // len(self._batches)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the recipe's last epoch is done."""
+        return self._step >= self._steps
+
+    def run_epoch(self, on_batch: OnBatch | None = None) -> None:
+        """Trains one epoch. Raises TrainingDiverged where the loss leaves the finite numbers."""
+        started = time.perf_counter()
+        before = self._seconds
+        count = len(self._batches)
+        marks = {round(count * (i + 1) / self.recipe.curve_points) for i in range(self.recipe.curve_points)}
+        batch_size = len(self._train) // count if count == 1 else self.recipe.batch_size
+        losses: list[Tensor] = []
+        self._network.train()
+        for number, (x_NCHW, labels) in enumerate(self._batches, start=1):
+            loss = nn.functional.cross_entropy(
+                self._network(x_NCHW), labels, label_smoothing=self.recipe.label_smoothing
+            )
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            self._optimizer.zero_grad(set_to_none=True)
+            self._schedule.step()
+            self._step += 1
+            losses.append(loss.detach())
+            if number % 16 == 0 and on_batch is not None:
+                on_batch(self._step * batch_size, self._steps * batch_size, float(loss.detach()))
+            if number in marks:
+                train_loss = float(torch.stack(losses).mean())
+                losses.clear()
+                if not math.isfinite(train_loss):
+                    raise TrainingDiverged(
+                        f"the training loss became {train_loss} after {self._step * batch_size:,} images"
+                    )
+                self._measure(train_loss, self._step * batch_size, whole=number == count)
+                self._seconds = before + time.perf_counter() - started
+
+    def _measure(self, train_loss: float, images_seen: int, *, whole: bool) -> None:
+        images = self._test if whole else self._test.take(torch.arange(min(_MONITOR_IMAGES, len(self._test))))
+        error, loss = evaluate(self._network, images, self._batches)
+        self._curve.append(
+            CurvePoint(
+                images_seen=images_seen,
+                train_loss=train_loss,
+                test_error=error,
+                test_loss=loss,
+                test_images=len(images),
+            )
+        )
+
+    def result(self) -> ProxyResult:
+        """The score as it stands after the last finished epoch."""
+        last = self._curve[-1]
+        return ProxyResult(
+            error=last.test_error,
+            loss=last.test_loss,
+            test_images=last.test_images,
+            train_images=len(self._train),
+            curve=tuple(self._curve),
+            seconds=self._seconds,
+            seed=self.seed,
+            device=_device_name(self.device),
+            threads=torch.get_num_threads(),
+            torch_version=str(torch.__version__),
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes everything that going on needs; a file that is already there is replaced in one step."""
+        state = {
+            "identity": self._identity(),
+            "network": self._network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": {key: value for key, value in self._schedule.state_dict().items() if key != "lr_lambdas"},
+            "batches": self._batches.state,
+            "step": self._step,
+            "seconds": self._seconds,
+            "curve": [asdict(point) for point in self._curve],
+        }
+        partial = path.with_name(path.name + ".partial")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def load(self, path: Path) -> bool:
+        """Goes on from a saved state; False, with nothing changed, where it is missing or of another training."""
+        if not path.is_file():
+            return False
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception:  # a half-written or foreign file: training starts again
+            return False
+        if not isinstance(state, dict) or state.get("identity") != self._identity():
+            return False
+        self._network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict({**state["schedule"], "lr_lambdas": [None] * len(self._schedule.base_lrs)})
+        self._batches.state = state["batches"].cpu()
+        self._step = state["step"]
+        self._seconds = state["seconds"]
+        self._curve = [CurvePoint(**point) for point in state["curve"]]
+        return True
+
+    def _identity(self) -> dict[str, Any]:
+        return {"key": self.key, "recipe": asdict(self.recipe), "seed": self.seed, "images": len(self._train)}
+
+
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases and batch norm do not."""
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _device_name(device: torch.device) -> str:
+    return f"{device.type} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+def evaluate(network: nn.Module, images: Images, batches: Batches, batch_size: int = 256) -> tuple[float, float]:
+    """(error, mean cross-entropy) on images, in evaluation mode; the network's mode is restored."""
+    was_training = network.training
+    network.eval()
+    wrong = torch.zeros((), dtype=torch.int64, device=images.labels.device)
+    loss = torch.zeros((), dtype=torch.float32, device=images.labels.device)
+    with torch.inference_mode():
+        for start in range(0, len(images), batch_size):
+            labels = images.labels[start : start + batch_size]
+            pixels = images.pixels[start : start + batch_size].contiguous(memory_format=torch.channels_last)
+            logits = network(batches.normalise(pixels))
+            wrong += (logits.argmax(1) != labels).sum()
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+    network.train(was_training)
+    return float(wrong) / len(images), float(loss) / len(images)
+
+
+def train_proxy(
+    arch: Architecture,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    on_batch: OnBatch | None = None,
+) -> ProxyResult:
+    """The score of an architecture after the recipe's epochs.
+
+    With a checkpoint path the training goes on from what is saved there and saves after every epoch but the last;
+    the file is removed at the end. Raises TrainingDiverged.
+    """
+    training = ProxyTraining(arch, dataset, recipe, seed=seed, device=device)
+    if checkpoint is not None:
+        training.load(checkpoint)
+    while not training.finished:
+        training.run_epoch(on_batch)
+        if checkpoint is not None and not training.finished:
+            training.save(checkpoint)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    return training.result()

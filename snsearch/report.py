@@ -1,0 +1,420 @@
+"""StudyRecord -> ReportData -> one self-contained HTML page.
+
+The data is plain: everything that the page says can be read and tested without HTML. The template only lays out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from snsearch import __version__
+from snsearch.channel_table import Row, layout
+from snsearch.charts import Axis, Frame, Line, Lines, Mark, Scatter, steps
+from snsearch.costs import Costs, count_costs
+from snsearch.errors import StudyError
+from snsearch.pareto import front, possible_front
+from snsearch.solver import Solution
+from snsearch.spec import Budget
+from snsearch.study import StudyRecord, TrialRecord
+from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_resolution
+
+Z95 = 1.959964  # two-sided 95 % of a normal distribution
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CandidateRow:
+    """One trained candidate as the page shows it."""
+
+    number: int
+    words: str
+    groups: int
+    stem: int
+    depth: str
+    se: bool
+    shuffle: bool
+    channels: str
+    first_channels: int
+    mflops: str
+    deviation: str
+    params: str
+    peak: str
+    moved: str
+    cost: float
+    error: float
+    deviation_of_error: float
+    loss: float
+    seconds: str
+    on_front: bool
+    tied: bool  # not on the front, but the noise of the test set alone leaves it a place there
+    key: str
+
+    @property
+    def deviation_95(self) -> float:
+        """Half the width of the error's 95 % interval, from the number of test images."""
+        return Z95 * self.deviation_of_error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit:
+    """One bound of the budget against what the candidates need."""
+
+    bound: str
+    limit: str
+    rule: str
+    least: str
+    most: str
+    held: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportData:
+    """Everything that the page shows."""
+
+    title: str
+    subtitle: str
+    study: str
+    written: str
+    version: str
+    rows: tuple[CandidateRow, ...]
+    summary: tuple[str, ...]
+    cost_label: str
+    scatter: Scatter
+    lines: Lines
+    groups: tuple[int, ...]  # in the palette's order
+    channel_table: tuple[Row, list[Row], list[Row]]
+    channel_notes: tuple[str, ...]
+    audits: tuple[Audit, ...]
+    recount: str
+    proxy: tuple[tuple[str, str], ...]
+    provenance: tuple[tuple[str, str], ...]
+    runs: tuple[tuple[tuple[str, str], ...], ...]
+    unscored: tuple[tuple[str, str], ...]  # failed and interrupted trials, with their reason
+    document: dict[str, Any]  # the same figures for programs, embedded as JSON
+
+
+def _row(trial: TrialRecord, fronts: set[int], possible: set[int]) -> CandidateRow:
+    assert trial.architecture is not None
+    assert trial.costs is not None
+    assert trial.proxy is not None
+    assert trial.cost is not None
+    arch, costs = trial.architecture, trial.costs
+    return CandidateRow(
+        number=trial.number,
+        words=trial.words,
+        groups=arch.groups,
+        stem=arch.stem_channels,
+        depth=f"{trial.design.depth or 'default'} {'-'.join(map(str, arch.stage_repeats))}",
+        se=bool(arch.se_reduction),
+        shuffle=arch.shuffle,
+        channels="/".join(map(str, arch.stage_channels)),
+        first_channels=arch.stage_channels[0],
+        mflops=format_mflops(costs.macs),
+        deviation="" if trial.deviation is None else f"{trial.deviation:+.2%}",
+        params=format_count(costs.params),
+        peak=format_bytes(costs.peak_activation_bytes),
+        moved=format_bytes(costs.bytes_moved),
+        cost=trial.cost,
+        error=trial.proxy.error,
+        deviation_of_error=trial.proxy.standard_error,
+        loss=trial.proxy.loss,
+        seconds=format_duration(trial.proxy.seconds),
+        on_front=trial.number in fronts,
+        tied=trial.number in possible and trial.number not in fronts,
+        key=arch.key,
+    )
+
+
+def _summary(rows: Sequence[CandidateRow]) -> tuple[str, ...]:
+    """What the front says, in sentences that claim no more than the noise allows."""
+    best = min(rows, key=lambda row: (row.error, row.cost))
+    lines = [
+        f"Lowest proxy error: #{best.number} ({best.words}), {best.error:.1%} ± {best.deviation_95:.1%} "
+        f"at a cost of {best.cost:.1f}."
+    ]
+    near = [
+        row
+        for row in rows
+        if row.error - best.error <= Z95 * math.hypot(row.deviation_of_error, best.deviation_of_error)
+    ]
+    cheapest = min(near, key=lambda row: row.cost)
+    if cheapest.number != best.number:
+        lines.append(
+            f"Cheapest that cannot be told apart from it: #{cheapest.number} ({cheapest.words}), "
+            f"{cheapest.error:.1%} ± {cheapest.deviation_95:.1%} at {cheapest.cost:.1f}, "
+            f"{1 - cheapest.cost / best.cost:.0%} less."
+        )
+    if len(near) > 1:
+        lines.append(
+            f"{len(near)} of {len(rows)} candidates cannot be told apart from the lowest error by this many test "
+            "images, and one seed says nothing of how much another would move them: train the ones you consider "
+            "longer before you choose."
+        )
+    return tuple(lines)
+
+
+def _audits(budget: Budget, trials: Sequence[TrialRecord]) -> tuple[Audit, ...]:
+    costs = [trial.costs for trial in trials if trial.costs is not None]
+    audits = []
+
+    def add(
+        bound: str, limit: float | None, rule: str, value: Callable[[Costs], int], show: Callable[[int], str]
+    ) -> None:
+        if limit is None:
+            return
+        values = [value(one) for one in costs]
+        held = max(values) <= limit
+        if rule == "nearest":
+            held = all(abs(v - limit) <= 0.05 * limit for v in values)
+        audits.append(
+            Audit(
+                bound=bound,
+                limit=show(round(limit)),
+                rule="nearest on either side" if rule == "nearest" else "never exceeded",
+                least=show(min(values)),
+                most=show(max(values)),
+                held=held,
+            )
+        )
+
+    add("MFLOPs", budget.macs, budget.match, lambda c: c.macs, format_mflops)
+    add("Parameters", budget.params, "under", lambda c: c.params, lambda v: f"{v:,}")
+    add("Peak activations", budget.peak_activation_bytes, "under", lambda c: c.peak_activation_bytes, format_bytes)
+    add("Model size", budget.weight_bytes, "under", lambda c: c.weight_bytes, format_bytes)
+    return tuple(audits)
+
+
+def _recount(trials: Sequence[TrialRecord], budget: Budget) -> str:
+    """Counts every architecture again. Raises StudyError where a stored figure is not what its network costs."""
+    for trial in trials:
+        assert trial.architecture is not None
+        if count_costs(trial.architecture, budget.precision) != trial.costs:
+            raise StudyError(f"trial #{trial.number}: its stored costs are not what its architecture counts")
+    return (
+        f"All {len(trials)} architectures were counted again for this page from their channels: every figure equals "
+        "the one that the solver met."
+    )
+
+
+def _scatter(rows: Sequence[CandidateRow], groups: Sequence[int]) -> Scatter:
+    frame = Frame(width=960, height=460)
+    ends = [row.error + sign * row.deviation_95 for row in rows for sign in (-1, 1)]
+    x = Axis.over([row.cost for row in rows], *frame.x_range)
+    y = Axis.over([max(0.0, end) for end in ends], *frame.y_range, percent=True)
+    marks = tuple(
+        Mark(
+            number=row.number,
+            x=x.at(row.cost),
+            y=y.at(row.error),
+            y_low=y.at(max(0.0, row.error - row.deviation_95)),
+            y_high=y.at(row.error + row.deviation_95),
+            color=groups.index(row.groups),
+            square=row.se,
+            on_front=row.on_front,
+            label=f"#{row.number}",
+            title=f"#{row.number} {row.words}: error {row.error:.2%} ± "
+            f"{row.deviation_95:.2%}, cost {row.cost:.1f}, {row.mflops} MFLOPs, {row.params} parameters",
+        )
+        for row in rows
+    )
+    line = [(x.at(row.cost), y.at(row.error)) for row in sorted(rows, key=lambda r: r.cost) if row.on_front]
+    return Scatter(frame=frame, x=x, y=y, marks=marks, front=steps(line, frame.x_range[1]))
+
+
+def _lines(trials: Sequence[TrialRecord], rows: Sequence[CandidateRow], groups: Sequence[int]) -> Lines:
+    frame = Frame(width=960, height=320)
+    curves = [trial.proxy.curve for trial in trials if trial.proxy is not None]
+    points = [point for curve in curves for point in curve]
+    x = Axis.over([0.0, *(float(point.images_seen) for point in points)], *frame.x_range)
+    y = Axis.over([point.test_error for point in points], *frame.y_range, percent=True)
+    lines = tuple(
+        Line(
+            number=row.number,
+            points=" ".join(f"{x.at(point.images_seen):g},{y.at(point.test_error):g}" for point in curve),
+            color=groups.index(row.groups),
+            on_front=row.on_front,
+            title=f"#{row.number} {row.words}",
+        )
+        for row, curve in zip(rows, curves, strict=True)
+    )
+    return Lines(frame=frame, x=x, y=y, lines=lines)
+
+
+def _solution(trial: TrialRecord, study: StudyRecord) -> Solution:
+    assert trial.architecture is not None
+    assert trial.costs is not None
+    return Solution(
+        space=study.settings.space,
+        title=f"#{trial.number}",
+        design=trial.design,
+        scale=trial.design.scale or 1.0,
+        architecture=trial.architecture,
+        costs=trial.costs,
+        budget=study.settings.budget,
+        deviation=trial.deviation,
+        binding=trial.binding,
+        notes=trial.notes,
+    )
+
+
+def _proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> tuple[tuple[str, str], ...]:
+    results = [trial.proxy for trial in trials if trial.proxy is not None]
+    seeds = sorted({result.seed for result in results})
+    images = sorted({result.test_images for result in results})
+    devices = sorted({result.device for result in results})
+    return (
+        (
+            "What the error is",
+            "share of wrong test images after a short proxy training, not the error of a finished one",
+        ),
+        ("Data", study.settings.data_description),
+        ("Recipe", study.settings.recipe.describe()),
+        (
+            "Seeds",
+            f"{len(seeds)} a candidate ({', '.join(map(str, seeds))}); the spread between seeds is not measured",
+        ),
+        (
+            "Intervals",
+            f"95 %, from the {' or '.join(f'{n:,}' for n in images)} test images alone (binomial); they leave the "
+            "spread between seeds out, which on small data can be as large as the differences shown",
+        ),
+        ("Trained on", f"{', '.join(devices)}, {sum(r.seconds for r in results) / 60:.1f} minutes in all"),
+        ("Second objective", study.settings.cost_label),
+    )
+
+
+def _provenance(study: StudyRecord) -> tuple[tuple[str, str], ...]:
+    settings = study.settings
+    budget = settings.budget
+    source = f" ({budget.source})" if budget.source else ""
+    return (
+        ("Study", study.name),
+        ("Space", f"{settings.space}, digest {settings.space_digest}"),
+        ("Budget", f"{budget.name}: {budget.describe()}{source}"),
+        (
+            "Deployed input",
+            f"{budget.input_channels}x{format_resolution(budget.resolution)}, {budget.classes} classes, "
+            f"{budget.precision}",
+        ),
+        (
+            "Widths",
+            "every stage free within a third, MFLOPs matched within 0.1 %" if settings.tight else "in proportion",
+        ),
+        ("Data", f"{settings.data}, fingerprint {settings.data_fingerprint}"),
+        ("Seed", str(settings.seed)),
+    )
+
+
+def _runs(study: StudyRecord) -> tuple[tuple[tuple[str, str], ...], ...]:
+    def show(value: Any) -> str:
+        return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+    return tuple(
+        tuple((key.replace("_", " "), show(value)) for key, value in run.items()) for run in study.provenance
+    )
+
+
+def report_data(study: StudyRecord) -> ReportData:
+    """Everything that a study's page shows.
+
+    Raises StudyError where no candidate has been trained, or a stored figure is not what its network costs.
+    """
+    trials = study.candidates
+    if not trials:
+        raise StudyError(f"the study {study.name!r} has no trained candidate yet")
+    settings = study.settings
+    points = [(t.proxy.error, t.cost) for t in trials if t.proxy is not None and t.cost is not None]
+    assert len(points) == len(trials), "a complete trial has both objectives"
+    deviations = [t.proxy.standard_error for t in trials if t.proxy is not None]
+    fronts = {trials[index].number for index in front(points)}
+    possible = {trials[index].number for index in possible_front(points, deviations)}
+    rows = tuple(_row(trial, fronts, possible) for trial in trials)
+    groups = tuple(sorted({row.groups for row in rows}))
+    shown = sorted((t for t in trials if t.number in fronts), key=lambda t: t.cost or 0.0)
+    at = f"{format_resolution(settings.budget.resolution)}, {settings.budget.classes} classes"
+    return ReportData(
+        title=f"{settings.space} for {settings.budget.describe()}",
+        subtitle=f"at {at}; proxy-trained on {settings.data}; {len(trials)} candidates, {len(fronts)} on the front",
+        study=study.name,
+        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        version=__version__,
+        rows=rows,
+        summary=_summary(rows),
+        cost_label=settings.cost_label,
+        scatter=_scatter(rows, groups),
+        lines=_lines(trials, rows, groups),
+        groups=groups,
+        channel_table=layout(
+            [_solution(t, study) for t in shown], [f"#{t.number} g={t.design.groups}" for t in shown]
+        ),
+        channel_notes=tuple(f"#{t.number}: {note}" for t in shown for note in t.notes),
+        audits=_audits(settings.budget, trials),
+        recount=_recount(trials, settings.budget),
+        proxy=_proxy_facts(study, trials),
+        provenance=_provenance(study),
+        runs=_runs(study),
+        unscored=tuple(
+            (f"#{t.number} {t.status}", t.reason) for t in study.trials if t.status in ("failed", "interrupted")
+        ),
+        document=_document(study, rows),
+    )
+
+
+def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any]:
+    by_number = {row.number: row for row in rows}
+    return {
+        "schema": 1,
+        "study": study.name,
+        "settings": study.settings.to_json(),
+        "candidates": [
+            {
+                "number": trial.number,
+                "on_front": by_number[trial.number].on_front,
+                "tied": by_number[trial.number].tied,
+                "key": by_number[trial.number].key,
+                "architecture": trial.architecture.to_json() if trial.architecture else None,
+                "costs": asdict(trial.costs) if trial.costs else None,
+                "deviation": trial.deviation,
+                "cost": trial.cost,
+                "proxy": trial.proxy.to_json() if trial.proxy else None,
+            }
+            for trial in study.candidates
+        ],
+    }
+
+
+def _json_for_html(value: Any) -> Markup:
+    """JSON that cannot end the script element it stands in, whatever strings it holds."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=True)
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def render(data: ReportData) -> str:
+    """The page as HTML text: no outside resources, every text escaped."""
+    environment = Environment(
+        loader=PackageLoader("snsearch"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("report.html.j2")
+    return page.render(data=data, document=_json_for_html(data.document))
+
+
+def write_report(data: ReportData, path: Path) -> None:
+    """Writes the page; a page that is already there is replaced in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(render(data), encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,369 @@
+"""Studies: the one owner of Optuna. What a search asks and tells, and what it leaves behind as plain records.
+
+The study's storage is the single record: the settings stand in its attributes, everything about a candidate in its
+trial's. A study is made by one set of settings; other settings need another study.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from snsearch.arch import Architecture
+from snsearch.costs import Costs
+from snsearch.errors import StudyError
+from snsearch.lattice import Design
+from snsearch.proxy import ProxyResult, Recipe
+from snsearch.spec import Budget
+
+Status = Literal["complete", "failed", "interrupted", "running", "waiting"]
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What decides a study's results: kept in it, and compared when it is resumed."""
+
+    space: str
+    space_digest: str
+    budget: Budget
+    tight: bool
+    search_shuffle: bool
+    data: str
+    data_fingerprint: str
+    data_description: str
+    recipe: Recipe
+    seed: int
+    cost_label: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values; from_json reads them back."""
+        return {**asdict(self), "schema": SCHEMA, "budget": self.budget.to_json()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Settings:
+        """The settings of to_json's values. Raises StudyError for another schema."""
+        if values.get("schema") != SCHEMA:
+            raise StudyError(f"the study has schema {values.get('schema')!r}; this version reads schema {SCHEMA}")
+        known = {field.name: values[field.name] for field in fields(cls)}
+        return cls(**{**known, "budget": Budget.from_json(known["budget"]), "recipe": Recipe(**known["recipe"])})
+
+    def difference(self, other: Settings) -> list[str]:
+        """Which settings differ, in words, for a study that cannot be resumed with others."""
+        mine, theirs = self.to_json(), other.to_json()
+        lines = []
+        for key in mine:
+            if isinstance(mine[key], dict):
+                inner = [k for k in mine[key] if mine[key][k] != theirs[key].get(k)]
+                lines += [f"{key} {k}: {theirs[key].get(k)!r}, now {mine[key][k]!r}" for k in inner]
+            elif mine[key] != theirs[key]:
+                lines.append(f"{key}: {theirs[key]!r}, now {mine[key]!r}")
+        return lines
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRecord:
+    """One candidate of a study."""
+
+    number: int
+    status: Status
+    design: Design
+    architecture: Architecture | None
+    costs: Costs | None
+    deviation: float | None
+    binding: str | None
+    notes: tuple[str, ...]
+    cost: float | None  # the second objective
+    proxy: ProxyResult | None
+    reason: str  # why it failed or was interrupted
+    duplicate_of: int | None
+    finished: datetime | None
+
+    @property
+    def words(self) -> str:
+        """The candidate in a few words: "g=3, conv1 12, paper, SE, 120/240/492"."""
+        if self.architecture is None:
+            return f"g={self.design.groups}, {self.design.depth}"
+        words = [f"g={self.architecture.groups}", f"conv1 {self.architecture.stem_channels}"]
+        words += [self.design.depth] if self.design.depth else []
+        words += ["SE"] if self.architecture.se_reduction else []
+        words += ["no shuffle"] if self.design.shuffle is False else []
+        return ", ".join([*words, "/".join(map(str, self.architecture.stage_channels))])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyRecord:
+    """A study as plain data."""
+
+    name: str
+    settings: Settings
+    provenance: tuple[dict[str, Any], ...]  # one entry a run: versions, host, command, start
+    trials: tuple[TrialRecord, ...]
+
+    @property
+    def candidates(self) -> tuple[TrialRecord, ...]:
+        """The trials that trained a candidate to the end, each architecture once."""
+        return tuple(t for t in self.trials if t.status == "complete" and t.duplicate_of is None)
+
+
+def environment(command: Sequence[str]) -> dict[str, Any]:
+    """Versions, host and start of a run, for provenance."""
+    import torch
+
+    from snsearch import __version__
+
+    return {
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": list(command),
+        "snsearch": __version__,
+        "torch": str(torch.__version__),
+        "optuna": optuna.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it, else what Python knows."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _worker() -> dict[str, Any]:
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_of(os.getpid())}
+
+
+def _start_of(pid: int) -> str | None:
+    """When a process of this host started, in kernel ticks; None where that cannot be known or it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _alive(worker: dict[str, Any]) -> bool:
+    """Whether the worker of a running trial may still be at work; one of another host is taken to be."""
+    if worker.get("host") != socket.gethostname():
+        return True
+    if worker.get("pid") == os.getpid():
+        return False  # an earlier run of this very process
+    if Path("/proc/self/stat").exists():
+        return worker.get("started") is not None and _start_of(worker["pid"]) == worker["started"]
+    try:
+        os.kill(worker["pid"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _storage(url: str) -> Any:
+    try:
+        if url.startswith("sqlite:///"):
+            # A second process may hold the file for a moment; a search must not end because of that.
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+        return optuna.storages.get_storage(url)
+    except Exception as error:  # whatever the database's driver raises
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise StudyError(f"the storage {_without_password(url)!r} cannot be opened: {reason}") from None
+
+
+def _without_password(url: str) -> str:
+    head, at, tail = url.rpartition("@")
+    scheme, colon, rest = head.partition("://")
+    return f"{scheme}://{rest.partition(':')[0]}:…@{tail}" if at and colon else url
+
+
+class Study:
+    """An Optuna study of candidates, asked and told by a search."""
+
+    def __init__(self, study: optuna.Study, settings: Settings) -> None:
+        self._study = study
+        self.settings = settings
+
+    @property
+    def name(self) -> str:
+        """The study's name in its storage."""
+        return self._study.study_name
+
+    @classmethod
+    def open(cls, url: str, name: str, settings: Settings) -> Study:
+        """The study of that name, made where it does not exist.
+
+        Raises StudyError where it exists with other settings, naming them, or the storage cannot be opened.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study = optuna.create_study(
+                study_name=name, storage=_storage(url), directions=["minimize", "minimize"], load_if_exists=True
+            )
+            # The sampler's random state is not stored: a resumed study goes on from its seed and length.
+            study.sampler = optuna.samplers.TPESampler(
+                seed=settings.seed + len(study.trials), n_startup_trials=10, multivariate=True
+            )
+        stored = study.user_attrs.get("settings")
+        if stored is None:
+            if study.trials:
+                raise StudyError(f"the study {name!r} in this storage was not made by snsearch; name another --study")
+            study.set_user_attr("settings", settings.to_json())
+        elif lines := settings.difference(Settings.from_json(stored)):
+            raise StudyError(
+                f"the study {name!r} was made with other settings; name another --study, or repeat these:\n  "
+                + "\n  ".join(lines)
+            )
+        return cls(study, settings)
+
+    def add_run(self, entry: dict[str, Any]) -> None:
+        """Notes a run's environment in the study's provenance."""
+        runs = self._study.user_attrs.get("runs", [])
+        self._study.set_user_attr("runs", [*runs, entry])
+
+    def recover(self) -> list[Design]:
+        """Ends the running trials of workers that are gone, and returns the designs that were under way.
+
+        Trials that an earlier run ended as interrupted count too, unless they have been finished since.
+        """
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if not _alive(trial.user_attrs.get("worker", {})):
+                self._end(trial.number, "interrupted", "the process that trained it is gone")
+        records = self.records()
+        settled = {r.design for r in records if r.status in ("complete", "failed", "running", "waiting")}
+        return list(dict.fromkeys(r.design for r in records if r.status == "interrupted" and r.design not in settled))
+
+    def enqueue(self, design: Design) -> None:
+        """Lets the next ask return this design."""
+        self._study.enqueue_trial(_parameters(design, self.settings.search_shuffle))
+
+    def ask(self, choices: Mapping[str, Sequence[Any]]) -> tuple[int, Design]:
+        """The number and design of a new trial, marked as worked on by this process."""
+        trial = self._study.ask()
+        trial.set_user_attr("worker", _worker())
+        chosen = {name: trial.suggest_categorical(name, list(values)) for name, values in choices.items()}
+        return trial.number, design_of(chosen)
+
+    def note(self, number: int, **values: Any) -> None:
+        """Keeps JSON values with a running trial."""
+        storage, identity = self._study._storage, self._identity(number)
+        for key, value in values.items():
+            storage.set_trial_user_attr(identity, key, value)
+
+    def _identity(self, number: int) -> int:
+        identity: int = self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        return identity
+
+    def complete(self, number: int, error: float, cost: float) -> None:
+        """Ends a trial with its two objectives."""
+        self._study.tell(number, [error, cost])
+
+    def fail(self, number: int, status: Literal["failed", "interrupted"], reason: str) -> None:
+        """Ends a trial without a score, with its reason."""
+        self._end(number, status, reason)
+
+    def _end(self, number: int, status: str, reason: str) -> None:
+        self.note(number, status=status, reason=reason)
+        self._study.tell(number, state=TrialState.FAIL)
+
+    def records(self) -> tuple[TrialRecord, ...]:
+        """The study's trials as plain records, by number."""
+        return tuple(map(_record, self._study.get_trials(deepcopy=False)))
+
+
+def _parameters(design: Design, with_shuffle: bool) -> dict[str, Any]:
+    values: dict[str, Any] = {"groups": design.groups, "depth": design.depth, "se": design.se}
+    if design.scale is not None:
+        values["scale"] = design.scale
+    if with_shuffle:
+        values["shuffle"] = design.shuffle
+    return values
+
+
+def design_of(parameters: dict[str, Any]) -> Design:
+    """The design of a trial's parameters."""
+    return Design(
+        groups=parameters["groups"],
+        scale=parameters.get("scale"),
+        depth=parameters["depth"],
+        se=parameters["se"],
+        shuffle=parameters.get("shuffle"),
+    )
+
+
+def _record(trial: FrozenTrial) -> TrialRecord:
+    kept = trial.user_attrs
+    parameters = trial.params or trial.system_attrs.get("fixed_params", {})
+    status: Status
+    match trial.state:
+        case TrialState.COMPLETE:
+            status = "complete"
+        case TrialState.RUNNING:
+            status = "running"
+        case TrialState.WAITING:
+            status = "waiting"
+        case _:
+            status = "interrupted" if kept.get("status") == "interrupted" else "failed"
+    complete = {"groups": 0, "depth": None, "se": False} | parameters  # a worker may have died while asking
+    return TrialRecord(
+        number=trial.number,
+        status=status,
+        design=design_of(complete),
+        architecture=Architecture.from_json(kept["architecture"]) if "architecture" in kept else None,
+        costs=Costs(**kept["costs"]) if "costs" in kept else None,
+        deviation=kept.get("deviation"),
+        binding=kept.get("binding"),
+        notes=tuple(kept.get("notes", ())),
+        cost=trial.values[1] if trial.state == TrialState.COMPLETE else None,
+        proxy=ProxyResult.from_json(kept["proxy"]) if "proxy" in kept else None,
+        reason=kept.get("reason", ""),
+        duplicate_of=kept.get("duplicate_of"),
+        finished=trial.datetime_complete,
+    )
+
+
+def read_study(url: str, name: str | None = None) -> StudyRecord:
+    """The study of that name as plain records; without a name, the storage's only one.
+
+    Raises StudyError where there is none, or several, or it was not made by snsearch.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_file():
+        raise StudyError(f"there is no study at {url.removeprefix('sqlite:///')!r}")
+    storage = _storage(url)
+    names = optuna.get_all_study_names(storage)
+    if name is None:
+        if len(names) != 1:
+            listed = ", ".join(names) or "none"
+            raise StudyError(f"the storage holds {len(names)} studies ({listed}); name one with --study")
+        [name] = names
+    if name not in names:
+        raise StudyError(f"the storage has no study {name!r}; it has {', '.join(names) or 'none'}")
+    study = optuna.load_study(study_name=name, storage=storage)
+    stored = study.user_attrs.get("settings")
+    if stored is None:
+        raise StudyError(f"the study {name!r} was not made by snsearch")
+    return StudyRecord(
+        name=name,
+        settings=Settings.from_json(stored),
+        provenance=tuple(study.user_attrs.get("runs", ())),
+        trials=tuple(map(_record, study.get_trials(deepcopy=False))),
+    )
