@@ -279,7 +279,7 @@ def _proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> tuple[tup
         ("Recipe", study.settings.recipe.describe()),
         (
             "Seeds",
-            f"{len(seeds)} a candidate ({', '.join(map(str, seeds))}); the spread between seeds is not measured",
+            f"one a candidate (seed {', '.join(map(str, seeds))}); the spread between seeds is not measured",
         ),
         (
             "Intervals",
