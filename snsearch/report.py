@@ -306,7 +306,9 @@ def _provenance(study: StudyRecord) -> tuple[tuple[str, str], ...]:
         ),
         (
             "Widths",
-            "every stage free within a third, MFLOPs matched within 0.1 %" if settings.tight else "in proportion",
+            "every stage free within a third of its proportion, to match the MFLOPs within 0.1 % where it can be"
+            if settings.tight
+            else "in proportion",
         ),
         ("Data", f"{settings.data}, fingerprint {settings.data_fingerprint}"),
         ("Seed", str(settings.seed)),

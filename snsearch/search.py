@@ -231,7 +231,7 @@ class Search:
         """Ends one trial; "trained", "failed", or "known" where nothing had to be trained."""
         solution = self.candidates.solutions.get(design)
         if solution is None:
-            self.study.fail(number, "failed", self.candidates.left_out[design])
+            self.study.fail(number, "left out", self.candidates.left_out[design])
             return "known"
         self.study.note(
             number,

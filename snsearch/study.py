@@ -6,6 +6,7 @@ trial's. A study is made by one set of settings; other settings need another stu
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import socket
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -26,7 +27,8 @@ from snsearch.lattice import Design
 from snsearch.proxy import ProxyResult, Recipe
 from snsearch.spec import Budget
 
-Status = Literal["complete", "failed", "interrupted", "running", "waiting"]
+Status = Literal["complete", "failed", "interrupted", "left out", "running", "waiting"]
+EndedBadly = Literal["failed", "interrupted", "left out"]  # left out: the design cannot meet the budget
 SCHEMA = 1
 
 
@@ -147,8 +149,13 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def _host() -> str:
+    """This host by a digest of its name: studies are shared, names of machines need not be."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:12]
+
+
 def _worker() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": _start_of(os.getpid())}
+    return {"host": _host(), "pid": os.getpid(), "started": _start_of(os.getpid())}
 
 
 def _start_of(pid: int) -> str | None:
@@ -161,7 +168,7 @@ def _start_of(pid: int) -> str | None:
 
 def _alive(worker: dict[str, Any]) -> bool:
     """Whether the worker of a running trial may still be at work; one of another host is taken to be."""
-    if worker.get("host") != socket.gethostname():
+    if worker.get("host") != _host():
         return True
     if worker.get("pid") == os.getpid():
         return False  # an earlier run of this very process
@@ -248,7 +255,7 @@ class Study:
             if not _alive(trial.user_attrs.get("worker", {})):
                 self._end(trial.number, "interrupted", "the process that trained it is gone")
         records = self.records()
-        settled = {r.design for r in records if r.status in ("complete", "failed", "running", "waiting")}
+        settled = {r.design for r in records if r.status != "interrupted"}
         return list(dict.fromkeys(r.design for r in records if r.status == "interrupted" and r.design not in settled))
 
     def enqueue(self, design: Design) -> None:
@@ -276,11 +283,11 @@ class Study:
         """Ends a trial with its two objectives."""
         self._study.tell(number, [error, cost])
 
-    def fail(self, number: int, status: Literal["failed", "interrupted"], reason: str) -> None:
+    def fail(self, number: int, status: EndedBadly, reason: str) -> None:
         """Ends a trial without a score, with its reason."""
         self._end(number, status, reason)
 
-    def _end(self, number: int, status: str, reason: str) -> None:
+    def _end(self, number: int, status: EndedBadly, reason: str) -> None:
         self.note(number, status=status, reason=reason)
         self._study.tell(number, state=TrialState.FAIL)
 
@@ -321,7 +328,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         case TrialState.WAITING:
             status = "waiting"
         case _:
-            status = "interrupted" if kept.get("status") == "interrupted" else "failed"
+            status = kept["status"] if kept.get("status") in get_args(EndedBadly) else "failed"
     complete = {"groups": 0, "depth": None, "se": False} | parameters  # a worker may have died while asking
     return TrialRecord(
         number=trial.number,

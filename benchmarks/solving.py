@@ -1,0 +1,75 @@
+"""Solving the paper's five group counts, and start-up without torch. Writes results/solving.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from snsearch import solver
+from snsearch.lattice import Design
+from snsearch.spec import load_space, mflops_budget
+
+GROUPS = (1, 2, 3, 4, 8)
+REPEATS = 30
+PROCESSES = 9
+
+
+def _solve(mflops: float, *, tight: bool, packed: bool) -> float:
+    """Milliseconds of solving all groups, nothing remembered from before."""
+    solver.reference_width.cache_clear()
+    solver._budget_scale.cache_clear()
+    start = time.perf_counter()
+    space = load_space("shufflenet-v1")
+    for groups in GROUPS:
+        solver.solve(space, mflops_budget(mflops), Design(groups=groups), tight=tight, packed=packed)
+    return (time.perf_counter() - start) * 1e3
+
+
+def _process(*arguments: str) -> float:
+    """Seconds of a whole process."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+
+
+def main() -> None:
+    rows = {}
+    for mflops in (13, 140, 10_000):
+        for name, options in (("", (False, False)), (" tight", (True, False)), (" packed", (False, True))):
+            times = [_solve(mflops, tight=options[0], packed=options[1]) for _ in range(REPEATS)]
+            rows[f"{mflops} MFLOPs{name}"] = _spread(times)
+            print(f"{mflops} MFLOPs{name}: {statistics.median(times):.2f} ms [{min(times):.2f}, {max(times):.2f}]")
+    ours, torch_import, ratios = [], [], []
+    for _ in range(PROCESSES):
+        ours.append(_process("-m", "snsearch", "solve", "--mflops", "140"))
+        torch_import.append(_process("-c", "import torch"))
+        ratios.append(ours[-1] / torch_import[-1])
+    print(
+        f"snsearch solve, whole process: {statistics.median(ours):.3f} s, import torch: "
+        f"{statistics.median(torch_import):.3f} s, ratio {statistics.median(ratios):.3f} "
+        f"[{min(ratios):.3f}, {max(ratios):.3f}]"
+    )
+    result = {
+        "what": "milliseconds to read the space and solve g = 1, 2, 3, 4, 8, after imports",
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "solving_ms": rows,
+        "process_seconds": {"solve": _spread(ours), "import torch": _spread(torch_import), "ratio": _spread(ratios)},
+    }
+    path = Path(__file__).parent / "results" / "solving.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
