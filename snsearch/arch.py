@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from math import prod
 from typing import Any, Self
 
 from snsearch.errors import SpecError
@@ -37,7 +38,13 @@ class Architecture:
         for field in fields(self):
             value = getattr(self, field.name)
             numbers = value if isinstance(value, tuple) else (value,)
-            if field.name == "unit" or isinstance(value, bool):
+            if field.name == "unit":
+                if not isinstance(value, str) or re.fullmatch(r"[a-z0-9-]+", value) is None:
+                    raise SpecError(f"architecture: unit is {value!r}; expected a name of a-z, 0-9 and -")
+                continue
+            if field.name in ("shuffle", "stem_pool"):
+                if not isinstance(value, bool):
+                    raise SpecError(f"architecture: {field.name} is {value!r}; expected true or false")
                 continue
             least = 0 if field.name == "se_reduction" else 1
             if not all(type(number) is int and number >= least for number in numbers):
@@ -135,7 +142,7 @@ class Architecture:
         """The same widths, depths and units on another input, for proxy training on small images.
 
         On small images the stem reduces less, so that the last stage keeps at least two pixels a side
-        where the stages allow it: the max-pooling goes below 64 pixels, the first stride below 16.
+        where the stages allow it: the max-pooling goes below 64 pixels, and the first stride where one would be left.
         """
         side = min(resolution)
         return replace(
@@ -144,13 +151,13 @@ class Architecture:
             resolution=resolution,
             classes=classes,
             stem_pool=self.stem_pool and side >= 64,
-            stem_stride=self.stem_stride if side >= 16 else 1,
+            stem_stride=self.stem_stride if side > self.stem_stride * prod(self.stage_strides) else 1,
         )
 
 
 _KEY = re.compile(
-    r"(?P<unit>[a-z0-9-]+)\.g(?P<groups>\d+)\.b(?P<bottleneck>\d+)(?P<shuffle>\.shuffle)?(?:\.se(?P<se>\d+))?"
-    r"_stem(?P<stem>\d+)s(?P<stride>\d+)(?P<pool>p)?"
-    r"_(?P<stages>\d+x\d+s\d+(?:-\d+x\d+s\d+)*)"
-    r"_(?P<input>\d+)x(?P<height>\d+)x(?P<width>\d+)_c(?P<classes>\d+)"
+    r"(?P<unit>[a-z0-9-]+)\.g(?P<groups>\d{1,9})\.b(?P<bottleneck>\d{1,9})(?P<shuffle>\.shuffle)?(?:\.se(?P<se>\d{1,9}))?"
+    r"_stem(?P<stem>\d{1,9})s(?P<stride>\d{1,9})(?P<pool>p)?"
+    r"_(?P<stages>\d{1,9}x\d{1,9}s\d{1,9}(?:-\d{1,9}x\d{1,9}s\d{1,9})*)"
+    r"_(?P<input>\d{1,9})x(?P<height>\d{1,9})x(?P<width>\d{1,9})_c(?P<classes>\d{1,9})"
 )

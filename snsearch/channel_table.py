@@ -14,14 +14,13 @@ Row = tuple[str, ...]
 
 def _sides(arch: Architecture) -> list[str]:
     """Output sizes of the stem's parts and of each stage."""
-    sizes = []
+    outs = {}
     for placed in blocks(arch):
-        if placed.spec.stride > 1 or placed.spec.kind == "head" or placed.spec.opens_network:
-            sizes.append((placed.spec.height_in, placed.spec.width_in))
-    outs = []
-    for (height, width), stride in zip(sizes, (*arch.stage_strides, 1), strict=True):
-        outs.append(format_resolution((-(-height // stride), -(-width // stride))))
-    return outs[: len(arch.stage_strides)]
+        spec = placed.spec
+        if spec.kind == "unit":
+            height, width = (-(-side // spec.stride) for side in (spec.height_in, spec.width_in))
+            outs[placed.name] = format_resolution((height, width))
+    return list(outs.values())
 
 
 def layout(solutions: Sequence[Solution], names: Sequence[str] | None = None) -> tuple[Row, list[Row], list[Row]]:

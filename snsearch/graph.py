@@ -246,6 +246,8 @@ def shufflenet_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) ->
     concatenation, which is what makes the paper's 527 MFLOPs at 2x.
     """
     downsamples = spec.stride > 1
+    if spec.stride > 2:
+        raise SpecError(f"a ShuffleNet unit has a stride of 1 or 2, not {spec.stride}")
     if downsamples and spec.channels_out <= spec.channels_in:
         raise SpecError(
             f"a stride-2 ShuffleNet unit widens by concatenation: {spec.channels_in} channels cannot become "
@@ -276,7 +278,7 @@ def bottleneck_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) ->
     makes the 192 output channels that the paper prints for ResNeXt at 38 MFLOPs).
     """
     groups = arch.groups
-    inner = max(1, -(-(2 * spec.channels_out // arch.bottleneck - groups) // (2 * groups))) * groups
+    inner = max(1, -(-(2 * spec.channels_out - groups * arch.bottleneck) // (2 * groups * arch.bottleneck))) * groups
     branch = build.conv("reduce", 0, inner)
     branch = build.conv("spatial", branch, inner, kernel=3, stride=spec.stride, groups=groups)
     branch = build.conv("expand", branch, spec.channels_out, activation="none", ends_branch=True)

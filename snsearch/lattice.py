@@ -184,13 +184,13 @@ def best_point(line: Line, budget: Budget) -> Point:
         failing = [caps_of(replace(budget, match="under"))[0]]
     if failing:
         worst = max(failing, key=lambda cap: cap.cost(smallest) / cap.limit)
+        groups, classes, widths = line.design.groups, line.input.classes, line.widths(first)
         raise InfeasibleBudgetError(
-            f"{worst.show(worst.limit)} cannot be met by {line.space.name} with {line.design.groups} "
-            f"group{'s' if line.design.groups > 1 else ''} at {format_resolution(line.input.resolution)} "
-            f"and {line.input.classes} classes: the smallest network, {'/'.join(map(str, line.widths(first)))} "
-            f"channels behind a first convolution of {line.stem(line.widths(first)[0])}, needs "
-            f"{worst.show(worst.cost(smallest))}; raise {worst.key}, lower the resolution, or take fewer groups "
-            "or units"
+            f"{worst.show(worst.limit)} cannot be met by {line.space.name} with {groups} "
+            f"group{'s' if groups > 1 else ''} at {format_resolution(line.input.resolution)} and {classes} "
+            f"class{'es' if classes > 1 else ''}: the smallest network, {'/'.join(map(str, widths))} channels "
+            f"behind a first convolution of {line.stem(widths[0])}, needs {worst.show(worst.cost(smallest))}; raise "
+            f"{worst.key}, lower the resolution, or take fewer groups or units"
         )
     if budget.macs is not None and budget.match == "nearest":
         target = budget.macs

@@ -45,21 +45,10 @@ def is_packed(arch: Architecture) -> bool:
     for op in OpGraph.of(arch).ops:
         if op.kind != "conv" or op.name == "stem.conv":
             continue
-        groups = 1 if op.groups == op.channels else op.groups
+        groups = 1 if op.groups == op.channels == op.channels_in else op.groups
         if (op.channels_in // groups) % PACK or (op.channels // groups) % PACK:
             return False
     return True
-
-
-def _packing(line: Line) -> int:
-    """The least multiple of the width step that makes every width packed. Raises SpecError where none does."""
-    for pack in (1, 2, 4, 8, 16, 32, 64):
-        trial = replace(line, pack=pack)
-        # The stem keeps to its own packed step, so a pack of 1 must be tried with that too.
-        point = trial.first()
-        if all(is_packed(trial.at(point + more)) for more in range(3)) and trial.stem(trial.step) % PACK == 0:
-            return pack
-    raise SpecError(f"space {line.space.name} with {line.design.groups} groups has no widths packed by {PACK}")
 
 
 @lru_cache(maxsize=256)
@@ -129,6 +118,8 @@ def _stem_note(line: Line, stem: int) -> tuple[str, ...]:
     if line.scale is None or stem == stem_of_scale(line.space, line.scale):
         return ()
     named = stem_of_scale(line.space, line.scale)
+    if stem == nearest_multiple(named, 1):
+        return (f"first convolution of {stem} channels instead of {named:g}",)
     reason = (
         f"so that the stride-2 concatenation divides by {line.design.groups}"
         if line.space.stem_multiple_of_groups and line.pack == 1
@@ -171,13 +162,15 @@ def solve(space: SpaceSpec, budget: Budget, design: Design, *, tight: bool = Fal
         SpecError: the design does not belong to the space.
     """
     _check(space, design)
+    if design.scale is not None and not space.stem_at_scale:
+        raise SpecError(f"space {space.name}: all widths follow one scale, so a budget leaves none to choose")
     if not space.stem_at_scale:
         scales: list[float | None] = [None]
     elif design.scale is not None:
         scales = [design.scale]
     else:
         scales = [_budget_scale(space, budget)]
-        while stem_of_scale(space, scales[-1] or 1) >= 2:
+        while stem_of_scale(space, scales[-1] or 1) > 1:
             scales.append((scales[-1] or 1) / 2)
     for scale in scales:
         line = Line(space=space, design=design, input=budget, scale=scale, pack=1)
@@ -218,8 +211,13 @@ def _packed(line: Line, budget: Budget, plain: Solution, *, tight: bool) -> Solu
     if is_packed(plain.architecture):
         return replace(plain, notes=(*plain.notes, "packed: already divides by 4"))
     try:
-        packed_line = replace(line, pack=_packing(line))
-        solution = _finish(packed_line, budget, best_point(packed_line, budget), tight=tight)
+        for pack in (2, 4, 8, 16, 32, 64):
+            packed_line = replace(line, pack=pack)
+            solution = _finish(packed_line, budget, best_point(packed_line, budget), tight=tight)
+            if is_packed(solution.architecture):
+                break
+        else:
+            raise SpecError("the space has no such widths")
     except (InfeasibleBudgetError, SpecError) as error:
         return replace(plain, notes=(*plain.notes, f"packed: not possible here ({error})"))
 

@@ -168,8 +168,12 @@ def _find(name: str, kind: Kind) -> Path:
     """The file that the user names: a path, or a bundled file's name. Raises SpecError."""
     singular = kind.removesuffix("s")
     path = Path(name)
-    if path.suffix == ".toml" or "/" in name or path.is_file():
-        if not path.is_file():
+    try:
+        exists = path.is_file()
+    except OSError:
+        exists = False
+    if path.suffix == ".toml" or "/" in name or exists:
+        if not exists:
             raise SpecError(f"{singular} file {name!r} does not exist")
         return path
     known = bundled_names(kind)
@@ -214,7 +218,7 @@ class Budget:
         return cls(**{**values, "resolution": tuple(values["resolution"])})
 
     def describe(self) -> str:
-        """The bounds in words: "140.00 MFLOPs (nearest), model size at most 1.00 MiB"."""
+        """The bounds in words: "140.00 MFLOPs, model size at most 1.00 MiB"."""
         parts = []
         if self.macs is not None:
             form = "{} MFLOPs" if self.match == "nearest" else "at most {} MFLOPs"
@@ -307,7 +311,7 @@ class SpaceSpec:
         if depth in named:
             return named[depth]
         parts = depth.split("-")
-        if not all(part.isdecimal() for part in parts):
+        if not all(part.isdecimal() and len(part) < 9 for part in parts):
             raise SpecError(f"space {self.name}: no depth {depth!r}{suggestion(depth, tuple(named))}")
         repeats = tuple(map(int, parts))
         if len(repeats) != len(self.ratios) or not all(1 <= count <= 100 for count in repeats):

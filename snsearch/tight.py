@@ -61,7 +61,11 @@ def tight_widths(line: Line, budget: Budget, start: Sequence[int]) -> tuple[int,
     )
 
     def prefixes(
-        widths: tuple[int, ...], macs: int, logs: tuple[float, float], limit: Callable[[], float]
+        widths: tuple[int, ...],
+        macs: int,
+        logs: tuple[float, float],
+        limit: Callable[[], float],
+        most: Callable[[], float],
     ) -> Iterator[tuple[tuple[int, ...], int, tuple[float, float]]]:
         """All widths of the stages but the last, nearest to proportion first."""
         index = len(widths)
@@ -83,15 +87,15 @@ def tight_widths(line: Line, budget: Budget, start: Sequence[int]) -> tuple[int,
                     added = counter.stage(index, widths[-1], width)
             except SpecError:
                 continue
-            if macs + added <= high:
-                yield from prefixes((*widths, width), macs + added, spread, limit)
+            if macs + added <= most():
+                yield from prefixes((*widths, width), macs + added, spread, limit, most)
 
     best: tuple[float, float, tuple[int, ...]] | None = None
 
     def best_distortion() -> float:
         return TIGHT_DISTORTION if best is None else best[0]
 
-    for prefix, macs, logs in prefixes((), 0, (0.0, 0.0), best_distortion):
+    for prefix, macs, logs in prefixes((), 0, (0.0, 0.0), best_distortion, lambda: high):
         options = widths_within(last, logs, best_distortion())
         begin = _bisect(options, lambda width, p=prefix, m=macs: total(m, (*p, width)) >= low)  # type: ignore[misc]
         for width in options[begin:]:
@@ -106,7 +110,11 @@ def tight_widths(line: Line, budget: Budget, start: Sequence[int]) -> tuple[int,
         return best[2]
 
     nearest: tuple[float, float, tuple[int, ...]] | None = None
-    for prefix, macs, logs in prefixes((), 0, (0.0, 0.0), lambda: TIGHT_DISTORTION):
+
+    def most_near() -> float:
+        return target if under else math.inf if nearest is None else target + nearest[0]
+
+    for prefix, macs, logs in prefixes((), 0, (0.0, 0.0), lambda: TIGHT_DISTORTION, most_near):
         options = widths_within(last, logs, TIGHT_DISTORTION)
         over = _bisect(options, lambda width, p=prefix, m=macs: total(m, (*p, width)) > target)  # type: ignore[misc]
         for width in options[max(0, over - 1) : over if under else over + 1]:

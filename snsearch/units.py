@@ -79,9 +79,10 @@ def plain_resolution(resolution: tuple[int, int]) -> int | str:
 
 def format_count(value: float) -> str:
     """The count with three or four significant digits: "1.87 M", "340 k", "950"."""
+    # What rounds up to the next unit or digit is printed there: 999,960 is "1.00 M", not "1000.0 k".
     for threshold, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= threshold:
-            return f"{value / threshold:.{2 if value < 100 * threshold else 1}f}{suffix}"
+        if value >= (0.99995 if threshold > 1e3 else 1) * threshold:
+            return f"{value / threshold:.{2 if value < 99.995 * threshold else 1}f}{suffix}"
     return f"{value:.0f}"
 
 
@@ -92,7 +93,7 @@ def format_mflops(macs: int) -> str:
 
 def format_bytes(size: float) -> str:
     """The size in binary units: "2.39 MiB", "320.0 KiB", "96 B"."""
-    if size >= 1024**2:
+    if size >= 1024**2 - 51:  # from here on KiB would round to "1024.0 KiB"
         return f"{size / 1024**2:.2f} MiB"
     if size >= 1024:
         return f"{size / 1024:.1f} KiB"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
@@ -26,6 +27,10 @@ COMMANDS = {
 }
 
 
+class _ReaderGone(Exception):
+    """Whoever read our output has gone away."""
+
+
 class _Commands(click.Group):
     """Loads a command's module only when it runs, so that help and light commands start fast."""
 
@@ -38,6 +43,15 @@ class _Commands(click.Group):
         module = importlib.import_module(f"snsearch.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command; click itself would end with 1 where the reader of the output has gone."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise _ReaderGone from None
+        return result
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -84,7 +98,7 @@ def main() -> None:
             raise
         click.echo(f"snsearch: {error}", err=True)
         code = error.exit_code
-    except BrokenPipeError:
+    except _ReaderGone:
         # The reader of our output went away: not an error of ours, and nothing more can be printed.
         import os
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Quantity(click.ParamType[Any]):
+class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
     """An option parsed by a function that raises SpecError for what it cannot read."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:

@@ -67,12 +67,14 @@ def _plain(value: float) -> float | int:
 
 
 def _document(solutions: Sequence[Solution], spaces: Sequence[SpaceSpec]) -> dict[str, Any]:
-    arch = solutions[0].architecture
+    inputs = {(s.architecture.resolution, s.architecture.classes) for s in solutions}
+    shared = solutions[0].architecture if len(inputs) == 1 else None
     return {
         "schema": 1,
         "space": spaces[0].name if len(spaces) == 1 else [space.name for space in spaces],
-        "resolution": plain_resolution(arch.resolution),
-        "classes": arch.classes,
+        # Where budgets of several inputs were asked for, each solution's architecture has its own.
+        "resolution": None if shared is None else plain_resolution(shared.resolution),
+        "classes": None if shared is None else shared.classes,
         "solutions": [solution_json(solution) for solution in solutions],
     }
 
@@ -204,7 +206,9 @@ def solve(
     unreachable = []
     for budget in budgets or (None,):
         for space in spaces:
-            for design in _designs(space, groups, scales, depth, se, no_shuffle, len(spaces) > 1):
+            for design in _designs(
+                space, groups, scales, depth, se, no_shuffle, lenient=len(spaces) > 1, budgeted=budget is not None
+            ):
                 try:
                     if budget is None:
                         solutions.append(scaled(space, design, free_budget(bounds)))
@@ -228,6 +232,7 @@ def _designs(
     se: bool,
     no_shuffle: bool,
     lenient: bool,
+    budgeted: bool,
 ) -> list[Design]:
     """The designs asked of one space; in a line-up, a space keeps its own where it lacks what is asked."""
     asked = groups or space.groups
@@ -235,10 +240,13 @@ def _designs(
         asked = tuple(g for g in groups if g in space.groups) or space.groups
     if lenient and depth is not None and depth not in dict(space.depths):
         raise SpecError(f"space {space.name} has no depth {depth!r}; name the spaces that do")
+    asked_scales: tuple[float | None, ...] = scales or (None,)
+    if lenient and budgeted and not space.stem_at_scale:
+        asked_scales = (None,)
     shuffle = False if no_shuffle and not (lenient and "shuffle" not in space.options) else None
     return [
         Design(groups=count, scale=scale, depth=depth, se=se, shuffle=shuffle)
-        for scale in scales or (None,)
+        for scale in asked_scales
         for count in asked
     ]
 

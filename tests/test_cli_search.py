@@ -1,0 +1,170 @@
+"""snsearch search and report, as a user runs them: to the end, interrupted, killed, resumed, and misused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snsearch.study import StudyRecord, read_study
+
+Run = Callable[..., Any]
+SMALL = ("--budget", "3", "--resolution", "96", "--data", "digits", "--proxy-images", "256")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _study(folder: Path) -> StudyRecord:
+    return read_study(f"sqlite:///{folder / 'reports' / 'shufflenet-v1-3-digits' / 'study.db'}")
+
+
+def _process(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "snsearch", "search", *SMALL, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _until(stream: Iterator[str], beginning: str) -> list[str]:
+    """Lines up to the first one with that beginning."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if line.startswith(beginning):
+            return lines
+    raise AssertionError(f"ended without a line that begins with {beginning!r}: {lines}")
+
+
+def test_a_search_ends_in_a_page_and_the_same_command_finds_it_done(run: Run, here: Path) -> None:
+    first = run("search", *SMALL, "--trials", "6")
+    assert first.code == 0
+    assert "6 candidates are trained" in first.err
+    page = here / "reports" / "shufflenet-v1-3-digits" / "report.html"
+    assert f"report: {page.relative_to(here)}" in first.out
+    assert page.is_file()
+    assert len(_study(here).candidates) == 6
+    trials = len(_study(here).trials)
+    again = run("search", *SMALL, "--trials", "6")
+    assert len(_study(here).trials) == trials
+    assert again.code == 0
+    assert len(_study(here).candidates) == 6
+    assert len(_study(here).provenance) == 2
+    page.unlink()
+    assert run("report").code == 0
+    assert page.is_file()
+    document = json.loads(run("report", "shufflenet-v1-3-digits", "--format", "json").out)
+    assert document["schema"] == 1
+    assert len(document["candidates"]) == 6
+    best = min(document["candidates"], key=lambda c: c["proxy"]["error"])
+    counted = json.loads(run("count", best["key"], "--format", "json").out)["counts"][0]
+    assert counted["macs"] == best["costs"]["macs"]
+
+
+def test_other_settings_are_refused_with_exit_code_6(run: Run, here: Path) -> None:
+    assert run("search", *SMALL, "--trials", "1").code == 0
+    other = run("search", *SMALL, "--trials", "1", "--seed", "5")
+    assert other.code == 6
+    assert "seed: 0, now 5" in other.err
+    assert len(_study(here).candidates) == 1
+
+
+def test_a_killed_search_goes_on_without_training_anything_twice(here: Path) -> None:
+    with _process(here, "--trials", "5") as process:
+        assert process.stderr is not None
+        _until(iter(process.stderr), "#1 ")
+        process.kill()
+    trained = len(_study(here).candidates)
+    assert trained >= 2
+    with _process(here, "--trials", "5") as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    record = _study(here)
+    assert len(record.candidates) == 5
+    assert [line.split()[0] for line in err.splitlines() if line.startswith("#")] == [
+        f"#{trial.number}" for trial in record.candidates[trained:]
+    ]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_leaves_a_report_and_ends_with_130(here: Path, sent: signal.Signals) -> None:
+    with _process(here, "--trials", "50") as process:
+        assert process.stderr is not None
+        _until(iter(process.stderr), "#1 ")
+        process.send_signal(sent)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in err
+    assert "report: " in out
+    statuses = {trial.status for trial in _study(here).trials}
+    assert "running" not in statuses
+    assert statuses <= {"complete", "interrupted", "waiting", "left out"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--budget", "nonsense"), 3, "no budget is named 'nonsense'"),
+        (("--budget", "40", "--space", "shufflenet-v2"), 3, 'did you mean "shufflenet-v1"'),
+        (("--budget", "0.01", "--data", "digits"), 4, "no design of shufflenet-v1 meets"),
+        (("--budget", "40", "--data", "no/such/folder/x.parquet"), 5, "does not exist"),
+        (("--budget", "40", "--data", "nowhere"), 5, "no such folder or file"),
+        (("--budget", "40", "--data", "digits", "--device", "cuda:99"), 6, "device 'cuda:99' cannot be used"),
+        (("--budget", "40", "--study", "../escape"), 6, "study name '../escape'"),
+        (("--budget", "40", "--data", "digits", "--storage", "nosuch://x"), 6, "cannot be opened"),
+        (("--budget", "40", "--trials", "0"), 2, "--trials"),
+        (("--budget", "40", "--time-limit", "soon"), 2, "not a quantity"),
+        ((), 2, "--budget"),
+    ],
+)
+def test_bad_input_gets_one_message_and_its_exit_code(
+    run: Run, here: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    outcome = run("search", *arguments)
+    assert outcome.code == code
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not list(here.rglob("*.html"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "holds 0 studies"),
+        (("nothing",), "there is no study at"),
+        (("--storage", "sqlite:///x.db"), "no study at"),
+    ],
+)
+def test_a_report_of_nothing_says_so(run: Run, here: Path, arguments: tuple[str, ...], message: str) -> None:
+    outcome = run("report", *arguments)
+    assert outcome.code == 6
+    assert message in outcome.err
+
+
+def test_skipped_images_are_named_and_counted(run: Run, here: Path) -> None:
+    from PIL import Image
+
+    for label in ("cat", "dog"):
+        folder = here / "pets" / "train" / label
+        folder.mkdir(parents=True)
+        for index in range(12):
+            Image.new("RGB", (20, 20), (index * 20, 0, 255 if label == "dog" else 0)).save(folder / f"{index}.png")
+    (here / "pets" / "train" / "dog" / "broken.png").write_bytes(b"not an image")
+    outcome = run("search", "--budget", "3", "--resolution", "96", "--data", "pets", "--trials", "1")
+    assert outcome.code == 0, outcome.err
+    assert "skipped train/dog/broken.png: not an image that Pillow knows" in outcome.err
+    record = read_study(f"sqlite:///{here / 'reports' / 'shufflenet-v1-3-pets' / 'study.db'}")
+    assert record.provenance[0]["skipped_count"] == 1
+    assert record.settings.budget.classes == 2

@@ -1,0 +1,221 @@
+"""The report: data that holds what was measured and claims no more, and a page that is safe and self-contained."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from snsearch.errors import StudyError
+from snsearch.report import ReportData, render, report_data, write_report
+from snsearch.study import Settings, StudyRecord, TrialRecord, read_study
+from tests.studies import Setup
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+    setup = Setup(tmp_path_factory.mktemp("study"))
+    search = setup.search()
+    search.study.add_run({"command": ["snsearch", "search"], "started": "2026-01-01T00:00:00+00:00", "cores": 2})
+    search.run(trials=6)
+    return read_study(setup.url)
+
+
+@pytest.fixture(scope="module")
+def data(study: StudyRecord) -> ReportData:
+    return report_data(study)
+
+
+def _scored(study: StudyRecord, scores: list[tuple[float, float]], test_images: int = 10_000) -> StudyRecord:
+    """The study with other errors and costs."""
+    trials = []
+    for trial, (error, cost) in zip(study.candidates, scores, strict=False):
+        assert trial.proxy is not None
+        trials.append(replace(trial, cost=cost, proxy=replace(trial.proxy, error=error, test_images=test_images)))
+    return replace(study, trials=tuple(trials))
+
+
+def test_the_rows_are_the_study_s_candidates(study: StudyRecord, data: ReportData) -> None:
+    assert [row.number for row in data.rows] == [trial.number for trial in study.candidates]
+    for row, trial in zip(data.rows, study.candidates, strict=True):
+        assert trial.proxy is not None
+        assert trial.architecture is not None
+        assert (row.error, row.cost, row.key) == (trial.proxy.error, trial.cost, trial.architecture.key)
+
+
+def test_the_front_is_marked_and_what_noise_could_put_there_is_tied(study: StudyRecord) -> None:
+    # 10,000 images at 10 % error: a standard error of 0.3 %, so 0.5 % apart is noise and 3 % is not.
+    scores = [(0.100, 50.0), (0.105, 60.0), (0.130, 70.0), (0.120, 40.0)]
+    rows = report_data(_scored(study, scores)).rows
+    assert [row.on_front for row in rows] == [True, False, False, True]
+    assert [row.tied for row in rows] == [False, True, False, False]
+
+
+def test_intervals_are_binomial_95_percent(study: StudyRecord) -> None:
+    row = report_data(_scored(study, [(0.1, 50.0)])).rows[0]
+    assert row.deviation_95 == pytest.approx(1.96 * (0.1 * 0.9 / 10_000) ** 0.5, rel=1e-3)
+
+
+def test_the_summary_names_the_cheapest_that_cannot_be_told_apart(study: StudyRecord) -> None:
+    summary = report_data(_scored(study, [(0.100, 50.0), (0.104, 40.0), (0.2, 30.0)])).summary
+    assert summary[0].startswith("Lowest proxy error: #0 ")
+    assert "#1 " in summary[1]
+    assert "20% less" in summary[1]
+    assert summary[2].startswith("2 of 3 candidates cannot be told apart")
+
+
+def test_a_clear_winner_is_not_hedged(study: StudyRecord) -> None:
+    assert len(report_data(_scored(study, [(0.1, 50.0), (0.2, 40.0)])).summary) == 1
+
+
+def test_the_channel_table_has_a_column_for_each_network_of_the_front(data: ReportData) -> None:
+    head, layers, totals = data.channel_table
+    front_numbers = {f"#{row.number}" for row in data.rows if row.on_front}
+    assert {cell.split()[0] for cell in head[5:]} == front_numbers
+    assert all(len(row) == len(head) for row in (*layers, *totals))
+
+
+def test_the_audit_holds_for_a_budget_that_was_met_and_fails_for_one_that_was_not(study: StudyRecord) -> None:
+    [audit] = report_data(study).audits
+    assert audit.bound == "MFLOPs"
+    assert audit.held
+    budget = study.settings.budget
+    stricter = replace(study, settings=replace(study.settings, budget=replace(budget, params=1000)))
+    assert [(a.bound, a.held) for a in report_data(stricter).audits] == [("MFLOPs", True), ("Parameters", False)]
+
+
+def test_a_stored_cost_that_is_not_what_the_network_counts_is_found_out(study: StudyRecord) -> None:
+    first = study.candidates[0]
+    assert first.costs is not None
+    tampered = replace(first, costs=replace(first.costs, macs=first.costs.macs - 1))
+    with pytest.raises(StudyError, match="#0: its stored costs"):
+        report_data(replace(study, trials=(tampered, *study.trials[1:])))
+
+
+def test_a_study_without_a_trained_candidate_has_no_report(study: StudyRecord) -> None:
+    with pytest.raises(StudyError, match="no trained candidate"):
+        report_data(replace(study, trials=()))
+
+
+def test_every_error_comes_with_its_proxy_data_seeds_and_spread(data: ReportData) -> None:
+    facts = dict(data.proxy)
+    assert "short proxy training" in facts["What the error is"]
+    assert "digits" in facts["Data"]
+    assert "seed 0" in facts["Seeds"]
+    assert "179 test images" in facts["Intervals"]
+    assert "not a latency" in facts["Second objective"]
+
+
+def test_failed_trials_are_listed_with_their_reason(study: StudyRecord) -> None:
+    failed: TrialRecord = replace(study.trials[0], number=99, status="failed", proxy=None, reason="out of memory")
+    assert report_data(replace(study, trials=(*study.trials, failed))).unscored == (("#99 failed", "out of memory"),)
+
+
+def _hostile(study: StudyRecord) -> StudyRecord:
+    settings: Settings = replace(
+        study.settings,
+        data=HOSTILE,
+        data_description=HOSTILE,
+        space=HOSTILE,
+        budget=replace(study.settings.budget, name=HOSTILE, source=HOSTILE),
+    )
+    trials = tuple(
+        replace(t, notes=(HOSTILE,), design=replace(t.design, depth=HOSTILE), reason=HOSTILE) for t in study.trials
+    )
+    return replace(study, name=HOSTILE, settings=settings, trials=trials, provenance=({"command": [HOSTILE]},))
+
+
+def test_untrusted_text_is_escaped_everywhere(study: StudyRecord) -> None:
+    page = render(report_data(_hostile(study)))
+    clean = render(report_data(study))
+    for tag in ("<script", "</script", "<img"):
+        assert page.count(tag) == clean.count(tag)
+    assert html.escape(HOSTILE, quote=False)[:30] in page.replace("&#34;", '"').replace("&#39;", "'")
+
+
+def test_the_embedded_json_is_the_document_whatever_it_holds(study: StudyRecord) -> None:
+    data = report_data(_hostile(study))
+    found = re.search(r'<script type="application/json" id="study">(.*?)</script>', render(data), re.DOTALL)
+    assert found is not None
+    assert json.loads(found[1]) == json.loads(json.dumps(data.document))
+
+
+def test_the_page_reaches_for_nothing_outside_itself(data: ReportData) -> None:
+    page = render(data)
+    assert "default-src 'none'" in page
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:)[^"'\s>]+""", page)
+    assert "url(" not in page
+    assert "http:" not in page
+    assert "https:" not in page
+
+
+def test_writing_leaves_no_partial_file(data: ReportData, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    write_report(data, path)
+    write_report(data, path)
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def _dom(page: Path, profile: Path) -> tuple[str, str]:
+    """The page's document after its scripts ran in Chromium, and what the browser logged."""
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--enable-logging=stderr",
+            f"--user-data-dir={profile}",
+            "--virtual-time-budget=2000",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout, done.stderr
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_chromium_shows_every_candidate_without_a_console_message(
+    study: StudyRecord, data: ReportData, tmp_path: Path
+) -> None:
+    for name, shown in (("clean", data), ("hostile", report_data(_hostile(study)))):
+        path = tmp_path / f"{name}.html"
+        write_report(shown, path)
+        dom, log = _dom(path, tmp_path / f"profile-{name}")
+        assert dom.count('class="mark') == dom.count("<tr data-trial=") == len(data.rows)
+        assert "CONSOLE" not in log
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_clicking_a_column_sorts_the_candidates(data: ReportData, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    column = 9  # parameters, printed as "288.9 k" or "1.87 M"
+    click = f'<script>document.querySelectorAll("#candidates th button")[{column}].click();</script></body>'
+    path.write_text(render(data).replace("</body>", click), encoding="utf-8")
+    dom, _ = _dom(path, tmp_path / "profile")
+    order = [int(number) for number in re.findall(r'<tr data-trial="(\d+)"', dom)]
+    params = {c["number"]: c["costs"]["params"] for c in data.document["candidates"]}
+    # Equal as printed may stand in either order.
+    shown = [round(params[number], -2) for number in order]
+    assert shown == sorted(shown)
+    assert order != sorted(order)

@@ -1,0 +1,152 @@
+"""Studies: resumed by the same settings only, recovered from dead workers, and never half read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+
+from snsearch.errors import StudyError
+from snsearch.lattice import Design
+from snsearch.study import Settings, Study, read_study
+from tests.studies import Setup
+
+DESIGN = Design(groups=3, scale=0.5, depth="paper", se=False)
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return Setup(tmp_path)
+
+
+def test_settings_round_trip_through_json(setup: Setup) -> None:
+    settings = setup.settings()
+    assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+
+
+def test_settings_of_another_schema_are_refused(setup: Setup) -> None:
+    with pytest.raises(StudyError, match="schema 99"):
+        Settings.from_json({**setup.settings().to_json(), "schema": 99})
+
+
+def test_a_study_opens_again_with_the_same_settings(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    study.enqueue(DESIGN)
+    again = Study.open(setup.url, "digits", setup.settings())
+    assert [record.status for record in again.records()] == ["waiting"]
+    assert again.records()[0].design == DESIGN
+
+
+def test_other_settings_are_refused_and_named(setup: Setup) -> None:
+    settings = setup.settings()
+    Study.open(setup.url, "digits", settings)
+    other = replace(settings, seed=7, recipe=replace(settings.recipe, epochs=9))
+    with pytest.raises(StudyError, match=r"(?s)recipe epochs: 1, now 9.*seed: 0, now 7"):
+        Study.open(setup.url, "digits", other)
+
+
+def test_a_foreign_study_is_refused_and_left_alone(setup: Setup) -> None:
+    foreign = optuna.create_study(study_name="digits", storage=setup.url, directions=["minimize", "minimize"])
+    foreign.add_trial(optuna.trial.create_trial(values=[1.0, 2.0]))
+    with pytest.raises(StudyError, match="not made by snsearch"):
+        Study.open(setup.url, "digits", setup.settings())
+    assert foreign.user_attrs == {}
+    with pytest.raises(StudyError, match="not made by snsearch"):
+        read_study(setup.url, "digits")
+
+
+def test_asking_an_enqueued_design_returns_it(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    study.enqueue(DESIGN)
+    number, design = study.ask(setup.candidates().choices)
+    assert design == DESIGN
+    assert [(r.number, r.status) for r in study.records()] == [(number, "running")]
+
+
+_ASK_AND_DIE = """
+import os, sys
+from pathlib import Path
+from tests.studies import Setup
+from snsearch.study import Study
+setup = Setup(Path(sys.argv[1]))
+study = Study.open(setup.url, "digits", setup.settings())
+study.enqueue(study.records()[0].design if study.records() else __import__("tests.test_study").test_study.DESIGN)
+study.ask(setup.candidates().choices)
+os._exit(9)
+"""
+
+
+def test_the_trial_of_a_killed_process_is_ended_and_its_design_returned_once(setup: Setup) -> None:
+    subprocess.run([sys.executable, "-c", _ASK_AND_DIE, str(setup.folder)], check=False, timeout=120)
+    study = Study.open(setup.url, "digits", setup.settings())
+    assert [record.status for record in study.records()] == ["running"]
+    assert study.recover() == [DESIGN]
+    assert [(r.status, r.reason) for r in study.records()] == [("interrupted", "the process that trained it is gone")]
+    study.enqueue(DESIGN)
+    assert study.recover() == [], "a design that waits already is not returned again"
+
+
+def test_the_trial_of_a_living_process_is_left_alone(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    number, _ = study.ask(setup.candidates().choices)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        from snsearch.study import _start_of, _worker
+
+        study.note(number, worker={**_worker(), "pid": other.pid, "started": _start_of(other.pid)})
+        assert study.recover() == []
+        assert study.records()[0].status == "running"
+        other.communicate(b"\n", timeout=60)
+    assert len(study.recover()) == 1
+
+
+def test_a_process_number_used_again_by_another_process_counts_as_gone(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    number, _ = study.ask(setup.candidates().choices)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        from snsearch.study import _worker
+
+        study.note(number, worker={**_worker(), "pid": other.pid, "started": "12345"})
+        assert len(study.recover()) == 1
+        other.communicate(b"\n", timeout=60)
+
+
+def test_reading_a_study_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="no study at"):
+        read_study(f"sqlite:///{tmp_path / 'none.db'}")
+
+
+def test_several_studies_in_a_storage_need_a_name(setup: Setup) -> None:
+    for name in ("one", "two"):
+        Study.open(setup.url, name, setup.settings())
+    with pytest.raises(StudyError, match=r"2 studies \(one, two\)"):
+        read_study(setup.url)
+    assert read_study(setup.url, "two").name == "two"
+    with pytest.raises(StudyError, match="no study 'three'"):
+        read_study(setup.url, "three")
+
+
+def test_a_storage_that_cannot_be_opened_is_named_without_its_password(setup: Setup) -> None:
+    with pytest.raises(StudyError, match="cannot be opened") as raised:
+        Study.open("nosuchdb://user:secret@localhost/db", "digits", setup.settings())
+    assert "secret" not in str(raised.value)
+
+
+def test_a_file_that_is_no_database_is_a_study_error(tmp_path: Path) -> None:
+    path = tmp_path / "study.db"
+    path.write_text("not a database, but long enough to be taken for one" * 50, encoding="utf-8")
+    with pytest.raises(StudyError, match="cannot be opened"):
+        read_study(f"sqlite:///{path}")
+
+
+def test_a_shared_study_names_no_host(setup: Setup) -> None:
+    import socket
+
+    study = Study.open(setup.url, "digits", setup.settings())
+    study.ask(setup.candidates().choices)
+    stored = optuna.load_study(study_name="digits", storage=setup.url).trials[0].user_attrs["worker"]
+    assert stored["host"] != socket.gethostname()
