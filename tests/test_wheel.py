@@ -1,0 +1,86 @@
+"""The built wheel, used from outside the checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(CHECKOUT)],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    [built] = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds nothing but the installed wheel."""
+    folder = tmp_path_factory.mktemp("site")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), str(wheel)],
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
+    return folder
+
+
+def _run(installed: Path, tmp_path: Path, *arguments: str) -> str:
+    """What python prints with the installed wheel before everything else on its path."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_the_wheel_carries_spaces_budgets_templates_and_types(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    for kind in ("spaces", "budgets"):
+        bundled = {f"snsearch/{kind}/{path.name}" for path in (CHECKOUT / kind).glob("*.toml")}
+        assert bundled <= set(names)
+    assert "snsearch/templates/report.html.j2" in names
+    assert "snsearch/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests/", "reports/", "benchmarks/", "spaces/"))]
+
+
+def test_the_wheel_solves_from_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    origin = _run(installed, tmp_path, "-c", "import snsearch; print(snsearch.__file__)")
+    assert Path(origin.strip()).is_relative_to(installed)
+    printed = _run(installed, tmp_path, "-m", "snsearch", "solve", "--budget", "paper-140", "--format", "json")
+    assert [s["stage_channels"][0] for s in json.loads(printed)["solutions"]] == [144, 200, 240, 272, 384]
+
+
+def test_the_wheel_s_own_files_are_found_before_a_checkout_s(installed: Path, tmp_path: Path) -> None:
+    code = "from snsearch.resources import bundled_folder as f; print(f('spaces')); print(f('budgets'))"
+    folders = [Path(line) for line in _run(installed, tmp_path, "-c", code).splitlines()]
+    assert all(folder.is_relative_to(installed) for folder in folders)
+
+
+def test_the_wheel_renders_its_template(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "from jinja2 import Environment, PackageLoader\n"
+        "print(Environment(loader=PackageLoader('snsearch'), autoescape=True)"
+        ".get_template('report.html.j2').filename)"
+    )
+    assert Path(_run(installed, tmp_path, "-c", code).strip()).is_relative_to(installed)
