@@ -92,8 +92,14 @@ class ProxyResult:
 
     @property
     def standard_error(self) -> float:
-        """Of the error, from the number of test images alone; says nothing of the spread between seeds."""
-        return math.sqrt(self.error * (1 - self.error) / self.test_images)
+        """Of the error, from the number of test images alone; says nothing of the spread between seeds.
+
+        Agresti and Coull's (1998): two wrong and two right images are added, so that no error at all on a few
+        images is not taken for certainty.
+        """
+        images = self.test_images + 4
+        share = (self.error * self.test_images + 2) / images
+        return math.sqrt(share * (1 - share) / images)
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values; from_json reads them back."""
