@@ -195,7 +195,7 @@ class ProxyTraining:
             self._schedule.step()
             self._step += 1
             losses.append(loss.detach())
-            if number % 16 == 0 and on_batch is not None:
+            if number % 8 == 0 and on_batch is not None:
                 on_batch(self._step * batch_size, self._steps * batch_size, float(loss.detach()))
             if number in marks:
                 train_loss = float(torch.stack(losses).mean())

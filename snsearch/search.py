@@ -11,7 +11,7 @@ import hashlib
 import math
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -173,27 +173,41 @@ class Search:
     device: torch.device
     checkpoints: Path  # folder
     observer: Observer
+    stop: Callable[[], bool] = lambda: False  # asked between batches and between trials
 
-    def run(self, trials: int, time_limit: float | None = None) -> str:
-        """Trains candidates until the study has `trials` of them; returns why it ended.
-
-        Ends earlier where the space holds no further candidate, or where the next one would not be done within
-        `time_limit` seconds from now. A KeyboardInterrupt ends the trial under way as interrupted and is raised
-        again; the next run takes it up where its last epoch ended.
-
-        Raises StudyError after several failures in a row.
-        """
-        started = time.monotonic()
+    def prepare(self) -> None:
+        """Lets the trials that an earlier run left unfinished come first; in a new study, the published designs."""
         for design in self.study.recover():
             self.study.enqueue(design)
         if not self.study.records():
             for design in self.candidates.published:
                 self.study.enqueue(design)
+
+    def run(self, trials: int, time_limit: float | None = None) -> str:
+        """Trains candidates until the study has `trials` of them; returns why it ended.
+
+        Several processes may run on one prepared study. Ends earlier where the space holds no further candidate, or
+        where the next one would not be done within `time_limit` seconds from now.
+
+        Raises:
+            KeyboardInterrupt: `stop` said so, or the user did; the trial under way is ended as interrupted, and the
+                next run takes it up where its last epoch ended.
+            StudyError: several candidates in a row failed.
+        """
+        try:
+            return self._run(trials, time_limit)
+        except KeyboardInterrupt:
+            self.study.release()
+            raise
+
+    def _run(self, trials: int, time_limit: float | None) -> str:
+        started = time.monotonic()
         draw = random.Random(self.study.settings.seed + len(self.study.records()))
         repeats = failures = 0
         while True:
+            self._check()
             done = self._done()
-            if len(done) >= trials:
+            if len(done) + len(self._under_way()) >= trials:
                 return f"{len(done)} candidates are trained"
             untried = self._untried()
             if not untried:
@@ -203,6 +217,10 @@ class Search:
             if repeats >= _DUPLICATES_IN_A_ROW:
                 self.study.enqueue(draw.choice(untried))
             number, design = self.study.ask(self.candidates.choices)
+            if len(done) + len(self._under_way(before=number)) >= trials:
+                # Another worker asked in the same moment, and its trial is the last that is wanted.
+                self.study.fail(number, "left out", "as many candidates as wanted are under way")
+                continue
             outcome = self._try(number, design)
             repeats = repeats + 1 if outcome == "known" else 0
             if outcome != "known":
@@ -211,8 +229,21 @@ class Search:
                 reason = next(r.reason for r in reversed(self.study.records()) if r.status == "failed")
                 raise StudyError(f"{failures} candidates in a row failed; the last: {reason}")
 
+    def _check(self) -> None:
+        if self.stop():
+            raise KeyboardInterrupt
+
+    def _trained(self, images_seen: int, images_in_all: int, loss: float) -> None:
+        self._check()
+        self.observer.trained(images_seen, images_in_all, loss)
+
     def _done(self) -> list[TrialRecord]:
         return [r for r in self.study.records() if r.status == "complete" and r.duplicate_of is None]
+
+    def _under_way(self, before: int | None = None) -> list[TrialRecord]:
+        """Trials that other workers, or this one, are training; those asked before a trial where one is given."""
+        running = [r for r in self.study.records() if r.status == "running"]
+        return running if before is None else [r for r in running if r.number < before]
 
     def _untried(self) -> list[Design]:
         """Designs whose architecture is neither scored, nor failed, nor under way."""
@@ -248,12 +279,12 @@ class Search:
                 self.study.note(number, duplicate_of=record.number)
                 self.study.complete(number, record.proxy.error, cost)
                 return "known"
+        if any(r.architecture is not None and r.architecture.key == key for r in self._under_way(before=number)):
+            self.study.fail(number, "left out", "another worker is training the same network")
+            return "known"
         self.observer.begun(number, solution)
         try:
             result = self._train(solution)
-        except KeyboardInterrupt:
-            self.study.fail(number, "interrupted", "interrupted by the user")
-            raise
         except Exception as error:  # one candidate's fault, kept with its reason, must not end the search
             self.study.fail(number, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
         else:
@@ -273,7 +304,7 @@ class Search:
             seed=self.study.settings.seed,
             device=self.device,
             checkpoint=self.checkpoints / f"{name}.pt",
-            on_batch=self.observer.trained,
+            on_batch=self._trained,
         )
 
 

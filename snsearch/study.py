@@ -214,8 +214,8 @@ class Study:
         return self._study.study_name
 
     @classmethod
-    def open(cls, url: str, name: str, settings: Settings) -> Study:
-        """The study of that name, made where it does not exist.
+    def open(cls, url: str, name: str, settings: Settings, *, worker: int = 0, workers: int = 1) -> Study:
+        """The study of that name, made where it does not exist; each of several workers draws differently.
 
         Raises StudyError where it exists with other settings, naming them, or the storage cannot be opened.
         """
@@ -227,7 +227,10 @@ class Study:
             )
             # The sampler's random state is not stored: a resumed study goes on from its seed and length.
             study.sampler = optuna.samplers.TPESampler(
-                seed=settings.seed + len(study.trials), n_startup_trials=10, multivariate=True
+                seed=(settings.seed + len(study.trials) + 1_000_003 * worker) % 2**32,
+                n_startup_trials=10,
+                multivariate=True,
+                constant_liar=workers > 1,
             )
         stored = study.user_attrs.get("settings")
         if stored is None:
@@ -257,6 +260,12 @@ class Study:
         records = self.records()
         settled = {r.design for r in records if r.status != "interrupted"}
         return list(dict.fromkeys(r.design for r in records if r.status == "interrupted" and r.design not in settled))
+
+    def release(self) -> None:
+        """Ends the running trials of this process as interrupted."""
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if trial.user_attrs.get("worker") == _worker():
+                self._end(trial.number, "interrupted", "interrupted by the user")
 
     def enqueue(self, design: Design) -> None:
         """Lets the next ask return this design."""

@@ -81,7 +81,8 @@ class Setup:
         return candidates_of(self.space, self.budget, tight=True, search_shuffle=False)
 
     def search(self, observer: Log | None = None, candidates: Candidates | None = None) -> Search:
-        return Search(
+        """A prepared search on the study in the folder."""
+        search = Search(
             study=Study.open(self.url, "digits", self.settings()),
             candidates=candidates or self.candidates(),
             dataset=self.dataset,
@@ -89,3 +90,5 @@ class Setup:
             checkpoints=self.folder / "checkpoints",
             observer=observer or Log(),
         )
+        search.prepare()
+        return search

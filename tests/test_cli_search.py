@@ -15,7 +15,7 @@ import pytest
 from snsearch.study import StudyRecord, read_study
 
 Run = Callable[..., Any]
-SMALL = ("--budget", "3", "--resolution", "96", "--data", "digits", "--proxy-images", "256")
+SMALL = ("--budget", "3", "--resolution", "96", "--data", "digits", "--proxy-images", "256", "--workers", "1")
 
 
 @pytest.fixture
@@ -113,6 +113,51 @@ def test_an_interrupted_search_leaves_a_report_and_ends_with_130(here: Path, sen
     assert statuses <= {"complete", "interrupted", "waiting", "left out"}
 
 
+def test_two_workers_train_as_many_candidates_as_asked_each_once(here: Path) -> None:
+    with _process(here, "--trials", "7", "--workers", "2") as process:
+        _out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "7 candidates are trained" in err
+    record = _study(here)
+    assert len(record.candidates) == 7
+    keys = [trial.architecture.key for trial in record.candidates if trial.architecture]
+    assert len(set(keys)) == 7
+    assert "running" not in {trial.status for trial in record.trials}
+    assert {t.design.groups for t in record.candidates} >= {1, 2, 3, 4, 8}, "the published designs are among them"
+    assert record.provenance[0]["workers"] == 2
+
+
+def test_interrupted_workers_end_together_and_lose_no_candidate(here: Path) -> None:
+    with _process(here, "--trials", "60", "--workers", "2") as process:
+        assert process.stderr is not None
+        _until(iter(process.stderr), "#")
+        process.send_signal(signal.SIGINT)
+        _out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    record = _study(here)
+    assert "running" not in {trial.status for trial in record.trials}
+    trained = len(record.candidates)
+    assert trained >= 1
+    with _process(here, "--trials", str(trained + 2), "--workers", "2") as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert len(_study(here).candidates) == trained + 2
+
+
+def test_workers_of_a_killed_search_stop_by_themselves(here: Path) -> None:
+    with _process(here, "--trials", "60", "--workers", "2") as process:
+        assert process.stderr is not None
+        _until(iter(process.stderr), "#")
+        process.kill()
+        # The workers hold the pipe's other end: it closes when the last of them has ended.
+        process.communicate(timeout=120)
+    trained = len(_study(here).candidates)
+    with _process(here, "--trials", str(trained + 1), "--workers", "1") as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert len(_study(here).candidates) == trained + 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -162,7 +207,9 @@ def test_skipped_images_are_named_and_counted(run: Run, here: Path) -> None:
         for index in range(12):
             Image.new("RGB", (20, 20), (index * 20, 0, 255 if label == "dog" else 0)).save(folder / f"{index}.png")
     (here / "pets" / "train" / "dog" / "broken.png").write_bytes(b"not an image")
-    outcome = run("search", "--budget", "3", "--resolution", "96", "--data", "pets", "--trials", "1")
+    outcome = run(
+        "search", "--budget", "3", "--resolution", "96", "--data", "pets", "--trials", "1", "--workers", "1"
+    )
     assert outcome.code == 0, outcome.err
     assert "skipped train/dog/broken.png: not an image that Pillow knows" in outcome.err
     record = read_study(f"sqlite:///{here / 'reports' / 'shufflenet-v1-3-pets' / 'study.db'}")

@@ -19,6 +19,7 @@ PACKAGE = Path(snsearch.__file__).parent
 # The modules of cli/ are one: "cli".
 ROWS: list[set[str]] = [
     {"cli", "__main__"},
+    {"workers"},
     {"report", "search"},
     {"study", "verify"},
     {"proxy", "charts", "channel_table"},
@@ -28,7 +29,7 @@ ROWS: list[set[str]] = [
     {"costs", "images"},
     {"graph"},
     {"arch", "spec"},
-    {"resources", "units", "errors", "__init__"},
+    {"resources", "units", "errors", "interrupt", "__init__"},
 ]
 
 SAME_ROW: dict[tuple[str, str], str] = {
@@ -47,7 +48,7 @@ OWNERS: dict[str, set[str]] = {
     "PIL": {"images"},
     "datasets": {"sources"},
     "sklearn": {"sources"},
-    "torch": {"model", "verify", "images", "data", "sources", "proxy", "study", "search", "cli"},
+    "torch": {"model", "verify", "images", "data", "sources", "proxy", "study", "search", "workers", "cli"},
 }
 
 # Name on the package index, where it is not that of the module.

@@ -197,6 +197,17 @@ def test_an_interrupted_search_is_usable_and_takes_the_candidate_up_again(
     assert {t.design for t in record.candidates} == set(setup.candidates().published)
 
 
+def test_a_search_that_is_asked_to_stop_ends_its_trial_at_the_next_step(setup: Setup) -> None:
+    log = Log()
+    setup.recipe = replace(setup.recipe, images=1618, batch_size=16)
+    search = replace(setup.search(log), stop=lambda: log.batches >= 3)
+    with pytest.raises(KeyboardInterrupt):
+        search.run(trials=50)
+    statuses = [trial.status for trial in read_study(setup.url).trials]
+    assert "running" not in statuses
+    assert log.batches == 3
+
+
 def test_a_failing_candidate_is_recorded_with_its_reason_and_the_search_goes_on(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:

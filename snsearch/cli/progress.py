@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from snsearch.search import Candidates
     from snsearch.solver import Solution
     from snsearch.study import Study, TrialRecord
+    from snsearch.workers import Event
 
 _SHOWN = 8  # candidates of the front in the live display
 
@@ -60,8 +61,8 @@ class SearchProgress:
         )  # fmt: skip
         self._study: Study | None = None
         self._all: TaskID | None = None
-        self._one: TaskID | None = None
-        self._words = ""
+        self._each: list[TaskID] = []  # one bar a worker
+        self._words: dict[int, str] = {}
         self._started = 0.0
 
     @contextmanager
@@ -72,7 +73,7 @@ class SearchProgress:
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
     @contextmanager
-    def searching(self, study: Study, candidates: Candidates, trials: int) -> Iterator[None]:
+    def searching(self, study: Study, candidates: Candidates, trials: int, workers: int) -> Iterator[None]:
         """Shows a search while the context is open."""
         self._study = study
         self._started = time.monotonic()
@@ -82,7 +83,7 @@ class SearchProgress:
             f"({len(candidates.left_out)} designs left out), {done} of {trials} trained"
         )
         self._all = self._bars.add_task("candidates", total=trials, completed=done)
-        self._one = self._bars.add_task("training", total=None)
+        self._each = [self._bars.add_task("training", total=None) for _ in range(workers)]
         if not self._console.is_terminal:
             yield
             return
@@ -91,20 +92,28 @@ class SearchProgress:
             yield
             self._live = None
 
-    def begun(self, number: int, solution: Solution) -> None:
+    def stopping(self) -> None:
+        """The user asked to stop."""
+        self._console.print("stopping at the next step; once more ends at once")
+
+    def hear(self, event: Event) -> None:
+        """Shows what a worker process said."""
+        kind, worker, details = event
+        hearers: dict[str, Callable[..., None]] = {"begun": self.begun, "trained": self.trained, "ended": self.ended}
+        hearers[kind](*details, worker=worker)
+
+    def begun(self, number: int, solution: Solution, worker: int = 0) -> None:
         """A candidate's training begins."""
         arch = solution.architecture
-        self._words = f"#{number} g={arch.groups} {'/'.join(map(str, arch.stage_channels))}"
-        if self._one is not None:
-            self._bars.reset(self._one, description=self._words, total=None)
+        self._words[worker] = f"#{number} g={arch.groups} {'/'.join(map(str, arch.stage_channels))}"
+        self._bars.reset(self._each[worker], description=self._words[worker], total=None)
 
-    def trained(self, images_seen: int, images_in_all: int, loss: float) -> None:
+    def trained(self, images_seen: int, images_in_all: int, loss: float, worker: int = 0) -> None:
         """A training goes on."""
-        if self._one is not None:
-            description = f"{self._words} loss {loss:.3f}"
-            self._bars.update(self._one, completed=images_seen, total=images_in_all, description=description)
+        description = f"{self._words[worker]} loss {loss:.3f}"
+        self._bars.update(self._each[worker], completed=images_seen, total=images_in_all, description=description)
 
-    def ended(self, record: TrialRecord) -> None:
+    def ended(self, record: TrialRecord, worker: int = 0) -> None:
         """A candidate is done."""
         assert self._study is not None
         if record.proxy is None:

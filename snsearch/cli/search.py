@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,8 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
     show_default=True,
     help="Augmentation of proxy training; data takes the data set's own.",
 )
-@click.option("--threads", type=click.IntRange(1), help="CPU threads  [default: all cores]")
+@click.option("--workers", type=click.IntRange(1, 256), help="Candidates trained at once  [default: a core each]")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads of a worker  [default: its share of the cores]")
 @click.option("--device", default="auto", show_default=True, help="Device of proxy training: auto, cpu, cuda, mps.")
 def search(
     budget_text: str,
@@ -132,12 +133,14 @@ def search(
     proxy_epochs: int,
     proxy_resolution: int | None,
     augment: Any,
+    workers: int | None,
     threads: int | None,
     device: str,
 ) -> None:
     """Search networks that meet a budget, and report the front of proxy error against cost.
 
-    The same command goes on where it was stopped: a killed run loses at most the epoch in flight.
+    The same command goes on where it was stopped: a killed run loses at most the epoch in flight. With one worker,
+    the same seed gives the same study.
     """
     space = load_space(space_text)
     load_budget(budget_text)  # a wrong name should not cost the wait for torch and the data
@@ -146,14 +149,19 @@ def search(
     import torch
 
     from snsearch.cli.progress import SearchProgress
+    from snsearch.interrupt import stop_on_signals
     from snsearch.proxy import Recipe, pick_device
     from snsearch.search import Search, candidates_of, settings_of
     from snsearch.sources import load_data
     from snsearch.study import Study, environment, read_study
+    from snsearch.workers import Plan, run_workers
 
     chosen_device = pick_device(device)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    cores = os.cpu_count() or 1
+    if workers is None:
+        workers = min(cores, trials) if chosen_device.type == "cpu" else 1
+    threads = threads or max(1, cores // workers)
+    torch.set_num_threads(threads)
     progress = SearchProgress()
     with progress.reading(data) as step:
         dataset = load_data(data, side=proxy_resolution, progress=step)
@@ -177,32 +185,42 @@ def search(
     skipped_entry = {"skipped_images": [f"{s.name}: {s.reason}" for s in dataset.skipped[:50]]}
     study.add_run(
         environment(["snsearch", *sys.argv[1:]])
-        | {"proxy_device": str(chosen_device), "skipped_count": len(dataset.skipped)}
+        | {"proxy_device": str(chosen_device), "workers": workers, "skipped_count": len(dataset.skipped)}
         | (skipped_entry if dataset.skipped else {})
     )
-    run = Search(
-        study=study,
+    plan = Plan(
+        url=url,
+        name=folder.name,
+        settings=settings,
         candidates=candidates,
         dataset=dataset,
-        device=chosen_device,
+        device=str(chosen_device),
         checkpoints=folder / "checkpoints",
-        observer=progress,
+        trials=trials,
+        time_limit=time_limit,
+        workers=workers,
+        threads=threads,
     )
-    signal.signal(signal.SIGTERM, _interrupt)
     interrupted = False
-    with progress.searching(study, candidates, trials):
+    with progress.searching(study, candidates, trials, workers), stop_on_signals(progress.stopping) as stop:
+        run = Search(
+            study=study,
+            candidates=candidates,
+            dataset=dataset,
+            device=chosen_device,
+            checkpoints=folder / "checkpoints",
+            observer=progress,
+            stop=stop,
+        )
+        run.prepare()
         try:
-            reason = run.run(trials, time_limit)
+            reason = run.run(trials, time_limit) if workers == 1 else run_workers(plan, progress.hear, stop)
         except KeyboardInterrupt:
             interrupted, reason = True, "interrupted; the same command goes on from here"
     record = read_study(url, folder.name)
     _finish(record, folder, reason)
     if interrupted:
         sys.exit(130)
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _finish(record: StudyRecord, folder: Path, reason: str) -> None:
