@@ -61,7 +61,7 @@ class ConventionCount:
 
 def _source(op: Op) -> str:
     if op.kind == "conv":
-        if op.groups == op.channels and op.groups > 1:
+        if op.groups == op.channels == op.channels_in and op.groups > 1:
             layer = "depthwise convolutions"
         elif op.kernel > 1:
             layer = f"{op.kernel}x{op.kernel} convolutions"

@@ -6,8 +6,9 @@ import io
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -38,8 +39,9 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     """The same picture with at most 8 bits a channel."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
-        # 16-bit files are opened as I;16 or, by some formats, as 32-bit I.
-        values = values // 257 if values.max(initial=0) > 255 else values
+        # 16-bit files are opened as I;16; some formats give 32-bit I, whatever depth they have.
+        deep = image.mode.startswith("I;16") or values.max(initial=0) > 255
+        values = values // 257 if deep else values
         return Image.fromarray(values.clip(0, 255).astype(np.uint8))
     if image.mode == "F":
         values = np.asarray(image, dtype=np.float64)
@@ -73,15 +75,23 @@ def fit(image: Image.Image, color: Color, side: int) -> Pixels:
         image = ImageOps.expand(image, (left, top, side - width - left, side - height - top), fill=0)
     else:
         image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.uint8)
+    pixels = np.array(image, dtype=np.uint8)
     return pixels[None] if color == "L" else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _open(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+@contextmanager
+def _bombs_refused() -> Iterator[None]:
+    """Makes a picture so large that Pillow takes it for an attack an error rather than a warning.
+
+    Warning filters are the whole process's: this stands around the threads, not inside them.
+    """
     with warnings.catch_warnings():
-        # A picture so large that Pillow takes it for an attack is refused, not decoded.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(data))
+        yield
 
 
 def _reason(error: Exception) -> str:
@@ -90,15 +100,12 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-_FAULTS = (OSError, ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError, Warning)
-
-
 def is_gray(read: Read, index: int) -> bool | None:
     """Whether the image has no color, by its header; None where it cannot be opened."""
     try:
-        with _open(read(index)) as image:
+        with _bombs_refused(), _open(read(index)) as image:
             return image.mode in GRAY_MODES
-    except _FAULTS:
+    except Exception:  # decoders raise anything on a file made or broken to that end
         return None
 
 
@@ -140,12 +147,12 @@ def decode(
         try:
             with _open(read(index)) as image:
                 return fit(image, color, side), ""
-        except _FAULTS as error:
+        except Exception as error:  # decoders raise anything on a file made or broken to that end
             return None, _reason(error)
 
     kept: list[int] = []
     skipped: list[Skipped] = []
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with _bombs_refused(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(names), 1024):
             batch = range(start, min(start + 1024, len(names)))
             for index, (values, reason) in zip(batch, pool.map(one, batch), strict=True):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import struct
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,9 +41,12 @@ class Source(Protocol):
 
 
 def _padded(pixels: npt.NDArray[np.uint8], side: int | None) -> Tensor:
-    """(N, 1, side, side) of (N, H, W): padded with black, or resampled where it is not a little smaller."""
-    tensor = torch.from_numpy(pixels.copy()).unsqueeze(1)
-    size = tensor.shape[-1]
+    """(N, 1, side, side) of (N, H, W): padded with black to a square, and to the side where a little smaller."""
+    size = max(pixels.shape[1:])
+    above, left = ((size - extent) // 2 for extent in pixels.shape[1:])
+    square = np.zeros((len(pixels), size, size), dtype=np.uint8)
+    square[:, above : above + pixels.shape[1], left : left + pixels.shape[2]] = pixels
+    tensor = torch.from_numpy(square).unsqueeze(1)
     if side is None or side == size:
         return tensor
     if size < side <= size * 4 // 3:
@@ -55,7 +60,7 @@ def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
     """An array of an IDX file (the MNIST format): magic 0x000008dd, then dd big-endian sizes, then bytes."""
     try:
         data = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path.name}: cannot be read: {error}") from None
     head = 4 + 4 * dimensions
     if len(data) < head or data[:4] != bytes((0, 0, 8, dimensions)):
@@ -86,6 +91,8 @@ def _idx_dataset(folder: Path, name: str, classes: tuple[str, ...] | None, side:
         labels = _idx(folder / f"{prefix}-labels-idx1-ubyte.gz", 1)
         if len(pixels) != len(labels):
             raise DataError(f"{name}, {split}: {len(pixels)} images but {len(labels)} labels")
+        if not pixels.size:
+            raise DataError(f"{name}, {split}: the files hold no pixels")
         splits[split] = Images(pixels=_padded(pixels, side), labels=torch.from_numpy(labels.astype(np.int64)))
     count = int(max(split.labels.max() for split in splits.values())) + 1
     return Dataset(
@@ -223,14 +230,16 @@ def image_folder(argument: str, side: int | None, progress: Progress | None) -> 
         return _idx_dataset(root, root.name, None, side or 32)
     if parquet := sorted(root.rglob("*.parquet")):
         return _local_parquet(parquet, root.name, side, progress)
-    train_folder = root / "train" if (root / "train").is_dir() else root
-    train = _list_folder(train_folder)
+    # A folder "train" without class folders is itself a class.
+    train = _list_folder(root / "train") if (root / "train").is_dir() else None
+    has_splits = train is not None
+    train = train or _list_folder(root)
     if train is None:
         raise DataError(
             f"folder {root.name!r} holds no images; expected train/CLASS/IMAGE, CLASS/IMAGE, or .parquet files"
         )
     test = None
-    if train_folder is not root:
+    if has_splits:
         for name in ("val", "valid", "validation", "test"):
             if (root / name).is_dir() and (test := _list_folder(root / name)) is not None:
                 break
@@ -266,7 +275,9 @@ def _hub_listing(split: Any, name: str) -> _Listing:
     rows = split.cast_column(image, datasets.Image(decode=False))
     feature = split.features[label]
     values = rows[label]
-    texts = [feature.int2str(int(v)) if hasattr(feature, "int2str") else str(v) for v in values]
+    if missing := sum(value is None or value == -1 for value in values):
+        raise DataError(f"{name}: {missing} of {len(rows)} rows have no label (column {label!r})")
+    texts = [feature.int2str(int(value)) if hasattr(feature, "int2str") else str(value) for value in values]
 
     def read(index: int) -> bytes:
         cell = rows[index][image]
@@ -305,12 +316,15 @@ def hub(argument: str, side: int | None, progress: Progress | None) -> Dataset:
     return _hub_dataset(splits, name, f"Hugging Face hub, {argument}", side, progress)
 
 
+_SPLITS = ("train", "test", "validation", "valid", "val")
+
+
 def _local_parquet(files: list[Path], name: str, side: int | None, progress: Progress | None) -> Dataset:
     datasets = _hub_library()
     by_split: dict[str, list[str]] = {}
     for path in files:
-        known = ("train", "test", "validation", "valid", "val")
-        split = next((word for word in known if word in (path.stem.split("-")[0], path.parent.name)), "train")
+        named = (re.split(r"[-_.]", path.stem)[0], path.parent.name)
+        split = next((word for word in named if word in _SPLITS), "train")
         by_split.setdefault(split, []).append(str(path))
     try:
         splits = datasets.load_dataset("parquet", data_files=by_split)

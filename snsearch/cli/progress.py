@@ -35,7 +35,7 @@ def front_table(data: ReportData) -> Table:
         table.add_column(name)
     for name in ("error", "95 %", "cost", "MFLOPs", "parameters"):
         table.add_column(name, justify="right")
-    for row in data.rows:
+    for row in sorted(data.rows, key=lambda row: row.cost):
         if row.on_front:
             table.add_row(
                 f"#{row.number}",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from snsearch.cli.console import print_table
 from snsearch.cli.options import (
     CLASSES,
     DURATION,
@@ -217,6 +218,8 @@ def search(
             reason = run.run(trials, time_limit) if workers == 1 else run_workers(plan, progress.hear, stop)
         except KeyboardInterrupt:
             interrupted, reason = True, "interrupted; the same command goes on from here"
+    if plan.checkpoints.is_dir() and not any(plan.checkpoints.iterdir()):
+        plan.checkpoints.rmdir()
     record = read_study(url, folder.name)
     _finish(record, folder, reason)
     if interrupted:
@@ -231,10 +234,8 @@ def _finish(record: StudyRecord, folder: Path, reason: str) -> None:
     if not record.candidates:
         click.echo("no candidate has been trained yet; there is nothing to report", err=True)
         return
-    from rich.console import Console
-
     data = report_data(record)
-    Console(highlight=False).print(front_table(data))
+    print_table(front_table(data))
     path = folder / "report.html"
     write_report(data, path)
     click.echo(f"report: {path}")
