@@ -12,11 +12,13 @@ import platform
 import socket
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import filelock
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -195,6 +197,15 @@ def _storage(url: str) -> Any:
         raise StudyError(f"the storage {_without_password(url)!r} cannot be opened: {reason}") from None
 
 
+def _turn(url: str) -> AbstractContextManager[Any]:
+    """Lets one process at a time ask for a trial.
+
+    SQLite locks no rows, so that two processes could take the same waiting trial; servers do that themselves.
+    """
+    path = url.removeprefix("sqlite:///")
+    return filelock.FileLock(f"{path}.lock") if path != url else nullcontext()
+
+
 def _without_password(url: str) -> str:
     head, at, tail = url.rpartition("@")
     scheme, colon, rest = head.partition("://")
@@ -204,9 +215,10 @@ def _without_password(url: str) -> str:
 class Study:
     """An Optuna study of candidates, asked and told by a search."""
 
-    def __init__(self, study: optuna.Study, settings: Settings) -> None:
+    def __init__(self, study: optuna.Study, settings: Settings, turn: AbstractContextManager[Any]) -> None:
         self._study = study
         self.settings = settings
+        self._turn = turn
 
     @property
     def name(self) -> str:
@@ -242,7 +254,7 @@ class Study:
                 f"the study {name!r} was made with other settings; name another --study, or repeat these:\n  "
                 + "\n  ".join(lines)
             )
-        return cls(study, settings)
+        return cls(study, settings, _turn(url))
 
     def add_run(self, entry: dict[str, Any]) -> None:
         """Notes a run's environment in the study's provenance."""
@@ -273,9 +285,10 @@ class Study:
 
     def ask(self, choices: Mapping[str, Sequence[Any]]) -> tuple[int, Design]:
         """The number and design of a new trial, marked as worked on by this process."""
-        trial = self._study.ask()
-        trial.set_user_attr("worker", _worker())
-        chosen = {name: trial.suggest_categorical(name, list(values)) for name, values in choices.items()}
+        with self._turn:
+            trial = self._study.ask()
+            trial.set_user_attr("worker", _worker())
+            chosen = {name: trial.suggest_categorical(name, list(values)) for name, values in choices.items()}
         return trial.number, design_of(chosen)
 
     def note(self, number: int, **values: Any) -> None:

@@ -150,3 +150,39 @@ def test_a_shared_study_names_no_host(setup: Setup) -> None:
     study.ask(setup.candidates().choices)
     stored = optuna.load_study(study_name="digits", storage=setup.url).trials[0].user_attrs["worker"]
     assert stored["host"] != socket.gethostname()
+
+
+_TAKE = """
+import sys
+from pathlib import Path
+from tests.studies import Setup
+from snsearch.study import Study
+setup = Setup(Path(sys.argv[1]))
+study = Study.open(setup.url, "digits", setup.settings())
+choices = setup.candidates().choices
+print("ready", flush=True)
+input()
+print(*[study.ask(choices)[0] for _ in range(10)])
+"""
+
+
+def test_processes_that_ask_at_once_never_get_the_same_trial(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    for design in list(setup.candidates().solutions)[:40]:
+        study.enqueue(design)
+    others = [
+        subprocess.Popen(
+            [sys.executable, "-c", _TAKE, str(setup.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    for other in others:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+    for other in others:
+        assert other.stdin is not None
+        other.stdin.write("\n")
+        other.stdin.flush()
+    taken = [int(number) for other in others for number in other.communicate(timeout=120)[0].split()]
+    assert len(taken) == len(set(taken)) == 30
+    assert sum(record.status == "running" for record in study.records()) == 30

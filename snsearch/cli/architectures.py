@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,21 @@ def _from_document(document: Any, where: str) -> list[Architecture]:
 
 
 def architectures_of(
-    spec: str, budgets: list[Budget], designs_of: Callable[[SpaceSpec], list[Design]], at: Budget
+    spec: str,
+    budgets: list[Budget],
+    designs_of: Callable[[SpaceSpec], list[Design]],
+    at: Budget,
+    options: Sequence[str] = (),
 ) -> list[Architecture]:
     """The architectures that SPEC and the options name.
 
-    `designs_of` and `budgets` apply where SPEC is a space; `at` is the input without a budget. Raises SpecError.
+    `designs_of` and `budgets` apply where SPEC is a space; `at` is the input without a budget. `options` are those
+    that the user gave and that only a space can take. Raises SpecError.
     """
     path = Path(spec)
+    is_space = path.suffix != ".json" and ("_" not in spec or path.exists())
+    if options and not is_space:
+        raise SpecError(f"{spec!r} is one architecture already; {', '.join(options)} apply to a space")
     if path.suffix == ".json":
         try:
             return _from_document(json.loads(path.read_text(encoding="utf-8")), f'"{path.name}"')
@@ -41,7 +49,7 @@ def architectures_of(
             raise SpecError(f"{spec!r} cannot be read: {error.strerror or error}") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise SpecError(f'"{path.name}": not valid JSON: {error}') from None
-    if "_" in spec and not path.exists():
+    if not is_space:
         return [Architecture.from_key(spec)]
     space = load_space(spec)
     if not budgets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from snsearch.arch import Architecture
 from snsearch.cli.architectures import KEY_HELP, architectures_of
@@ -59,7 +60,7 @@ def count(
             for g in groups or space.groups[:1]
         ]
 
-    found = architectures_of(spec, budgets, designs_of, free_budget(bounds))
+    found = architectures_of(spec, budgets, designs_of, free_budget(bounds), _given_for_a_space())
     documents = []
     for arch in found:
         graph = OpGraph.of(arch)
@@ -72,6 +73,18 @@ def count(
             _print(report, counts, checked, layers)
     if form == "json":
         print_json({"schema": 1, "counts": documents})
+
+
+def _given_for_a_space() -> list[str]:
+    """The options of the command line that say which network of a space, or at which input."""
+    context = click.get_current_context()
+    own = {"spec", "layers", "check", "form", "precision"}
+    return [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in own
+        and context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
+    ]
 
 
 def _checked(arch: Architecture) -> dict[str, int]:
