@@ -110,21 +110,26 @@ class BlockBuilder:
         ends_branch: bool = False,
     ) -> int:
         """A "same"-padded convolution with batch norm. Raises SpecError where groups do not divide channels."""
-        read = self.ops[source]
-        if channels < 1 or read.channels % groups or channels % groups:
+        # Counting spends most of its time here, so that nothing is called that need not be.
+        ops = self.ops
+        read = ops[source]
+        channels_in, height, width = read.channels, read.height, read.width
+        if channels < 1 or channels_in % groups or channels % groups:
             raise SpecError(
-                f"{name}: {read.channels} -> {channels} channels cannot be convolved in {groups} groups; "
+                f"{name}: {channels_in} -> {channels} channels cannot be convolved in {groups} groups; "
                 "both must be multiples of the group count"
             )
-        return self._append(
+        if stride > 1:
+            height, width = _strided(height, stride), _strided(width, stride)
+        ops.append(
             Op(
                 name,
                 "conv",
                 (source,),
-                read.channels,
+                channels_in,
                 channels,
-                _strided(read.height, stride),
-                _strided(read.width, stride),
+                height,
+                width,
                 kernel,
                 stride,
                 groups,
@@ -134,6 +139,7 @@ class BlockBuilder:
                 ends_branch,
             )
         )
+        return len(ops) - 1
 
     def depthwise(self, name: str, source: int, *, stride: int, activation: Activation = "none") -> int:
         """A 3x3 depthwise convolution with batch norm."""
