@@ -90,17 +90,6 @@ class ProxyResult:
     threads: int
     torch_version: str
 
-    @property
-    def standard_error(self) -> float:
-        """Of the error, from the number of test images alone; says nothing of the spread between seeds.
-
-        Agresti and Coull's (1998): two wrong and two right images are added, so that no error at all on a few
-        images is not taken for certainty.
-        """
-        images = self.test_images + 4
-        share = (self.error * self.test_images + 2) / images
-        return math.sqrt(share * (1 - share) / images)
-
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values; from_json reads them back."""
         return asdict(self)

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from snsearch import __version__
 from snsearch.channel_table import Row, layout
 from snsearch.charts import Axis, Frame, Line, Lines, Mark, Scatter, steps
+from snsearch.confidence import Z95, Score, scores_of, seed_noise
 from snsearch.costs import Costs, count_costs
 from snsearch.errors import StudyError
 from snsearch.pareto import front, possible_front
@@ -26,8 +27,6 @@ from snsearch.solver import Solution
 from snsearch.spec import Budget
 from snsearch.study import StudyRecord, TrialRecord
 from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_resolution
-
-Z95 = 1.959964  # two-sided 95 % of a normal distribution
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,18 +48,26 @@ class CandidateRow:
     peak: str
     moved: str
     cost: float
-    error: float
-    deviation_of_error: float
-    loss: float
+    score: Score
     seconds: str
     on_front: bool
-    tied: bool  # not on the front, but the noise of the test set alone leaves it a place there
+    tied: bool  # not on the front, but noise leaves it a place there
     key: str
 
     @property
+    def error(self) -> float:
+        """Mean proxy error over the candidate's seeds."""
+        return self.score.error
+
+    @property
     def deviation_95(self) -> float:
-        """Half the width of the error's 95 % interval, from the number of test images."""
-        return Z95 * self.deviation_of_error
+        """Half the width of the error's 95 % interval."""
+        return self.score.deviation_95
+
+    @property
+    def seeds(self) -> int:
+        """Trainings that the error is the mean of."""
+        return self.score.seeds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +108,7 @@ class ReportData:
     document: dict[str, Any]  # the same figures for programs, embedded as JSON
 
 
-def _row(trial: TrialRecord, fronts: set[int], possible: set[int]) -> CandidateRow:
+def _row(trial: TrialRecord, score: Score, fronts: set[int], possible: set[int]) -> CandidateRow:
     assert trial.architecture is not None
     assert trial.costs is not None
     assert trial.proxy is not None
@@ -123,10 +130,8 @@ def _row(trial: TrialRecord, fronts: set[int], possible: set[int]) -> CandidateR
         peak=format_bytes(costs.peak_activation_bytes),
         moved=format_bytes(costs.bytes_moved),
         cost=trial.cost,
-        error=trial.proxy.error,
-        deviation_of_error=trial.proxy.standard_error,
-        loss=trial.proxy.loss,
-        seconds=format_duration(trial.proxy.seconds),
+        score=score,
+        seconds=format_duration(sum(result.seconds for result in trial.results)),
         on_front=trial.number in fronts,
         tied=trial.number in possible and trial.number not in fronts,
         key=arch.key,
@@ -140,11 +145,7 @@ def _summary(rows: Sequence[CandidateRow]) -> tuple[str, ...]:
         f"Lowest proxy error: #{best.number} ({best.words}), {best.error:.1%} ± {best.deviation_95:.1%} "
         f"at a cost of {best.cost:.1f}."
     ]
-    near = [
-        row
-        for row in rows
-        if row.error - best.error <= Z95 * math.hypot(row.deviation_of_error, best.deviation_of_error)
-    ]
+    near = [row for row in rows if row.error - best.error <= math.hypot(row.deviation_95, best.deviation_95)]
     cheapest = min(near, key=lambda row: row.cost)
     if cheapest.number != best.number:
         lines.append(
@@ -154,9 +155,8 @@ def _summary(rows: Sequence[CandidateRow]) -> tuple[str, ...]:
         )
     if len(near) > 1:
         lines.append(
-            f"{len(near)} of {len(rows)} candidates cannot be told apart from the lowest error by this many test "
-            "images, and one seed says nothing of how much another would move them: train the ones you consider "
-            "longer before you choose."
+            f"{len(near)} of {len(rows)} candidates cannot be told apart from the lowest error: train the ones that "
+            "you consider longer before you choose."
         )
     return tuple(lines)
 
@@ -265,10 +265,33 @@ def _solution(trial: TrialRecord, study: StudyRecord) -> Solution:
     )
 
 
+def _seed_words(trials: Sequence[TrialRecord]) -> str:
+    seeds = sorted({result.seed for trial in trials for result in trial.results})
+    noise = seed_noise([trial.results for trial in trials])
+    if noise is None:
+        return f"one a candidate (seed {', '.join(map(str, seeds))}); the spread between seeds is not measured"
+    return (
+        f"{', '.join(map(str, seeds))}; {noise.candidates} finalists have several, and between their seeds the error "
+        f"spreads by {noise.deviation:.2%} (standard deviation, pooled, {noise.degrees} degrees of freedom)"
+    )
+
+
+def _interval_words(trials: Sequence[TrialRecord]) -> str:
+    images = sorted({result.test_images for trial in trials for result in trial.results})
+    of_images = f"the {' or '.join(f'{count:,}' for count in images)} test images (Agresti and Coull)"
+    if seed_noise([trial.results for trial in trials]) is None:
+        return (
+            f"95 %, from {of_images} alone; they leave the spread between seeds out, which on small data can be as "
+            "large as the differences shown"
+        )
+    return (
+        f"95 %, from {of_images} and the spread between seeds, taken to be the same for every candidate; a mean over "
+        "several seeds has a narrower one"
+    )
+
+
 def _proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> tuple[tuple[str, str], ...]:
-    results = [trial.proxy for trial in trials if trial.proxy is not None]
-    seeds = sorted({result.seed for result in results})
-    images = sorted({result.test_images for result in results})
+    results = [result for trial in trials for result in trial.results]
     devices = sorted({result.device for result in results})
     return (
         (
@@ -277,15 +300,8 @@ def _proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> tuple[tup
         ),
         ("Data", study.settings.data_description),
         ("Recipe", study.settings.recipe.describe()),
-        (
-            "Seeds",
-            f"one a candidate (seed {', '.join(map(str, seeds))}); the spread between seeds is not measured",
-        ),
-        (
-            "Intervals",
-            f"95 %, from the {' or '.join(f'{n:,}' for n in images)} test images alone (binomial); they leave the "
-            "spread between seeds out, which on small data can be as large as the differences shown",
-        ),
+        ("Seeds", _seed_words(trials)),
+        ("Intervals", _interval_words(trials)),
         ("Trained on", f"{', '.join(devices)}, {sum(r.seconds for r in results) / 60:.1f} minutes in all"),
         ("Second objective", study.settings.cost_label),
     )
@@ -333,12 +349,14 @@ def report_data(study: StudyRecord) -> ReportData:
     if not trials:
         raise StudyError(f"the study {study.name!r} has no trained candidate yet")
     settings = study.settings
-    points = [(t.proxy.error, t.cost) for t in trials if t.proxy is not None and t.cost is not None]
+    scores = scores_of([trial.results for trial in trials])
+    points = [
+        (score.error, trial.cost) for score, trial in zip(scores, trials, strict=True) if trial.cost is not None
+    ]
     assert len(points) == len(trials), "a complete trial has both objectives"
-    deviations = [t.proxy.standard_error for t in trials if t.proxy is not None]
     fronts = {trials[index].number for index in front(points)}
-    possible = {trials[index].number for index in possible_front(points, deviations)}
-    rows = tuple(_row(trial, fronts, possible) for trial in trials)
+    possible = {trials[index].number for index in possible_front(points, [score.deviation for score in scores], Z95)}
+    rows = tuple(_row(trial, score, fronts, possible) for trial, score in zip(trials, scores, strict=True))
     groups = tuple(sorted({row.groups for row in rows}))
     shown = sorted((t for t in trials if t.number in fronts), key=lambda t: t.cost or 0.0)
     at = f"{format_resolution(settings.budget.resolution)}, {settings.budget.classes} classes"
@@ -387,6 +405,12 @@ def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any
                 "deviation": trial.deviation,
                 "cost": trial.cost,
                 "proxy": trial.proxy.to_json() if trial.proxy else None,
+                "repeats": [result.to_json() for result in trial.repeats],
+                "error": by_number[trial.number].error,
+                "error_interval": [
+                    max(0.0, by_number[trial.number].error - by_number[trial.number].deviation_95),
+                    by_number[trial.number].error + by_number[trial.number].deviation_95,
+                ],
             }
             for trial in study.candidates
         ],

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import torch
 
+from snsearch.confidence import finalists, scores_of
 from snsearch.costs import Costs
 from snsearch.data import Dataset
 from snsearch.errors import InfeasibleBudgetError, StudyError
@@ -162,6 +163,8 @@ class Observer(Protocol):
 
     def ended(self, record: TrialRecord) -> None: ...
 
+    def repeated(self, record: TrialRecord, result: ProxyResult) -> None: ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
@@ -229,6 +232,41 @@ class Search:
                 reason = next(r.reason for r in reversed(self.study.records()) if r.status == "failed")
                 raise StudyError(f"{failures} candidates in a row failed; the last: {reason}")
 
+    def finalists(self, count: int, seeds: int) -> list[tuple[int, int]]:
+        """Trial number and seed of every training that `count` finalists still lack to have `seeds` each.
+
+        Finalists are chosen by the first seed alone, so that a resumed search chooses as an uninterrupted one would.
+        """
+        done = self._done()
+        scores = scores_of([record.results[:1] for record in done])
+        chosen = finalists(scores, [record.cost or 0.0 for record in done], count)
+        first = self.study.settings.seed
+        return [
+            (done[index].number, seed)
+            for index in chosen
+            for seed in range(first + 1, first + seeds)
+            if seed not in {result.seed for result in done[index].repeats}
+        ]
+
+    def repeat(self, tasks: Sequence[tuple[int, int]], time_limit: float | None = None) -> None:
+        """Trains the candidates of those trials again, each with that seed, while `time_limit` seconds allow it.
+
+        Raises KeyboardInterrupt where `stop` says so; what is done by then is kept.
+        """
+        started = time.monotonic()
+        done = self._done()
+        by_number = {record.number: record for record in done}
+        for number, seed in tasks:
+            self._check()
+            if time_limit is not None and time.monotonic() - started + self._typical(done) > time_limit:
+                return
+            record = by_number[number]
+            solution = self.candidates.solutions[record.design]
+            self.observer.begun(number, solution)
+            result = self._train(solution, seed)
+            self.study.add_repeat(number, result)
+            self.observer.repeated(record, result)
+
     def _check(self) -> None:
         if self.stop():
             raise KeyboardInterrupt
@@ -284,7 +322,7 @@ class Search:
             return "known"
         self.observer.begun(number, solution)
         try:
-            result = self._train(solution)
+            result = self._train(solution, self.study.settings.seed)
         except Exception as error:  # one candidate's fault, kept with its reason, must not end the search
             self.study.fail(number, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
         else:
@@ -294,14 +332,14 @@ class Search:
         self.observer.ended(record)
         return "trained" if record.status == "complete" else "failed"
 
-    def _train(self, solution: Solution) -> ProxyResult:
+    def _train(self, solution: Solution, seed: int) -> ProxyResult:
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(solution.architecture.key.encode()).hexdigest()[:16]
+        name = f"{hashlib.sha256(solution.architecture.key.encode()).hexdigest()[:16]}-{seed}"
         return train_proxy(
             solution.architecture,
             self.dataset,
             self.study.settings.recipe,
-            seed=self.study.settings.seed,
+            seed=seed,
             device=self.device,
             checkpoint=self.checkpoints / f"{name}.pt",
             on_batch=self._trained,

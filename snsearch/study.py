@@ -89,9 +89,15 @@ class TrialRecord:
     notes: tuple[str, ...]
     cost: float | None  # the second objective
     proxy: ProxyResult | None
+    repeats: tuple[ProxyResult, ...]  # trainings with further seeds
     reason: str  # why it failed or was interrupted
     duplicate_of: int | None
     finished: datetime | None
+
+    @property
+    def results(self) -> tuple[ProxyResult, ...]:
+        """Every training of the candidate, one a seed."""
+        return () if self.proxy is None else (self.proxy, *self.repeats)
 
     @property
     def words(self) -> str:
@@ -313,9 +319,16 @@ class Study:
         self.note(number, status=status, reason=reason)
         self._study.tell(number, state=TrialState.FAIL)
 
+    def add_repeat(self, number: int, result: ProxyResult) -> None:
+        """Keeps a finished trial's training with a further seed.
+
+        Optuna lets nobody change a finished trial, so it stands in the study's attributes, under a key of its own.
+        """
+        self._study.set_user_attr(f"{_REPEAT}{number}:{result.seed}", result.to_json())
+
     def records(self) -> tuple[TrialRecord, ...]:
         """The study's trials as plain records, by number."""
-        return tuple(map(_record, self._study.get_trials(deepcopy=False)))
+        return _records(self._study)
 
 
 def _parameters(design: Design, with_shuffle: bool) -> dict[str, Any]:
@@ -338,7 +351,21 @@ def design_of(parameters: dict[str, Any]) -> Design:
     )
 
 
-def _record(trial: FrozenTrial) -> TrialRecord:
+_REPEAT = "repeat:"
+
+
+def _records(study: optuna.Study) -> tuple[TrialRecord, ...]:
+    repeats: dict[int, list[ProxyResult]] = {}
+    for key, value in study.user_attrs.items():
+        if key.startswith(_REPEAT):
+            repeats.setdefault(int(key.split(":")[1]), []).append(ProxyResult.from_json(value))
+    return tuple(
+        _record(trial, tuple(sorted(repeats.get(trial.number, ()), key=lambda result: result.seed)))
+        for trial in study.get_trials(deepcopy=False)
+    )
+
+
+def _record(trial: FrozenTrial, repeats: tuple[ProxyResult, ...]) -> TrialRecord:
     kept = trial.user_attrs
     parameters = trial.params or trial.system_attrs.get("fixed_params", {})
     status: Status
@@ -363,6 +390,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         notes=tuple(kept.get("notes", ())),
         cost=trial.values[1] if trial.state == TrialState.COMPLETE else None,
         proxy=ProxyResult.from_json(kept["proxy"]) if "proxy" in kept else None,
+        repeats=repeats,
         reason=kept.get("reason", ""),
         duplicate_of=kept.get("duplicate_of"),
         finished=trial.datetime_complete,
@@ -394,5 +422,5 @@ def read_study(url: str, name: str | None = None) -> StudyRecord:
         name=name,
         settings=Settings.from_json(stored),
         provenance=tuple(study.user_attrs.get("runs", ())),
-        trials=tuple(map(_record, study.get_trials(deepcopy=False))),
+        trials=_records(study),
     )

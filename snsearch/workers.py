@@ -21,6 +21,7 @@ import torch.multiprocessing
 from snsearch.data import Dataset
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.interrupt import stop_on_signals
+from snsearch.proxy import ProxyResult
 from snsearch.search import Candidates, Search
 from snsearch.solver import Solution
 from snsearch.study import Settings, Study, TrialRecord
@@ -43,6 +44,7 @@ class Plan:
     time_limit: float | None
     workers: int
     threads: int  # of each worker
+    repeats: tuple[tuple[int, int], ...] = ()  # trial number and seed; where given, all that is trained
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class _Reporter:
 
     def ended(self, record: TrialRecord) -> None:
         self.events.put(("ended", self.worker, (record,)))
+
+    def repeated(self, record: TrialRecord, result: ProxyResult) -> None:
+        self.events.put(("repeated", self.worker, (record, result)))
 
 
 def _work(plan: Plan, worker: int, events: Any) -> None:
@@ -81,7 +86,11 @@ def _work(plan: Plan, worker: int, events: Any) -> None:
                 # Without the main process nobody is left to report to, or to stop this worker.
                 stop=lambda: signalled() or not main.is_alive(),
             )
-            reason = search.run(plan.trials, plan.time_limit)
+            if plan.repeats:
+                search.repeat(plan.repeats[worker :: plan.workers], plan.time_limit)
+                reason = "every finalist has its seeds"
+            else:
+                reason = search.run(plan.trials, plan.time_limit)
     except KeyboardInterrupt:
         events.put(("stopped", worker, ()))
     except SnsearchError as error:

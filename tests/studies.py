@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from snsearch.data import Dataset
-from snsearch.proxy import Recipe
+from snsearch.proxy import ProxyResult, Recipe
 from snsearch.search import Candidates, Search, candidates_of, deployed, settings_of
 from snsearch.solver import Solution
 from snsearch.sources import load_data
@@ -31,6 +31,7 @@ class Log:
     begun_keys: list[str] = field(default_factory=list)
     batches: int = 0
     ended_records: list[TrialRecord] = field(default_factory=list)
+    repeats: list[tuple[int, int]] = field(default_factory=list)
 
     def begun(self, number: int, solution: Solution) -> None:
         self.begun_keys.append(solution.architecture.key)
@@ -40,6 +41,9 @@ class Log:
 
     def ended(self, record: TrialRecord) -> None:
         self.ended_records.append(record)
+
+    def repeated(self, record: TrialRecord, result: ProxyResult) -> None:
+        self.repeats.append((record.number, result.seed))
 
 
 def small_budget(dataset: Dataset, mflops: str = "3") -> Budget:

@@ -15,7 +15,20 @@ import pytest
 from snsearch.study import StudyRecord, read_study
 
 Run = Callable[..., Any]
-SMALL = ("--budget", "3", "--resolution", "96", "--data", "digits", "--proxy-images", "256", "--workers", "1")
+SMALL = (
+    "--budget",
+    "3",
+    "--resolution",
+    "96",
+    "--data",
+    "digits",
+    "--proxy-images",
+    "256",
+    "--workers",
+    "1",
+    "--finalists",
+    "0",
+)
 
 
 @pytest.fixture
@@ -125,6 +138,20 @@ def test_two_workers_train_as_many_candidates_as_asked_each_once(here: Path) -> 
     assert "running" not in {trial.status for trial in record.trials}
     assert {t.design.groups for t in record.candidates} >= {1, 2, 3, 4, 8}, "the published designs are among them"
     assert record.provenance[0]["workers"] == 2
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_finalists_get_their_seeds_and_the_page_says_how_far_seeds_spread(here: Path, run: Run, workers: str) -> None:
+    with _process(here, "--trials", "5", "--workers", workers, "--finalists", "2", "--seeds", "3") as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    repeated = [trial for trial in _study(here).candidates if trial.repeats]
+    assert len(repeated) == 2
+    assert all([result.seed for result in trial.results] == [0, 1, 2] for trial in repeated)
+    document = json.loads(run("report", "--format", "json").out)
+    means = {c["number"]: c["error"] for c in document["candidates"]}
+    for trial in repeated:
+        assert means[trial.number] == pytest.approx(sum(result.error for result in trial.results) / 3)
 
 
 def test_interrupted_workers_end_together_and_lose_no_candidate(here: Path) -> None:

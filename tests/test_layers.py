@@ -21,7 +21,7 @@ ROWS: list[set[str]] = [
     {"cli", "__main__"},
     {"workers"},
     {"report", "search"},
-    {"study", "verify"},
+    {"study", "verify", "confidence"},
     {"proxy", "charts", "channel_table"},
     {"model", "sources", "solver", "pareto"},
     {"data", "tight"},

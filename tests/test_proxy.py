@@ -182,27 +182,6 @@ def test_a_result_round_trips_through_json(digits: Dataset, small: Architecture)
     assert ProxyResult.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
-@pytest.mark.parametrize(
-    ("error", "images", "deviation"),
-    # (0 + 2) / 104: sqrt(0.01923 * 0.98077 / 104); (1000 + 2) / 10004: sqrt(0.10016 * 0.89984 / 10004)
-    [(0.0, 100, 0.01347), (1.0, 100, 0.01347), (0.1, 10_000, 0.003002)],
-)
-def test_the_error_s_deviation_is_agresti_and_coull_s(error: float, images: int, deviation: float) -> None:
-    result = ProxyResult(
-        error=error,
-        loss=1.0,
-        test_images=images,
-        train_images=1,
-        curve=(),
-        seconds=1.0,
-        seed=0,
-        device="cpu",
-        threads=1,
-        torch_version="2",
-    )
-    assert result.standard_error == pytest.approx(deviation, rel=1e-3)
-
-
 @pytest.mark.parametrize("name", ["quantum", "cuda:77", "mps:9"])
 def test_a_device_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(StudyError, match=name):

@@ -60,9 +60,28 @@ def test_the_front_is_marked_and_what_noise_could_put_there_is_tied(study: Study
     assert [row.tied for row in rows] == [False, True, False, False]
 
 
-def test_intervals_are_binomial_95_percent(study: StudyRecord) -> None:
+def test_intervals_of_one_seed_are_those_of_the_test_images(study: StudyRecord) -> None:
     row = report_data(_scored(study, [(0.1, 50.0)])).rows[0]
-    assert row.deviation_95 == pytest.approx(1.96 * (0.1 * 0.9 / 10_000) ** 0.5, rel=1e-3)
+    assert row.seeds == 1
+    assert row.deviation_95 == pytest.approx(1.96 * (0.1 * 0.9 / 10_000) ** 0.5, rel=1e-2)
+
+
+def test_further_seeds_make_a_mean_and_widen_every_candidate_s_interval(study: StudyRecord) -> None:
+    alone = _scored(study, [(0.10, 50.0), (0.12, 40.0)])
+    first, second = alone.trials
+    assert first.proxy is not None
+    repeats = tuple(replace(first.proxy, error=error, seed=seed) for seed, error in ((1, 0.11), (2, 0.12)))
+    data = report_data(replace(alone, trials=(replace(first, repeats=repeats), second)))
+    assert [(row.seeds, round(row.error, 6)) for row in data.rows] == [(3, 0.11), (1, 0.12)]
+    before = report_data(alone).rows
+    assert data.rows[1].deviation_95 > 2 * before[1].deviation_95
+    assert data.rows[0].deviation_95 < data.rows[1].deviation_95
+    facts = dict(data.proxy)
+    assert facts["Seeds"].startswith("0, 1, 2; 1 finalists have several")
+    assert "spreads by 1.00%" in facts["Seeds"]
+    assert "the spread between seeds" in facts["Intervals"]
+    assert data.document["candidates"][0]["error"] == pytest.approx(0.11)
+    assert len(data.document["candidates"][0]["repeats"]) == 2
 
 
 def test_the_summary_names_the_cheapest_that_cannot_be_told_apart(study: StudyRecord) -> None:

@@ -234,6 +234,32 @@ def test_failures_in_a_row_end_the_search_with_the_last_reason(setup: Setup, mon
         setup.search().run(trials=9)
 
 
+def test_finalists_are_trained_again_with_further_seeds_and_only_with_those_they_lack(setup: Setup) -> None:
+    log = Log()
+    search = setup.search(log)
+    search.run(trials=5)
+    tasks = search.finalists(2, seeds=3)
+    assert [seed for _, seed in tasks] == [1, 2, 1, 2]
+    search.repeat(tasks[:3])
+    assert log.repeats == tasks[:3]
+    assert setup.search().finalists(2, seeds=3) == tasks[3:]
+    setup.search().repeat(tasks[3:])
+    records = {record.number: record for record in read_study(setup.url).trials}
+    for number, _ in tasks:
+        results = records[number].results
+        assert [result.seed for result in results] == [0, 1, 2]
+        assert len({result.loss for result in results}) == 3
+    assert setup.search().finalists(2, seeds=3) == []
+
+
+def test_further_seeds_respect_the_time_limit(setup: Setup) -> None:
+    log = Log()
+    search = setup.search(log)
+    search.run(trials=2)
+    search.repeat(search.finalists(1, seeds=3), time_limit=0.0)
+    assert log.repeats == []
+
+
 def test_a_search_over_caps_only_runs_to_its_end(setup: Setup) -> None:
     class Capped(Setup):
         @property

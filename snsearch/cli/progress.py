@@ -19,6 +19,7 @@ from snsearch.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from snsearch.proxy import ProxyResult
     from snsearch.report import ReportData
     from snsearch.search import Candidates
     from snsearch.solver import Solution
@@ -33,7 +34,7 @@ def front_table(data: ReportData) -> Table:
     table = Table(title="front of proxy error against cost (MMACs + MB moved, counted)", title_justify="left")
     for name in ("trial", "candidate"):
         table.add_column(name)
-    for name in ("error", "95 %", "cost", "MFLOPs", "parameters"):
+    for name in ("error", "95 %", "seeds", "cost", "MFLOPs", "parameters"):
         table.add_column(name, justify="right")
     for row in sorted(data.rows, key=lambda row: row.cost):
         if row.on_front:
@@ -42,6 +43,7 @@ def front_table(data: ReportData) -> Table:
                 escape(row.words),
                 f"{row.error:.2%}",
                 f"±{row.deviation_95:.2%}",
+                str(row.seeds),
                 f"{row.cost:.1f}",
                 row.mflops,
                 row.params,
@@ -99,7 +101,12 @@ class SearchProgress:
     def hear(self, event: Event) -> None:
         """Shows what a worker process said."""
         kind, worker, details = event
-        hearers: dict[str, Callable[..., None]] = {"begun": self.begun, "trained": self.trained, "ended": self.ended}
+        hearers: dict[str, Callable[..., None]] = {
+            "begun": self.begun,
+            "trained": self.trained,
+            "ended": self.ended,
+            "repeated": self.repeated,
+        }
         hearers[kind](*details, worker=worker)
 
     def begun(self, number: int, solution: Solution, worker: int = 0) -> None:
@@ -127,6 +134,21 @@ class SearchProgress:
             self._bars.update(self._all, completed=len(_candidates(self._study)))
         if self._live is not None:
             self._live.update(self._display())
+
+    def repeating(self, count: int) -> None:
+        """The finalists' trainings with further seeds begin."""
+        self._console.print(f"{count} trainings of finalists with further seeds")
+        if self._all is not None:
+            self._bars.reset(self._all, description="finalists' seeds", total=count)
+
+    def repeated(self, record: TrialRecord, result: ProxyResult, worker: int = 0) -> None:
+        """A finalist has been trained with a further seed."""
+        if self._live is None:
+            self._console.print(
+                f"#{record.number} seed {result.seed}: error {result.error:.2%}, {format_duration(result.seconds)}"
+            )
+        if self._all is not None:
+            self._bars.advance(self._all)
 
     def _display(self) -> RenderableType:
         assert self._study is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +92,10 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
 )
 @click.option("--time-limit", type=DURATION, metavar="TIME", help="Begin no candidate past this, such as 15min.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True)
+@click.option(
+    "--finalists", type=click.IntRange(0), default=3, show_default=True, help="Candidates given more seeds."
+)
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each finalist.")
 @click.option("--search-shuffle", is_flag=True, help="Search networks without channel shuffle too.")
 @click.option("--tight/--no-tight", default=True, show_default=True, help="Match the MFLOPs within 0.1 %.")
 @click.option(
@@ -125,6 +131,8 @@ def search(
     trials: int,
     time_limit: float | None,
     seed: int,
+    finalists: int,
+    seeds: int,
     search_shuffle: bool,
     tight: bool,
     study_name: str | None,
@@ -203,6 +211,7 @@ def search(
         threads=threads,
     )
     interrupted = False
+    started = time.monotonic()
     with progress.searching(study, candidates, trials, workers), stop_on_signals(progress.stopping) as stop:
         run = Search(
             study=study,
@@ -216,6 +225,14 @@ def search(
         run.prepare()
         try:
             reason = run.run(trials, time_limit) if workers == 1 else run_workers(plan, progress.hear, stop)
+            left = None if time_limit is None else max(0.0, time_limit - (time.monotonic() - started))
+            if tasks := run.finalists(finalists, seeds):
+                progress.repeating(len(tasks))
+                if workers == 1:
+                    run.repeat(tasks, left)
+                else:
+                    further = replace(plan, repeats=tuple(tasks), workers=min(workers, len(tasks)), time_limit=left)
+                    run_workers(further, progress.hear, stop)
         except KeyboardInterrupt:
             interrupted, reason = True, "interrupted; the same command goes on from here"
     if plan.checkpoints.is_dir() and not any(plan.checkpoints.iterdir()):
