@@ -10,7 +10,7 @@ A further structure unit is one builder function here and its entry in UNITS.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -390,14 +390,20 @@ class OpGraph:
 
     @cached_property
     def digraph(self) -> nx.DiGraph:
-        """Nodes are operator indices with the attribute "op"; edges follow the tensors. Frozen."""
+        """Nodes are operator indices with the attribute "op"; edges follow the tensors, and have the attribute
+        "layers": 1 where they lead into a layer with weights. Frozen."""
         import networkx as nx
 
         graph = nx.DiGraph(architecture=self.architecture.key)
         graph.add_nodes_from((index, {"op": op}) for index, op in enumerate(self.ops))
-        graph.add_edges_from((source, index) for index, op in enumerate(self.ops) for source in op.inputs)
+        for index, op in enumerate(self.ops):
+            layers = int(op.kind in ("conv", "linear"))
+            graph.add_edges_from(((source, index) for source in op.inputs), layers=layers)
         return nx.freeze(graph)
 
-    def input_shapes(self, index: int) -> Sequence[tuple[int, int, int]]:
-        """(channels, height, width) of each tensor that the operator reads."""
-        return [(self.ops[i].channels, self.ops[i].height, self.ops[i].width) for i in self.ops[index].inputs]
+    @property
+    def depth(self) -> int:
+        """Layers with weights on the longest path: what papers call the number of layers (50 for ShuffleNet)."""
+        import networkx as nx
+
+        return int(nx.dag_longest_path_length(self.digraph, weight="layers"))

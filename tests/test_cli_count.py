@@ -35,6 +35,7 @@ FIELDS = {
     "bytes_moved",
     "peak_activation_bytes",
     "precision",
+    "depth",
     "conventions",
 }
 

@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from snsearch.arch import Architecture
 from snsearch.errors import SpecError
 from snsearch.graph import UNITS, BlockBuilder, BlockSpec, Op, OpGraph, block_ops, blocks
+from snsearch.lattice import Design
+from snsearch.solver import solve
+from snsearch.spec import load_space, mflops_budget
 from tests.architectures import UNIT_KINDS, architectures, shufflenet
+
+
+def input_shapes(graph: OpGraph, index: int) -> list[tuple[int, int, int]]:
+    """(channels, height, width) of each tensor that an operator reads."""
+    return [(op.channels, op.height, op.width) for op in (graph.ops[i] for i in graph.ops[index].inputs)]
+
 
 SMALL = shufflenet(3, 12, 24, stem=6, stage_repeats=(2, 1), resolution=(33, 47), classes=10)
 
@@ -55,7 +64,7 @@ def test_the_stride_2_unit_concatenates_and_the_others_add() -> None:
     assert ops["stage2.0.shortcut"].kind == "avg_pool"
     assert (concat.activation, add.activation) == ("relu", "relu")
     assert (ops["stage2.0.project"].activation, ops["stage2.0.depthwise"].activation) == ("none", "none")
-    assert graph.input_shapes(names.index("stage2.0.concat")) == [(6, 5, 6), (6, 5, 6)]
+    assert input_shapes(graph, names.index("stage2.0.concat")) == [(6, 5, 6), (6, 5, 6)]
 
 
 def test_only_the_first_pointwise_convolution_of_the_network_is_not_grouped() -> None:
@@ -210,8 +219,8 @@ def test_the_digraph_is_a_frozen_dag_from_one_input_to_one_output(arch: Architec
 def test_every_operator_reads_what_it_says(arch: Architecture) -> None:
     graph = OpGraph.of(arch)
     for index, op in enumerate(graph.ops[1:], start=1):
-        channels = [shape[0] for shape in graph.input_shapes(index)]
-        sizes = {shape[1:] for shape in graph.input_shapes(index)}
+        channels = [shape[0] for shape in input_shapes(graph, index)]
+        sizes = {shape[1:] for shape in input_shapes(graph, index)}
         if op.kind == "concat":
             assert op.channels == sum(channels)
             assert sizes == {(op.height, op.width)}
@@ -220,7 +229,7 @@ def test_every_operator_reads_what_it_says(arch: Architecture) -> None:
             assert sizes == {(op.height, op.width)}
         elif op.kind == "scale":
             assert channels == [op.channels] * 2
-            assert graph.input_shapes(index) == [(op.channels, op.height, op.width), (op.channels, 1, 1)]
+            assert input_shapes(graph, index) == [(op.channels, op.height, op.width), (op.channels, 1, 1)]
         else:
             assert channels == [op.channels_in]
             assert op.channels_in % op.groups == 0
@@ -230,3 +239,16 @@ def test_every_operator_reads_what_it_says(arch: Architecture) -> None:
                 -(-height // op.stride),
                 -(-width // op.stride),
             )
+
+
+@pytest.mark.parametrize(
+    ("space", "depth", "layers"),
+    # ShuffleNet's text: 50 layers, and 26 for the shallow one of Table 5; MobileNet's: 28. SE adds two to each unit.
+    [("shufflenet-v1", "paper", 50), ("shufflenet-v1", "shallow", 26), ("mobilenet-v1", "paper", 28)],
+)
+def test_depth_is_the_papers_number_of_layers(space: str, depth: str, layers: int) -> None:
+    budget = mflops_budget(140)
+    plain = solve(load_space(space), budget, Design(groups=1, depth=depth)).architecture
+    assert OpGraph.of(plain).depth == layers
+    gated = solve(load_space(space), budget, Design(groups=1, depth=depth, se=True)).architecture
+    assert OpGraph.of(gated).depth == layers + 2 * sum(gated.stage_repeats)

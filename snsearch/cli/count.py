@@ -68,9 +68,9 @@ def count(
         counts = count_conventions(graph)
         checked = _checked(arch) if check else None
         if form == "json":
-            documents.append(_document(report, counts, checked, layers))
+            documents.append(_document(report, graph.depth, counts, checked, layers))
         else:
-            _print(report, counts, checked, layers)
+            _print(report, graph.depth, counts, checked, layers)
     if form == "json":
         print_json({"schema": 1, "counts": documents})
 
@@ -99,7 +99,7 @@ def _checked(arch: Architecture) -> dict[str, int]:
 
 
 def _document(
-    report: CostReport, counts: tuple[ConventionCount, ...], checked: dict[str, int] | None, layers: bool
+    report: CostReport, depth: int, counts: tuple[ConventionCount, ...], checked: dict[str, int] | None, layers: bool
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
         "key": report.architecture.key,
@@ -109,6 +109,7 @@ def _document(
         "bytes_moved": report.totals.bytes_moved,
         "peak_activation_bytes": report.totals.peak_activation_bytes,
         "precision": report.precision,
+        "depth": depth,
         "conventions": {
             one.convention: {"total": one.total, "meaning": one.meaning, "difference": one.difference}
             for one in counts
@@ -132,7 +133,7 @@ def _document(
 
 
 def _print(
-    report: CostReport, counts: tuple[ConventionCount, ...], checked: dict[str, int] | None, layers: bool
+    report: CostReport, depth: int, counts: tuple[ConventionCount, ...], checked: dict[str, int] | None, layers: bool
 ) -> None:
     from rich.table import Table
 
@@ -156,8 +157,8 @@ def _print(
     print_table(table)
     totals = report.totals
     click.echo(
-        f"parameters {format_count(totals.params)}, model size {format_bytes(totals.weight_bytes)}, "
-        f"bytes moved {format_bytes(totals.bytes_moved)}, "
+        f"{depth} layers deep, parameters {format_count(totals.params)}, "
+        f"model size {format_bytes(totals.weight_bytes)}, bytes moved {format_bytes(totals.bytes_moved)}, "
         f"peak activations {format_bytes(totals.peak_activation_bytes)} ({report.precision})"
     )
     if checked is not None:

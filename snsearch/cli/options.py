@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -75,6 +76,22 @@ CLASSES = Quantity("classes", _classes)
 GROUPS = Quantity("groups", _listed(_positive, "group counts such as 1,2,3,4,8"))
 SCALES = Quantity("scales", _listed(_scale, "scales from 0.01 to 100, such as 0.5,1,2"))
 MFLOPS = Quantity("mflops", _listed(float, "MFLOPs such as 140 or 13,38,140"))
+
+
+def study_options(command: F) -> F:
+    """--storage and --out: where studies are."""
+    for option in (
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path, file_okay=False),
+            default=Path("reports"),
+            show_default=True,
+            help="Folder of the studies' folders.",
+        ),
+        click.option("--storage", metavar="URL", help="Optuna storage  [default: SQLite in the study's folder]"),
+    ):
+        command = option(command)
+    return command
 
 
 def complete_names(kind: Any, *extra: str) -> Callable[..., list[str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -65,7 +64,6 @@ class SearchProgress:
         self._all: TaskID | None = None
         self._each: list[TaskID] = []  # one bar a worker
         self._words: dict[int, str] = {}
-        self._started = 0.0
 
     @contextmanager
     def reading(self, data: str) -> Iterator[Callable[[int, int], None]]:
@@ -78,7 +76,6 @@ class SearchProgress:
     def searching(self, study: Study, candidates: Candidates, trials: int, workers: int) -> Iterator[None]:
         """Shows a search while the context is open."""
         self._study = study
-        self._started = time.monotonic()
         done = len(_candidates(study))
         self._console.print(
             f"study {study.name}: {candidates.count} candidates meet the budget "

@@ -7,19 +7,13 @@ from pathlib import Path
 import click
 
 from snsearch.cli.console import print_json
+from snsearch.cli.options import study_options
 from snsearch.errors import StudyError
 
 
 @click.command()
 @click.argument("study", required=False)
-@click.option("--storage", metavar="URL", help="Optuna storage  [default: SQLite in the study's folder]")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("reports"),
-    show_default=True,
-    help="Folder of the studies' folders.",
-)
+@study_options
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Page to write  [default: in the folder]"
 )

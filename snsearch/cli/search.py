@@ -18,6 +18,7 @@ from snsearch.cli.options import (
     DURATION,
     RESOLUTION,
     complete_names,
+    study_options,
 )
 from snsearch.errors import StudyError
 from snsearch.spec import Budget, load_budget, load_space, with_input
@@ -101,14 +102,7 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
 @click.option(
     "--study", "study_name", metavar="NAME", help="Study to make or resume  [default: from space, budget, data]"
 )
-@click.option("--storage", metavar="URL", help="Optuna storage  [default: SQLite in the study's folder]")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("reports"),
-    show_default=True,
-    help="Folder of the studies' folders.",
-)
+@study_options
 @click.option("--proxy-images", type=click.IntRange(1), default=20_000, show_default=True, help="Images an epoch.")
 @click.option("--proxy-epochs", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--proxy-resolution", type=click.IntRange(8, 512), help="Pixels of proxy images  [default: the data's]")
