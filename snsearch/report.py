@@ -439,8 +439,14 @@ def render(data: ReportData) -> str:
 
 
 def write_report(data: ReportData, path: Path) -> None:
-    """Writes the page; a page that is already there is replaced in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Writes the page; a page that is already there is replaced in one step.
+
+    Raises StudyError where it cannot be written.
+    """
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(render(data), encoding="utf-8")
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(render(data), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise StudyError(f"the page {str(path)!r} cannot be written: {error.strerror or error}") from None

@@ -235,22 +235,22 @@ class Budget:
 def read_budget(path: Path) -> Budget:
     """The budget of a TOML file. Raises SpecError with the file, the key and what was expected."""
     table = _read(path, "budget")
-    budget = Budget(
-        name=table.get("name", _text, "a name"),
-        title=table.get("title", _text, "a line of text", ""),
-        source=table.get("source", _text, "where the figures come from", ""),
-        macs=table.optional("mflops", _mflops, "millions of multiply-adds, such as 140"),
-        params=table.optional("params", parse_count, 'a number such as "1.9M"'),
-        peak_activation_bytes=table.optional("peak_activation", parse_bytes, 'a size such as "320KiB"'),
-        weight_bytes=table.optional("model_size", parse_bytes, 'a size such as "1MiB"'),
-        match=table.get("match", _word_of(get_args(Match)), "nearest or under", "nearest"),
-        precision=table.get("precision", _word_of(get_args(Precision)), "float32, float16 or int8", "float32"),
-        resolution=table.get("resolution", parse_resolution, 'pixels such as 224 or "480x640"', (224, 224)),
-        classes=table.get("classes", _integer, "a positive integer", 1000),
-        input_channels=table.get("input_channels", _integer, "a positive integer", 3),
-    )
-    table.done()
-    return budget
+    values: dict[str, Any] = {
+        "name": table.get("name", _text, "a name"),
+        "title": table.get("title", _text, "a line of text", ""),
+        "source": table.get("source", _text, "where the figures come from", ""),
+        "macs": table.optional("mflops", _mflops, "millions of multiply-adds, such as 140"),
+        "params": table.optional("params", parse_count, 'a number such as "1.9M"'),
+        "peak_activation_bytes": table.optional("peak_activation", parse_bytes, 'a size such as "320KiB"'),
+        "weight_bytes": table.optional("model_size", parse_bytes, 'a size such as "1MiB"'),
+        "match": table.get("match", _word_of(get_args(Match)), "nearest or under", "nearest"),
+        "precision": table.get("precision", _word_of(get_args(Precision)), "float32, float16 or int8", "float32"),
+        "resolution": table.get("resolution", parse_resolution, 'pixels such as 224 or "480x640"', (224, 224)),
+        "classes": table.get("classes", _integer, "a positive integer", 1000),
+        "input_channels": table.get("input_channels", _integer, "a positive integer", 3),
+    }
+    table.done()  # before the budget checks itself: a misspelt bound should be called that
+    return Budget(**values)
 
 
 def load_budget(text: str) -> Budget:

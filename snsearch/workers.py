@@ -95,6 +95,8 @@ def _work(plan: Plan, worker: int, events: Any) -> None:
         events.put(("stopped", worker, ()))
     except SnsearchError as error:
         events.put(("gave up", worker, (str(error),)))
+    except Exception as error:  # a full disk, say; told in the main process, where it can be read
+        events.put(("gave up", worker, (f"worker {worker}: {type(error).__name__}: {error}",)))
     else:
         events.put(("finished", worker, (reason,)))
 

@@ -185,6 +185,12 @@ def test_writing_leaves_no_partial_file(data: ReportData, tmp_path: Path) -> Non
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_page_that_cannot_be_written_is_a_study_error(data: ReportData, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(StudyError, match=r"report\.html' cannot be written"):
+        write_report(data, tmp_path / "file" / "report.html")
+
+
 def _dom(page: Path, profile: Path) -> tuple[str, str]:
     """The page's document after its scripts ran in Chromium, and what the browser logged."""
     assert CHROMIUM is not None

@@ -318,3 +318,10 @@ def test_group_counts_and_switches_that_the_space_lacks_are_refused() -> None:
         load_space("shufflenet-v1").check_groups(0)
     with pytest.raises(SpecError, match="space resnet has no switch for shuffle"):
         load_space("resnet").check_option("shuffle")
+
+
+def test_a_misspelt_bound_is_called_that_and_not_missing(tmp_path: Path) -> None:
+    path = tmp_path / "x1.toml"
+    path.write_text('schema = 1\nname = "x1"\nmflop = 3\n', encoding="utf-8")
+    with pytest.raises(SpecError, match=r'budget "x1.toml": unknown key "mflop"; did you mean "mflops"\?'):
+        read_budget(path)

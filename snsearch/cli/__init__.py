@@ -1,8 +1,8 @@
 """The command line: one thin module a command, loaded when it is called.
 
-Exit codes: 0 success; 1 an unexpected failure; 2 wrong usage; 3 a space, budget or architecture that cannot be
-used; 4 a budget that nothing meets; 5 data that cannot be read; 6 a study that cannot be used; 7 counters that
-disagree; 130 interrupted.
+Exit codes: 0 success; 1 a failure of the system or a fault of snsearch; 2 wrong usage; 3 a space, budget or
+architecture that cannot be used; 4 a budget that nothing meets; 5 data that cannot be read; 6 a study that cannot be
+used; 7 counters that disagree; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -104,6 +104,11 @@ def main() -> None:
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        if debug:
+            raise
+        click.echo(f"snsearch: {error}", err=True)
+        code = 1
     except Exception as error:
         if debug:
             raise
