@@ -104,7 +104,7 @@ class ReportData:
     proxy: tuple[tuple[str, str], ...]
     provenance: tuple[tuple[str, str], ...]
     runs: tuple[tuple[tuple[str, str], ...], ...]
-    unscored: tuple[tuple[str, str], ...]  # failed and interrupted trials, with their reason
+    unscored: tuple[tuple[str, str], ...]  # trials and further seeds without a score, with their reason
     document: dict[str, Any]  # the same figures for programs, embedded as JSON
 
 
@@ -383,7 +383,8 @@ def report_data(study: StudyRecord) -> ReportData:
         runs=_runs(study),
         unscored=tuple(
             (f"#{t.number} {t.status}", t.reason) for t in study.trials if t.status in ("failed", "interrupted")
-        ),
+        )
+        + tuple((f"#{t.number} seed {seed} failed", reason) for t in study.trials for seed, reason in t.lost_seeds),
         document=_document(study, rows),
     )
 

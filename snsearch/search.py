@@ -245,7 +245,7 @@ class Search:
             (done[index].number, seed)
             for index in chosen
             for seed in range(first + 1, first + seeds)
-            if seed not in {result.seed for result in done[index].repeats}
+            if seed not in {result.seed for result in done[index].repeats} | {s for s, _ in done[index].lost_seeds}
         ]
 
     def repeat(self, tasks: Sequence[tuple[int, int]], time_limit: float | None = None) -> None:
@@ -263,9 +263,13 @@ class Search:
             record = by_number[number]
             solution = self.candidates.solutions[record.design]
             self.observer.begun(number, solution)
-            result = self._train(solution, seed)
-            self.study.add_repeat(number, result)
-            self.observer.repeated(record, result)
+            try:
+                result = self._train(solution, seed)
+            except Exception as error:  # one seed's fault must not lose the others
+                self.study.lose_repeat(number, seed, _reason(error))
+            else:
+                self.study.add_repeat(number, result)
+                self.observer.repeated(record, result)
 
     def _check(self) -> None:
         if self.stop():
@@ -324,7 +328,7 @@ class Search:
         try:
             result = self._train(solution, self.study.settings.seed)
         except Exception as error:  # one candidate's fault, kept with its reason, must not end the search
-            self.study.fail(number, "failed", f"{type(error).__name__}: {error}".splitlines()[0])
+            self.study.fail(number, "failed", _reason(error))
         else:
             self.study.note(number, proxy=result.to_json())
             self.study.complete(number, result.error, cost)
@@ -344,6 +348,10 @@ class Search:
             checkpoint=self.checkpoints / f"{name}.pt",
             on_batch=self._trained,
         )
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def deployed(budget: Budget, dataset: Dataset, *, named: bool, classes: int | None) -> Budget:

@@ -90,6 +90,7 @@ class TrialRecord:
     cost: float | None  # the second objective
     proxy: ProxyResult | None
     repeats: tuple[ProxyResult, ...]  # trainings with further seeds
+    lost_seeds: tuple[tuple[int, str], ...]  # further seeds whose training failed, and why
     reason: str  # why it failed or was interrupted
     duplicate_of: int | None
     finished: datetime | None
@@ -326,6 +327,10 @@ class Study:
         """
         self._study.set_user_attr(f"{_REPEAT}{number}:{result.seed}", result.to_json())
 
+    def lose_repeat(self, number: int, seed: int, reason: str) -> None:
+        """Keeps why a training with a further seed failed."""
+        self._study.set_user_attr(f"{_LOST}{number}:{seed}", reason)
+
     def records(self) -> tuple[TrialRecord, ...]:
         """The study's trials as plain records, by number."""
         return _records(self._study)
@@ -351,21 +356,32 @@ def design_of(parameters: dict[str, Any]) -> Design:
     )
 
 
-_REPEAT = "repeat:"
+_REPEAT = "repeat:"  # trial number:seed
+_LOST = "lost repeat:"
 
 
 def _records(study: optuna.Study) -> tuple[TrialRecord, ...]:
     repeats: dict[int, list[ProxyResult]] = {}
+    lost: dict[int, list[tuple[int, str]]] = {}
     for key, value in study.user_attrs.items():
         if key.startswith(_REPEAT):
             repeats.setdefault(int(key.split(":")[1]), []).append(ProxyResult.from_json(value))
+        elif key.startswith(_LOST):
+            number, seed = map(int, key.split(":")[1:])
+            lost.setdefault(number, []).append((seed, value))
     return tuple(
-        _record(trial, tuple(sorted(repeats.get(trial.number, ()), key=lambda result: result.seed)))
+        _record(
+            trial,
+            tuple(sorted(repeats.get(trial.number, ()), key=lambda result: result.seed)),
+            tuple(sorted(lost.get(trial.number, ()))),
+        )
         for trial in study.get_trials(deepcopy=False)
     )
 
 
-def _record(trial: FrozenTrial, repeats: tuple[ProxyResult, ...]) -> TrialRecord:
+def _record(
+    trial: FrozenTrial, repeats: tuple[ProxyResult, ...], lost_seeds: tuple[tuple[int, str], ...]
+) -> TrialRecord:
     kept = trial.user_attrs
     parameters = trial.params or trial.system_attrs.get("fixed_params", {})
     status: Status
@@ -391,6 +407,7 @@ def _record(trial: FrozenTrial, repeats: tuple[ProxyResult, ...]) -> TrialRecord
         cost=trial.values[1] if trial.state == TrialState.COMPLETE else None,
         proxy=ProxyResult.from_json(kept["proxy"]) if "proxy" in kept else None,
         repeats=repeats,
+        lost_seeds=lost_seeds,
         reason=kept.get("reason", ""),
         duplicate_of=kept.get("duplicate_of"),
         finished=trial.datetime_complete,

@@ -30,6 +30,8 @@ def tight_widths(line: Line, budget: Budget, start: Sequence[int]) -> tuple[int,
     such widths is walked whole. None where no point of it satisfies the caps.
     """
     assert budget.macs is not None
+    if len(line.space.ratios) == 1:
+        return tuple(start)  # one stage has no proportion to leave
     target, under = budget.macs, budget.match == "under"
     caps = tuple(cap for cap in caps_of(budget) if cap.key != "mflops")
     high = target if under else target * (1 + TIGHT_TOLERANCE)

@@ -252,6 +252,29 @@ def test_finalists_are_trained_again_with_further_seeds_and_only_with_those_they
     assert setup.search().finalists(2, seeds=3) == []
 
 
+def test_a_further_seed_that_fails_is_kept_with_its_reason_and_not_tried_again(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.search().run(trials=2)
+    tasks = setup.search().finalists(1, seeds=3)
+
+    def fail(number: int) -> None:
+        if number == 0:
+            raise TrainingDiverged("the training loss became nan after 128 images")
+
+    _training_that(fail, monkeypatch)
+    setup.search().repeat(tasks)
+    record = next(r for r in read_study(setup.url).trials if r.number == tasks[0][0])
+    assert record.lost_seeds == ((1, "TrainingDiverged: the training loss became nan after 128 images"),)
+    assert [result.seed for result in record.results] == [0, 2]
+    assert setup.search().finalists(1, seeds=3) == []
+    from snsearch.report import report_data
+
+    [(what, reason)] = report_data(read_study(setup.url)).unscored
+    assert what == f"#{record.number} seed 1 failed"
+    assert "nan after 128 images" in reason
+
+
 def test_further_seeds_respect_the_time_limit(setup: Setup) -> None:
     log = Log()
     search = setup.search(log)

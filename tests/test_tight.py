@@ -289,3 +289,11 @@ def test_tight_and_packed_together_stay_packed(groups: int) -> None:
     assert all(width % (16 * groups) == 0 for width in solution.architecture.stage_channels)
     assert solution.notes[-1].startswith("packed: ")
     assert solution.costs.macs == count_macs(solution.architecture)
+
+
+def test_a_single_stage_has_no_proportion_to_leave() -> None:
+    space = replace(
+        load_space("resnet"), ratios=(1.0,), strides=(2,), depths=(("paper", (4,)),), search_depths=("paper",)
+    )
+    loose, tight = (solve(space, mflops_budget(140), Design(groups=1), tight=tight) for tight in (False, True))
+    assert tight.architecture == loose.architecture
