@@ -53,11 +53,14 @@ class SeedNoise:
 
 
 def seed_noise(candidates: Sequence[Sequence[ProxyResult]]) -> SeedNoise | None:
-    """The pooled spread between seeds of candidates' results; None where no candidate has two."""
+    """The pooled spread between seeds of candidates' results; None where there are too few to say anything.
+
+    That is below two degrees of freedom: of one pair alone, the 95 % interval is 13 times as wide as their distance.
+    """
     repeated = [[result.error for result in results] for results in candidates if len(results) > 1]
-    if not repeated:
-        return None
     degrees = sum(len(errors) - 1 for errors in repeated)
+    if degrees < 2:
+        return None
     squares = sum(variance(errors) * (len(errors) - 1) for errors in repeated)
     return SeedNoise(deviation=math.sqrt(squares / degrees), degrees=degrees, candidates=len(repeated))
 

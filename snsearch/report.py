@@ -208,14 +208,14 @@ def _scatter(rows: Sequence[CandidateRow], groups: Sequence[int]) -> Scatter:
     frame = Frame(width=960, height=460)
     ends = [row.error + sign * row.deviation_95 for row in rows for sign in (-1, 1)]
     x = Axis.over([row.cost for row in rows], *frame.x_range)
-    y = Axis.over([max(0.0, end) for end in ends], *frame.y_range, percent=True)
+    y = Axis.over([min(1.0, max(0.0, end)) for end in ends], *frame.y_range, percent=True)
     marks = tuple(
         Mark(
             number=row.number,
             x=x.at(row.cost),
             y=y.at(row.error),
             y_low=y.at(max(0.0, row.error - row.deviation_95)),
-            y_high=y.at(row.error + row.deviation_95),
+            y_high=y.at(min(1.0, row.error + row.deviation_95)),
             color=groups.index(row.groups),
             square=row.se,
             on_front=row.on_front,
@@ -269,7 +269,8 @@ def _seed_words(trials: Sequence[TrialRecord]) -> str:
     seeds = sorted({result.seed for trial in trials for result in trial.results})
     noise = seed_noise([trial.results for trial in trials])
     if noise is None:
-        return f"one a candidate (seed {', '.join(map(str, seeds))}); the spread between seeds is not measured"
+        several = "one a candidate" if len(seeds) == 1 else "too few candidates have several"
+        return f"{', '.join(map(str, seeds))}: {several}, so that the spread between seeds is not measured"
     return (
         f"{', '.join(map(str, seeds))}; {noise.candidates} finalists have several, and between their seeds the error "
         f"spreads by {noise.deviation:.2%} (standard deviation, pooled, {noise.degrees} degrees of freedom)"

@@ -192,16 +192,21 @@ def _alive(worker: dict[str, Any]) -> bool:
     return True
 
 
-def _storage(url: str) -> Any:
+def _storage(url: str) -> optuna.storages.RDBStorage:
     try:
         if url.startswith("sqlite:///"):
             # A second process may hold the file for a moment; a search must not end because of that.
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
             return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-        return optuna.storages.get_storage(url)
+        return optuna.storages.RDBStorage(url)
     except Exception as error:  # whatever the database's driver raises
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise StudyError(f"the storage {_without_password(url)!r} cannot be opened: {reason}") from None
+
+
+def _close(storage: optuna.storages.RDBStorage) -> None:
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def _turn(url: str) -> AbstractContextManager[Any]:
@@ -222,9 +227,16 @@ def _without_password(url: str) -> str:
 class Study:
     """An Optuna study of candidates, asked and told by a search."""
 
-    def __init__(self, study: optuna.Study, settings: Settings, turn: AbstractContextManager[Any]) -> None:
+    def __init__(
+        self,
+        study: optuna.Study,
+        settings: Settings,
+        storage: optuna.storages.RDBStorage,
+        turn: AbstractContextManager[Any],
+    ) -> None:
         self._study = study
         self.settings = settings
+        self._storage = storage
         self._turn = turn
 
     @property
@@ -241,8 +253,9 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            storage = _storage(url)
             study = optuna.create_study(
-                study_name=name, storage=_storage(url), directions=["minimize", "minimize"], load_if_exists=True
+                study_name=name, storage=storage, directions=["minimize", "minimize"], load_if_exists=True
             )
             # The sampler's random state is not stored: a resumed study goes on from its seed and length.
             study.sampler = optuna.samplers.TPESampler(
@@ -261,7 +274,11 @@ class Study:
                 f"the study {name!r} was made with other settings; name another --study, or repeat these:\n  "
                 + "\n  ".join(lines)
             )
-        return cls(study, settings, _turn(url))
+        return cls(study, settings, storage, _turn(url))
+
+    def close(self) -> None:
+        """Closes the connections to the storage."""
+        _close(self._storage)
 
     def add_run(self, entry: dict[str, Any]) -> None:
         """Notes a run's environment in the study's provenance."""
@@ -423,6 +440,13 @@ def read_study(url: str, name: str | None = None) -> StudyRecord:
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_file():
         raise StudyError(f"there is no study at {url.removeprefix('sqlite:///')!r}")
     storage = _storage(url)
+    try:
+        return _read(storage, name)
+    finally:
+        _close(storage)
+
+
+def _read(storage: optuna.storages.RDBStorage, name: str | None) -> StudyRecord:
     names = optuna.get_all_study_names(storage)
     if name is None:
         if len(names) != 1:

@@ -91,6 +91,7 @@ def _work(plan: Plan, worker: int, events: Any) -> None:
                 reason = "every finalist has its seeds"
             else:
                 reason = search.run(plan.trials, plan.time_limit)
+            search.study.close()
     except KeyboardInterrupt:
         events.put(("stopped", worker, ()))
     except SnsearchError as error:

@@ -6,9 +6,13 @@ To look for new examples: `pytest --hypothesis-profile=explore`.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -21,6 +25,33 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.register_profile("explore", derandomize=False, deadline=None, database=None, max_examples=3000)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The storage URL of an empty PostgreSQL database of its own, on a Unix socket alone."""
+    servers = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    if not servers:
+        pytest.skip("PostgreSQL is not installed")
+    # The server refuses to run as root, and pytest's folders are the user's own.
+    with tempfile.TemporaryDirectory(prefix="snsearch-pg-") as folder:
+        owner = None
+        if os.geteuid() == 0:
+            owner = "postgres"
+            shutil.chown(folder, owner)
+        data = f"{folder}/data"
+
+        def call(program: str, *arguments: str) -> None:
+            command = [str(servers[-1] / program), *arguments]
+            subprocess.run(command, check=True, capture_output=True, timeout=120, user=owner, cwd=folder)
+
+        call("initdb", "--pgdata", data, "--auth", "trust", "--username", "postgres", "--no-sync")
+        options = f"-c listen_addresses='' -c fsync=off -k {folder}"
+        call("pg_ctl", "--pgdata", data, "--options", options, "--log", f"{folder}/log", "--wait", "start")
+        try:
+            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+        finally:
+            call("pg_ctl", "--pgdata", data, "--mode", "immediate", "--wait", "stop")
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,11 @@ class Setup:
     space: SpaceSpec = field(default_factory=lambda: load_space("shufflenet-v1"))
     recipe: Recipe = RECIPE
     seed: int = 0
+    storage: str | None = None  # None: SQLite in the folder
 
     @property
     def url(self) -> str:
-        return f"sqlite:///{self.folder / 'study.db'}"
+        return self.storage or f"sqlite:///{self.folder / 'study.db'}"
 
     @property
     def budget(self) -> Budget:

@@ -140,6 +140,18 @@ def test_two_workers_train_as_many_candidates_as_asked_each_once(here: Path) -> 
     assert record.provenance[0]["workers"] == 2
 
 
+def test_two_workers_search_on_a_database_server(here: Path, run: Run, postgresql: str) -> None:
+    storage = ("--storage", postgresql)
+    with _process(here, "--trials", "6", "--workers", "2", *storage) as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    record = read_study(postgresql, "shufflenet-v1-3-digits")
+    assert len({trial.architecture.key for trial in record.candidates if trial.architecture}) == 6
+    assert not list(here.rglob("*.db*"))
+    document = json.loads(run("report", "shufflenet-v1-3-digits", *storage, "--format", "json").out)
+    assert len(document["candidates"]) == 6
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_finalists_get_their_seeds_and_the_page_says_how_far_seeds_spread(here: Path, run: Run, workers: str) -> None:
     with _process(here, "--trials", "5", "--workers", workers, "--finalists", "2", "--seeds", "3") as process:

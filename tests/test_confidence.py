@@ -45,6 +45,7 @@ def test_seed_noise_is_pooled_over_candidates_with_several_seeds() -> None:
 
 def test_without_a_second_seed_there_is_no_seed_noise() -> None:
     assert seed_noise([[result(0.1)], [result(0.2)]]) is None
+    assert seed_noise([[result(0.1), result(0.3)], [result(0.2)]]) is None, "one pair says too little"
     assert seed_noise([]) is None
 
 

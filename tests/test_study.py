@@ -157,22 +157,31 @@ import sys
 from pathlib import Path
 from tests.studies import Setup
 from snsearch.study import Study
-setup = Setup(Path(sys.argv[1]))
+setup = Setup(Path(sys.argv[1]), storage=sys.argv[2])
 study = Study.open(setup.url, "digits", setup.settings())
 choices = setup.candidates().choices
 print("ready", flush=True)
 input()
 print(*[study.ask(choices)[0] for _ in range(10)])
+study.close()
 """
 
 
-def test_processes_that_ask_at_once_never_get_the_same_trial(setup: Setup) -> None:
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+def test_processes_that_ask_at_once_never_get_the_same_trial(
+    setup: Setup, storage: str, request: pytest.FixtureRequest
+) -> None:
+    if storage == "postgresql":
+        setup.storage = request.getfixturevalue("postgresql")
     study = Study.open(setup.url, "digits", setup.settings())
     for design in list(setup.candidates().solutions)[:40]:
         study.enqueue(design)
     others = [
         subprocess.Popen(
-            [sys.executable, "-c", _TAKE, str(setup.folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _TAKE, str(setup.folder), setup.url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(3)
     ]
@@ -186,3 +195,4 @@ def test_processes_that_ask_at_once_never_get_the_same_trial(setup: Setup) -> No
     taken = [int(number) for other in others for number in other.communicate(timeout=120)[0].split()]
     assert len(taken) == len(set(taken)) == 30
     assert sum(record.status == "running" for record in study.records()) == 30
+    study.close()

@@ -231,6 +231,7 @@ def search(
             interrupted, reason = True, "interrupted; the same command goes on from here"
     if plan.checkpoints.is_dir() and not any(plan.checkpoints.iterdir()):
         plan.checkpoints.rmdir()
+    study.close()
     record = read_study(url, folder.name)
     _finish(record, folder, reason)
     if interrupted:
