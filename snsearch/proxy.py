@@ -131,7 +131,9 @@ class ProxyTraining:
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         chosen = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(_SUBSET_SEED))
         self._train = dataset.train.take(chosen[: recipe.images]).to(device)
-        self._test = dataset.test.take(torch.arange(min(len(dataset.test), recipe.test_images))).to(device)
+        # Test sets are often in the order of their classes: whatever is measured on a part takes a mixed one.
+        mixed = torch.randperm(len(dataset.test), generator=torch.Generator().manual_seed(_SUBSET_SEED))
+        self._test = dataset.test.take(mixed[: recipe.test_images]).to(device)
         self._batches = Batches(
             self._train, recipe.augmentation or dataset.augmentation, batch_size=recipe.batch_size, seed=seed
         )
@@ -171,7 +173,7 @@ class ProxyTraining:
         before = self._seconds
         count = len(self._batches)
         marks = {round(count * (i + 1) / self.recipe.curve_points) for i in range(self.recipe.curve_points)}
-        batch_size = len(self._train) // count if count == 1 else self.recipe.batch_size
+        batch_size = min(self.recipe.batch_size, len(self._train))
         losses: list[Tensor] = []
         self._network.train()
         for number, (x_NCHW, labels) in enumerate(self._batches, start=1):
@@ -184,7 +186,7 @@ class ProxyTraining:
             self._schedule.step()
             self._step += 1
             losses.append(loss.detach())
-            if number % 8 == 0 and on_batch is not None:
+            if (number % 8 == 0 or number == count) and on_batch is not None:
                 on_batch(self._step * batch_size, self._steps * batch_size, float(loss.detach()))
             if number in marks:
                 train_loss = float(torch.stack(losses).mean())
@@ -199,6 +201,8 @@ class ProxyTraining:
     def _measure(self, train_loss: float, images_seen: int, *, whole: bool) -> None:
         images = self._test if whole else self._test.take(torch.arange(min(_MONITOR_IMAGES, len(self._test))))
         error, loss = evaluate(self._network, images, self._batches)
+        if not math.isfinite(loss):
+            raise TrainingDiverged(f"the test loss became {loss} after {images_seen:,} images")
         self._curve.append(
             CurvePoint(
                 images_seen=images_seen,
@@ -226,7 +230,10 @@ class ProxyTraining:
         )
 
     def save(self, path: Path) -> None:
-        """Writes everything that going on needs; a file that is already there is replaced in one step."""
+        """Writes everything that going on needs; a file that is already there is replaced in one step.
+
+        Raises StudyError where it cannot be written.
+        """
         state = {
             "identity": self._identity(),
             "network": self._network.state_dict(),
@@ -238,8 +245,14 @@ class ProxyTraining:
             "curve": [asdict(point) for point in self._curve],
         }
         partial = path.with_name(path.name + ".partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(state, partial)
+            partial.replace(path)
+        except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+            raise StudyError(
+                f"a training's state cannot be saved as {str(path)!r}: {error}".splitlines()[0]
+            ) from None
 
     def load(self, path: Path) -> bool:
         """Goes on from a saved state; False, with nothing changed, where it is missing or of another training."""
@@ -261,7 +274,15 @@ class ProxyTraining:
         return True
 
     def _identity(self) -> dict[str, Any]:
-        return {"key": self.key, "recipe": asdict(self.recipe), "seed": self.seed, "images": len(self._train)}
+        return {
+            "key": self.key,
+            "recipe": asdict(self.recipe),
+            "seed": self.seed,
+            "images": len(self._train),
+            # Enough to tell other data by, without hashing all of it for every candidate.
+            "labels": int(self._train.labels.sum()),
+            "pixels": int(self._train.pixels[:1024].sum()),
+        }
 
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -304,16 +325,14 @@ def train_proxy(
 ) -> ProxyResult:
     """The score of an architecture after the recipe's epochs.
 
-    With a checkpoint path the training goes on from what is saved there and saves after every epoch but the last;
-    the file is removed at the end. Raises TrainingDiverged.
+    With a checkpoint path the training goes on from what is saved there and saves after every epoch, but for the
+    only one; who keeps the result removes the file then. Raises TrainingDiverged.
     """
     training = ProxyTraining(arch, dataset, recipe, seed=seed, device=device)
     if checkpoint is not None:
         training.load(checkpoint)
     while not training.finished:
         training.run_epoch(on_batch)
-        if checkpoint is not None and not training.finished:
+        if checkpoint is not None and recipe.epochs > 1:
             training.save(checkpoint)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return training.result()

@@ -180,8 +180,7 @@ class Search:
 
     def prepare(self) -> None:
         """Lets the trials that an earlier run left unfinished come first; in a new study, the published designs."""
-        for design in self.study.recover():
-            self.study.enqueue(design)
+        self.study.recover()
         if not self.study.records():
             for design in self.candidates.published:
                 self.study.enqueue(design)
@@ -193,8 +192,8 @@ class Search:
         where the next one would not be done within `time_limit` seconds from now.
 
         Raises:
-            KeyboardInterrupt: `stop` said so, or the user did; the trial under way is ended as interrupted, and the
-                next run takes it up where its last epoch ended.
+            KeyboardInterrupt: `stop` said so, or the user did; the trial under way waits again, and the next run
+                takes it up where its last epoch ended.
             StudyError: several candidates in a row failed.
         """
         try:
@@ -211,7 +210,7 @@ class Search:
             self._check()
             done = self._done()
             if len(done) + len(self._under_way()) >= trials:
-                return f"{len(done)} candidates are trained"
+                return f"{len(done)} candidate{' is' if len(done) == 1 else 's are'} trained"
             untried = self._untried()
             if not untried:
                 return f"all {self.candidates.count} candidates of the space are tried"
@@ -222,7 +221,7 @@ class Search:
             number, design = self.study.ask(self.candidates.choices)
             if len(done) + len(self._under_way(before=number)) >= trials:
                 # Another worker asked in the same moment, and its trial is the last that is wanted.
-                self.study.fail(number, "left out", "as many candidates as wanted are under way")
+                self.study.put_back(number)
                 continue
             outcome = self._try(number, design)
             repeats = repeats + 1 if outcome == "known" else 0
@@ -260,15 +259,20 @@ class Search:
             self._check()
             if time_limit is not None and time.monotonic() - started + self._typical(done) > time_limit:
                 return
+            if not self.study.take_repeat(number, seed):  # another search on the study has it
+                continue
             record = by_number[number]
             solution = self.candidates.solutions[record.design]
             self.observer.begun(number, solution)
             try:
                 result = self._train(solution, seed)
+            except StudyError:
+                raise
             except Exception as error:  # one seed's fault must not lose the others
                 self.study.lose_repeat(number, seed, _reason(error))
             else:
                 self.study.add_repeat(number, result)
+                self._checkpoint(solution, seed).unlink(missing_ok=True)
                 self.observer.repeated(record, result)
 
     def _check(self) -> None:
@@ -327,27 +331,33 @@ class Search:
         self.observer.begun(number, solution)
         try:
             result = self._train(solution, self.study.settings.seed)
+        except StudyError:  # the system's fault, and no candidate's
+            self.study.put_back(number, "its state could not be saved")
+            raise
         except Exception as error:  # one candidate's fault, kept with its reason, must not end the search
             self.study.fail(number, "failed", _reason(error))
         else:
             self.study.note(number, proxy=result.to_json())
             self.study.complete(number, result.error, cost)
+            self._checkpoint(solution, self.study.settings.seed).unlink(missing_ok=True)
         record = next(r for r in self.study.records() if r.number == number)
         self.observer.ended(record)
         return "trained" if record.status == "complete" else "failed"
 
     def _train(self, solution: Solution, seed: int) -> ProxyResult:
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        name = f"{hashlib.sha256(solution.architecture.key.encode()).hexdigest()[:16]}-{seed}"
         return train_proxy(
             solution.architecture,
             self.dataset,
             self.study.settings.recipe,
             seed=seed,
             device=self.device,
-            checkpoint=self.checkpoints / f"{name}.pt",
+            checkpoint=self._checkpoint(solution, seed),
             on_batch=self._trained,
         )
+
+    def _checkpoint(self, solution: Solution, seed: int) -> Path:
+        name = hashlib.sha256(solution.architecture.key.encode()).hexdigest()[:16]
+        return self.checkpoints / f"{name}-{seed}.pt"
 
 
 def _reason(error: Exception) -> str:

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import filelock
 import optuna
@@ -30,7 +30,7 @@ from snsearch.proxy import ProxyResult, Recipe
 from snsearch.spec import Budget
 
 Status = Literal["complete", "failed", "interrupted", "left out", "running", "waiting"]
-EndedBadly = Literal["failed", "interrupted", "left out"]  # left out: the design cannot meet the budget
+EndedBadly = Literal["failed", "left out"]  # left out: the design cannot meet the budget
 SCHEMA = 1
 
 
@@ -63,10 +63,15 @@ class Settings:
         return cls(**{**known, "budget": Budget.from_json(known["budget"]), "recipe": Recipe(**known["recipe"])})
 
     def difference(self, other: Settings) -> list[str]:
-        """Which settings differ, in words, for a study that cannot be resumed with others."""
+        """Which settings differ, in words, for a study that cannot be resumed with others.
+
+        How the data is named does not count: its fingerprint decides.
+        """
         mine, theirs = self.to_json(), other.to_json()
         lines = []
         for key in mine:
+            if key in ("data", "data_description", "cost_label"):
+                continue
             if isinstance(mine[key], dict):
                 inner = [k for k in mine[key] if mine[key][k] != theirs[key].get(k)]
                 lines += [f"{key} {k}: {theirs[key].get(k)!r}, now {mine[key][k]!r}" for k in inner]
@@ -192,16 +197,29 @@ def _alive(worker: dict[str, Any]) -> bool:
     return True
 
 
-def _storage(url: str) -> optuna.storages.RDBStorage:
+def _sqlite_file(url: str) -> Path | None:
+    """The file of an SQLite URL; None for other databases. Raises StudyError for one that is in memory only."""
+    if not url.startswith("sqlite"):
+        return None
+    path = url.partition(":///")[2].partition("?")[0]
+    if path in ("", ":memory:"):
+        raise StudyError(f"the storage {url!r} keeps nothing; name a file, such as sqlite:///study.db")
+    return Path(path)
+
+
+def _storage(url: str, *, make: bool = True) -> optuna.storages.RDBStorage:
+    """The storage of that URL; its tables are made where `make` says so, and they are missing."""
+    file = _sqlite_file(url)
+    options: dict[str, Any] = {"skip_table_creation": not make}
     try:
-        if url.startswith("sqlite:///"):
+        if file is not None:
             # A second process may hold the file for a moment; a search must not end because of that.
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-            return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
-        return optuna.storages.RDBStorage(url)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            options["engine_kwargs"] = {"connect_args": {"timeout": 60}}
+        return optuna.storages.RDBStorage(url, **options)
     except Exception as error:  # whatever the database's driver raises
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StudyError(f"the storage {_without_password(url)!r} cannot be opened: {reason}") from None
+        raise StudyError(f"the storage {without_password(url)!r} cannot be opened: {reason}") from None
 
 
 def _close(storage: optuna.storages.RDBStorage) -> None:
@@ -214,11 +232,12 @@ def _turn(url: str) -> AbstractContextManager[Any]:
 
     SQLite locks no rows, so that two processes could take the same waiting trial; servers do that themselves.
     """
-    path = url.removeprefix("sqlite:///")
-    return filelock.FileLock(f"{path}.lock") if path != url else nullcontext()
+    file = _sqlite_file(url)
+    return nullcontext() if file is None else filelock.FileLock(f"{file}.lock")
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """A storage URL that may be shown."""
     head, at, tail = url.rpartition("@")
     scheme, colon, rest = head.partition("://")
     return f"{scheme}://{rest.partition(':')[0]}:…@{tail}" if at and colon else url
@@ -285,23 +304,25 @@ class Study:
         runs = self._study.user_attrs.get("runs", [])
         self._study.set_user_attr("runs", [*runs, entry])
 
-    def recover(self) -> list[Design]:
-        """Ends the running trials of workers that are gone, and returns the designs that were under way.
-
-        Trials that an earlier run ended as interrupted count too, unless they have been finished since.
-        """
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if not _alive(trial.user_attrs.get("worker", {})):
-                self._end(trial.number, "interrupted", "the process that trained it is gone")
-        records = self.records()
-        settled = {r.design for r in records if r.status != "interrupted"}
-        return list(dict.fromkeys(r.design for r in records if r.status == "interrupted" and r.design not in settled))
+    def recover(self) -> None:
+        """Puts the running trials of workers that are gone back, also those that died while they asked."""
+        with self._turn:
+            for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                worker = trial.user_attrs.get("worker")
+                if worker is None or not _alive(worker):
+                    self.put_back(trial.number, "the process that trained it is gone")
 
     def release(self) -> None:
-        """Ends the running trials of this process as interrupted."""
+        """Puts the running trials of this process back."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.user_attrs.get("worker") == _worker():
-                self._end(trial.number, "interrupted", "interrupted by the user")
+                self.put_back(trial.number, "interrupted by the user")
+
+    def put_back(self, number: int, reason: str = "") -> None:
+        """Lets a running trial wait again, before all that were made later; with a reason, as interrupted by it."""
+        if reason:
+            self.note(number, status="interrupted", reason=reason)
+        self._storage.set_trial_state_values(self._identity(number), TrialState.WAITING)
 
     def enqueue(self, design: Design) -> None:
         """Lets the next ask return this design."""
@@ -312,18 +333,19 @@ class Study:
         with self._turn:
             trial = self._study.ask()
             trial.set_user_attr("worker", _worker())
+            if "status" in trial.user_attrs:  # was interrupted
+                self.note(trial.number, status=None, reason="")
             chosen = {name: trial.suggest_categorical(name, list(values)) for name, values in choices.items()}
         return trial.number, design_of(chosen)
 
     def note(self, number: int, **values: Any) -> None:
         """Keeps JSON values with a running trial."""
-        storage, identity = self._study._storage, self._identity(number)
+        identity = self._identity(number)
         for key, value in values.items():
-            storage.set_trial_user_attr(identity, key, value)
+            self._storage.set_trial_user_attr(identity, key, value)
 
     def _identity(self, number: int) -> int:
-        identity: int = self._study._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-        return identity
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
 
     def complete(self, number: int, error: float, cost: float) -> None:
         """Ends a trial with its two objectives."""
@@ -331,11 +353,19 @@ class Study:
 
     def fail(self, number: int, status: EndedBadly, reason: str) -> None:
         """Ends a trial without a score, with its reason."""
-        self._end(number, status, reason)
-
-    def _end(self, number: int, status: EndedBadly, reason: str) -> None:
         self.note(number, status=status, reason=reason)
         self._study.tell(number, state=TrialState.FAIL)
+
+    def take_repeat(self, number: int, seed: int) -> bool:
+        """Whether a training with a further seed is this process's to do: neither done, nor lost, nor under way."""
+        name = f"{number}:{seed}"
+        with self._turn:
+            kept = self._study.user_attrs
+            holder = kept.get(_TAKEN + name)
+            if _REPEAT + name in kept or _LOST + name in kept or (holder is not None and _alive(holder)):
+                return False
+            self._study.set_user_attr(_TAKEN + name, _worker())
+        return True
 
     def add_repeat(self, number: int, result: ProxyResult) -> None:
         """Keeps a finished trial's training with a further seed.
@@ -375,6 +405,7 @@ def design_of(parameters: dict[str, Any]) -> Design:
 
 _REPEAT = "repeat:"  # trial number:seed
 _LOST = "lost repeat:"
+_TAKEN = "taken repeat:"
 
 
 def _records(study: optuna.Study) -> tuple[TrialRecord, ...]:
@@ -408,9 +439,9 @@ def _record(
         case TrialState.RUNNING:
             status = "running"
         case TrialState.WAITING:
-            status = "waiting"
+            status = "interrupted" if kept.get("status") == "interrupted" else "waiting"
         case _:
-            status = kept["status"] if kept.get("status") in get_args(EndedBadly) else "failed"
+            status = "left out" if kept.get("status") == "left out" else "failed"
     complete = {"groups": 0, "depth": None, "se": False} | parameters  # a worker may have died while asking
     return TrialRecord(
         number=trial.number,
@@ -437,9 +468,10 @@ def read_study(url: str, name: str | None = None) -> StudyRecord:
     Raises StudyError where there is none, or several, or it was not made by snsearch.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_file():
-        raise StudyError(f"there is no study at {url.removeprefix('sqlite:///')!r}")
-    storage = _storage(url)
+    file = _sqlite_file(url)
+    if file is not None and not file.is_file():
+        raise StudyError(f"there is no study at {str(file)!r}")
+    storage = _storage(url, make=False)
     try:
         return _read(storage, name)
     finally:
@@ -451,7 +483,7 @@ def _read(storage: optuna.storages.RDBStorage, name: str | None) -> StudyRecord:
     if name is None:
         if len(names) != 1:
             listed = ", ".join(names) or "none"
-            raise StudyError(f"the storage holds {len(names)} studies ({listed}); name one with --study")
+            raise StudyError(f"the storage holds {len(names)} studies ({listed}); name one")
         [name] = names
     if name not in names:
         raise StudyError(f"the storage has no study {name!r}; it has {', '.join(names) or 'none'}")

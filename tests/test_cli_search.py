@@ -237,6 +237,27 @@ def test_a_report_of_nothing_says_so(run: Run, here: Path, arguments: tuple[str,
     assert message in outcome.err
 
 
+def test_a_storages_password_is_not_in_the_page(monkeypatch: pytest.MonkeyPatch, run: Run, here: Path) -> None:
+    from snsearch import study as study_module
+
+    shown = "postgresql://me:secret@host/db"
+    real = study_module._storage
+    file = f"sqlite:///{here / 'study.db'}"
+    monkeypatch.setattr(study_module, "_storage", lambda url, **options: real(file, **options))
+    assert run("search", *SMALL, "--trials", "1", "--storage", shown, "--study", "s").code == 0
+    assert run("search", *SMALL, "--trials", "1", f"--storage={shown}", "--study", "s").code == 0
+    page = (here / "reports" / "s" / "report.html").read_text(encoding="utf-8")
+    assert "secret" not in page
+    assert page.count("postgresql://me:…@host/db") == 2
+
+
+def test_names_of_files_cannot_steer_the_terminal() -> None:
+    from snsearch.cli.console import printable
+
+    assert printable("a\x1b]0;title\x07b\udcfe\n") == "a\\x1b]0;title\\x07b\\udcfe\\n"
+    assert printable("Größe 漢.png") == "Größe 漢.png"
+
+
 def test_skipped_images_are_named_and_counted(run: Run, here: Path) -> None:
     from PIL import Image
 
@@ -254,3 +275,59 @@ def test_skipped_images_are_named_and_counted(run: Run, here: Path) -> None:
     record = read_study(f"sqlite:///{here / 'reports' / 'shufflenet-v1-3-pets' / 'study.db'}")
     assert record.provenance[0]["skipped_count"] == 1
     assert record.settings.budget.classes == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("digits", "shufflenet-v1-3-digits"),
+        ("folder:/data/cats", "shufflenet-v1-3-cats"),
+        ("hf:owner/birds", "shufflenet-v1-3-birds"),
+        ("owner/birds", "shufflenet-v1-3-birds"),
+        ("pets/", "shufflenet-v1-3-pets"),
+    ],
+)
+def test_a_study_is_named_after_its_data(data: str, name: str) -> None:
+    from snsearch.cli.search import _default_name
+
+    assert _default_name("shufflenet-v1", " 3", data) == name
+
+
+def test_names_that_lose_letters_stay_apart() -> None:
+    from snsearch.cli.search import _default_name
+
+    one, other = (_default_name("shufflenet-v1", "3", data) for data in ("猫", "犬"))
+    assert one != other
+
+
+def test_the_same_data_under_another_spelling_resumes_the_study(run: Run, here: Path) -> None:
+    from PIL import Image
+
+    for label in ("cat", "dog"):
+        folder = here / "pets" / label
+        folder.mkdir(parents=True)
+        for index in range(12):
+            Image.new("L", (20, 20), index * 20).save(folder / f"{index}.png")
+    small = ("--budget", "3", "--resolution", "96", "--workers", "1", "--finalists", "0", "--study", "pets")
+    assert run("search", *small, "--data", "pets", "--trials", "1").code == 0
+    assert run("search", *small, "--data", "./pets/", "--trials", "2").code == 0
+    assert len(read_study(f"sqlite:///{here / 'reports' / 'pets' / 'study.db'}").candidates) == 2
+
+
+def test_a_search_that_gives_up_still_writes_the_page_of_what_is_scored(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from snsearch import search as search_module
+
+    assert run("search", *SMALL, "--trials", "2").code == 0
+    page = here / "reports" / "shufflenet-v1-3-digits" / "report.html"
+    page.unlink()
+
+    def fail(*arguments: object, **options: object) -> object:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(search_module, "train_proxy", fail)
+    outcome = run("search", *SMALL, "--trials", "9")
+    assert outcome.code == 6
+    assert "3 candidates in a row failed; the last: RuntimeError: out of memory" in outcome.err
+    assert page.is_file()

@@ -93,7 +93,7 @@ def test_a_training_saved_between_epochs_goes_on_as_if_never_stopped(
     assert _scores(resumed.result()) == _scores(whole)
 
 
-def test_train_proxy_takes_up_a_checkpoint_and_removes_it_at_the_end(
+def test_train_proxy_takes_up_a_checkpoint_and_leaves_the_whole_training_in_it(
     digits: Dataset, small: Architecture, tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, epochs=2)
@@ -112,8 +112,53 @@ def test_train_proxy_takes_up_a_checkpoint_and_removes_it_at_the_end(
         on_batch=lambda images, in_all, loss: seen.append(images),
     )
     assert len(result.curve) == 4
-    assert not path.exists()
+    again = train_proxy(
+        small, digits, recipe, seed=0, device=CPU, checkpoint=path, on_batch=lambda *_: pytest.fail("trained again")
+    )
+    assert _scores(again) == _scores(result), "who was killed before the result was kept loses nothing"
     assert not seen or min(seen) > recipe.images, "the first epoch was not trained again"
+
+
+def test_a_part_of_a_test_set_in_the_order_of_its_classes_holds_every_class(
+    digits: Dataset, small: Architecture
+) -> None:
+    order = digits.test.labels.argsort(stable=True)
+    sorted_digits = replace(digits, test=digits.test.take(order))
+    training = ProxyTraining(small, sorted_digits, replace(RECIPE, test_images=60), seed=0, device=CPU)
+    assert set(training._test.labels.tolist()) == set(range(10))
+
+
+def test_the_images_seen_are_those_that_were_in_batches(digits: Dataset, small: Architecture) -> None:
+    result = train_proxy(small, digits, replace(RECIPE, images=100, batch_size=64), seed=0, device=CPU)
+    assert result.curve[-1].images_seen == 64
+
+
+def test_whoever_listens_hears_of_every_epoch_however_few_batches_it_has(
+    digits: Dataset, small: Architecture
+) -> None:
+    seen: list[int] = []
+    recipe = replace(RECIPE, images=64, batch_size=32, epochs=3)
+    train_proxy(small, digits, recipe, seed=0, device=CPU, on_batch=lambda images, in_all, loss: seen.append(images))
+    assert seen == [64, 128, 192]
+
+
+def test_a_test_loss_that_is_not_finite_is_a_divergence(
+    digits: Dataset, small: Architecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snsearch.proxy.evaluate", lambda *_: (0.9, float("nan")))
+    with pytest.raises(TrainingDiverged, match="the test loss became nan"):
+        train_proxy(small, digits, RECIPE, seed=0, device=CPU)
+
+
+def test_a_state_is_saved_even_where_its_folder_went_and_a_failure_is_the_systems(
+    digits: Dataset, small: Architecture, tmp_path: Path
+) -> None:
+    training = ProxyTraining(small, digits, RECIPE, seed=0, device=CPU)
+    training.save(tmp_path / "new" / "state.pt")
+    assert training.load(tmp_path / "new" / "state.pt")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(StudyError, match="cannot be saved"):
+        training.save(tmp_path / "file" / "state.pt")
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 half a file"])

@@ -112,6 +112,16 @@ def test_the_audit_holds_for_a_budget_that_was_met_and_fails_for_one_that_was_no
     assert [(a.bound, a.held) for a in report_data(stricter).audits] == [("MFLOPs", True), ("Parameters", False)]
 
 
+def test_mflops_that_another_bound_keeps_low_are_no_fault(study: StudyRecord) -> None:
+    budget = replace(study.settings.budget, macs=study.settings.budget.macs * 2)  # type: ignore[operator]
+    far = replace(study, settings=replace(study.settings, budget=budget))
+    assert [audit.held for audit in report_data(far).audits] == [False]
+    capped = replace(far, trials=tuple(replace(trial, binding="params") for trial in far.trials))
+    [audit] = report_data(capped).audits
+    assert audit.held
+    assert audit.rule.endswith(f"{len(study.candidates)} of {len(study.candidates)} end below, at another bound")
+
+
 def test_a_stored_cost_that_is_not_what_the_network_counts_is_found_out(study: StudyRecord) -> None:
     first = study.candidates[0]
     assert first.costs is not None
@@ -166,6 +176,12 @@ def test_the_embedded_json_is_the_document_whatever_it_holds(study: StudyRecord)
     found = re.search(r'<script type="application/json" id="study">(.*?)</script>', render(data), re.DOTALL)
     assert found is not None
     assert json.loads(found[1]) == json.loads(json.dumps(data.document))
+
+
+def test_names_that_are_no_unicode_stand_in_a_page_that_can_be_written(study: StudyRecord, tmp_path: Path) -> None:
+    odd = replace(study, provenance=({"skipped_images": ["bad\udcfe.png: no image"]},))
+    write_report(report_data(odd), tmp_path / "report.html")
+    assert "bad\\udcfe.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_page_reaches_for_nothing_outside_itself(data: ReportData) -> None:

@@ -197,6 +197,40 @@ def test_an_interrupted_search_is_usable_and_takes_the_candidate_up_again(
     assert {t.design for t in record.candidates} == set(setup.candidates().published)
 
 
+def test_an_interrupted_candidate_comes_before_those_that_wait(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(number: int) -> None:
+        if number == 0:
+            raise KeyboardInterrupt
+
+    _training_that(interrupt, monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        setup.search().run(trials=1)
+    setup.search().run(trials=1)
+    [trained] = read_study(setup.url).candidates
+    assert trained.number == 0
+    assert trained.design == setup.candidates().published[0]
+    assert trained.reason == ""
+
+
+def test_no_checkpoint_is_left_of_what_is_kept(setup: Setup) -> None:
+    setup.recipe = replace(setup.recipe, epochs=2)
+    search = setup.search()
+    search.run(trials=1)
+    search.repeat(search.finalists(1, seeds=2))
+    assert list((setup.folder / "checkpoints").iterdir()) == []
+
+
+def test_a_state_that_cannot_be_saved_ends_the_search_and_fails_no_candidate(setup: Setup) -> None:
+    setup.recipe = replace(setup.recipe, epochs=2)
+    (setup.folder / "checkpoints").write_text("in the way", encoding="utf-8")
+    with pytest.raises(StudyError, match="cannot be saved"):
+        setup.search().run(trials=1)
+    assert read_study(setup.url).trials[0].status == "interrupted"
+    (setup.folder / "checkpoints").unlink()
+    setup.search().run(trials=1)
+    assert [t.number for t in read_study(setup.url).candidates] == [0]
+
+
 def test_a_search_that_is_asked_to_stop_ends_its_trial_at_the_next_step(setup: Setup) -> None:
     log = Log()
     setup.recipe = replace(setup.recipe, images=1618, batch_size=16)

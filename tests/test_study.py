@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,14 +83,86 @@ os._exit(9)
 """
 
 
-def test_the_trial_of_a_killed_process_is_ended_and_its_design_returned_once(setup: Setup) -> None:
+def test_the_trial_of_a_killed_process_is_the_next_that_is_asked(setup: Setup) -> None:
     subprocess.run([sys.executable, "-c", _ASK_AND_DIE, str(setup.folder)], check=False, timeout=120)
     study = Study.open(setup.url, "digits", setup.settings())
     assert [record.status for record in study.records()] == ["running"]
-    assert study.recover() == [DESIGN]
-    assert [(r.status, r.reason) for r in study.records()] == [("interrupted", "the process that trained it is gone")]
-    study.enqueue(DESIGN)
-    assert study.recover() == [], "a design that waits already is not returned again"
+    study.enqueue(replace(DESIGN, groups=8))
+    study.recover()
+    assert [(r.status, r.reason) for r in study.records()] == [
+        ("interrupted", "the process that trained it is gone"),
+        ("waiting", ""),
+    ]
+    study.recover()
+    assert study.ask(setup.candidates().choices) == (0, DESIGN)
+    assert [(r.status, r.reason) for r in study.records()] == [("running", ""), ("waiting", "")]
+
+
+_DIE_ASKING = """
+import os, sys
+from pathlib import Path
+from tests.studies import Setup
+from snsearch.study import Study, _worker
+setup = Setup(Path(sys.argv[1]))
+trial = Study.open(setup.url, "digits", setup.settings())._study.ask()
+names = list(setup.candidates().choices)[: int(sys.argv[2])]
+if names:
+    trial.set_user_attr("worker", _worker())
+for name in names:
+    trial.suggest_categorical(name, list(setup.candidates().choices[name]))
+os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("chosen", [0, 1, 3])
+def test_a_process_killed_while_it_asks_leaves_a_study_that_goes_on(setup: Setup, chosen: int) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    subprocess.run([sys.executable, "-c", _DIE_ASKING, str(setup.folder), str(chosen)], check=False, timeout=120)
+    assert [record.status for record in study.records()] == ["running"]
+    study.recover()
+    candidates = setup.candidates()
+    number, design = study.ask(candidates.choices)
+    assert number == 0
+    assert design in candidates.solutions or design in candidates.left_out
+
+
+def test_a_further_seed_is_taken_by_one_search_only(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    assert study.take_repeat(0, 1)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        from snsearch.study import _start_of, _worker
+
+        worker = {**_worker(), "pid": other.pid, "started": _start_of(other.pid)}
+        study._study.set_user_attr("taken repeat:0:1", worker)
+        assert not study.take_repeat(0, 1)
+        assert study.take_repeat(0, 2)
+        other.communicate(b"\n", timeout=60)
+    assert study.take_repeat(0, 1)
+    study.lose_repeat(0, 1, "diverged")
+    assert not study.take_repeat(0, 1)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
+def test_a_storage_that_keeps_nothing_is_refused(setup: Setup, url: str) -> None:
+    with pytest.raises(StudyError, match="keeps nothing"):
+        Study.open(url, "digits", setup.settings())
+
+
+def test_an_sqlite_url_may_have_options(setup: Setup) -> None:
+    url = f"{setup.url}?timeout=5"
+    Study.open(url, "digits", setup.settings()).enqueue(DESIGN)
+    assert [t.design for t in read_study(url).trials] == [DESIGN]
+
+
+def test_reading_a_foreign_database_leaves_it_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "mine.db"
+    with closing(sqlite3.connect(path)) as mine:
+        mine.execute("create table mine (x)")
+        mine.commit()
+    before = path.read_bytes()
+    with pytest.raises(StudyError, match="cannot be opened"):
+        read_study(f"sqlite:///{path}")
+    assert path.read_bytes() == before
 
 
 def test_the_trial_of_a_living_process_is_left_alone(setup: Setup) -> None:
@@ -98,10 +172,11 @@ def test_the_trial_of_a_living_process_is_left_alone(setup: Setup) -> None:
         from snsearch.study import _start_of, _worker
 
         study.note(number, worker={**_worker(), "pid": other.pid, "started": _start_of(other.pid)})
-        assert study.recover() == []
+        study.recover()
         assert study.records()[0].status == "running"
         other.communicate(b"\n", timeout=60)
-    assert len(study.recover()) == 1
+    study.recover()
+    assert study.records()[0].status == "interrupted"
 
 
 def test_a_process_number_used_again_by_another_process_counts_as_gone(setup: Setup) -> None:
@@ -111,7 +186,8 @@ def test_a_process_number_used_again_by_another_process_counts_as_gone(setup: Se
         from snsearch.study import _worker
 
         study.note(number, worker={**_worker(), "pid": other.pid, "started": "12345"})
-        assert len(study.recover()) == 1
+        study.recover()
+        assert study.records()[0].status == "interrupted"
         other.communicate(b"\n", timeout=60)
 
 

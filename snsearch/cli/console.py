@@ -10,6 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 
+def printable(text: str) -> str:
+    """A text from outside, such as a file's name, that cannot steer the terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def print_table(table: Table) -> None:
     """Prints a table to stdout, as wide as it needs where stdout is not a terminal."""
     console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)

@@ -124,7 +124,7 @@ class SearchProgress:
             self._console.print(f"#{record.number} {record.status}: {escape(record.reason)}")
         elif self._live is None:
             self._console.print(
-                f"#{record.number} {record.words}: error {record.proxy.error:.2%}, cost {record.cost:.1f}, "
+                f"#{record.number} {escape(record.words)}: error {record.proxy.error:.2%}, cost {record.cost:.1f}, "
                 f"{format_duration(record.proxy.seconds)}"
             )
         if self._all is not None:
@@ -157,7 +157,7 @@ class SearchProgress:
         for index in front(points)[:_SHOWN]:
             record = records[index]
             error, cost = points[index]
-            table.add_row(f"#{record.number}", record.words, f"{error:.2%}", f"{cost:.1f}")
+            table.add_row(f"#{record.number}", escape(record.words), f"{error:.2%}", f"{cost:.1f}")
         return Group(self._bars, table) if records else Group(self._bars)
 
 

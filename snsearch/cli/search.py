@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.console import print_table
+from snsearch.cli.console import print_table, printable
 from snsearch.cli.options import (
     CLASSES,
     DURATION,
@@ -42,8 +43,12 @@ def study_folder(out: Path, name: str) -> Path:
 
 def _default_name(space: str, budget: str, data: str) -> str:
     """A study name such as shufflenet-v1-40-fashion-mnist."""
-    parts = (Path(space).stem, budget if _is_number(budget) else Path(budget).stem, Path(data.partition(":")[0]).name)
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")[:100]
+    argument = data.partition(":")[2] or data
+    parts = (Path(space).stem, budget.strip() if _is_number(budget) else Path(budget).stem, Path(argument).name)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")[:90]
+    # A name that lost letters could be another's too.
+    lost = re.sub(r"[A-Za-z0-9._ /-]+", "", "".join(parts))
+    return f"{name}-{hashlib.sha256(data.encode()).hexdigest()[:6]}" if lost else name
 
 
 def _is_number(text: str) -> bool:
@@ -156,11 +161,11 @@ def search(
     from snsearch.proxy import Recipe, pick_device
     from snsearch.search import Search, candidates_of, settings_of
     from snsearch.sources import load_data
-    from snsearch.study import Study, environment, read_study
+    from snsearch.study import Study, environment, read_study, without_password
     from snsearch.workers import Plan, run_workers
 
     chosen_device = pick_device(device)
-    cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers is None:
         workers = min(cores, trials) if chosen_device.type == "cpu" else 1
     threads = threads or max(1, cores // workers)
@@ -169,7 +174,7 @@ def search(
     with progress.reading(data) as step:
         dataset = load_data(data, side=proxy_resolution, progress=step)
     for skipped in dataset.skipped[:5]:
-        click.echo(f"skipped {skipped.name}: {skipped.reason}", err=True)
+        click.echo(f"skipped {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
     if len(dataset.skipped) > 5:
         click.echo(f"skipped {len(dataset.skipped)} images in all", err=True)
     budget = _budget_at(budget_text, dataset, resolution, classes)
@@ -186,8 +191,13 @@ def search(
     )
     study = Study.open(url, folder.name, settings)
     skipped_entry = {"skipped_images": [f"{s.name}: {s.reason}" for s in dataset.skipped[:50]]}
+    # The page is shared: a storage's password is nobody's.
+    command = [
+        "snsearch",
+        *(word.replace(storage, without_password(storage)) if storage else word for word in sys.argv[1:]),
+    ]
     study.add_run(
-        environment(["snsearch", *sys.argv[1:]])
+        environment(command)
         | {"proxy_device": str(chosen_device), "workers": workers, "skipped_count": len(dataset.skipped)}
         | (skipped_entry if dataset.skipped else {})
     )
@@ -205,6 +215,7 @@ def search(
         threads=threads,
     )
     interrupted = False
+    fault: StudyError | None = None
     started = time.monotonic()
     with progress.searching(study, candidates, trials, workers), stop_on_signals(progress.stopping) as stop:
         run = Search(
@@ -229,11 +240,15 @@ def search(
                     run_workers(further, progress.hear, stop)
         except KeyboardInterrupt:
             interrupted, reason = True, "interrupted; the same command goes on from here"
+        except StudyError as error:  # a worker that died, say: what is scored is worth its page
+            fault, reason = error, str(error)
     if plan.checkpoints.is_dir() and not any(plan.checkpoints.iterdir()):
         plan.checkpoints.rmdir()
     study.close()
     record = read_study(url, folder.name)
     _finish(record, folder, reason)
+    if fault is not None:
+        sys.exit(fault.exit_code)
     if interrupted:
         sys.exit(130)
 
