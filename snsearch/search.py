@@ -27,7 +27,7 @@ from snsearch.lattice import Design
 from snsearch.proxy import ProxyResult, Recipe, train_proxy
 from snsearch.solver import Solution, solve
 from snsearch.spec import Budget, SpaceSpec
-from snsearch.study import Settings, Study, TrialRecord
+from snsearch.study import Settings, Study, TrialRecord, trained
 
 COST_LABEL = "MAC-and-bytes cost: MMACs + MB moved (counted; no device was named, so this is not a latency)"
 MATCH_LIMIT = 0.05  # candidates farther than this from the MFLOPs are not comparable, and are left out
@@ -283,8 +283,8 @@ class Search:
         self._check()
         self.observer.trained(images_seen, images_in_all, loss)
 
-    def _done(self) -> list[TrialRecord]:
-        return [r for r in self.study.records() if r.status == "complete" and r.duplicate_of is None]
+    def _done(self) -> tuple[TrialRecord, ...]:
+        return trained(self.study.records())
 
     def _under_way(self, before: int | None = None) -> list[TrialRecord]:
         """Trials that other workers, or this one, are training; those asked before a trial where one is given."""
@@ -300,7 +300,7 @@ class Search:
         }
         return [design for key, design in self.candidates.first.items() if key not in over]
 
-    def _typical(self, done: list[TrialRecord]) -> float:
+    def _typical(self, done: Sequence[TrialRecord]) -> float:
         seconds = [record.proxy.seconds for record in done if record.proxy is not None]
         return sum(seconds) / len(seconds) if seconds else 0.0
 

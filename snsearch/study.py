@@ -129,7 +129,12 @@ class StudyRecord:
     @property
     def candidates(self) -> tuple[TrialRecord, ...]:
         """The trials that trained a candidate to the end, each architecture once."""
-        return tuple(t for t in self.trials if t.status == "complete" and t.duplicate_of is None)
+        return trained(self.trials)
+
+
+def trained(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Of some trials those that trained a candidate to the end, each architecture once."""
+    return tuple(trial for trial in trials if trial.status == "complete" and trial.duplicate_of is None)
 
 
 def environment(command: Sequence[str]) -> dict[str, Any]:

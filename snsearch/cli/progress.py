@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from snsearch.pareto import front
+from snsearch.study import trained
 from snsearch.units import format_duration
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class SearchProgress:
     def searching(self, study: Study, candidates: Candidates, trials: int, workers: int) -> Iterator[None]:
         """Shows a search while the context is open."""
         self._study = study
-        done = len(_candidates(study))
+        done = len(trained(study.records()))
         self._console.print(
             f"study {study.name}: {candidates.count} candidates meet the budget "
             f"({len(candidates.left_out)} designs left out), {done} of {trials} trained"
@@ -128,7 +129,7 @@ class SearchProgress:
                 f"{format_duration(record.proxy.seconds)}"
             )
         if self._all is not None:
-            self._bars.update(self._all, completed=len(_candidates(self._study)))
+            self._bars.update(self._all, completed=len(trained(self._study.records())))
         if self._live is not None:
             self._live.update(self._display())
 
@@ -149,7 +150,7 @@ class SearchProgress:
 
     def _display(self) -> RenderableType:
         assert self._study is not None
-        records = _candidates(self._study)
+        records = trained(self._study.records())
         table = Table(title="front so far (proxy error, one seed; counted cost)", title_justify="left")
         for name in ("trial", "candidate", "error", "cost"):
             table.add_column(name, justify="left" if name in ("trial", "candidate") else "right")
@@ -159,7 +160,3 @@ class SearchProgress:
             error, cost = points[index]
             table.add_row(f"#{record.number}", escape(record.words), f"{error:.2%}", f"{cost:.1f}")
         return Group(self._bars, table) if records else Group(self._bars)
-
-
-def _candidates(study: Study) -> list[TrialRecord]:
-    return [r for r in study.records() if r.status == "complete" and r.duplicate_of is None and r.proxy is not None]
