@@ -219,8 +219,8 @@ class Search:
             if repeats >= _DUPLICATES_IN_A_ROW:
                 self.study.enqueue(draw.choice(untried))
             number, design = self.study.ask(self.candidates.choices)
-            if len(done) + len(self._under_way(before=number)) >= trials:
-                # Another worker asked in the same moment, and its trial is the last that is wanted.
+            if len(self._done()) + len(self._under_way(before=number)) >= trials:
+                # Another worker asked, or ended a trial, since `done` was read: this trial would be one too many.
                 self.study.put_back(number)
                 continue
             outcome = self._try(number, design)
