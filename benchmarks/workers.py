@@ -17,12 +17,14 @@ from pathlib import Path
 
 import torch
 
+from snsearch.candidates import candidates_of
+from snsearch.processes import Event
 from snsearch.proxy import Recipe
-from snsearch.search import candidates_of, deployed, settings_of
+from snsearch.search import deployed, settings_of
 from snsearch.sources import load_data
 from snsearch.spec import load_budget, load_space
 from snsearch.study import Study
-from snsearch.workers import Event, Plan, run_workers
+from snsearch.workers import Plan, run_workers
 
 TRIALS = 10
 REPEATS = 3

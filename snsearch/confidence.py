@@ -94,13 +94,16 @@ def scores_of(candidates: Sequence[Sequence[ProxyResult]]) -> list[Score]:
     return scores
 
 
-def finalists(scores: Sequence[Score], costs: Sequence[float], count: int) -> list[int]:
+def finalists(
+    scores: Sequence[Score], costs: Sequence[float], count: int, order: Sequence[float] | None = None
+) -> list[int]:
     """Indices of the candidates that are worth further seeds: the front, then what noise could put there.
 
-    Each part by rising error.
+    Each part by `order`, the least first; by error where none is given.
     """
+    by = [score.error for score in scores] if order is None else order
     points = [(score.error, cost) for score, cost in zip(scores, costs, strict=True)]
     first = front(points)
     further = [i for i in possible_front(points, [score.deviation for score in scores], Z95) if i not in first]
-    ranked = sorted(first, key=lambda i: scores[i].error) + sorted(further, key=lambda i: scores[i].error)
+    ranked = sorted(first, key=lambda i: by[i]) + sorted(further, key=lambda i: by[i])
     return ranked[:count]

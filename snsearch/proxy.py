@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 from snsearch.arch import Architecture
 from snsearch.data import Augmentation, Batches, Dataset, Images
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.model import build_model
 
+Schedule = Literal["cosine", "constant"]
 OnBatch = Callable[[int, int, float], None]  # images seen, images of the whole training, running loss
+# The curve so far and the images of the whole training; returns whether the training goes on.
+OnPoint = Callable[["tuple[CurvePoint, ...]", int], bool]
+
 
 _SUBSET_SEED = 0  # every candidate of a study trains on the same images
 _MONITOR_IMAGES = 2000  # test images of the learning curve's points inside an epoch
@@ -31,11 +37,12 @@ class TrainingDiverged(SnsearchError):
 class Recipe:
     """Everything about a proxy training but the architecture, the data and the seed.
 
-    AdamW with a linear warm-up and a cosine decay to zero; residual branches that start at zero. The defaults are
-    those with which every candidate of a 40-MFLOPs space trained sanely on Fashion-MNIST in one pass.
+    AdamW with a linear warm-up; residual branches start at zero. What is scored are averaged weights at a constant
+    rate, with batch norm's statistics taken anew: so the curve is worth something at every point, not at its end
+    only, and a candidate may be judged and stopped on the way.
     """
 
-    images: int = 20_000  # training images an epoch, the same for every candidate; fewer where the data has fewer
+    images: int = 5_000  # training images an epoch, the same for every candidate; fewer where the data has fewer
     epochs: int = 1
     batch_size: int = 64
     learning_rate: float = 1e-2
@@ -44,12 +51,23 @@ class Recipe:
     zero_start: bool = True
     label_smoothing: float = 0.0
     augmentation: Augmentation | None = "none"  # pays in long trainings only; None: the data set's own
-    test_images: int = 10_000
-    curve_points: int = 4  # an epoch
+    test_images: int = 4_000
+    curve_points: int = 2  # an epoch
+    schedule: Schedule = "constant"  # behind the warm-up: constant, or to zero
+    averaging: float = 4.0  # of the weights: their mean over about the last 1 / (1 + averaging) of the steps; 0: none
+    recalibration: int = 512  # training images by which batch norm's statistics are taken anew before evaluating
+    low_resolution: float = 0.0  # share of the steps, from the first on, at half the resolution
 
     def __post_init__(self) -> None:
         counts = (self.images, self.epochs, self.batch_size, self.test_images, self.curve_points)
-        if min(counts) < 1 or not 0 < self.learning_rate < 10 or not 0 <= self.warmup < 1:
+        shares = (self.warmup, self.low_resolution)
+        others = (self.weight_decay, self.averaging, self.recalibration)
+        if (
+            min(counts) < 1
+            or min(others) < 0
+            or not 0 < self.learning_rate < 10
+            or not all(0 <= share < 1 for share in shares)
+        ):
             raise StudyError(f"the proxy recipe is out of range: {asdict(self)}")
 
     def describe(self) -> str:
@@ -57,11 +75,22 @@ class Recipe:
         passes = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
         return (
             f"{passes} of {self.images:,} images, batch {self.batch_size}, AdamW {self.learning_rate:g}, "
-            f"weight decay {self.weight_decay:g}, warm-up {self.warmup:.0%}, cosine decay to zero"
+            f"weight decay {self.weight_decay:g}, warm-up {self.warmup:.0%}, "
+            + ("cosine decay to zero" if self.schedule == "cosine" else "then constant")
+            + (f", weights averaged ({self.averaging:g})" if self.averaging else "")
+            + (f", batch norm taken anew on {self.recalibration:,} images" if self.recalibration else "")
+            + (f", the first {self.low_resolution:.0%} at half resolution" if self.low_resolution else "")
             + (", residual branches start at zero" if self.zero_start else "")
             + (f", label smoothing {self.label_smoothing:g}" if self.label_smoothing else "")
             + f", augmentation: {self.augmentation or 'of the data set'}"
         )
+
+
+def default_recipe(train_images: int) -> Recipe:
+    """The recipe of a search on so many training images: as many passes as make up for small data."""
+    usual = Recipe()
+    images = min(train_images, usual.images)
+    return replace(usual, images=images, epochs=max(1, round(usual.images / images)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +102,7 @@ class CurvePoint:
     test_error: float  # on `test_images` images
     test_loss: float
     test_images: int
+    cpu_seconds: float  # of this process, since the training began, evaluations among them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +119,7 @@ class ProxyResult:
     device: str
     threads: int
     torch_version: str
+    finished: bool = True  # False: stopped early, and the score is that of the last point
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values; from_json reads them back."""
@@ -150,11 +181,17 @@ class ProxyTraining:
             lambda step: (
                 (step + 1) / warm
                 if step < warm
+                else 1.0
+                if recipe.schedule == "constant"
                 else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self._steps - warm)))
             ),
         )
+        self._average: AveragedModel | None = None
+        if recipe.averaging:
+            self._average = AveragedModel(self._network, avg_fn=self._averaged, use_buffers=True)
         self._step = 0
         self._seconds = 0.0
+        self._cpu_seconds = 0.0
         self._curve: list[CurvePoint] = []
 
     @property
@@ -167,16 +204,21 @@ class ProxyTraining:
         """Whether the recipe's last epoch is done."""
         return self._step >= self._steps
 
-    def run_epoch(self, on_batch: OnBatch | None = None) -> None:
-        """Trains one epoch. Raises TrainingDiverged where the loss leaves the finite numbers."""
-        started = time.perf_counter()
-        before = self._seconds
+    def run_epoch(self, on_batch: OnBatch | None = None, on_point: OnPoint | None = None) -> bool:
+        """Trains one epoch; False where `on_point` said at a point of the curve that the training is to stop there.
+
+        Raises TrainingDiverged where the loss leaves the finite numbers.
+        """
+        started = time.perf_counter() - self._seconds
+        cpu_started = time.process_time() - self._cpu_seconds
         count = len(self._batches)
         marks = {round(count * (i + 1) / self.recipe.curve_points) for i in range(self.recipe.curve_points)}
         batch_size = min(self.recipe.batch_size, len(self._train))
         losses: list[Tensor] = []
         self._network.train()
         for number, (x_NCHW, labels) in enumerate(self._batches, start=1):
+            if self._step < self.recipe.low_resolution * self._steps:
+                x_NCHW = nn.functional.avg_pool2d(x_NCHW, 2)
             loss = nn.functional.cross_entropy(
                 self._network(x_NCHW), labels, label_smoothing=self.recipe.label_smoothing
             )
@@ -185,6 +227,8 @@ class ProxyTraining:
             self._optimizer.zero_grad(set_to_none=True)
             self._schedule.step()
             self._step += 1
+            if self._average is not None and self._step > self._steps * self.recipe.warmup:
+                self._average.update_parameters(self._network)
             losses.append(loss.detach())
             if (number % 8 == 0 or number == count) and on_batch is not None:
                 on_batch(self._step * batch_size, self._steps * batch_size, float(loss.detach()))
@@ -195,26 +239,51 @@ class ProxyTraining:
                     raise TrainingDiverged(
                         f"the training loss became {train_loss} after {self._step * batch_size:,} images"
                     )
-                self._measure(train_loss, self._step * batch_size, whole=number == count)
-                self._seconds = before + time.perf_counter() - started
+                self._measure(train_loss, self._step * batch_size, cpu_started)
+                self._seconds = time.perf_counter() - started
+                whole = self._steps * batch_size
+                if on_point is not None and not self.finished and not on_point(tuple(self._curve), whole):
+                    return False
+        return True
 
-    def _measure(self, train_loss: float, images_seen: int, *, whole: bool) -> None:
-        images = self._test if whole else self._test.take(torch.arange(min(_MONITOR_IMAGES, len(self._test))))
-        error, loss = evaluate(self._network, images, self._batches)
+    def _measure(self, train_loss: float, images_seen: int, cpu_started: float) -> None:
+        count = len(self._test) if self.finished else min(_MONITOR_IMAGES, len(self._test))
+        images = self._test.take(torch.arange(count))
+        error, loss = evaluate(self._scored_network(), images, self._batches)
         if not math.isfinite(loss):
             raise TrainingDiverged(f"the test loss became {loss} after {images_seen:,} images")
+        self._cpu_seconds = time.process_time() - cpu_started
         self._curve.append(
             CurvePoint(
                 images_seen=images_seen,
                 train_loss=train_loss,
                 test_error=error,
                 test_loss=loss,
-                test_images=len(images),
+                test_images=count,
+                cpu_seconds=self._cpu_seconds,
             )
         )
 
+    def _averaged(self, mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        # Polynomial decay (Shamir and Zhang 2013, arXiv:1212.1824): weights t enter with (1 + g) / (t + 1 + g).
+        g = self.recipe.averaging
+        return mean + (new - mean) * ((1 + g) / (float(count) + 1 + g))
+
+    def _scored_network(self) -> nn.Module:
+        """The network to evaluate: with averaged weights, and fresh statistics, where the recipe says so."""
+        network: nn.Module = self._network if self._average is None else self._average.module
+        if self.recipe.recalibration:
+            batches = range(0, min(self.recipe.recalibration, len(self._train)), 256)
+            pixels = (self._train.pixels[start : start + 256] for start in batches)
+            if self._average is None:
+                network = copy.deepcopy(network)
+            update_bn(
+                (self._batches.normalise(p.contiguous(memory_format=torch.channels_last)) for p in pixels), network
+            )
+        return network
+
     def result(self) -> ProxyResult:
-        """The score as it stands after the last finished epoch."""
+        """The score as it stands at the last point of the curve."""
         last = self._curve[-1]
         return ProxyResult(
             error=last.test_error,
@@ -227,6 +296,7 @@ class ProxyTraining:
             device=_device_name(self.device),
             threads=torch.get_num_threads(),
             torch_version=str(torch.__version__),
+            finished=self.finished,
         )
 
     def save(self, path: Path) -> None:
@@ -237,11 +307,13 @@ class ProxyTraining:
         state = {
             "identity": self._identity(),
             "network": self._network.state_dict(),
+            "average": None if self._average is None else self._average.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "schedule": {key: value for key, value in self._schedule.state_dict().items() if key != "lr_lambdas"},
             "batches": self._batches.state,
             "step": self._step,
             "seconds": self._seconds,
+            "cpu_seconds": self._cpu_seconds,
             "curve": [asdict(point) for point in self._curve],
         }
         partial = path.with_name(path.name + ".partial")
@@ -265,11 +337,14 @@ class ProxyTraining:
         if not isinstance(state, dict) or state.get("identity") != self._identity():
             return False
         self._network.load_state_dict(state["network"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict({**state["schedule"], "lr_lambdas": [None] * len(self._schedule.base_lrs)})
         self._batches.state = state["batches"].cpu()
         self._step = state["step"]
         self._seconds = state["seconds"]
+        self._cpu_seconds = state["cpu_seconds"]
         self._curve = [CurvePoint(**point) for point in state["curve"]]
         return True
 
@@ -322,8 +397,9 @@ def train_proxy(
     device: torch.device,
     checkpoint: Path | None = None,
     on_batch: OnBatch | None = None,
+    on_point: OnPoint | None = None,
 ) -> ProxyResult:
-    """The score of an architecture after the recipe's epochs.
+    """The score of an architecture after the recipe's epochs, or where `on_point` stopped the training.
 
     With a checkpoint path the training goes on from what is saved there and saves after every epoch, but for the
     only one; who keeps the result removes the file then. Raises TrainingDiverged.
@@ -332,7 +408,8 @@ def train_proxy(
     if checkpoint is not None:
         training.load(checkpoint)
     while not training.finished:
-        training.run_epoch(on_batch)
+        if not training.run_epoch(on_batch, on_point):
+            break
         if checkpoint is not None and recipe.epochs > 1:
             training.save(checkpoint)
     return training.result()

@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import socket
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -26,12 +27,16 @@ from snsearch.arch import Architecture
 from snsearch.costs import Costs
 from snsearch.errors import StudyError
 from snsearch.lattice import Design
-from snsearch.proxy import ProxyResult, Recipe
+from snsearch.proxy import CurvePoint, ProxyResult, Recipe
+from snsearch.rungs import Rungs
 from snsearch.spec import Budget
 
-Status = Literal["complete", "failed", "interrupted", "left out", "running", "waiting"]
+Status = Literal["complete", "stopped", "failed", "interrupted", "left out", "running", "waiting"]
+Sampler = Literal["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]
 EndedBadly = Literal["failed", "left out"]  # left out: the design cannot meet the budget
-SCHEMA = 1
+SCHEMA = 2
+_BEAT = 60.0  # seconds between the signs of life of a worker
+_DEAD_AFTER = 900.0  # seconds without one, on another host: clocks differ
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +54,8 @@ class Settings:
     recipe: Recipe
     seed: int
     cost_label: str
+    sampler: Sampler
+    rungs: Rungs
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values; from_json reads them back."""
@@ -60,7 +67,14 @@ class Settings:
         if values.get("schema") != SCHEMA:
             raise StudyError(f"the study has schema {values.get('schema')!r}; this version reads schema {SCHEMA}")
         known = {field.name: values[field.name] for field in fields(cls)}
-        return cls(**{**known, "budget": Budget.from_json(known["budget"]), "recipe": Recipe(**known["recipe"])})
+        return cls(
+            **{
+                **known,
+                "budget": Budget.from_json(known["budget"]),
+                "recipe": Recipe(**known["recipe"]),
+                "rungs": Rungs.from_json(known["rungs"]),
+            }
+        )
 
     def difference(self, other: Settings) -> list[str]:
         """Which settings differ, in words, for a study that cannot be resumed with others.
@@ -93,7 +107,8 @@ class TrialRecord:
     binding: str | None
     notes: tuple[str, ...]
     cost: float | None  # the second objective
-    proxy: ProxyResult | None
+    proxy: ProxyResult | None  # of a candidate that was stopped early, its score there
+    curve: tuple[CurvePoint, ...]  # as far as it goes, also while it is trained
     repeats: tuple[ProxyResult, ...]  # trainings with further seeds
     lost_seeds: tuple[tuple[int, str], ...]  # further seeds whose training failed, and why
     reason: str  # why it failed or was interrupted
@@ -137,6 +152,11 @@ def trained(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
     return tuple(trial for trial in trials if trial.status == "complete" and trial.duplicate_of is None)
 
 
+def explored(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Of some trials those that trained a candidate to the end, or until others beat it, each architecture once."""
+    return tuple(t for t in trials if t.status in ("complete", "stopped") and t.duplicate_of is None)
+
+
 def environment(command: Sequence[str]) -> dict[str, Any]:
     """Versions, host and start of a run, for provenance."""
     import torch
@@ -177,6 +197,11 @@ def _worker() -> dict[str, Any]:
     return {"host": _host(), "pid": os.getpid(), "started": _start_of(os.getpid())}
 
 
+def _signed(worker: dict[str, Any]) -> dict[str, Any]:
+    """A worker with a sign of life of now."""
+    return worker | {"seen": time.time()}
+
+
 def _start_of(pid: int) -> str | None:
     """When a process of this host started, in kernel ticks; None where that cannot be known or it is gone."""
     try:
@@ -186,9 +211,9 @@ def _start_of(pid: int) -> str | None:
 
 
 def _alive(worker: dict[str, Any]) -> bool:
-    """Whether the worker of a running trial may still be at work; one of another host is taken to be."""
+    """Whether the worker of a running trial may still be at work; of one of another host, by its signs of life."""
     if worker.get("host") != _host():
-        return True
+        return time.time() - float(worker.get("seen", 0.0)) < _DEAD_AFTER
     if worker.get("pid") == os.getpid():
         return False  # an earlier run of this very process
     if Path("/proc/self/stat").exists():
@@ -241,6 +266,23 @@ def _turn(url: str) -> AbstractContextManager[Any]:
     return nullcontext() if file is None else filelock.FileLock(f"{file}.lock")
 
 
+def sampler_of(name: Sampler, seed: int, *, several: bool = False) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler of that name; `several` processes ask at once."""
+    match name:
+        case "tpe":
+            return optuna.samplers.TPESampler(
+                seed=seed, n_startup_trials=10, multivariate=True, constant_liar=several
+            )
+        case "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=seed, population_size=10)
+        case "gp":
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=10, deterministic_objective=False)
+        case "quasi-random":
+            return optuna.samplers.QMCSampler(seed=seed, scramble=True)
+        case _:  # the surrogate's proposals are asked for by name
+            return optuna.samplers.RandomSampler(seed=seed)
+
+
 def without_password(url: str) -> str:
     """A storage URL that may be shown."""
     head, at, tail = url.rpartition("@")
@@ -262,6 +304,8 @@ class Study:
         self.settings = settings
         self._storage = storage
         self._turn = turn
+        self._work = ""  # what this process is training
+        self._seen = 0.0  # when it last gave a sign of life
 
     @property
     def name(self) -> str:
@@ -282,12 +326,8 @@ class Study:
                 study_name=name, storage=storage, directions=["minimize", "minimize"], load_if_exists=True
             )
             # The sampler's random state is not stored: a resumed study goes on from its seed and length.
-            study.sampler = optuna.samplers.TPESampler(
-                seed=(settings.seed + len(study.trials) + 1_000_003 * worker) % 2**32,
-                n_startup_trials=10,
-                multivariate=True,
-                constant_liar=workers > 1,
-            )
+            seed = (settings.seed + len(study.trials) + 1_000_003 * worker) % 2**32
+            study.sampler = sampler_of(settings.sampler, seed, several=workers > 1)
         stored = study.user_attrs.get("settings")
         if stored is None:
             if study.trials:
@@ -320,7 +360,7 @@ class Study:
     def release(self) -> None:
         """Puts the running trials of this process back."""
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if trial.user_attrs.get("worker") == _worker():
+            if _worker().items() <= trial.user_attrs.get("worker", {}).items():
                 self.put_back(trial.number, "interrupted by the user")
 
     def put_back(self, number: int, reason: str = "") -> None:
@@ -333,11 +373,17 @@ class Study:
         """Lets the next ask return this design."""
         self._study.enqueue_trial(_parameters(design, self.settings.search_shuffle))
 
-    def ask(self, choices: Mapping[str, Sequence[Any]]) -> tuple[int, Design]:
-        """The number and design of a new trial, marked as worked on by this process."""
+    def ask(self, choices: Mapping[str, Sequence[Any]], fixed: Design | None = None) -> tuple[int, Design]:
+        """The number and design of a new trial, marked as worked on by this process: what waits, else the fixed one.
+
+        Without either, the sampler draws from the choices.
+        """
         with self._turn:
+            if fixed is not None:
+                self.enqueue(fixed)
             trial = self._study.ask()
-            trial.set_user_attr("worker", _worker())
+            self._begin(f"trial:{trial.number}")
+            trial.set_user_attr("worker", _signed(_worker()))
             if "status" in trial.user_attrs:  # was interrupted
                 self.note(trial.number, status=None, reason="")
             chosen = {name: trial.suggest_categorical(name, list(values)) for name, values in choices.items()}
@@ -356,6 +402,11 @@ class Study:
         """Ends a trial with its two objectives."""
         self._study.tell(number, [error, cost])
 
+    def prune(self, number: int, reason: str) -> None:
+        """Ends a trial that was stopped early, with its reason; its score is among its notes."""
+        self.note(number, reason=reason)
+        self._study.tell(number, state=TrialState.PRUNED)
+
     def fail(self, number: int, status: EndedBadly, reason: str) -> None:
         """Ends a trial without a score, with its reason."""
         self.note(number, status=status, reason=reason)
@@ -369,8 +420,23 @@ class Study:
             holder = kept.get(_TAKEN + name)
             if _REPEAT + name in kept or _LOST + name in kept or (holder is not None and _alive(holder)):
                 return False
-            self._study.set_user_attr(_TAKEN + name, _worker())
+            self._begin(_TAKEN + name)
+            self._study.set_user_attr(_TAKEN + name, _signed(_worker()))
         return True
+
+    def _begin(self, work: str) -> None:
+        self._work, self._seen = work, time.monotonic()
+
+    def beat(self) -> None:
+        """Gives a sign of life for what this process is training, once a minute; to be called often."""
+        if time.monotonic() - self._seen < _BEAT:
+            return
+        self._seen = time.monotonic()
+        kind, _, number = self._work.partition(":")
+        if kind == "trial":
+            self.note(int(number), worker=_signed(_worker()))
+        elif self._work:
+            self._study.set_user_attr(self._work, _signed(_worker()))
 
     def add_repeat(self, number: int, result: ProxyResult) -> None:
         """Keeps a finished trial's training with a further seed.
@@ -443,10 +509,14 @@ def _record(
             status = "complete"
         case TrialState.RUNNING:
             status = "running"
+        case TrialState.PRUNED:
+            status = "stopped"
         case TrialState.WAITING:
             status = "interrupted" if kept.get("status") == "interrupted" else "waiting"
         case _:
             status = "left out" if kept.get("status") == "left out" else "failed"
+    proxy = ProxyResult.from_json(kept["proxy"]) if "proxy" in kept else None
+    curve = proxy.curve if proxy else tuple(CurvePoint(**point) for point in kept.get("curve", ()))
     complete = {"groups": 0, "depth": None, "se": False} | parameters  # a worker may have died while asking
     return TrialRecord(
         number=trial.number,
@@ -457,8 +527,9 @@ def _record(
         deviation=kept.get("deviation"),
         binding=kept.get("binding"),
         notes=tuple(kept.get("notes", ())),
-        cost=trial.values[1] if trial.state == TrialState.COMPLETE else None,
-        proxy=ProxyResult.from_json(kept["proxy"]) if "proxy" in kept else None,
+        cost=kept.get("cost"),
+        proxy=proxy,
+        curve=curve,
         repeats=repeats,
         lost_seeds=lost_seeds,
         reason=kept.get("reason", ""),

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from snsearch.arch import Architecture
+from snsearch.candidates import Candidates, candidates_of, mac_and_bytes_cost
 from snsearch.data import Dataset
-from snsearch.proxy import ProxyResult, Recipe
-from snsearch.search import Candidates, Search, candidates_of, deployed, settings_of
+from snsearch.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe
+from snsearch.rungs import Rungs
+from snsearch.search import Search, deployed, settings_of
 from snsearch.solver import Solution
 from snsearch.sources import load_data
 from snsearch.spec import Budget, SpaceSpec, load_budget, load_space, with_input
-from snsearch.study import Settings, Study, TrialRecord
+from snsearch.study import Sampler, Settings, Status, Study, TrialRecord
 
-RECIPE = Recipe(images=256, batch_size=64, test_images=179, curve_points=2)
+RECIPE = Recipe(images=256, batch_size=64, test_images=179, curve_points=2, recalibration=128)
 
 
 def accelerators() -> list[str]:
@@ -51,6 +57,98 @@ def small_budget(dataset: Dataset, mflops: str = "3") -> Budget:
     return deployed(with_input(load_budget(mflops), resolution=(96, 96)), dataset, named=False, classes=None)
 
 
+@cache
+def candidates_at(mflops: str, space: str = "shufflenet-v1") -> Candidates:
+    """A space's candidates of a budget at 224x224, solved once for all tests."""
+    return candidates_of(load_space(space), load_budget(mflops), tight=False, search_shuffle=False)
+
+
+def made_up_result(
+    errors: tuple[float, ...], *, whole: int | None = None, seed: int = 0, cpu_seconds: float = 1.0
+) -> ProxyResult:
+    """A training's score with these errors at its points, of so many points in all; losses are ten times as high."""
+    curve = tuple(
+        CurvePoint(
+            images_seen=1000 * (index + 1),
+            train_loss=10 * error,
+            test_error=error,
+            test_loss=10 * error,
+            test_images=10_000,
+            cpu_seconds=cpu_seconds * (index + 1) / len(errors),
+        )
+        for index, error in enumerate(errors)
+    )
+    return ProxyResult(
+        error=errors[-1],
+        loss=10 * errors[-1],
+        test_images=10_000,
+        train_images=1000 * (whole or len(errors)),
+        curve=curve,
+        seconds=cpu_seconds,
+        seed=seed,
+        device="cpu",
+        threads=1,
+        torch_version="2",
+        finished=len(errors) == (whole or len(errors)),
+    )
+
+
+def made_up_record(
+    number: int,
+    solution: Solution,
+    *errors: float,
+    status: Status = "complete",
+    cost: float | None = None,
+    duplicate_of: int | None = None,
+) -> TrialRecord:
+    """A trial with these errors at the points of its learning curve, though nothing was trained."""
+    scored = status in ("complete", "stopped")
+    result = made_up_result(errors, whole=len(errors) + (status == "stopped")) if scored else None
+    return TrialRecord(
+        number=number,
+        status=status,
+        design=solution.design,
+        architecture=solution.architecture,
+        costs=solution.costs,
+        deviation=solution.deviation,
+        binding=solution.binding,
+        notes=(),
+        cost=mac_and_bytes_cost(solution.costs) if cost is None else cost,
+        proxy=result,
+        curve=result.curve if result else (),
+        repeats=(),
+        lost_seeds=(),
+        reason="",
+        duplicate_of=duplicate_of,
+        finished=None,
+    )
+
+
+def pretended_training(errors_of: Callable[[Architecture], tuple[float, ...]]) -> Callable[..., ProxyResult]:
+    """In train_proxy's place: trains nothing, and its curve has the errors that the function gives a network."""
+
+    def train(
+        arch: Architecture,
+        dataset: Dataset,
+        recipe: Recipe,
+        *,
+        seed: int,
+        on_batch: OnBatch | None = None,
+        on_point: OnPoint | None = None,
+        **_: Any,
+    ) -> ProxyResult:
+        errors = errors_of(arch)
+        for index in range(len(errors)):
+            seen = made_up_result(errors[: index + 1], whole=len(errors), seed=seed)
+            if on_batch is not None:
+                on_batch(seen.curve[-1].images_seen, seen.train_images, seen.loss)
+            if not seen.finished and on_point is not None and not on_point(seen.curve, seen.train_images):
+                break
+        return seen
+
+    return train
+
+
 @dataclass
 class Setup:
     """Everything that a search on digits needs, in a folder of its own."""
@@ -61,6 +159,8 @@ class Setup:
     recipe: Recipe = RECIPE
     seed: int = 0
     storage: str | None = None  # None: SQLite in the folder
+    sampler: Sampler = "surrogate"
+    rungs: Rungs = field(default_factory=lambda: Rungs(at=()))  # every candidate is trained to its end
 
     @property
     def url(self) -> str:
@@ -80,6 +180,8 @@ class Setup:
             seed=self.seed,
             tight=True,
             search_shuffle=False,
+            sampler=self.sampler,
+            rungs=self.rungs,
         )
 
     def candidates(self) -> Candidates:

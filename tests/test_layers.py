@@ -19,16 +19,19 @@ PACKAGE = Path(snsearch.__file__).parent
 # The modules of cli/ are one: "cli".
 ROWS: list[set[str]] = [
     {"cli", "__main__"},
-    {"workers"},
-    {"report", "search"},
-    {"study", "verify", "confidence"},
-    {"proxy", "charts", "channel_table"},
-    {"model", "sources", "solver", "pareto"},
+    {"workers", "fidelity"},
+    {"report", "search", "paper"},
+    {"proposals", "reference"},
+    {"study", "verify", "confidence", "trainings", "surrogate"},
+    {"rungs"},
+    {"candidates", "proxy", "scores", "charts", "channel_table"},
+    {"model", "sources", "solver", "pareto", "ranking", "contrasts"},
     {"data", "tight"},
     {"lattice", "conventions"},
     {"costs", "images"},
     {"graph"},
     {"arch", "spec"},
+    {"processes"},
     {"resources", "units", "errors", "interrupt", "__init__"},
 ]
 
@@ -47,8 +50,22 @@ OWNERS: dict[str, set[str]] = {
     "rich": {"cli"},
     "PIL": {"images"},
     "datasets": {"sources"},
-    "sklearn": {"sources"},
-    "torch": {"model", "verify", "images", "data", "sources", "proxy", "study", "search", "workers", "cli"},
+    "sklearn": {"sources", "surrogate"},
+    "torch": {
+        "model",
+        "verify",
+        "images",
+        "data",
+        "sources",
+        "proxy",
+        "scores",
+        "study",
+        "search",
+        "trainings",
+        "processes",
+        "workers",
+        "cli",
+    },
 }
 
 # Name on the package index, where it is not that of the module.

@@ -32,7 +32,8 @@ def small(digits: Dataset) -> Architecture:
 
 
 def _scores(result: ProxyResult) -> tuple[object, ...]:
-    return result.error, result.loss, result.curve, result.seed, result.train_images, result.test_images
+    curve = tuple(replace(point, cpu_seconds=0.0) for point in result.curve)
+    return result.error, result.loss, curve, result.seed, result.train_images, result.test_images
 
 
 def test_the_same_seed_gives_the_same_scores_and_another_seed_others(digits: Dataset, small: Architecture) -> None:
@@ -53,7 +54,9 @@ def test_digits_are_learned(digits: Dataset, small: Architecture) -> None:
 @pytest.mark.skipif(not DEBIAN_FASHION.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_half_scale_shufflenet_gets_below_15_percent_error_in_one_pass_over_20000_fashion_images() -> None:
     arch = scaled(load_space("shufflenet-v1"), Design(groups=3, scale=0.5), mflops_budget(1)).architecture
-    result = train_proxy(arch, load_data("fashion-mnist"), Recipe(), seed=0, device=CPU)
+    result = train_proxy(
+        arch, load_data("fashion-mnist"), Recipe(images=20_000, test_images=10_000), seed=0, device=CPU
+    )
     assert result.train_images == 20_000
     assert result.test_images == 10_000
     assert result.error < 0.15

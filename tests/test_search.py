@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from snsearch import search as search_module
+from snsearch.candidates import MATCH_LIMIT, candidates_of, mac_and_bytes_cost
 from snsearch.costs import count_costs
 from snsearch.errors import InfeasibleBudgetError, SpecError, StudyError
 from snsearch.proxy import TrainingDiverged
-from snsearch.search import candidates_of, deployed, mac_and_bytes_cost
+from snsearch.search import deployed
 from snsearch.spec import Budget, load_budget, load_space
 from snsearch.study import read_study
 from tests.studies import Log, Setup
@@ -33,7 +34,7 @@ def test_candidates_meet_40_mflops_within_a_thousandth_or_say_how_near_they_came
     for solution in found.solutions.values():
         distance = abs(solution.costs.macs / 40e6 - 1)
         assert distance <= 0.001 or any(f"no widths come nearer than {distance:.3%}" in n for n in solution.notes)
-        assert distance <= search_module.MATCH_LIMIT
+        assert distance <= MATCH_LIMIT
         assert count_costs(solution.architecture) == solution.costs
     matched = [s for s in found.solutions.values() if abs(s.costs.macs / 40e6 - 1) <= 0.001]
     assert len(matched) >= 0.9 * len(found.solutions)
@@ -42,7 +43,7 @@ def test_candidates_meet_40_mflops_within_a_thousandth_or_say_how_near_they_came
 def test_designs_too_far_from_the_budget_are_left_out_with_the_reason() -> None:
     found = candidates_of(load_space("shufflenet-v1"), load_budget("13"), tight=False, search_shuffle=False)
     assert found.left_out
-    assert all(abs(s.deviation or 0) <= search_module.MATCH_LIMIT for s in found.solutions.values())
+    assert all(abs(s.deviation or 0) <= MATCH_LIMIT for s in found.solutions.values())
     assert any("comes no nearer than" in reason for reason in found.left_out.values())
 
 
@@ -98,7 +99,7 @@ def test_a_search_trains_the_published_designs_first_and_then_others(setup: Setu
     log = Log()
     reason = setup.search(log).run(trials=7)
     record = read_study(setup.url)
-    assert reason == "7 candidates are trained"
+    assert reason == "7 candidates are tried"
     assert len(record.candidates) == 7
     assert [t.design for t in record.trials[:5]] == list(setup.candidates().published)
     keys = [t.architecture.key for t in record.candidates if t.architecture]
@@ -135,7 +136,7 @@ def test_the_same_seed_gives_the_same_study_and_the_same_command_goes_on(setup: 
 def test_a_finished_search_trains_nothing_more(setup: Setup) -> None:
     setup.search().run(trials=2)
     log = Log()
-    assert setup.search(log).run(trials=2) == "2 candidates are trained"
+    assert setup.search(log).run(trials=2) == "2 candidates are tried"
     assert log.begun_keys == []
 
 

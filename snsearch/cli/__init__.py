@@ -20,6 +20,8 @@ COMMANDS = {
     "solve": ("solve", "Solve channel counts that meet a budget."),
     "count": ("count", "Count a network under each counting convention."),
     "search": ("search", "Search networks that meet a budget; ends in a report."),
+    "fidelity": ("fidelity", "Judge cheap scores by long trainings of a matched set."),
+    "paper": ("paper", "Check the ShuffleNet paper's claims by proxy training."),
     "report": ("report", "Write the HTML page of a study."),
     "spaces": ("listing", "List the design spaces, or describe one."),
     "budgets": ("listing", "List the named budgets, or describe one."),

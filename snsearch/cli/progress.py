@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,20 +12,21 @@ from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from snsearch.pareto import front
-from snsearch.study import trained
+from snsearch.study import explored, trained
 from snsearch.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from snsearch.candidates import Candidates
+    from snsearch.processes import Event
     from snsearch.proxy import ProxyResult
     from snsearch.report import ReportData
-    from snsearch.search import Candidates
     from snsearch.solver import Solution
     from snsearch.study import Study, TrialRecord
-    from snsearch.workers import Event
 
 _SHOWN = 8  # candidates of the front in the live display
 
@@ -65,22 +67,18 @@ class SearchProgress:
         self._all: TaskID | None = None
         self._each: list[TaskID] = []  # one bar a worker
         self._words: dict[int, str] = {}
-
-    @contextmanager
-    def reading(self, data: str) -> Iterator[Callable[[int, int], None]]:
-        """Shows the reading of a data set; yields what to call with (done, in all)."""
-        with Progress(console=self._console, transient=True, disable=not self._console.is_terminal) as bars:
-            task = bars.add_task(f"reading {escape(data)}", total=None)
-            yield lambda done, total: bars.update(task, completed=done, total=total)
+        self._before = self._trials = 0
+        self._started = 0.0
 
     @contextmanager
     def searching(self, study: Study, candidates: Candidates, trials: int, workers: int) -> Iterator[None]:
         """Shows a search while the context is open."""
         self._study = study
-        done = len(trained(study.records()))
+        done = len(explored(study.records()))
+        self._before, self._trials, self._started = done, trials, time.monotonic()
         self._console.print(
             f"study {study.name}: {candidates.count} candidates meet the budget "
-            f"({len(candidates.left_out)} designs left out), {done} of {trials} trained"
+            f"({len(candidates.left_out)} designs left out), {done} of {trials} tried"
         )
         self._all = self._bars.add_task("candidates", total=trials, completed=done)
         self._each = [self._bars.add_task("training", total=None) for _ in range(workers)]
@@ -123,13 +121,19 @@ class SearchProgress:
         assert self._study is not None
         if record.proxy is None:
             self._console.print(f"#{record.number} {record.status}: {escape(record.reason)}")
+        elif record.status == "stopped":
+            if self._live is None:
+                self._console.print(
+                    f"#{record.number} {escape(record.words)}: {escape(record.reason)}, "
+                    f"{format_duration(record.proxy.seconds)}"
+                )
         elif self._live is None:
             self._console.print(
                 f"#{record.number} {escape(record.words)}: error {record.proxy.error:.2%}, cost {record.cost:.1f}, "
                 f"{format_duration(record.proxy.seconds)}"
             )
         if self._all is not None:
-            self._bars.update(self._all, completed=len(trained(self._study.records())))
+            self._bars.update(self._all, completed=len(explored(self._study.records())))
         if self._live is not None:
             self._live.update(self._display())
 
@@ -150,7 +154,8 @@ class SearchProgress:
 
     def _display(self) -> RenderableType:
         assert self._study is not None
-        records = trained(self._study.records())
+        every = self._study.records()
+        records = trained(every)
         table = Table(title="front so far (proxy error, one seed; counted cost)", title_justify="left")
         for name in ("trial", "candidate", "error", "cost"):
             table.add_column(name, justify="left" if name in ("trial", "candidate") else "right")
@@ -159,4 +164,23 @@ class SearchProgress:
             record = records[index]
             error, cost = points[index]
             table.add_row(f"#{record.number}", escape(record.words), f"{error:.2%}", f"{cost:.1f}")
-        return Group(self._bars, table) if records else Group(self._bars)
+        parts: list[RenderableType] = [self._bars, Text(self._pace(every))]
+        return Group(*parts, table) if records else Group(*parts)
+
+    def _pace(self, records: Sequence[TrialRecord]) -> str:
+        """Trials an hour, stopped early, spent and left, in a line."""
+        tried = explored(records)
+        spent = time.monotonic() - self._started
+        fresh = len(tried) - self._before
+        words = [f"{sum(record.status == 'stopped' for record in tried)} stopped early"]
+        words += [f"spent {format_duration(spent)}"]
+        if fresh > 0:
+            words.insert(0, f"{fresh / spent * 3600:,.0f} candidates an hour")
+            words += [f"about {format_duration(spent / fresh * max(0, self._trials - len(tried)))} left"]
+        return ", ".join(words)
+
+    def summary(self) -> str:
+        """What the search has come to, in a line."""
+        assert self._study is not None
+        records = self._study.records()
+        return f"{len(explored(records))} candidates tried; {self._pace(records)}"

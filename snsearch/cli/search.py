@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.console import print_table, printable
+from snsearch.cli.console import print_table
 from snsearch.cli.options import (
     CLASSES,
     DURATION,
@@ -21,6 +20,7 @@ from snsearch.cli.options import (
     complete_names,
     study_options,
 )
+from snsearch.cli.trainings import machine_of, machine_options, read_dataset
 from snsearch.errors import StudyError
 from snsearch.spec import Budget, load_budget, load_space, with_input
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from snsearch.data import Dataset
     from snsearch.study import StudyRecord
 
-DEFAULT_TRIALS = 12
+DEFAULT_TRIALS = 24
 
 
 def study_folder(out: Path, name: str) -> Path:
@@ -108,8 +108,10 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
     "--study", "study_name", metavar="NAME", help="Study to make or resume  [default: from space, budget, data]"
 )
 @study_options
-@click.option("--proxy-images", type=click.IntRange(1), default=20_000, show_default=True, help="Images an epoch.")
-@click.option("--proxy-epochs", type=click.IntRange(1), default=1, show_default=True)
+@click.option(
+    "--proxy-images", type=click.IntRange(1), help="Training images an epoch  [default: as many as the recipe's]"
+)
+@click.option("--proxy-epochs", type=click.IntRange(1), help="[default: 1; more on small data]")
 @click.option("--proxy-resolution", type=click.IntRange(8, 512), help="Pixels of proxy images  [default: the data's]")
 @click.option(
     "--augment",
@@ -118,9 +120,21 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
     show_default=True,
     help="Augmentation of proxy training; data takes the data set's own.",
 )
-@click.option("--workers", type=click.IntRange(1, 256), help="Candidates trained at once  [default: a core each]")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of a worker  [default: its share of the cores]")
-@click.option("--device", default="auto", show_default=True, help="Device of proxy training: auto, cpu, cuda, mps.")
+@click.option(
+    "--sampler",
+    type=click.Choice(["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]),
+    default="surrogate",
+    show_default=True,
+    help="What proposes candidates; the others than surrogate are Optuna's.",
+)
+@click.option(
+    "--early-stop/--no-early-stop",
+    default=True,
+    show_default=True,
+    help="Stop candidates that are beaten at a rung.",
+)
+@click.option("--stop-when-stable", is_flag=True, help="End when the front has not moved beyond the noise.")
+@machine_options
 def search(
     budget_text: str,
     space_text: str,
@@ -137,10 +151,13 @@ def search(
     study_name: str | None,
     storage: str | None,
     out: Path,
-    proxy_images: int,
-    proxy_epochs: int,
+    proxy_images: int | None,
+    proxy_epochs: int | None,
     proxy_resolution: int | None,
     augment: Any,
+    sampler: Any,
+    early_stop: bool,
+    stop_when_stable: bool,
     workers: int | None,
     threads: int | None,
     device: str,
@@ -154,40 +171,40 @@ def search(
     load_budget(budget_text)  # a wrong name should not cost the wait for torch and the data
     folder = study_folder(out, study_name or _default_name(space_text, budget_text, data))
 
-    import torch
-
+    from snsearch.candidates import candidates_of
     from snsearch.cli.progress import SearchProgress
     from snsearch.interrupt import stop_on_signals
-    from snsearch.proxy import Recipe, pick_device
-    from snsearch.search import Search, candidates_of, settings_of
-    from snsearch.sources import load_data
+    from snsearch.proxy import default_recipe
+    from snsearch.rungs import Rungs
+    from snsearch.search import Search, settings_of
     from snsearch.study import Study, environment, read_study, without_password
     from snsearch.workers import Plan, run_workers
 
-    chosen_device = pick_device(device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if workers is None:
-        workers = min(cores, trials) if chosen_device.type == "cpu" else 1
-    threads = threads or max(1, cores // workers)
-    torch.set_num_threads(threads)
+    machine = machine_of(device, workers, threads, tasks=trials)
+    dataset = read_dataset(data, proxy_resolution)
     progress = SearchProgress()
-    with progress.reading(data) as step:
-        dataset = load_data(data, side=proxy_resolution, progress=step)
-    for skipped in dataset.skipped[:5]:
-        click.echo(f"skipped {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
-    if len(dataset.skipped) > 5:
-        click.echo(f"skipped {len(dataset.skipped)} images in all", err=True)
     budget = _budget_at(budget_text, dataset, resolution, classes)
     candidates = candidates_of(space, budget, tight=tight, search_shuffle=search_shuffle)
-    recipe = Recipe(
-        images=min(proxy_images, len(dataset.train)),
-        epochs=proxy_epochs,
-        test_images=min(10_000, len(dataset.test)),
+    usual = default_recipe(len(dataset.train))
+    recipe = replace(
+        usual,
+        images=min(proxy_images or usual.images, len(dataset.train)),
+        epochs=proxy_epochs or (usual.epochs if proxy_images is None else 1),
+        test_images=min(usual.test_images, len(dataset.test)),
         augmentation=None if augment == "data" else augment,
     )
     url = storage or f"sqlite:///{folder / 'study.db'}"
     settings = settings_of(
-        space, budget, dataset, recipe, data=data, seed=seed, tight=tight, search_shuffle=search_shuffle
+        space,
+        budget,
+        dataset,
+        recipe,
+        data=data,
+        seed=seed,
+        tight=tight,
+        search_shuffle=search_shuffle,
+        sampler=sampler,
+        rungs=Rungs() if early_stop else Rungs(at=()),
     )
     study = Study.open(url, folder.name, settings)
     skipped_entry = {"skipped_images": [f"{s.name}: {s.reason}" for s in dataset.skipped[:50]]}
@@ -198,7 +215,7 @@ def search(
     ]
     study.add_run(
         environment(command)
-        | {"proxy_device": str(chosen_device), "workers": workers, "skipped_count": len(dataset.skipped)}
+        | {"proxy_device": str(machine.device), "workers": machine.workers, "skipped_count": len(dataset.skipped)}
         | (skipped_entry if dataset.skipped else {})
     )
     plan = Plan(
@@ -207,36 +224,41 @@ def search(
         settings=settings,
         candidates=candidates,
         dataset=dataset,
-        device=str(chosen_device),
+        device=str(machine.device),
         checkpoints=folder / "checkpoints",
         trials=trials,
         time_limit=time_limit,
-        workers=workers,
-        threads=threads,
+        workers=machine.workers,
+        threads=machine.threads,
+        stop_when_stable=stop_when_stable,
     )
     interrupted = False
     fault: StudyError | None = None
     started = time.monotonic()
-    with progress.searching(study, candidates, trials, workers), stop_on_signals(progress.stopping) as stop:
+    with progress.searching(study, candidates, trials, machine.workers), stop_on_signals(progress.stopping) as stop:
         run = Search(
             study=study,
             candidates=candidates,
             dataset=dataset,
-            device=chosen_device,
+            device=machine.device,
             checkpoints=folder / "checkpoints",
             observer=progress,
             stop=stop,
         )
         run.prepare()
         try:
-            reason = run.run(trials, time_limit) if workers == 1 else run_workers(plan, progress.hear, stop)
+            if machine.workers == 1:
+                reason = run.run(trials, time_limit, stop_when_stable=stop_when_stable)
+            else:
+                reason = run_workers(plan, progress.hear, stop)
             left = None if time_limit is None else max(0.0, time_limit - (time.monotonic() - started))
             if tasks := run.finalists(finalists, seeds):
                 progress.repeating(len(tasks))
-                if workers == 1:
+                if machine.workers == 1:
                     run.repeat(tasks, left)
                 else:
-                    further = replace(plan, repeats=tuple(tasks), workers=min(workers, len(tasks)), time_limit=left)
+                    count = min(machine.workers, len(tasks))
+                    further = replace(plan, repeats=tuple(tasks), workers=count, time_limit=left)
                     run_workers(further, progress.hear, stop)
         except KeyboardInterrupt:
             interrupted, reason = True, "interrupted; the same command goes on from here"

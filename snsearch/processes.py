@@ -1,0 +1,136 @@
+"""Worker processes: one function in several spawned processes that report to this one and stop when they are asked.
+
+Spawned, not forked: torch's threads do not survive a fork. Tensors that a job holds are shared, not copied.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import queue
+import signal
+from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+import torch
+import torch.multiprocessing
+
+from snsearch.errors import SnsearchError, StudyError
+from snsearch.interrupt import stop_on_signals
+
+Report = Callable[..., None]  # what happened, and with what
+Stop = Callable[[], bool]
+# A job, the worker's number, how to report, whether to stop (by raising KeyboardInterrupt); returns why it ended.
+Target = Callable[[Any, int, Report, Stop], str]
+Event = tuple[str, int, tuple[Any, ...]]  # what happened, which worker, with what
+
+
+def spawn_context() -> Any:
+    """The multiprocessing context of the workers; what several of them share is made by it."""
+    return torch.multiprocessing.get_context("spawn")
+
+
+def _live(target: Target, job: Any, worker: int, threads: int, events: Any) -> None:
+    """A worker's whole life. Ends with an event that says why."""
+    # Ctrl-C reaches the whole process group; the main process passes it on, once, as SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+    main = multiprocessing.parent_process()
+    assert main is not None
+    try:
+        with stop_on_signals(numbers=(signal.SIGTERM,)) as signalled:
+            reason = target(
+                job,
+                worker,
+                lambda kind, *details: events.put((kind, worker, details)),
+                # Without the main process nobody is left to report to, or to stop this worker.
+                lambda: signalled() or not main.is_alive(),
+            )
+    except KeyboardInterrupt:
+        events.put(("stopped", worker, ()))
+    except SnsearchError as error:
+        events.put(("gave up", worker, (str(error),)))
+    except Exception as error:  # a full disk, say; told in the main process, where it can be read
+        events.put(("gave up", worker, (f"worker {worker}: {type(error).__name__}: {error}",)))
+    else:
+        events.put(("finished", worker, (reason,)))
+
+
+def run_processes(
+    target: Target, job: Any, *, workers: int, threads: int, hear: Callable[[Event], None], stop: Stop
+) -> list[str]:
+    """Runs a function in so many workers to their end and returns why they ended; `hear` gets every event here.
+
+    Raises:
+        KeyboardInterrupt: `stop` said so; every worker has ended at a safe point.
+        StudyError: a worker gave up, or died without a word.
+    """
+    context = spawn_context()
+    events = context.Queue()
+    processes: list[SpawnProcess] = []
+    reasons: list[str] = []
+    faults: list[str] = []
+    try:
+        for worker in range(workers):
+            process = context.Process(target=_live, args=(target, job, worker, threads, events), daemon=True)
+            _start(process)
+            processes.append(process)
+        interrupted = not _listen(processes, events, hear, stop, reasons, faults)
+        if interrupted:
+            for process in processes:
+                process.terminate()  # SIGTERM, which asks a worker to stop
+            # What a worker finished before it heard of the stop is still told.
+            _listen(processes, events, hear, lambda: False, reasons, [])
+            raise KeyboardInterrupt
+    finally:
+        for process in processes:
+            if process.is_alive():
+                process.terminate()
+            process.join()
+    if faults:
+        raise StudyError(faults[0])
+    return reasons
+
+
+def _start(process: SpawnProcess) -> None:
+    try:
+        process.start()
+    except (OSError, RuntimeError) as error:
+        raise StudyError(
+            f"the data could not be shared with a worker ({error}); --workers 1 trains in this process"
+        ) from None
+
+
+def _listen(
+    processes: list[SpawnProcess],
+    events: Any,
+    hear: Callable[[Event], None],
+    stop: Stop,
+    reasons: list[str],
+    faults: list[str],
+) -> bool:
+    """Hands on what the workers say until every one has ended; False where `stop` said so before."""
+    silent = set(range(len(processes)))
+    while silent:
+        if stop():
+            return False
+        try:
+            kind, worker, details = events.get(timeout=0.5)
+        except queue.Empty:
+            for worker in sorted(silent):
+                if not processes[worker].is_alive() and events.empty():
+                    silent.discard(worker)
+                    faults.append(
+                        f"worker {worker} died (exit code {processes[worker].exitcode}); "
+                        "the same command takes its work up again"
+                    )
+            continue
+        if kind in ("finished", "stopped", "gave up"):
+            silent.discard(worker)
+            if kind == "finished":
+                reasons.append(details[0])
+            elif kind == "gave up":
+                faults.append(details[0])
+        else:
+            hear((kind, worker, details))
+    return True

@@ -1,0 +1,129 @@
+"""How well one score ranks candidates as another does: rank correlations, regret, and what noise lets them reach.
+
+Scores are arrays in which less is better. All intervals are 95 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+Array = npt.NDArray[np.float64]
+BOOTSTRAPS = 2000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """How a proxy's ranking of a set of candidates agrees with the reference's."""
+
+    kendall_tau: float  # tau-b, mean over the proxy's seeds
+    interval: tuple[float, float]
+    spearman: float
+    spearman_interval: tuple[float, float]
+    regret_top1: float  # reference error of the proxy's first choice, less that of the best
+    regret_top3: float  # ... of the best among its first three
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ceiling:
+    """What rank correlation the noise of the reference itself leaves room for."""
+
+    mean: float  # of the reference (a mean over its seeds) with itself under as many other seeds
+    one_seed: float  # of one seed with another, as seen
+    seed_deviation: float  # of one seed's score, pooled over the candidates
+    spread: float  # standard deviation between candidates, without the noise
+
+
+def signs(scores: Array) -> Array:
+    """(..., N, N) signs of the differences of (..., N) scores."""
+    differences: Array = np.sign(scores[..., :, None] - scores[..., None, :])
+    return differences
+
+
+def kendall_tau(first: Array, second: Array) -> float:
+    """Kendall's tau-b (1945) of two (N,) scores; 0 where one of them is constant."""
+    return float(_tau(signs(first), signs(second), np.ones((1, len(first))))[0])
+
+
+def _tau(first: Array, second: Array, weights: Array) -> Array:
+    """(B,) tau-b of two (N, N) sign matrices, or of (B, N, N), where candidates count (B, N) times."""
+    pairs = weights[:, :, None] * weights[:, None, :]
+    common = (pairs * first * second).sum((1, 2))
+    untied = (pairs * np.abs(first)).sum((1, 2)) * (pairs * np.abs(second)).sum((1, 2))
+    taus: Array = np.divide(common, np.sqrt(untied), out=np.zeros_like(common), where=untied > 0)
+    return taus
+
+
+def spearman(first: Array, second: Array) -> float:
+    """Spearman's rank correlation of two (N,) scores; 0 where one of them is constant."""
+    a, b = rankdata(first), rankdata(second)
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / size if size > 0 else 0.0
+
+
+def regret(proxy: Array, reference: Array, k: int) -> float:
+    """The best reference score among the proxy's first k, less the best of all."""
+    first = np.argsort(proxy, kind="stable")[:k]
+    return float(reference[first].min() - reference.min())
+
+
+def agreement(proxy: Array, reference: Array, *, seed: int = 0) -> Agreement:
+    """The agreement of a proxy's (P, N) scores, one row a seed, with the mean of a reference's (R, N).
+
+    A user runs the proxy with one seed: figures are means over its seeds. The intervals are percentiles of a
+    bootstrap that draws candidates, the proxy's seed and the reference's seeds anew.
+    """
+    mean = reference.mean(0)
+    random = np.random.default_rng(seed)
+    count = len(mean)
+    taus, rhos = np.empty(BOOTSTRAPS), np.empty(BOOTSTRAPS)
+    for index in range(BOOTSTRAPS):
+        drawn = random.integers(count, size=count)
+        rows = random.integers(len(reference), size=len(reference))
+        one = proxy[random.integers(len(proxy))]
+        other = reference[rows].mean(0)
+        weights = np.bincount(drawn, minlength=count).astype(np.float64)
+        taus[index] = _tau(signs(one), signs(other), weights[None])[0]
+        rhos[index] = spearman(one[drawn], other[drawn])
+    return Agreement(
+        kendall_tau=float(np.mean([kendall_tau(row, mean) for row in proxy])),
+        interval=_interval(taus),
+        spearman=float(np.mean([spearman(row, mean) for row in proxy])),
+        spearman_interval=_interval(rhos),
+        regret_top1=float(np.mean([regret(row, mean, 1) for row in proxy])),
+        regret_top3=float(np.mean([regret(row, mean, 3) for row in proxy])),
+    )
+
+
+def _interval(values: Array) -> tuple[float, float]:
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def noise_ceiling(reference: Array, *, seed: int = 0) -> Ceiling:
+    """The ceiling of a reference's (R, N) scores, one row a seed, R at least 2.
+
+    That of the mean is simulated: the means, drawn together so that they spread as the candidates do without the
+    noise, twice with normal noise of as many seeds.
+    """
+    seeds, count = reference.shape
+    if seeds < 2:
+        raise ValueError("a noise ceiling needs two seeds of the reference")
+    means = reference.mean(0)
+    noise = float(reference.var(0, ddof=1).mean())
+    observed = float(means.var(ddof=1))
+    spread = max(0.0, observed - noise / seeds)
+    shrunk = means.mean() + (means - means.mean()) * np.sqrt(spread / observed if observed > 0 else 0.0)
+    random = np.random.default_rng(seed)
+    drawn = shrunk + random.normal(0.0, np.sqrt(noise / seeds), (2, BOOTSTRAPS, count))
+    between = [kendall_tau(reference[i], reference[j]) for i in range(seeds) for j in range(i)]
+    return Ceiling(
+        mean=float(np.mean([kendall_tau(one, other) for one, other in zip(*drawn, strict=True)])),
+        one_seed=float(np.mean(between)),
+        seed_deviation=float(np.sqrt(noise)),
+        spread=float(np.sqrt(spread)),
+    )
