@@ -23,12 +23,13 @@ ROWS: list[set[str]] = [
     {"report", "search"},
     {"study", "verify", "confidence"},
     {"proxy", "charts", "channel_table"},
-    {"model", "sources", "solver", "pareto"},
-    {"data", "tight"},
-    {"lattice", "conventions"},
+    {"model", "sources", "solver", "pareto", "calibration"},
+    {"data", "tight", "latency"},
+    {"lattice", "conventions", "terms"},
     {"costs", "images"},
     {"graph"},
     {"arch", "spec"},
+    {"toml_reader"},
     {"resources", "units", "errors", "interrupt", "__init__"},
 ]
 
@@ -48,6 +49,7 @@ OWNERS: dict[str, set[str]] = {
     "PIL": {"images"},
     "datasets": {"sources"},
     "sklearn": {"sources"},
+    "scipy": {"calibration", "confidence"},
     "torch": {"model", "verify", "images", "data", "sources", "proxy", "study", "search", "workers", "cli"},
 }
 
