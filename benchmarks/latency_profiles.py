@@ -16,9 +16,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.published.samples import NCNN_DEVICES, ncnn, rows_of, snapdragon_810, snapdragon_820
+from benchmarks.published.samples import (
+    NCNN_DEVICES,
+    ncnn,
+    note_10_blocks,
+    raspberry_pi_4_blocks,
+    rows_of,
+    snapdragon_810,
+    snapdragon_820,
+)
 from snsearch.calibration import (
     FORMS,
+    RICH_FORMS,
     SPATIAL_STRENGTH,
     STRENGTHS,
     TRANSFORM_FORMS,
@@ -26,6 +35,7 @@ from snsearch.calibration import (
     Sample,
     calibrate,
     drawn_to,
+    family_of,
     fixed_form,
     keep_out,
     profile_of,
@@ -55,6 +65,18 @@ def snapdragon_820_calibration() -> Calibration:
 def ncnn_calibrations() -> dict[str, Calibration]:
     devices = {name: ncnn(*key) for key, name in NCNN_DEVICES.items()}
     return calibrate((*FORMS, *TRANSFORM_FORMS), devices)
+
+
+@cache
+def block_calibrations() -> dict[str, Calibration]:
+    """Blocks of other searches' tables, by shape; the families are the shapes."""
+    return {
+        name: calibrate((*FORMS, *RICH_FORMS), {name: samples}, fold_of=family_of)[name]
+        for name, samples in (
+            ("raspberry-pi-4-blocks", raspberry_pi_4_blocks()),
+            ("note-10-blocks", note_10_blocks()),
+        )
+    }
 
 
 def _pieces_and_networks(samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -176,6 +198,7 @@ def main() -> None:
         "snapdragon-820": _json(snapdragon_820_calibration(), ()),
         **{name: _json(calibration, ALONE) for name, calibration in ncnn_calibrations().items()},
     }
+    document |= {name: _json(calibration, ()) for name, calibration in block_calibrations().items()}
     document["snapdragon-810"]["microbenchmarks_kept_out"] = round(_pieces_kept_out(), 4)
     RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(

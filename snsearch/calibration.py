@@ -171,16 +171,20 @@ FORMS: tuple[Form, ...] = (
     *(
         _form(
             f"cache of {size >> 20} MiB",
-            _POINTWISE,
-            _GROUPED,
-            _SPATIAL,
-            _DEPTHWISE,
-            _ACTIVATIONS,
-            _GATES,
+            *(_POINTWISE, _GROUPED, _SPATIAL, _DEPTHWISE, _ACTIVATIONS, _GATES),
             ("far_bytes",),
             cache_bytes=size,
         )
         for size in CACHES
+    ),
+)
+# For figures that are many enough to tell ten rates apart.
+RICH_FORMS: tuple[Form, ...] = (
+    _form(
+        "all terms, cache of 1 MiB",
+        *(_POINTWISE, _GROUPED, _SPATIAL, _DEPTHWISE, _ACTIVATIONS, _GATES),
+        *(("weight_bytes",), ("operators",), ("group_pixels",), ("far_bytes",)),
+        cache_bytes=CACHES[0],
     ),
 )
 # For libraries that run 3x3 convolutions by fast transforms, and where the figures hold grouped 3x3 convolutions.
@@ -317,7 +321,9 @@ def family_of(sample: Sample) -> str:
     return sample.family
 
 
-def _nested(forms: Sequence[Form], devices: Devices, fold_of: Callable[[Sample], str]) -> dict[str, KeptOut]:
+def _nested(
+    forms: Sequence[Form], devices: Devices, fold_of: Callable[[Sample], str], inner: Callable[[Sample], str]
+) -> dict[str, KeptOut]:
     """Every network predicted, a device, with both form and rates chosen without its fold on any device."""
     judged = {name: [s for s in samples if s.role == "judged"] for name, samples in devices.items()}
     predicted: dict[tuple[str, str], float] = {}
@@ -326,7 +332,7 @@ def _nested(forms: Sequence[Form], devices: Devices, fold_of: Callable[[Sample],
             name: [s for s in samples if s.role != "judged" or fold_of(s) != fold]
             for name, samples in devices.items()
         }
-        form = best_form(forms, known, network_of)
+        form = best_form(forms, known, inner)
         for name, samples in judged.items():
             predict = fixed_form(form)(known[name])
             for sample in samples:
@@ -342,27 +348,32 @@ def _nested(forms: Sequence[Form], devices: Devices, fold_of: Callable[[Sample],
     }
 
 
-def calibrate(forms: Sequence[Form], devices: Devices) -> dict[str, Calibration]:
-    """The rates of each device of one library, with their honest errors."""
-    form = best_form(forms, devices, network_of)
-    by_network = _nested(forms, devices, network_of)
+def calibrate(
+    forms: Sequence[Form], devices: Devices, fold_of: Callable[[Sample], str] = network_of
+) -> dict[str, Calibration]:
+    """The rates of each device of one library, with their honest errors; `fold_of` says what one network is."""
+    form = best_form(forms, devices, fold_of)
+    by_network = _nested(forms, devices, fold_of, fold_of)
     several = all(_folds(samples, family_of) > 1 for samples in devices.values())
-    by_family = _nested(forms, devices, family_of) if several else by_network
+    by_family = by_network
+    if several and fold_of is not family_of:
+        by_family = _nested(forms, devices, family_of, fold_of)
     return {
         name: Calibration(
             form=form,
             rates=fit(form, samples),
             networks=by_network[name],
             families=by_family[name],
-            flops=keep_out(samples, log_log_flops, network_of),
-            pixels=keep_out(samples, pixel_scaling, network_of),
+            flops=keep_out(samples, log_log_flops, fold_of),
+            pixels=keep_out(samples, pixel_scaling, fold_of),
         )
         for name, samples in devices.items()
     }
 
 
 FEWEST_FIGURES = 3
-ENOUGH_FIGURES = 16  # from here on the figures may choose among all forms, without a prior
+ENOUGH_FIGURES = 16  # from here on the figures may choose among all forms, without a prior ...
+MANY_FIGURES = 60  # ... and from here on among the rich ones too
 STRENGTHS = (10.0, 1.0, 0.3, 0.1, 0.03, 0.01)  # of a prior
 SPATIAL_STRENGTH = 0.03  # at most, for the rates of kernels larger than 1x1
 
@@ -397,6 +408,8 @@ def calibrate_own(measured: Sequence[tuple[str, str, float]], prior: Profile, **
     note = f"Ratios of rates drawn to {prior.device}'s ({prior.source})."
     if len(samples) >= ENOUGH_FIGURES:
         forms = (*FORMS, *forms)
+    if len(samples) >= MANY_FIGURES:
+        forms = (*RICH_FORMS, *forms)
     found = calibrate(forms, {"own": samples})["own"]
     fitted_on = tuple(dict.fromkeys(sample.name for sample in samples))
     return profile_of(found, fitted_on=fitted_on, note=note if found.form.prior else "", **about)

@@ -13,6 +13,8 @@ from snsearch.arch import Architecture
 from snsearch.calibration import (
     CACHES,
     FORMS,
+    RICH_FORMS,
+    TRANSFORM_FORMS,
     Form,
     KeptOut,
     Sample,
@@ -214,14 +216,14 @@ def test_a_network_is_kept_out_on_every_device_of_the_library_at_once() -> None:
     assert changed.networks.predicted_ms[1] == pytest.approx(base.networks.predicted_ms[1])
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize("form", [*FORMS, *TRANSFORM_FORMS, *RICH_FORMS], ids=lambda form: form.name)
 def test_no_form_lets_a_grouped_pointwise_mac_cost_less_than_a_dense_one(form: Form) -> None:
     columns = [column for column in form.columns if "dense_pointwise_macs" in column]
     assert len(columns) == 1
     assert "grouped_pointwise_macs" in columns[0]
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
+@pytest.mark.parametrize("form", [*FORMS, *TRANSFORM_FORMS, *RICH_FORMS], ids=lambda form: form.name)
 def test_forms_name_terms_that_exist(form: Form) -> None:
     assert {term for column in form.columns for term in column} <= set(Terms._fields)
     assert ("far_bytes" in str(form.columns)) == (form.cache_bytes is not None)

@@ -465,3 +465,42 @@ def bottlenecks(channels: int, *, shortcut: bool, relu: bool) -> tuple[Op, ...]:
         if shortcut:
             at = net.add("add", source, at)
     return tuple(net.ops)
+
+
+def inverted_residual(
+    read: int,
+    inner: int,
+    made: int,
+    side: int,
+    *,
+    kernel: int,
+    stride: int,
+    groups: int = 1,
+    squeezed: int = 0,
+    expands: bool = False,
+) -> tuple[Op, ...]:
+    """One block of MobileNet v2's kind, with a shuffle where its 1x1 convolutions are grouped.
+
+    `expands`: there is a first 1x1 convolution even where it does not widen.
+    """
+    net = Net(read, side, side)
+    at = 0
+    if expands or inner != read:
+        at = net.cbr(at, inner, groups=groups)
+    if groups > 1:
+        at = net.channel_shuffle("shuffle", at, groups)
+    at = net.dw(at, stride, kernel)
+    if squeezed:
+        at = net.gate(at, squeezed)
+    at = net.linear_conv(at, made, groups)
+    if stride == 1 and read == made:
+        net.add("add", 0, at)
+    return tuple(net.ops)
+
+
+def skip(read: int, made: int, side: int, stride: int) -> tuple[Op, ...]:
+    """What stands in for a block that is skipped: nothing, or a 1x1 convolution where shapes change."""
+    net = Net(read, side, side)
+    if stride > 1 or read != made:
+        net.cbr(0, made, 1, stride)
+    return tuple(net.ops)

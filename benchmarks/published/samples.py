@@ -11,7 +11,7 @@ from benchmarks.published import networks as nets
 from snsearch.calibration import CACHES, Role, Sample
 from snsearch.costs import op_macs
 from snsearch.graph import Op
-from snsearch.terms import ops_terms
+from snsearch.terms import Terms, ops_terms
 
 FOLDER = Path(__file__).parent
 PIECE_WEIGHT = 0.5  # of a microbenchmark, where a network has 1: there are more of them, and what counts is networks
@@ -214,3 +214,60 @@ def ncnn(device: str, core: str) -> tuple[Sample, ...]:
         for row in rows_of("ncnn-devices.csv")
         if (row["device"], row["core"]) == (device, core) and row["model"] in NETWORKS_NCNN
     )
+
+
+# Blocks of other searches' tables: no profile is made of them, but the forms are tried on them.
+
+
+def _difference(block: Sequence[Op], skip: Sequence[Op], cache_bytes: int | None) -> Terms:
+    pairs = zip(ops_terms(block, cache_bytes), ops_terms(skip, cache_bytes), strict=True)
+    return Terms(*(one - other for one, other in pairs))
+
+
+@cache
+def raspberry_pi_4_blocks() -> tuple[Sample, ...]:
+    """HW-NAS-Bench's FBNet blocks: what each takes beyond the one that skips, which is a 1x1 convolution or nothing.
+
+    All blocks of a shape are kept out together.
+    """
+    found = []
+    for row in rows_of("raspberry-pi-4-blocks.csv"):
+        side, read, made, stride, expansion, kernel, groups = (
+            int(row[key])
+            for key in ("side", "channels_in", "channels_out", "stride", "expansion", "kernel", "groups")
+        )
+        block, skip = (
+            nets.inverted_residual(
+                read, read * expansion, made, side, kernel=kernel, stride=stride, groups=groups, expands=True
+            ),
+            nets.skip(read, made, side, stride),
+        )
+        shape = f"{side}x{side}, {read} to {made}"
+        found.append(
+            Sample(
+                name=f"{shape}, k={kernel} e={expansion} g={groups}",
+                family=shape,
+                role="judged",
+                macs=sum(map(op_macs, block)),
+                pixels=side * side,
+                ms=float(row["ms_beyond_skip"]),
+                terms=_difference(block, skip, None),
+                far_terms=tuple((size, _difference(block, skip, size)) for size in CACHES),
+            )
+        )
+    return tuple(found)
+
+
+@cache
+def note_10_blocks() -> tuple[Sample, ...]:
+    """Once-for-all's blocks on a Galaxy Note 10; none is grouped. All blocks of a shape are kept out together."""
+    found = []
+    for row in rows_of("note-10-blocks.csv"):
+        side, read, inner, made, kernel, stride = (
+            int(row[key]) for key in ("side", "channels_in", "channels_inner", "channels_out", "kernel", "stride")
+        )
+        gated = nets.rounded(inner / 4, 8) if row["se"] == "1" else 0
+        block = nets.inverted_residual(read, inner, made, side, kernel=kernel, stride=stride, squeezed=gated)
+        shape = f"{side}x{side}, {read} to {made}"
+        found.append(sample(f"{shape}, k={kernel} of {inner}", shape, block, float(row["ms"])))
+    return tuple(found)
