@@ -25,21 +25,8 @@ from benchmarks.published.samples import (
     snapdragon_810,
     snapdragon_820,
 )
-from snsearch.calibration import (
-    FORMS,
-    RICH_FORMS,
-    SPATIAL_STRENGTH,
-    STRENGTHS,
-    TRANSFORM_FORMS,
-    Calibration,
-    Sample,
-    calibrate,
-    drawn_to,
-    family_of,
-    fixed_form,
-    keep_out,
-    profile_of,
-)
+from snsearch.calibration import Calibration, Sample, calibrate, family_of, fixed_form, keep_out, profile_of
+from snsearch.forms import FORMS, RICH_FORMS, SPATIAL_STRENGTH, STRENGTHS, TRANSFORM_FORMS, drawn_to
 from snsearch.latency import Profile
 
 PROFILES = Path(__file__).parent.parent / "snsearch" / "profiles"

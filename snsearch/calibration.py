@@ -21,13 +21,14 @@ from scipy.stats import t as student
 from snsearch.arch import Architecture
 from snsearch.costs import count_macs
 from snsearch.errors import SpecError
+from snsearch.forms import SPATIAL_STRENGTH, STRENGTHS, Form, drawn_to
 from snsearch.latency import Errors, Profile
 from snsearch.terms import Terms, network_terms
 
 Rates = dict[str, float]  # term -> nanoseconds a unit
 LEVEL = 0.95  # of the interval around a prediction
-CACHES = (1 << 20, 2 << 20)  # bytes; what forms with a cache try
-
+FEWEST_NETWORKS = 3  # that a profile is fitted on
+FEW_FIGURES = 16  # up to here even the weakest pull to a prior has its say
 
 # "judged": a network that is kept out in its turn. "known": a network that is always fitted on, such as the only one
 # with an operator, which nothing else could predict. "piece": a microbenchmark, always fitted on too.
@@ -51,20 +52,6 @@ class Sample:
     def under(self, cache_bytes: int | None) -> Terms:
         """The terms for a cache of that size."""
         return self.terms if cache_bytes is None else dict(self.far_terms)[cache_bytes]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
-    """Which terms share a rate. A term that stands in two columns has the sum of both rates.
-
-    With a prior, the rates are drawn towards its ratios, at the one speed that fits best with them.
-    """
-
-    name: str
-    columns: tuple[tuple[str, ...], ...]
-    cache_bytes: int | None = None
-    prior: tuple[tuple[str, float], ...] = ()
-    prior_strengths: tuple[float, ...] = ()  # a column: how many samples a rate that is off by its own size costs
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -125,11 +112,8 @@ def fit(form: Form, samples: Sequence[Sample]) -> Rates:
         prior = dict(form.prior)
         pull = np.zeros((len(form.columns), len(form.columns) + 1))
         for index, (column, strength) in enumerate(zip(form.columns, form.prior_strengths, strict=True)):
-            rate = min(prior[term] for term in column) / 1e6
-            pull[index, index] = math.sqrt(strength)
-            if rate:
-                pull[index, index] /= rate
-                pull[index, -1] = -math.sqrt(strength)
+            pull[index, index] = math.sqrt(strength) / prior[column[0]] * 1e6
+            pull[index, -1] = -math.sqrt(strength)
         rows = np.vstack([np.column_stack([rows, np.zeros(len(rows))]), pull])
         wanted = np.concatenate([wanted, np.zeros(len(form.columns))])
     scale = np.max(np.abs(rows), axis=0)
@@ -145,86 +129,6 @@ def fit(form: Form, samples: Sequence[Sample]) -> Rates:
 def predict_ms(rates: Rates, terms: Terms) -> float:
     """Milliseconds that the rates give the terms."""
     return sum(rate * float(getattr(terms, term)) for term, rate in rates.items()) / 1e6
-
-
-_POINTWISE = ("dense_pointwise_macs", "grouped_pointwise_macs")
-_GROUPED = ("grouped_pointwise_macs",)  # what a grouped MAC costs beyond a dense one: never less than nothing
-_SPATIAL = ("dense_3x3_macs", "dense_spatial_macs", "grouped_spatial_macs")
-_DEPTHWISE = ("depthwise_macs",)
-_ACTIVATIONS = ("conv_bytes", "element_bytes", "linear_bytes")
-_ELEMENTS = ("element_bytes", "linear_bytes")
-_GATES = ("gate_bytes",)
-_PACKED = (*_POINTWISE, "padding_macs")
-
-
-def _form(name: str, *columns: tuple[str, ...], cache_bytes: int | None = None) -> Form:
-    return Form(name=name, columns=columns, cache_bytes=cache_bytes)
-
-
-FORMS: tuple[Form, ...] = (
-    _form("activations", _POINTWISE, _GROUPED, _SPATIAL, _DEPTHWISE, _ACTIVATIONS, _GATES),
-    _form("packing", _PACKED, _GROUPED, _SPATIAL, _DEPTHWISE, _ACTIVATIONS, _GATES),
-    _form("inner loops", _POINTWISE, _SPATIAL, _DEPTHWISE, _ELEMENTS, _GATES, ("group_pixels",)),
-    _form("activations, inner loops", _POINTWISE, _SPATIAL, _DEPTHWISE, _ACTIVATIONS, _GATES, ("group_pixels",)),
-    _form("packing, inner loops", _PACKED, _SPATIAL, _DEPTHWISE, _ACTIVATIONS, _GATES, ("group_pixels",)),
-    _form("calls", _POINTWISE, _GROUPED, _SPATIAL, _DEPTHWISE, _ACTIVATIONS, _GATES, ("operators",)),
-    *(
-        _form(
-            f"cache of {size >> 20} MiB",
-            *(_POINTWISE, _GROUPED, _SPATIAL, _DEPTHWISE, _ACTIVATIONS, _GATES),
-            ("far_bytes",),
-            cache_bytes=size,
-        )
-        for size in CACHES
-    ),
-)
-# For figures that are many enough to tell ten rates apart.
-RICH_FORMS: tuple[Form, ...] = (
-    _form(
-        "all terms, cache of 1 MiB",
-        *(_POINTWISE, _GROUPED, _SPATIAL, _DEPTHWISE, _ACTIVATIONS, _GATES),
-        *(("weight_bytes",), ("operators",), ("group_pixels",), ("far_bytes",)),
-        cache_bytes=CACHES[0],
-    ),
-)
-# For libraries that run 3x3 convolutions by fast transforms, and where the figures hold grouped 3x3 convolutions.
-TRANSFORM_FORMS: tuple[Form, ...] = (
-    _form(
-        "packing, transforms",
-        (*_PACKED, "grouped_spatial_macs"),
-        ("dense_spatial_macs",),
-        ("dense_3x3_macs",),
-        _DEPTHWISE,
-        _ACTIVATIONS,
-        _GATES,
-    ),
-)
-
-
-def drawn_to(
-    prior: Mapping[str, float], strengths: Sequence[float], spatial_strength: float, cache_bytes: int | None = None
-) -> tuple[Form, ...]:
-    """Forms that are drawn to another device's rates, one a strength; larger kernels than 1x1 with their own.
-
-    For figures too few to tell all rates apart: what they do not say, the other device's ratios do. Terms that
-    have one rate there share one.
-    """
-    rates = {term: rate for term, rate in prior.items() if rate > 0}
-    columns = tuple(
-        tuple(term for term, rate in rates.items() if rate == shared) for shared in dict.fromkeys(rates.values())
-    )
-    return tuple(
-        Form(
-            name=f"drawn to a prior by {strength:g}",
-            columns=columns,
-            cache_bytes=cache_bytes,
-            prior=tuple(rates.items()),
-            prior_strengths=tuple(
-                min(strength, spatial_strength) if set(column) <= set(_SPATIAL) else strength for column in columns
-            ),
-        )
-        for strength in strengths
-    )
 
 
 Predictor = Callable[[Sequence[Sample]], Callable[[Sample], float]]
@@ -371,27 +275,21 @@ def calibrate(
     }
 
 
-FEWEST_FIGURES = 3
-ENOUGH_FIGURES = 16  # from here on the figures may choose among all forms, without a prior ...
-MANY_FIGURES = 60  # ... and from here on among the rich ones too
-STRENGTHS = (10.0, 1.0, 0.3, 0.1, 0.03, 0.01)  # of a prior
-SPATIAL_STRENGTH = 0.03  # at most, for the rates of kernels larger than 1x1
-
-
 def calibrate_own(measured: Sequence[tuple[str, str, float]], prior: Profile, **about: Any) -> Profile:
     """A profile of (architecture key, family, milliseconds) measured with one library on one device.
 
-    With few figures its ratios are drawn to the prior's. Raises SpecError for fewer than three networks.
+    Its terms are the prior's. The fewer the figures, the more its ratios are drawn to the prior's; what no figure
+    tells, such as the price of an operator that was not measured, is the prior's at this device's speed.
+
+    Raises SpecError for fewer than three networks, or a key that is none.
     """
-    if len({key for key, _, _ in measured}) < FEWEST_FIGURES:
-        raise SpecError(
-            f"{len(measured)} figures of {len({key for key, _, _ in measured})} networks; expected at least "
-            f"{FEWEST_FIGURES} networks"
-        )
+    known = len({key for key, _, _ in measured})
+    if known < FEWEST_NETWORKS:
+        raise SpecError(f"{len(measured)} figures of {known} networks; expected at least {FEWEST_NETWORKS} networks")
     samples = []
     for key, family, ms in measured:
         arch = Architecture.from_key(key)
-        sizes = {*CACHES, *([] if prior.cache_bytes is None else [prior.cache_bytes])}
+        terms = network_terms(arch, prior.cache_bytes)
         samples.append(
             Sample(
                 name=key,
@@ -400,19 +298,18 @@ def calibrate_own(measured: Sequence[tuple[str, str, float]], prior: Profile, **
                 macs=count_macs(arch),
                 pixels=arch.resolution[0] * arch.resolution[1],
                 ms=ms,
-                terms=network_terms(arch),
-                far_terms=tuple((size, network_terms(arch, size)) for size in sorted(sizes)),
+                terms=terms,
+                far_terms=() if prior.cache_bytes is None else ((prior.cache_bytes, terms),),
             )
         )
-    forms = drawn_to(dict(prior.rates), STRENGTHS, SPATIAL_STRENGTH, prior.cache_bytes)
-    note = f"Ratios of rates drawn to {prior.device}'s ({prior.source})."
-    if len(samples) >= ENOUGH_FIGURES:
-        forms = (*FORMS, *forms)
-    if len(samples) >= MANY_FIGURES:
-        forms = (*RICH_FORMS, *forms)
-    found = calibrate(forms, {"own": samples})["own"]
-    fitted_on = tuple(dict.fromkeys(sample.name for sample in samples))
-    return profile_of(found, fitted_on=fitted_on, note=note if found.form.prior else "", **about)
+    strengths = STRENGTHS if len(samples) <= FEW_FIGURES else (*STRENGTHS, 0.001)
+    forms = drawn_to(dict(prior.rates), strengths, SPATIAL_STRENGTH, prior.cache_bytes)
+    return profile_of(
+        calibrate(forms, {"own": samples})["own"],
+        fitted_on=tuple(dict.fromkeys(sample.name for sample in samples)),
+        note=f"Ratios of rates drawn to {prior.device}'s ({prior.source}).",
+        **about,
+    )
 
 
 def profile_of(calibration: Calibration, *, without: Sequence[str] = (), **about: Any) -> Profile:

@@ -11,17 +11,11 @@ import pytest
 
 from snsearch.arch import Architecture
 from snsearch.calibration import (
-    CACHES,
-    FORMS,
-    RICH_FORMS,
-    TRANSFORM_FORMS,
-    Form,
     KeptOut,
     Sample,
     best_form,
     calibrate,
     calibrate_own,
-    drawn_to,
     fit,
     fixed_form,
     keep_out,
@@ -31,6 +25,7 @@ from snsearch.calibration import (
     predict_ms,
 )
 from snsearch.errors import SpecError
+from snsearch.forms import CACHES, FORMS, RICH_FORMS, TRANSFORM_FORMS, Form, drawn_to
 from snsearch.latency import load_profile
 from snsearch.lattice import Design
 from snsearch.solver import scaled
@@ -261,16 +256,25 @@ def test_a_device_that_is_twice_as_fast_as_its_prior_is_recognised_from_few_figu
     assert own.provenance.startswith("predicted, My phone, fitted on measured figures, ±0 %")
 
 
-def test_many_figures_need_no_prior() -> None:
+def test_many_figures_leave_the_prior_s_ratios() -> None:
     prior = load_profile("snapdragon-810")
-    rates = {"dense_pointwise_macs": 1.0, "grouped_pointwise_macs": 5.0, "depthwise_macs": 1.0, "element_bytes": 0.1}
+    rates = {**dict(prior.rates), "depthwise_macs": 0.5, "group_pixels": 200.0}
     measured = [
         (arch.key, arch.key, predict_ms(rates, network_terms(arch)))
         for arch in networks(0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
     ]
     own = calibrate_own(measured, prior, **ABOUT)
-    assert own.by_network.mape < own.log_log_flops.mape
     assert own.by_network.mape < 0.02
+    assert own.by_network.mape < own.log_log_flops.mape
+    unseen = scaled(load_space("shufflenet-v1"), Design(groups=8), with_input(mflops_budget(1))).architecture
+    assert own.predict(unseen).ms == pytest.approx(predict_ms(rates, network_terms(unseen)), rel=0.05)
+
+
+def test_an_operator_that_was_not_measured_has_the_prior_s_price_at_the_device_s_speed() -> None:
+    prior = load_profile("snapdragon-810")
+    measured = [(arch.key, arch.key, 3 * prior.predict(arch).ms) for arch in networks(0.5, 1.0)]
+    own = calibrate_own(measured, prior, **ABOUT)
+    assert dict(own.rates)["gate_bytes"] == pytest.approx(3 * dict(prior.rates)["gate_bytes"], rel=1e-3)
 
 
 def test_fewer_than_three_networks_are_refused() -> None:

@@ -25,7 +25,7 @@ ROWS: list[set[str]] = [
     {"proxy", "charts", "channel_table"},
     {"model", "sources", "solver", "pareto", "calibration"},
     {"data", "tight", "latency"},
-    {"lattice", "conventions", "terms"},
+    {"lattice", "conventions", "terms", "forms"},
     {"costs", "images"},
     {"graph"},
     {"arch", "spec"},

@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.published import networks as nets
-from snsearch.calibration import CACHES, Role, Sample
+from snsearch.calibration import Role, Sample
 from snsearch.costs import op_macs
+from snsearch.forms import CACHES
 from snsearch.graph import Op
 from snsearch.terms import Terms, ops_terms
 

@@ -108,7 +108,7 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
     show_default=True,
     metavar="NAME|FILE",
     shell_complete=complete_names("profiles"),
-    help="The profile whose ratios few figures are drawn to.",
+    help="The profile whose ratios the figures are drawn to, the fewer the more; best one of the same library.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
