@@ -114,7 +114,7 @@ def profiles() -> dict[str, Profile]:
         found[name] = profile_of(
             calibration,
             name=name,
-            device=f"{row['device']} ({row['soc']})",
+            device=row["device"] if row["soc"] in row["device"] else f"{row['device']} ({row['soc']})",
             core=f"{row['core']}, {row['core_ghz']} GHz",
             library="ncnn",
             threads=1,

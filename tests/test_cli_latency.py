@@ -195,7 +195,7 @@ def figures(run: Run, tmp_path: Path) -> Path:
     ).out
     path = tmp_path / "figures.csv"
     lines = [f"{row['key']},{3 * float(row['latency_ms'])}" for row in csv.DictReader(io.StringIO(out))]
-    path.write_text("\n".join(["architecture,latency_ms", *lines]) + "\n", encoding="utf-8")
+    path.write_text("\n".join(["key,latency_ms", *lines]) + "\n", encoding="utf-8")
     return path
 
 
@@ -231,13 +231,13 @@ def test_a_profile_is_not_overwritten_without_force(run: Run, figures: Path, tmp
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "has the columns none; expected architecture and latency_ms"),
-        ("key,ms\na,1\n", "has the columns key, ms; expected architecture and latency_ms"),
-        ("architecture,latency_ms\nx,fast\n", "line 2: latency_ms is 'fast'; expected milliseconds"),
-        ("architecture,latency_ms\nx,-1\n", "line 2: latency_ms is '-1'; expected milliseconds"),
-        ("architecture,latency_ms\nx\n", "line 2: latency_ms is None; expected milliseconds"),
-        ("architecture,latency_ms\na,1\nb,2\n", "2 figures of 2 networks; expected at least 3 networks"),
-        ("architecture,latency_ms\na,1\nb,2\nc,3\n", "'a' is not an architecture key"),
+        ("", "has the columns none; expected key"),
+        ("key,ms\na,1\n", "has the columns key, ms; expected key"),
+        ("key,latency_ms\nx,fast\n", "line 2: latency_ms is 'fast'; expected milliseconds"),
+        ("key,latency_ms\nx,-1\n", "line 2: latency_ms is '-1'; expected milliseconds"),
+        ("key,latency_ms\nx\n", "line 2: latency_ms is None; expected milliseconds"),
+        ("key,latency_ms\na,1\nb,2\n", "2 figures of 2 networks; expected at least 3 networks"),
+        ("key,latency_ms\na,1\nb,2\nc,3\n", "'a' is not an architecture key"),
     ],
 )
 def test_figures_that_cannot_be_used_say_why(run: Run, tmp_path: Path, text: str, message: str) -> None:

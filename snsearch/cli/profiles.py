@@ -69,16 +69,16 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
     """(architecture key, family, milliseconds) of each line of a CSV file. Raises SpecError."""
     where = f'figures "{path.name}"'
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             fields = tuple(reader.fieldnames or ())
             rows = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SpecError(f"{where}: cannot be read: {error}") from None
-    if not {"architecture", "latency_ms"} <= set(fields):
+    if not {"key", "latency_ms"} <= set(fields):
         raise SpecError(
-            f"{where}: has the columns {', '.join(fields) or 'none'}; expected architecture and latency_ms, and "
-            "family where networks are alike (architecture keys are what `snsearch solve --format csv` calls key)"
+            f"{where}: has the columns {', '.join(fields) or 'none'}; expected key, as `snsearch solve --format csv` "
+            "prints it, and latency_ms; and family where several networks are alike"
         )
     found = []
     for number, row in enumerate(rows, start=2):
@@ -88,7 +88,7 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
             ms = 0.0
         if not 0 < ms < float("inf"):
             raise SpecError(f"{where}, line {number}: latency_ms is {row['latency_ms']!r}; expected milliseconds")
-        key = row["architecture"] or ""
+        key = row["key"] or ""
         found.append((key, row.get("family") or key, ms))
     return found
 
@@ -125,11 +125,11 @@ def calibrate(
     out: Path,
     force: bool,
 ) -> None:
-    """Fit a profile of your own device on FIGURES, a CSV file with the columns architecture and latency_ms.
+    """Fit a profile of your own device on FIGURES, a CSV file with the columns key and latency_ms.
 
-    Each line is a network's key and what it took on the device, all with one library, thread count and precision.
-    The profile is a file that `snsearch latency --profile` reads; it says how far networks that were kept out
-    of the fit were missed.
+    Each line is a network, by its key as `snsearch solve` prints it, and what it took on the device, all with one
+    library, thread count and precision. The profile is a file that `snsearch latency --profile` reads; it says how
+    far networks that were kept out of the fit were missed.
     """
     from snsearch.calibration import calibrate_own
 
