@@ -25,13 +25,13 @@ ROWS: list[set[str]] = [
     {"study", "verify", "confidence", "trainings", "surrogate"},
     {"rungs"},
     {"candidates", "proxy", "scores", "charts", "channel_table"},
-    {"model", "sources", "solver", "pareto", "ranking", "contrasts"},
-    {"data", "tight"},
-    {"lattice", "conventions"},
+    {"model", "sources", "solver", "pareto", "ranking", "contrasts", "calibration"},
+    {"data", "tight", "latency"},
+    {"lattice", "conventions", "terms", "forms"},
     {"costs", "images"},
     {"graph"},
     {"arch", "spec"},
-    {"processes"},
+    {"processes", "toml_reader"},
     {"resources", "units", "errors", "interrupt", "__init__"},
 ]
 
@@ -51,6 +51,7 @@ OWNERS: dict[str, set[str]] = {
     "PIL": {"images"},
     "datasets": {"sources"},
     "sklearn": {"sources", "surrogate"},
+    "scipy": {"calibration", "confidence", "ranking", "surrogate", "fidelity", "contrasts"},
     "torch": {
         "model",
         "verify",

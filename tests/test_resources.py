@@ -15,6 +15,7 @@ from snsearch.resources import Kind, bundled_folder, bundled_names
     ("kind", "some"),
     [
         ("spaces", {"mobilenet-v1", "resnet", "resnext", "shufflenet-v1", "vgg-like", "xception-like"}),
+        ("profiles", {"snapdragon-810", "snapdragon-820"}),
         ("budgets", {"paper-13", "paper-38", "paper-140", "paper-292", "paper-524", "mobile-600"}),
     ],
 )

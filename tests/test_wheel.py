@@ -54,11 +54,14 @@ def _run(installed: Path, tmp_path: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_wheel_carries_spaces_budgets_templates_and_types(wheel: Path) -> None:
+def test_the_wheel_carries_spaces_budgets_profiles_templates_and_types(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for kind in ("spaces", "budgets"):
         bundled = {f"snsearch/{kind}/{path.name}" for path in (CHECKOUT / kind).glob("*.toml")}
         assert bundled <= set(names)
+    profiles = {f"snsearch/profiles/{path.name}" for path in (CHECKOUT / "snsearch" / "profiles").glob("*.toml")}
+    assert len(profiles) > 1
+    assert profiles <= set(names)
     assert "snsearch/templates/report.html.j2" in names
     assert "snsearch/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "reports/", "benchmarks/", "spaces/"))]
@@ -69,6 +72,12 @@ def test_the_wheel_solves_from_outside_the_checkout(installed: Path, tmp_path: P
     assert Path(origin.strip()).is_relative_to(installed)
     printed = _run(installed, tmp_path, "-m", "snsearch", "solve", "--budget", "paper-140", "--format", "json")
     assert [s["stage_channels"][0] for s in json.loads(printed)["solutions"]] == [144, 200, 240, 272, 384]
+
+
+def test_the_wheel_predicts_from_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
+    printed = _run(installed, tmp_path, "-m", "snsearch", "latency", "--groups", "3", "--format", "json")
+    [found] = json.loads(printed)
+    assert found["latency_ms"] > 0
 
 
 def test_the_wheel_s_own_files_are_found_before_a_checkout_s(installed: Path, tmp_path: Path) -> None:

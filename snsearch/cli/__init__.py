@@ -1,8 +1,8 @@
 """The command line: one thin module a command, loaded when it is called.
 
-Exit codes: 0 success; 1 a failure of the system or a fault of snsearch; 2 wrong usage; 3 a space, budget or
-architecture that cannot be used; 4 a budget that nothing meets; 5 data that cannot be read; 6 a study that cannot be
-used; 7 counters that disagree; 130 interrupted.
+Exit codes: 0 success; 1 a failure of the system or a fault of snsearch; 2 wrong usage; 3 a space, budget,
+architecture or latency profile that cannot be used; 4 a budget that nothing meets; 5 data that cannot be read; 6 a
+study that cannot be used; 7 counters that disagree; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ COMMANDS = {
     "fidelity": ("fidelity", "Judge cheap scores by long trainings of a matched set."),
     "paper": ("paper", "Check the ShuffleNet paper's claims by proxy training."),
     "report": ("report", "Write the HTML page of a study."),
+    "latency": ("latency", "Predict latencies on a device."),
+    "profiles": ("profiles", "List the devices' latency profiles, or describe one."),
+    "calibrate": ("profiles", "Fit a profile of your own device."),
     "spaces": ("listing", "List the design spaces, or describe one."),
     "budgets": ("listing", "List the named budgets, or describe one."),
     "completion": ("completion", "Print the shell's completion script."),
@@ -59,7 +62,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from snsearch.spec import suggestion
+            from snsearch.toml_reader import suggestion
 
             ctx.fail(f"no command {args[0]!r}{suggestion(args[0], tuple(COMMANDS))}")
         return super().resolve_command(ctx, args)

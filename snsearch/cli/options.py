@@ -75,7 +75,13 @@ DURATION = Quantity("duration", parse_duration)
 CLASSES = Quantity("classes", _classes)
 GROUPS = Quantity("groups", _listed(_positive, "group counts such as 1,2,3,4,8"))
 SCALES = Quantity("scales", _listed(_scale, "scales from 0.01 to 100, such as 0.5,1,2"))
+RESOLUTIONS = Quantity("pixels", lambda text: tuple(parse_resolution(part) for part in text.split(",")))
 MFLOPS = Quantity("mflops", _listed(float, "MFLOPs such as 140 or 13,38,140"))
+
+
+def plain_number(value: float) -> float | int:
+    """The number as JSON should carry it: 2 for 2.0."""
+    return int(value) if value == int(value) else value
 
 
 def study_options(command: F) -> F:

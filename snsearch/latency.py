@@ -1,0 +1,251 @@
+"""Profiles: a device's rates, where they come from, and what they predict for an architecture.
+
+A profile is a TOML file, shipped in profiles/ or the user's own. It carries the errors of networks that were kept out
+of its fit beside those of two plain baselines on the same folds; `calibration` makes them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snsearch.arch import Architecture
+from snsearch.errors import SpecError
+from snsearch.resources import bundled_names
+from snsearch.terms import Terms, network_terms
+from snsearch.toml_reader import Table, as_integer, as_number, as_text, find_file, list_of, read_table, suggestion
+
+DEFAULT_PROFILE = "snapdragon-820"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Latency:
+    """A predicted latency in milliseconds, its 95 % interval, and what kind of figure it is."""
+
+    ms: float
+    low_ms: float
+    high_ms: float
+    provenance: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Errors:
+    """Errors of predictions for networks that were kept out."""
+
+    mape: float  # mean absolute error, relative
+    spearman: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """One library on one device: rates in nanoseconds a unit of each term, and how far they can be trusted."""
+
+    name: str
+    device: str
+    core: str
+    library: str
+    threads: int
+    precision: str
+    figures: str  # "published", or "measured" where a user's own
+    source: str
+    note: str
+    form: str
+    cache_bytes: int | None  # None where no rate is for bytes beyond a cache
+    rates: tuple[tuple[str, float], ...]
+    interval_factor: float
+    kept_out: int  # networks, each predicted by rates that have not seen it
+    by_network: Errors
+    by_family: Errors  # the same with all of its family kept out
+    log_log_flops: Errors
+    pixel_scaling: Errors
+    fitted_on: tuple[str, ...]
+
+    @property
+    def provenance(self) -> str:
+        """The label of every prediction."""
+        return (
+            f"predicted, {self.device}, fitted on {self.figures} figures, ±{self.by_network.mape * 100:.0f} % "
+            f"(mean error of networks kept out; {self.source})"
+        )
+
+    def predict_terms(self, terms: Terms) -> float:
+        """Milliseconds for a network's terms, which must be counted with this profile's cache_bytes."""
+        return sum(rate * float(getattr(terms, term)) for term, rate in self.rates) / 1e6
+
+    def predict(self, arch: Architecture) -> Latency:
+        """The architecture's latency, in a hundred microseconds. Raises SpecError where channels do not divide."""
+        ms = self.predict_terms(network_terms(arch, self.cache_bytes))
+        return Latency(
+            ms=ms,
+            low_ms=ms / self.interval_factor,
+            high_ms=ms * self.interval_factor,
+            provenance=self.provenance,
+        )
+
+    def to_toml(self) -> str:
+        """The profile as a file that read_profile reads back, to keep or to share."""
+        document: dict[str, Any] = {
+            "schema": 1,
+            "name": self.name,
+            "device": self.device,
+            "core": self.core,
+            "library": self.library,
+            "threads": self.threads,
+            "precision": self.precision,
+            "figures": self.figures,
+            "source": self.source,
+            "note": self.note,
+            "form": self.form,
+        }
+        if self.cache_bytes is not None:
+            document["cache_bytes"] = self.cache_bytes
+        document["interval_factor"] = self.interval_factor
+        document["fitted_on"] = list(self.fitted_on)
+        lines = [f"{key} = {_toml(value)}" for key, value in document.items()]
+        lines += ["", "[nanoseconds]  # a unit of each term"]
+        lines += [f"{term} = {_toml(rate)}" for term, rate in self.rates]
+        lines += ["", "[kept_out]", f"networks = {self.kept_out}"]
+        for name, errors in self._errors().items():
+            lines.append(f"{name} = {{ mape = {_toml(errors.mape)}, spearman = {_toml(errors.spearman)} }}")
+        return "\n".join(lines) + "\n"
+
+    def _errors(self) -> dict[str, Errors]:
+        return {
+            "by_network": self.by_network,
+            "by_family": self.by_family,
+            "log_log_flops": self.log_log_flops,
+            "pixel_scaling": self.pixel_scaling,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The profile as JSON values."""
+        return {
+            "name": self.name,
+            "device": self.device,
+            "core": self.core,
+            "library": self.library,
+            "threads": self.threads,
+            "precision": self.precision,
+            "figures": self.figures,
+            "source": self.source,
+            "note": self.note,
+            "form": self.form,
+            "cache_bytes": self.cache_bytes,
+            "nanoseconds": dict(self.rates),
+            "interval_factor": self.interval_factor,
+            "kept_out": {
+                "networks": self.kept_out,
+                **{
+                    name: {"mape": errors.mape, "spearman": errors.spearman}
+                    for name, errors in self._errors().items()
+                },
+            },
+            "fitted_on": list(self.fitted_on),
+        }
+
+
+def _toml(value: Any) -> str:
+    """A TOML value: numbers to six digits, texts quoted, lists one entry a line."""
+    if isinstance(value, list):
+        return "[\n" + "".join(f"  {_toml(entry)},\n" for entry in value) + "]"
+    if isinstance(value, float):
+        text = f"{value:.6g}"
+        return text if any(mark in text for mark in ".e") else f"{text}.0"
+    if isinstance(value, int):
+        return str(value)
+    escaped = "".join(f"\\u{ord(c):04x}" if c in '"\\' or ord(c) < 32 or ord(c) == 127 else c for c in str(value))
+    return f'"{escaped}"'
+
+
+def _rate(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise TypeError
+    return float(value)
+
+
+def _correlation(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1 <= value <= 1:
+        raise TypeError
+    return float(value)
+
+
+def _factor(value: Any) -> float:
+    number = as_number(value)
+    if number < 1:
+        raise TypeError
+    return number
+
+
+def _cache(value: Any) -> int:
+    """A cache's size in bytes."""
+    if type(value) is not int or not 1 <= value <= 1 << 40:
+        raise TypeError
+    return value
+
+
+def _optional_text(value: Any) -> str:
+    return as_text(value) if value != "" else ""
+
+
+def _rates(table: Table) -> tuple[tuple[str, float], ...]:
+    rates = table.get_all(_rate, "nanoseconds of at least 0")
+    for term, _ in rates:
+        if term not in Terms._fields:
+            raise SpecError(f'{table.where}: unknown term "{term}"{suggestion(term, Terms._fields)}')
+    if not any(rate for _, rate in rates):
+        raise SpecError(f"{table.where}: every rate is 0; expected at least one above it")
+    return rates
+
+
+def _errors(table: Table, name: str) -> Errors:
+    part = table.table(name)
+    errors = Errors(
+        mape=part.get("mape", _rate, "a mean absolute relative error, such as 0.1"),
+        spearman=part.get("spearman", _correlation, "a rank correlation from -1 to 1"),
+    )
+    part.done()
+    return errors
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile of a TOML file. Raises SpecError with the file, the key and what was expected."""
+    table = read_table(path, "profile")
+    kept_out = table.table("kept_out")
+    profile = Profile(
+        name=table.get("name", as_text, "a name"),
+        device=table.get("device", as_text, "the device's name"),
+        core=table.get("core", _optional_text, "the processor core's name", ""),
+        library=table.get("library", as_text, "the library that ran the networks"),
+        threads=table.get("threads", as_integer, "a positive integer"),
+        precision=table.get("precision", as_text, "the precision, such as float32"),
+        figures=table.get("figures", as_text, "published or measured"),
+        source=table.get("source", as_text, "where the figures come from"),
+        note=table.get("note", _optional_text, "a remark", ""),
+        form=table.get("form", as_text, "the form's name"),
+        cache_bytes=table.optional("cache_bytes", _cache, "bytes of the cache"),
+        interval_factor=table.get("interval_factor", _factor, "a number of at least 1"),
+        fitted_on=table.get("fitted_on", list_of(as_text), "a list of networks"),
+        rates=_rates(table.table("nanoseconds")),
+        kept_out=kept_out.get("networks", as_integer, "a positive integer"),
+        by_network=_errors(kept_out, "by_network"),
+        by_family=_errors(kept_out, "by_family"),
+        log_log_flops=_errors(kept_out, "log_log_flops"),
+        pixel_scaling=_errors(kept_out, "pixel_scaling"),
+    )
+    kept_out.done()
+    table.done()
+    if profile.cache_bytes is None and dict(profile.rates).get("far_bytes"):
+        raise SpecError(f'profile "{path.name}": far_bytes has a rate; expected cache_bytes beside it')
+    return profile
+
+
+def load_profile(text: str) -> Profile:
+    """The profile that the user names: a bundled name or a TOML file. Raises SpecError."""
+    return read_profile(find_file(text, "profiles"))
+
+
+def shipped_profiles() -> tuple[Profile, ...]:
+    """All bundled profiles, by name."""
+    return tuple(load_profile(name) for name in bundled_names("profiles"))
