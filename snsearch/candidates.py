@@ -6,24 +6,18 @@ import hashlib
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from snsearch.costs import Costs
 from snsearch.errors import InfeasibleBudgetError
 from snsearch.lattice import Design
+from snsearch.objective import counted_objective
 from snsearch.solver import Solution, solve
 from snsearch.spec import Budget, SpaceSpec
 
-COST_LABEL = "MAC-and-bytes cost: MMACs + MB moved (counted; no device was named, so this is not a latency)"
 MATCH_LIMIT = 0.05  # candidates farther than this from the MFLOPs are not comparable, and are left out
-
-
-def mac_and_bytes_cost(costs: Costs) -> float:
-    """Millions of MACs plus megabytes moved: what a core with one MAC a byte of bandwidth would be busy with."""
-    return (costs.macs + costs.bytes_moved) / 1e6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +37,15 @@ class Candidates:
         return len(self.first)
 
 
-def candidates_of(space: SpaceSpec, budget: Budget, *, tight: bool, search_shuffle: bool) -> Candidates:
-    """Every design of the space solved for the budget.
+def candidates_of(
+    space: SpaceSpec,
+    budget: Budget,
+    *,
+    tight: bool,
+    search_shuffle: bool,
+    cost: Callable[[Solution], float] | None = None,
+) -> Candidates:
+    """Every design of the space solved for the budget; `cost` is the second objective, by default the counted one.
 
     Raises InfeasibleBudgetError where none comes near it, with the reason of one.
     """
@@ -87,7 +88,7 @@ def candidates_of(space: SpaceSpec, budget: Budget, *, tight: bool, search_shuff
     return Candidates(
         choices=choices,
         solutions=solutions,
-        cost={design: mac_and_bytes_cost(solution.costs) for design, solution in solutions.items()},
+        cost={design: (cost or counted_objective().of)(solution) for design, solution in solutions.items()},
         first=first,
         published=tuple(_published(space, budget, choices, solutions)),
         left_out=left_out,

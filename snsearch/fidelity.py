@@ -197,8 +197,10 @@ def _judge(
             final = index + 1 == len(whole[0][0])
             for scoring, read in SCORINGS.items():
                 values = np.array([[read(part) for part in row] for row in parts])
-                kinds = [(scoring, values), (f"{scoring}, pooled", _pooled(matrix, values))]
-                if scoring == "error":
+                kinds = [(scoring, values)]
+                if final:
+                    kinds.append((f"{scoring}, pooled", _pooled(matrix, values)))
+                if final and scoring == "error":
                     kinds.append((DEFAULT_SCORING, np.array([long_run_ranks(archs, row, params) for row in values])))
                 for name, array in kinds:
                     default = current and final and name == DEFAULT_SCORING
@@ -244,7 +246,7 @@ def _judge(
         best = next((row for row in rows if row.default), None)
         if best is not None:
             informed = design_matrix(archs, np.array([values.mean(0) for values, _ in zero.values()]).T)
-            tried = sorted({seed for _, name, seed in curves if name == DEFAULT})
+            tried = _whole_seeds(curves, labels, DEFAULT)
             short = np.array([[curves[label, DEFAULT, seed][-1].test_error for label in labels] for seed in tried])
             seconds = best.cost_seconds + sum(s for _, s in zero.values())
             add(

@@ -273,8 +273,9 @@ class ProxyTraining:
         """The network to evaluate: with averaged weights, and fresh statistics, where the recipe says so."""
         network: nn.Module = self._network if self._average is None else self._average.module
         if self.recipe.recalibration:
-            batches = range(0, min(self.recipe.recalibration, len(self._train)), 256)
-            pixels = (self._train.pixels[start : start + 256] for start in batches)
+            # Batches of one size: each counts as much, and none is too small to have statistics.
+            images = self._train.pixels[: self.recipe.recalibration]
+            pixels = images.tensor_split(math.ceil(len(images) / 256))
             if self._average is None:
                 network = copy.deepcopy(network)
             update_bn(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 Array = npt.NDArray[np.float64]
-BOOTSTRAPS = 2000
+BOOTSTRAPS = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,10 +59,16 @@ def _tau(first: Array, second: Array, weights: Array) -> Array:
 
 def spearman(first: Array, second: Array) -> float:
     """Spearman's rank correlation of two (N,) scores; 0 where one of them is constant."""
-    a, b = rankdata(first), rankdata(second)
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 0 else 0.0
+    return float(_spearman(first[None], second[None])[0])
+
+
+def _spearman(first: Array, second: Array) -> Array:
+    """(B,) rank correlations of (B, N) scores."""
+    a, b = rankdata(first, axis=1), rankdata(second, axis=1)
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    sizes = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    rhos: Array = np.divide((a * b).sum(1), sizes, out=np.zeros_like(sizes), where=sizes > 0)
+    return rhos
 
 
 def regret(proxy: Array, reference: Array, k: int) -> float:
@@ -80,15 +86,13 @@ def agreement(proxy: Array, reference: Array, *, seed: int = 0) -> Agreement:
     mean = reference.mean(0)
     random = np.random.default_rng(seed)
     count = len(mean)
-    taus, rhos = np.empty(BOOTSTRAPS), np.empty(BOOTSTRAPS)
-    for index in range(BOOTSTRAPS):
-        drawn = random.integers(count, size=count)
-        rows = random.integers(len(reference), size=len(reference))
-        one = proxy[random.integers(len(proxy))]
-        other = reference[rows].mean(0)
-        weights = np.bincount(drawn, minlength=count).astype(np.float64)
-        taus[index] = _tau(signs(one), signs(other), weights[None])[0]
-        rhos[index] = spearman(one[drawn], other[drawn])
+    drawn = random.integers(count, size=(BOOTSTRAPS, count))
+    rows = random.integers(len(reference), size=(BOOTSTRAPS, len(reference)))
+    ones = proxy[random.integers(len(proxy), size=BOOTSTRAPS)]
+    others = reference[rows].mean(1)
+    weights = (drawn[:, :, None] == np.arange(count)).sum(1).astype(np.float64)
+    taus = _tau(signs(ones), signs(others), weights)
+    rhos = _spearman(np.take_along_axis(ones, drawn, 1), np.take_along_axis(others, drawn, 1))
     return Agreement(
         kendall_tau=float(np.mean([kendall_tau(row, mean) for row in proxy])),
         interval=_interval(taus),

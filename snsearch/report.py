@@ -94,6 +94,7 @@ class ReportData:
     rows: tuple[CandidateRow, ...]
     summary: tuple[str, ...]
     cost_label: str
+    cost_axis: str
     scatter: Scatter
     lines: Lines
     groups: tuple[int, ...]  # in the palette's order
@@ -381,6 +382,7 @@ def report_data(study: StudyRecord) -> ReportData:
         rows=rows,
         summary=_summary(rows),
         cost_label=settings.cost_label,
+        cost_axis=settings.cost_axis,
         scatter=_scatter(rows, groups),
         lines=_lines(trials, rows, groups),
         groups=groups,

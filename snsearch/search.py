@@ -17,11 +17,12 @@ from typing import Protocol
 
 import torch
 
-from snsearch.candidates import COST_LABEL, Candidates, deployed_on, digest_of
+from snsearch.candidates import Candidates, deployed_on, digest_of
 from snsearch.confidence import finalists, scores_of
 from snsearch.data import Dataset
 from snsearch.errors import StudyError
 from snsearch.lattice import Design
+from snsearch.objective import Objective, counted_objective
 from snsearch.proposals import STABLE_AFTER, expected_order, is_stable, propose
 from snsearch.proxy import CurvePoint, OnPoint, ProxyResult, Recipe, train_proxy
 from snsearch.rungs import Rungs, goes_on
@@ -45,8 +46,10 @@ def settings_of(
     search_shuffle: bool,
     sampler: Sampler = "surrogate",
     rungs: Rungs | None = None,
+    objective: Objective | None = None,
 ) -> Settings:
     """The settings that a study is made with."""
+    objective = objective or counted_objective()
     return Settings(
         space=space.name,
         space_digest=digest_of(space),
@@ -58,7 +61,9 @@ def settings_of(
         data_description=f"{dataset.describe()}; {dataset.source}",
         recipe=recipe,
         seed=seed,
-        cost_label=COST_LABEL,
+        cost_name=objective.name,
+        cost_label=objective.label,
+        cost_axis=objective.axis,
         sampler=sampler,
         rungs=rungs or Rungs(),
     )

@@ -53,7 +53,9 @@ class Settings:
     data_description: str
     recipe: Recipe
     seed: int
+    cost_name: str
     cost_label: str
+    cost_axis: str
     sampler: Sampler
     rungs: Rungs
 
@@ -84,7 +86,7 @@ class Settings:
         mine, theirs = self.to_json(), other.to_json()
         lines = []
         for key in mine:
-            if key in ("data", "data_description", "cost_label"):
+            if key in ("data", "data_description", "cost_label", "cost_axis"):
                 continue
             if isinstance(mine[key], dict):
                 inner = [k for k in mine[key] if mine[key][k] != theirs[key].get(k)]

@@ -68,7 +68,7 @@ def predict(seen: Array, scores: Array, wanted: Array, noise: Array | None = Non
         + WhiteKernel(0.3, (1e-3, 2.0))
     )
     alpha = 1e-8 if noise is None else 1e-8 + noise / size**2
-    process = GaussianProcessRegressor(kernel, alpha=alpha, n_restarts_optimizer=1, random_state=0)
+    process = GaussianProcessRegressor(kernel, alpha=alpha, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound says: no such effect
         process.fit(seen, (scores - middle) / size)

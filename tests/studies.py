@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from snsearch.arch import Architecture
-from snsearch.candidates import Candidates, candidates_of, mac_and_bytes_cost
+from snsearch.candidates import Candidates, candidates_of
 from snsearch.data import Dataset
+from snsearch.objective import mac_and_bytes_cost
 from snsearch.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe
 from snsearch.rungs import Rungs
 from snsearch.search import Search, deployed, settings_of

@@ -10,7 +10,7 @@ import pytest
 
 from snsearch.candidates import deployed_on, digest_of, label_of, matched_set
 from snsearch.lattice import Design
-from snsearch.resources import names
+from snsearch.resources import bundled_names
 from snsearch.spec import load_budget, load_space
 from tests.studies import candidates_at
 
@@ -48,7 +48,7 @@ def test_a_matched_set_holds_every_network_once_and_ends_with_them() -> None:
     assert len(keys) == len(set(keys)) == candidates.count
 
 
-@pytest.mark.parametrize("name", names("spaces"))
+@pytest.mark.parametrize("name", bundled_names("spaces"))
 def test_no_two_designs_of_a_space_have_one_label(name: str) -> None:
     space = load_space(name)
     shuffles = (None, True, False) if "shuffle" in space.options else (None,)

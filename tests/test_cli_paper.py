@@ -154,7 +154,7 @@ def test_ctrl_c_keeps_what_is_done_prints_it_and_ends_with_130(here: Path, worke
         assert process.stderr is not None
         _until(iter(process.stderr), "5/160 ")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert "interrupted; the same command goes on from here" in err
     kept = len(read_log(_log(here)))
@@ -162,7 +162,7 @@ def test_ctrl_c_keeps_what_is_done_prints_it_and_ends_with_130(here: Path, worke
     assert f"{kept} of 160 trainings" in out
     assert "channel shuffle helps at g=3" in out
     with _process(here, *SHUFFLE, "--seeds", "2", "--workers", workers) as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "8 of 8 trainings" in out
 

@@ -28,6 +28,7 @@ SMALL = (
     "1",
     "--finalists",
     "0",
+    "--no-early-stop",
 )
 
 
@@ -64,7 +65,7 @@ def _until(stream: Iterator[str], beginning: str) -> list[str]:
 def test_a_search_ends_in_a_page_and_the_same_command_finds_it_done(run: Run, here: Path) -> None:
     first = run("search", *SMALL, "--trials", "6")
     assert first.code == 0
-    assert "6 candidates are trained" in first.err
+    assert "6 candidates are tried" in first.err
     page = here / "reports" / "shufflenet-v1-3-digits" / "report.html"
     assert f"report: {page.relative_to(here)}" in first.out
     assert page.is_file()
@@ -130,7 +131,7 @@ def test_two_workers_train_as_many_candidates_as_asked_each_once(here: Path) -> 
     with _process(here, "--trials", "7", "--workers", "2") as process:
         _out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert "7 candidates are trained" in err
+    assert "7 candidates are tried" in err
     record = _study(here)
     assert len(record.candidates) == 7
     keys = [trial.architecture.key for trial in record.candidates if trial.architecture]

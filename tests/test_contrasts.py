@@ -100,7 +100,7 @@ def test_without_a_second_seed_nothing_is_known_of_the_noise() -> None:
         ({"A": 1, "B": -1}, 5.0, 0.935, 0.965),
         ({"A": 1, "B": -1, "C": -1, "D": 1}, 5.0, 0.935, 0.965),
         ({"P": 1, "A": -1}, 1.0, 0.92, 0.98),
-        ({"P": 1, "A": -1}, 5.0, 0.92, 0.98),
+        ({"P": 1, "A": -1}, 5.0, 0.92, 0.945),  # the approximation's price, which the module states
     ],
 )
 def test_intervals_hold_the_truth_as_often_as_they_say(
@@ -112,7 +112,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(
     truth = {name: float(index) for index, name in enumerate(kinds)}
     expected = sum(weight * truth[name] for name, weight in weights.items())
     held = 0
-    for _ in range(1000):
+    for _ in range(3000):
         seeds = draw.normal(0, 4, 3)
         errors = {
             name: dict(enumerate(truth[name] + seeds + draw.normal(0, peer_noise if name == "P" else 1, 3)))
@@ -121,4 +121,4 @@ def test_intervals_hold_the_truth_as_often_as_they_say(
         contrast = contrast_of(errors, weights, kinds, noise_of(errors, kinds))
         assert contrast is not None
         held += abs(contrast.estimate - expected) < contrast.half_width_95
-    assert low < held / 1000 < high
+    assert low < held / 3000 < high

@@ -25,6 +25,7 @@ ROWS: list[set[str]] = [
     {"study", "verify", "confidence", "trainings", "surrogate"},
     {"rungs"},
     {"candidates", "proxy", "scores", "charts", "channel_table"},
+    {"objective"},
     {"model", "sources", "solver", "pareto", "ranking", "contrasts", "calibration"},
     {"data", "tight", "latency"},
     {"lattice", "conventions", "terms", "forms"},

@@ -7,12 +7,23 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from snsearch.arch import Architecture
 from snsearch.data import Dataset
 from snsearch.errors import StudyError
 from snsearch.lattice import Design
-from snsearch.proxy import ProxyResult, ProxyTraining, Recipe, TrainingDiverged, pick_device, train_proxy
+from snsearch.proxy import (
+    CurvePoint,
+    ProxyResult,
+    ProxyTraining,
+    Recipe,
+    TrainingDiverged,
+    default_recipe,
+    evaluate,
+    pick_device,
+    train_proxy,
+)
 from snsearch.solver import scaled, solve
 from snsearch.sources import DEBIAN_FASHION, load_data
 from snsearch.spec import load_space, mflops_budget
@@ -33,13 +44,13 @@ def small(digits: Dataset) -> Architecture:
 
 def _scores(result: ProxyResult) -> tuple[object, ...]:
     curve = tuple(replace(point, cpu_seconds=0.0) for point in result.curve)
-    return result.error, result.loss, curve, result.seed, result.train_images, result.test_images
+    return result.error, result.loss, curve, result.seed, result.train_images, result.test_images, result.finished
 
 
 def test_the_same_seed_gives_the_same_scores_and_another_seed_others(digits: Dataset, small: Architecture) -> None:
     first, again, other = (train_proxy(small, digits, RECIPE, seed=seed, device=CPU) for seed in (0, 0, 1))
     assert _scores(first) == _scores(again)
-    assert first.curve != other.curve
+    assert _scores(first)[2] != _scores(other)[2]
 
 
 def test_digits_are_learned(digits: Dataset, small: Architecture) -> None:
@@ -236,7 +247,18 @@ def test_a_device_that_is_not_there_is_named(name: str) -> None:
         pick_device(name)
 
 
-@pytest.mark.parametrize("change", [{"epochs": 0}, {"learning_rate": 0.0}, {"warmup": 1.0}, {"images": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epochs": 0},
+        {"learning_rate": 0.0},
+        {"warmup": 1.0},
+        {"images": 0},
+        {"averaging": -1.0},
+        {"recalibration": -1},
+        {"low_resolution": 1.0},
+    ],
+)
 def test_a_recipe_out_of_range_is_refused(change: dict[str, float]) -> None:
     with pytest.raises(StudyError, match="out of range"):
         Recipe(**change)  # type: ignore[arg-type]
@@ -247,3 +269,188 @@ def test_training_runs_on_every_device_of_this_machine(digits: Dataset, small: A
     result = train_proxy(small, digits, RECIPE, seed=0, device=torch.device(device))
     assert result.device.startswith(device)
     assert result.loss < 5
+
+
+def test_a_training_that_is_told_to_stop_ends_at_that_point(digits: Dataset, small: Architecture) -> None:
+    whole = train_proxy(small, digits, RECIPE, seed=0, device=CPU)
+    heard: list[tuple[int, int]] = []
+
+    def stop(curve: tuple[CurvePoint, ...], images: int) -> bool:
+        heard.append((curve[-1].images_seen, images))
+        return False
+
+    stopped = train_proxy(small, digits, RECIPE, seed=0, device=CPU, on_point=stop)
+    assert heard == [(128, 256)]
+    assert not stopped.finished
+    assert _scores(replace(whole, curve=whole.curve[:1]))[2] == _scores(stopped)[2]
+    assert (stopped.error, stopped.loss) == (whole.curve[0].test_error, whole.curve[0].test_loss)
+    assert ProxyResult.from_json(stopped.to_json()) == stopped
+
+
+def test_a_training_that_goes_on_is_asked_at_every_point_but_the_last_and_not_changed(
+    digits: Dataset, small: Architecture
+) -> None:
+    recipe = replace(RECIPE, epochs=2)
+    heard: list[int] = []
+
+    def go_on(curve: tuple[CurvePoint, ...], images: int) -> bool:
+        heard.append(len(curve))
+        assert images == 512
+        return True
+
+    asked = train_proxy(small, digits, recipe, seed=0, device=CPU, on_point=go_on)
+    assert heard == [1, 2, 3]
+    assert asked.finished
+    assert _scores(asked) == _scores(train_proxy(small, digits, recipe, seed=0, device=CPU))
+
+
+def test_a_training_stopped_in_its_second_epoch_keeps_the_first_in_its_checkpoint(
+    digits: Dataset, small: Architecture, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, epochs=2)
+    path = tmp_path / "state.pt"
+    stopped = train_proxy(
+        small, digits, recipe, seed=0, device=CPU, checkpoint=path, on_point=lambda curve, images: len(curve) < 3
+    )
+    assert len(stopped.curve) == 3
+    resumed = train_proxy(small, digits, recipe, seed=0, device=CPU, checkpoint=path)
+    assert _scores(resumed) == _scores(train_proxy(small, digits, recipe, seed=0, device=CPU))
+
+
+def test_cpu_seconds_rise_along_the_curve_and_across_a_checkpoint(
+    digits: Dataset, small: Architecture, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, epochs=2)
+    begun = ProxyTraining(small, digits, recipe, seed=0, device=CPU)
+    begun.run_epoch()
+    begun.save(tmp_path / "state.pt")
+    seconds = [
+        point.cpu_seconds
+        for point in train_proxy(small, digits, recipe, seed=0, device=CPU, checkpoint=tmp_path / "state.pt").curve
+    ]
+    assert seconds[0] > 0
+    assert all(before < after for before, after in zip(seconds, seconds[1:], strict=False))
+    assert seconds[:2] == [point.cpu_seconds for point in begun.result().curve]
+
+
+AVERAGING = replace(
+    RECIPE, images=192, batch_size=32, epochs=2, curve_points=1, warmup=0.25, averaging=3.0, recalibration=0
+)
+
+
+def _weights(training: ProxyTraining) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in training._network.parameters()]
+
+
+def test_averaged_weights_are_the_polynomial_mean_of_those_behind_the_warm_up(
+    digits: Dataset, small: Architecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = ProxyTraining(small, digits, AVERAGING, seed=0, device=CPU)
+    steps: list[list[Tensor]] = []
+    step = training._optimizer.step
+
+    def keep(*arguments: object, **options: object) -> None:
+        step(*arguments, **options)
+        steps.append(_weights(training))
+
+    monkeypatch.setattr(training._optimizer, "step", keep)
+    while not training.finished:
+        training.run_epoch()
+    assert len(steps) == 12
+    behind = steps[3:]  # a quarter of the steps warms up
+    # Weights t = 0, 1, ... enter with (1 + g) / (t + 1 + g), and what is there shrinks by the rest.
+    shares = [4 / (t + 4) for t in range(len(behind))]
+    assert training._average is not None
+    for index, averaged in enumerate(training._average.module.parameters()):
+        mean = torch.zeros_like(averaged)
+        left = 1.0
+        for weights, share in reversed(list(zip(behind, shares, strict=True))):
+            mean += left * share * weights[index]
+            left *= 1 - share
+        assert left == pytest.approx(0)
+        assert torch.allclose(averaged, mean, atol=1e-5)
+    result = training.result()
+    error, loss = evaluate(training._average.module, training._test, training._batches)
+    assert (result.error, result.loss) == (error, pytest.approx(loss))
+    assert loss != pytest.approx(evaluate(training._network, training._test, training._batches)[1])
+
+
+def test_averaging_leaves_the_trained_weights_as_they_would_be(digits: Dataset, small: Architecture) -> None:
+    networks = []
+    for recipe in (AVERAGING, replace(AVERAGING, averaging=0.0), replace(AVERAGING, recalibration=100)):
+        training = ProxyTraining(small, digits, recipe, seed=0, device=CPU)
+        while not training.finished:
+            training.run_epoch()
+        networks.append(training._network.state_dict())
+    for other in networks[1:]:
+        assert all(torch.equal(networks[0][name], other[name]) for name in networks[0])
+
+
+@pytest.mark.parametrize("averaging", [0.0, 3.0])
+def test_recalibration_changes_statistics_for_the_evaluation_only(
+    digits: Dataset, small: Architecture, averaging: float
+) -> None:
+    recipe = replace(AVERAGING, epochs=1, averaging=averaging, recalibration=100)
+    training = ProxyTraining(small, digits, recipe, seed=0, device=CPU)
+    training.run_epoch()
+    before = {name: value.clone() for name, value in training._network.state_dict().items()}
+    scored = training._scored_network()
+    after = training._network.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert training._network.training
+    found = dict(scored.named_buffers())
+    mean = next(name for name in found if name.endswith("running_mean"))
+    # The first batch norm sees the normalised images through the first convolution, 100 of them.
+    pixels = training._batches.normalise(training._train.pixels[:100])
+    convolution = next(module for module in scored.modules() if isinstance(module, torch.nn.Conv2d))
+    expected = convolution(pixels).mean((0, 2, 3))
+    assert torch.allclose(found[mean], expected, atol=1e-4)
+    assert not torch.allclose(after[mean], expected, atol=1e-4)
+
+
+def test_a_saved_training_with_averages_goes_on_as_if_never_stopped(
+    digits: Dataset, small: Architecture, tmp_path: Path
+) -> None:
+    recipe = replace(AVERAGING, recalibration=64, schedule="constant")
+    whole = train_proxy(small, digits, recipe, seed=5, device=CPU)
+    begun = ProxyTraining(small, digits, recipe, seed=5, device=CPU)
+    begun.run_epoch()
+    begun.save(tmp_path / "state.pt")
+    resumed = train_proxy(small, digits, recipe, seed=5, device=CPU, checkpoint=tmp_path / "state.pt")
+    assert _scores(resumed) == _scores(whole)
+
+
+def test_a_constant_schedule_keeps_its_rate_behind_the_warm_up_and_cosine_ends_at_zero(
+    digits: Dataset, small: Architecture
+) -> None:
+    rates: dict[str, list[float]] = {}
+    for schedule in ("constant", "cosine"):
+        recipe = replace(RECIPE, batch_size=32, warmup=0.25, schedule=schedule)
+        training = ProxyTraining(small, digits, recipe, seed=0, device=CPU)
+        rates[schedule] = []
+        for _ in range(8):
+            rates[schedule].append(training._optimizer.param_groups[0]["lr"] / recipe.learning_rate)
+            training._optimizer.step()
+            training._schedule.step()
+        rates[schedule].append(training._optimizer.param_groups[0]["lr"] / recipe.learning_rate)
+    assert rates["constant"] == pytest.approx([0.5, *[1] * 8])
+    assert rates["cosine"][:2] == pytest.approx([0.5, 1])
+    assert rates["cosine"][5] == pytest.approx(0.5)
+    assert rates["cosine"][8] == pytest.approx(0)
+
+
+def test_the_first_part_may_be_trained_at_half_resolution(digits: Dataset, small: Architecture) -> None:
+    training = ProxyTraining(small, digits, replace(RECIPE, low_resolution=0.5), seed=0, device=CPU)
+    sides: list[int] = []
+    training._network.register_forward_pre_hook(
+        lambda module, given: sides.append(given[0].shape[-1]) if module.training else None
+    )
+    training.run_epoch()
+    assert sides == [4, 4, 8, 8]
+
+
+@pytest.mark.parametrize("images", [1, 25, 1618, 60_000])
+def test_the_default_recipe_takes_no_more_images_than_there_are_and_more_passes_over_few(images: int) -> None:
+    recipe = default_recipe(images)
+    assert 1 <= recipe.images <= images
+    assert recipe.images * recipe.epochs >= 0.5 * min(default_recipe(10**6).images, 20 * images)

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from itertools import count
 from pathlib import Path
 
 import pytest
+import torch
 
 from snsearch import search as search_module
-from snsearch.candidates import MATCH_LIMIT, candidates_of, mac_and_bytes_cost
+from snsearch.arch import Architecture
+from snsearch.candidates import MATCH_LIMIT, candidates_of
 from snsearch.costs import count_costs
 from snsearch.errors import InfeasibleBudgetError, SpecError, StudyError
+from snsearch.objective import mac_and_bytes_cost
 from snsearch.proxy import TrainingDiverged
+from snsearch.rungs import Rungs
 from snsearch.search import deployed
 from snsearch.spec import Budget, load_budget, load_space
-from snsearch.study import read_study
-from tests.studies import Log, Setup
+from snsearch.study import Sampler, Study, StudyRecord, explored, read_study
+from tests.studies import Log, Setup, pretended_training
 
 
 @pytest.fixture
@@ -332,3 +337,255 @@ def test_a_search_over_caps_only_runs_to_its_end(setup: Setup) -> None:
         assert trial.costs is not None
         assert trial.costs.weight_bytes <= 60_000
         assert trial.binding == "model_size"
+
+
+STRICT = Rungs(at=(0.25, 0.5), keep=0.3, epsilon=0.0, fewest=3)
+
+
+def _widest_is_best(arch: Architecture) -> tuple[float, ...]:
+    """Errors at four points that fall with the width; no training is needed to know them."""
+    last = 0.9 - 0.08 * (arch.stage_channels[-1] / 100)
+    return last + 0.06, last + 0.03, last + 0.01, last
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings have made-up errors at once."""
+    monkeypatch.setattr(search_module, "train_proxy", pretended_training(_widest_is_best))
+
+
+def _trials(record: StudyRecord) -> list[tuple[object, ...]]:
+    return [(t.number, t.design, t.status, t.proxy and t.proxy.error, t.duplicate_of) for t in record.trials]
+
+
+def test_a_beaten_candidate_is_stopped_at_a_rung_and_kept_with_its_score(setup: Setup) -> None:
+    setup.rungs = replace(STRICT, at=(0.5,))
+    log = Log()
+    setup.search(log).run(trials=10)
+    record = read_study(setup.url)
+    stopped = [trial for trial in record.trials if trial.status == "stopped"]
+    assert stopped
+    for trial in stopped:
+        assert trial.proxy is not None
+        assert not trial.proxy.finished
+        assert [point.images_seen for point in trial.curve] == [128]
+        assert trial.curve == trial.proxy.curve
+        assert trial.proxy.error == trial.curve[-1].test_error
+        assert trial.reason == "stopped at 128 images: others beat it there"
+        assert trial.cost is not None
+        rivals = [
+            other
+            for other in record.trials
+            if other.number < trial.number and other.cost is not None and other.cost <= trial.cost
+        ]
+        assert any(rival.curve[0].test_error < trial.curve[0].test_error for rival in rivals)
+    assert len(explored(record.trials)) == 10 == len(log.ended_records)
+    assert not set(stopped) & set(record.candidates)
+    assert not list((setup.folder / "checkpoints").glob("*"))
+
+
+@pytest.mark.usefixtures("pretend")
+def test_published_designs_are_never_stopped(setup: Setup) -> None:
+    setup.rungs = Rungs(at=(0.25,), keep=0.01, epsilon=0.0, fewest=1)
+    setup.search().run(trials=20)
+    record = read_study(setup.url)
+    published = setup.candidates().published
+    assert {t.status for t in record.trials if t.design in published} == {"complete"}
+    assert {t.status for t in record.trials if t.design not in published} >= {"stopped"}
+
+
+@pytest.mark.usefixtures("pretend")
+def test_who_is_stopped_at_the_second_rung_got_past_the_first(setup: Setup) -> None:
+    setup.rungs = STRICT
+    setup.search().run(trials=24)
+    ends = {len(t.curve) for t in read_study(setup.url).trials if t.status == "stopped"}
+    assert ends <= {1, 2}
+    assert {len(t.curve) for t in read_study(setup.url).candidates} == {4}
+
+
+@pytest.mark.usefixtures("pretend")
+def test_without_rungs_nobody_is_stopped(setup: Setup) -> None:
+    setup.rungs = Rungs(at=())
+    setup.search().run(trials=14)
+    assert {t.status for t in read_study(setup.url).trials} == {"complete"}
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_network_that_was_stopped_is_not_tried_under_another_design(setup: Setup) -> None:
+    setup.rungs = Rungs(at=(0.25,), keep=0.01, epsilon=0.0, fewest=1)
+    search = setup.search()
+    search.run(trials=12)
+    stopped = next(t for t in read_study(setup.url).trials if t.status == "stopped")
+    search.study.enqueue(stopped.design)
+    search.run(trials=13)
+    again = [t for t in read_study(setup.url).trials if t.design == stopped.design]
+    assert [t.status for t in again] == ["stopped", "left out"]
+    assert again[1].reason == f"the same network as #{stopped.number}, which was stopped early"
+
+
+@pytest.mark.usefixtures("pretend")
+@pytest.mark.parametrize("sampler", ["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"])
+def test_every_sampler_finds_candidates_and_the_same_ones_for_the_same_seed(
+    setup: Setup, tmp_path: Path, sampler: Sampler
+) -> None:
+    studies = []
+    for folder in ("one", "other"):
+        one = Setup(tmp_path / folder, sampler=sampler, rungs=STRICT)
+        one.search().run(trials=13)
+        studies.append(read_study(one.url))
+    assert _trials(studies[0]) == _trials(studies[1])
+    tried = explored(studies[0].trials)
+    assert len(tried) == 13
+    assert len({t.architecture.key for t in tried if t.architecture}) == 13
+    assert [t.design for t in studies[0].trials[:5]] == list(setup.candidates().published)
+
+
+@pytest.mark.usefixtures("pretend")
+def test_another_seed_searches_other_candidates(setup: Setup, tmp_path: Path) -> None:
+    other = Setup(tmp_path / "other", seed=1)
+    for one in (setup, other):
+        one.search().run(trials=9)
+    assert {t.design for t in read_study(setup.url).trials} != {t.design for t in read_study(other.url).trials}
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_space_used_up_by_the_surrogate_ends_the_search(setup: Setup) -> None:
+    setup.space = load_space("resnet")
+    candidates = setup.candidates()
+    assert setup.search().run(trials=1000) == f"all {candidates.count} candidates of the space are tried"
+    assert len(explored(read_study(setup.url).trials)) == candidates.count
+
+
+def test_a_search_that_is_interrupted_again_and_again_ends_as_an_uninterrupted_one(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = pretended_training(_widest_is_best)
+    monkeypatch.setattr(search_module, "train_proxy", train)
+    whole = Setup(tmp_path / "whole", rungs=STRICT)
+    whole.search().run(trials=16)
+
+    calls = count(1)
+
+    def interrupted_every_third(*arguments: object, **options: object) -> object:
+        if next(calls) % 3 == 0:
+            raise KeyboardInterrupt
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(search_module, "train_proxy", interrupted_every_third)
+    setup.rungs = STRICT
+    interruptions = 0
+    while True:
+        try:
+            setup.search().run(trials=16)
+        except KeyboardInterrupt:
+            interruptions += 1
+        else:
+            break
+    assert interruptions >= 7
+    assert _trials(read_study(setup.url)) == _trials(read_study(whole.url))
+
+
+def test_a_search_on_real_trainings_is_the_same_with_the_same_seed(setup: Setup, tmp_path: Path) -> None:
+    again = Setup(tmp_path / "again", rungs=replace(STRICT, at=(0.5,)))
+    setup.rungs = again.rungs
+    for one in (setup, again):
+        one.search().run(trials=8)
+    assert _trials(read_study(setup.url)) == _trials(read_study(again.url))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: ..."),
+    ],
+)
+def test_a_candidate_that_ran_out_of_memory_waits_and_the_remedy_is_named(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    train = pretended_training(_widest_is_best)
+    calls = count(0)
+
+    def run_out(*arguments: object, **options: object) -> object:
+        if next(calls) == 1:
+            raise error
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(search_module, "train_proxy", run_out)
+    with pytest.raises(StudyError, match="#1 ran out of memory; with fewer --workers"):
+        setup.search().run(trials=4)
+    left = read_study(setup.url).trials[1]
+    assert left.status == "interrupted"
+    assert left.reason.startswith("out of memory: ")
+    setup.search().run(trials=4)
+    assert [t.status for t in read_study(setup.url).trials[:4]] == ["complete"] * 4
+
+
+def test_a_further_seed_that_ran_out_of_memory_is_not_lost(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = pretended_training(_widest_is_best)
+    monkeypatch.setattr(search_module, "train_proxy", train)
+    search = setup.search()
+    search.run(trials=3)
+    tasks = search.finalists(1, seeds=2)
+
+    def run_out(*arguments: object, **options: object) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(search_module, "train_proxy", run_out)
+    with pytest.raises(StudyError, match=f"#{tasks[0][0]} ran out of memory"):
+        search.repeat(tasks)
+    monkeypatch.setattr(search_module, "train_proxy", train)
+    assert setup.search().finalists(1, seeds=2) == tasks
+    setup.search().repeat(tasks)
+    assert setup.search().finalists(1, seeds=2) == []
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_network_that_another_worker_has_just_taken_is_left_to_it(setup: Setup) -> None:
+    search = setup.search()
+    other = Study.open(setup.url, "digits", setup.settings())
+    number, taken = other.ask(setup.candidates().choices)  # and has noted nothing of it yet
+    search.study.enqueue(taken)
+    search.run(trials=7)
+    record = read_study(setup.url)
+    same = [t for t in record.trials if t.design == taken]
+    assert [(t.number, t.status) for t in same] == [(number, "running"), (5, "left out")]
+    assert same[1].reason == "another worker is training the same network"
+    assert len(explored(record.trials)) == 6, "with the one under way there are seven"
+    other.close()
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_search_may_end_once_its_front_is_stable(setup: Setup) -> None:
+    reason = setup.search().run(trials=200, stop_when_stable=True)
+    assert reason.startswith("the front is stable: the last ")
+    tried = explored(read_study(setup.url).trials)
+    assert 10 < len(tried) < setup.candidates().count
+    assert setup.search().run(trials=200, stop_when_stable=True) == reason, "and stays so"
+    assert len(explored(read_study(setup.url).trials)) == len(tried)
+
+
+def test_a_candidates_curve_is_in_the_study_while_it_is_trained(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup.rungs = Rungs(at=())
+    search = setup.search()
+    seen: list[tuple[str, int]] = []
+    goes_on = search_module.Search._judge
+
+    def watched(self: search_module.Search, number: int, cost: float) -> Callable[..., bool]:
+        judge = goes_on(self, number, cost)
+
+        def on_point(curve: tuple[object, ...], whole: int) -> bool:
+            result = judge(curve, whole)  # type: ignore[arg-type]
+            record = next(r for r in read_study(setup.url).trials if r.number == number)
+            assert [asdict(p) for p in record.curve] == [asdict(p) for p in curve]  # type: ignore[call-overload]
+            seen.append((record.status, len(record.curve)))
+            return result
+
+        return on_point
+
+    monkeypatch.setattr(search_module.Search, "_judge", watched)
+    search.run(trials=6)
+    assert seen == [("running", 1)], "the five published designs are not judged"

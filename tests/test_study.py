@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,8 @@ import pytest
 
 from snsearch.errors import StudyError
 from snsearch.lattice import Design
-from snsearch.study import Settings, Study, read_study
-from tests.studies import Setup
+from snsearch.study import Settings, Study, explored, read_study, trained
+from tests.studies import Setup, candidates_at, made_up_record, made_up_result
 
 DESIGN = Design(groups=3, scale=0.5, depth="paper", se=False)
 
@@ -272,3 +273,113 @@ def test_processes_that_ask_at_once_never_get_the_same_trial(
     assert len(taken) == len(set(taken)) == 30
     assert sum(record.status == "running" for record in study.records()) == 30
     study.close()
+
+
+def test_another_sampler_or_other_rungs_are_other_settings(setup: Setup) -> None:
+    settings = setup.settings()
+    Study.open(setup.url, "digits", settings)
+    other = replace(settings, sampler="tpe", rungs=replace(settings.rungs, at=(0.1,), keep=0.25))
+    with pytest.raises(
+        StudyError, match=r"(?s)sampler: 'surrogate', now 'tpe'.*rungs at: .*now \(0.1,\).*rungs keep"
+    ):
+        Study.open(setup.url, "digits", other)
+
+
+def test_the_fixed_design_is_asked_where_nothing_waits(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    assert study.ask(setup.candidates().choices, DESIGN) == (0, DESIGN)
+    waiting, fixed = replace(DESIGN, groups=8), replace(DESIGN, groups=1)
+    study.enqueue(waiting)
+    assert study.ask(setup.candidates().choices, fixed) == (1, waiting)
+    assert study.ask(setup.candidates().choices) == (2, fixed)
+
+
+def test_what_was_stopped_early_is_explored_but_not_trained() -> None:
+    solutions = list(candidates_at("40").solutions.values())
+    whole = made_up_record(0, solutions[0], 0.3, 0.2)
+    stopped = made_up_record(1, solutions[1], 0.4, status="stopped")
+    others = [
+        made_up_record(2, solutions[0], 0.3, 0.2, duplicate_of=0),
+        made_up_record(3, solutions[2], status="failed"),
+        made_up_record(4, solutions[3], status="running"),
+    ]
+    assert trained([whole, stopped, *others]) == (whole,)
+    assert explored([whole, stopped, *others]) == (whole, stopped)
+
+
+def test_a_stopped_trial_keeps_its_score_and_reason(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    number, _ = study.ask(setup.candidates().choices, DESIGN)
+    result = made_up_result((0.5, 0.4), whole=4)
+    study.note(number, proxy=result.to_json(), cost=7.5)
+    study.prune(number, "others beat it")
+    [record] = study.records()
+    assert (record.status, record.reason, record.cost) == ("stopped", "others beat it", 7.5)
+    assert record.proxy == result
+    assert record.curve == result.curve
+    assert record.results == (result,)
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(14, "running"), (16, "interrupted")])
+def test_a_trial_of_another_host_is_taken_up_after_15_minutes_without_a_sign_of_life(
+    setup: Setup, minutes: float, status: str
+) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    number, _ = study.ask(setup.candidates().choices, DESIGN)
+    elsewhere = {"host": "elsewhere", "pid": 1, "started": "1", "seen": time.time() - 60 * minutes}
+    study.note(number, worker=elsewhere)
+    study.recover()
+    assert study.records()[0].status == status
+
+
+@pytest.mark.parametrize(("minutes", "free"), [(14, False), (16, True)])
+def test_a_further_seed_taken_on_another_host_is_free_after_15_minutes_without_a_sign_of_life(
+    setup: Setup, minutes: float, free: bool
+) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    elsewhere = {"host": "elsewhere", "pid": 1, "started": "1", "seen": time.time() - 60 * minutes}
+    study._study.set_user_attr("taken repeat:3:1", elsewhere)
+    assert study.take_repeat(3, 1) == free
+
+
+def test_a_training_gives_a_sign_of_life_once_a_minute(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"monotonic": 1000.0, "time": 5000.0}
+    for name in clock:
+        monkeypatch.setattr(f"snsearch.study.time.{name}", lambda name=name: clock[name])
+    study = Study.open(setup.url, "digits", setup.settings())
+
+    def pass_seconds(seconds: float) -> None:
+        for name in clock:
+            clock[name] += seconds
+        study.beat()
+
+    def seen() -> list[float]:
+        stored = optuna.load_study(study_name="digits", storage=setup.url)
+        of_trials = [trial.user_attrs["worker"]["seen"] for trial in stored.trials]
+        return [*of_trials, *(v["seen"] for k, v in stored.user_attrs.items() if k.startswith("taken"))]
+
+    study.beat()
+    assert seen() == [], "nothing is under way"
+    study.ask(setup.candidates().choices, DESIGN)
+    pass_seconds(59)
+    assert seen() == [5000.0]
+    pass_seconds(2)
+    assert seen() == [5061.0]
+    pass_seconds(30)
+    assert seen() == [5061.0]
+    study.complete(0, 0.1, 1.0)
+    assert study.take_repeat(0, 1)
+    pass_seconds(61)
+    assert seen() == [5061.0, 5152.0]
+
+
+def test_releasing_puts_back_what_this_process_trains_only(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    for groups in (1, 2):
+        study.ask(setup.candidates().choices, replace(DESIGN, groups=groups))
+    study.note(1, worker={"host": "elsewhere", "pid": 1, "started": "1", "seen": time.time()})
+    study.release()
+    assert [(r.status, r.reason) for r in study.records()] == [
+        ("interrupted", "interrupted by the user"),
+        ("running", ""),
+    ]

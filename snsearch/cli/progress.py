@@ -33,7 +33,7 @@ _SHOWN = 8  # candidates of the front in the live display
 
 def front_table(data: ReportData) -> Table:
     """The front of a finished search, for the terminal."""
-    table = Table(title="front of proxy error against cost (MMACs + MB moved, counted)", title_justify="left")
+    table = Table(title=f"front of proxy error against {escape(data.cost_axis)}", title_justify="left")
     for name in ("trial", "candidate"):
         table.add_column(name)
     for name in ("error", "95 %", "seeds", "cost", "MFLOPs", "parameters"):
@@ -156,7 +156,7 @@ class SearchProgress:
         assert self._study is not None
         every = self._study.records()
         records = trained(every)
-        table = Table(title="front so far (proxy error, one seed; counted cost)", title_justify="left")
+        table = Table(title="front so far (proxy error, one seed; cost)", title_justify="left")
         for name in ("trial", "candidate", "error", "cost"):
             table.add_column(name, justify="left" if name in ("trial", "candidate") else "right")
         points = [(r.proxy.error, r.cost) for r in records if r.proxy is not None and r.cost is not None]

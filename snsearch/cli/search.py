@@ -22,6 +22,8 @@ from snsearch.cli.options import (
 )
 from snsearch.cli.trainings import machine_of, machine_options, read_dataset
 from snsearch.errors import StudyError
+from snsearch.latency import DEFAULT_PROFILE
+from snsearch.objective import objective_of
 from snsearch.spec import Budget, load_budget, load_space, with_input
 
 if TYPE_CHECKING:
@@ -102,6 +104,15 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
     "--finalists", type=click.IntRange(0), default=3, show_default=True, help="Candidates given more seeds."
 )
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each finalist.")
+@click.option(
+    "--profile",
+    "profile_text",
+    default=DEFAULT_PROFILE,
+    show_default=True,
+    metavar="NAME|FILE|counted",
+    shell_complete=complete_names("profiles", "counted"),
+    help="Latency profile of the second objective (snsearch profiles), or counted: MMACs + MB moved.",
+)
 @click.option("--search-shuffle", is_flag=True, help="Search networks without channel shuffle too.")
 @click.option("--tight/--no-tight", default=True, show_default=True, help="Match the MFLOPs within 0.1 %.")
 @click.option(
@@ -146,6 +157,7 @@ def search(
     seed: int,
     finalists: int,
     seeds: int,
+    profile_text: str,
     search_shuffle: bool,
     tight: bool,
     study_name: str | None,
@@ -169,6 +181,7 @@ def search(
     """
     space = load_space(space_text)
     load_budget(budget_text)  # a wrong name should not cost the wait for torch and the data
+    objective = objective_of(profile_text)
     folder = study_folder(out, study_name or _default_name(space_text, budget_text, data))
 
     from snsearch.candidates import candidates_of
@@ -184,7 +197,7 @@ def search(
     dataset = read_dataset(data, proxy_resolution)
     progress = SearchProgress()
     budget = _budget_at(budget_text, dataset, resolution, classes)
-    candidates = candidates_of(space, budget, tight=tight, search_shuffle=search_shuffle)
+    candidates = candidates_of(space, budget, tight=tight, search_shuffle=search_shuffle, cost=objective.of)
     usual = default_recipe(len(dataset.train))
     recipe = replace(
         usual,
@@ -205,6 +218,7 @@ def search(
         search_shuffle=search_shuffle,
         sampler=sampler,
         rungs=Rungs() if early_stop else Rungs(at=()),
+        objective=objective,
     )
     study = Study.open(url, folder.name, settings)
     skipped_entry = {"skipped_images": [f"{s.name}: {s.reason}" for s in dataset.skipped[:50]]}
@@ -266,8 +280,10 @@ def search(
             fault, reason = error, str(error)
     if plan.checkpoints.is_dir() and not any(plan.checkpoints.iterdir()):
         plan.checkpoints.rmdir()
+    pace = progress.summary()
     study.close()
     record = read_study(url, folder.name)
+    click.echo(pace, err=True)
     _finish(record, folder, reason)
     if fault is not None:
         sys.exit(fault.exit_code)
