@@ -38,7 +38,7 @@ from snsearch.trainings import Curve, Training, TrainingLog, TrainingsObserver, 
 RESULTS = Path(__file__).parent / "results" / "replay.json"
 BUDGET = "13"
 TRIALS = 48
-SEEDS = 20  # of the search
+SEEDS = 8  # of the search
 ARMS: dict[str, tuple[Sampler, Rungs]] = {
     "random": ("random", Rungs(at=())),
     "random, early stop": ("random", Rungs()),

@@ -77,6 +77,7 @@ class SetFidelity:
     seeds: int
     ceiling: Ceiling
     errors: tuple[float, ...]  # of the reference, member by member
+    seed_errors: dict[int, tuple[float, ...]]  # the same by seed
     reference_seconds: float  # CPU seconds of one long training
     rows: tuple[Fidelity, ...]
 
@@ -111,6 +112,18 @@ class SetFidelity:
         ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DefaultFidelity:
+    """What a reference set says of the default proxy alone."""
+
+    reference: ReferenceSet
+    members: int
+    ceiling: float
+    images: int  # that the proxy trains on
+    ranked: Agreement  # by DEFAULT_SCORING
+    plain: Agreement  # by the last error as it is
+
+
 def notable(found: SetFidelity) -> tuple[Fidelity, ...]:
     """The rows worth a first look: the default, every proxy at its whole length, and what needs no training."""
     longest: dict[str, Fidelity] = {}
@@ -128,6 +141,51 @@ def fidelity_of(folder: Path) -> SetFidelity:
 
     Raises StudyError where fewer than two seeds of the reference, or six members with all of them, are trained yet.
     """
+    whole = _read_whole(folder)
+    return _judge(whole, read_scores(folder))
+
+
+def default_fidelity_of(folder: Path) -> DefaultFidelity | None:
+    """The fidelity of the default proxy alone, in a fraction of the time that all proxies take.
+
+    None where the set holds no training by the recipe that is the default now. Raises StudyError as fidelity_of does.
+    """
+    whole = _read_whole(folder)
+    reference, labels = whole.reference, whole.labels
+    tried = _whole_seeds(whole.curves, labels, DEFAULT)
+    if not tried or not _is_current(reference, DEFAULT):
+        return None
+    ends = [[whole.curves[label, DEFAULT, seed][-1] for label in labels] for seed in tried]
+    short = np.array([[point.test_error for point in row] for row in ends])
+    archs = [member.architecture for member in reference.members]
+    params = [member.params for member in reference.members]
+    return DefaultFidelity(
+        reference=reference,
+        members=len(labels),
+        ceiling=noise_ceiling(whole.errors).mean,
+        images=ends[0][0].images_seen,
+        ranked=agreement(np.array([long_run_ranks(archs, row, params) for row in short]), whole.errors),
+        plain=agreement(short, whole.errors),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Whole:
+    """A set that holds enough to judge by."""
+
+    reference: ReferenceSet
+    curves: dict[tuple[str, str, int], Curve]
+    labels: list[str]  # of the members
+    seeds: list[int]  # of the reference, whole
+
+    @property
+    def errors(self) -> Array:
+        """(seeds, members) errors of the reference."""
+        ends = [[self.curves[label, REFERENCE, seed][-1] for label in self.labels] for seed in self.seeds]
+        return np.array([[point.test_error for point in row] for row in ends])
+
+
+def _read_whole(folder: Path) -> _Whole:
     reference = read_set(folder)
     curves = curves_of(folder)
     labels = [member.label for member in reference.members]
@@ -139,7 +197,12 @@ def fidelity_of(folder: Path) -> SetFidelity:
         )
     if len(labels) < FEWEST_MEMBERS:
         raise StudyError(f"the set {reference.name!r} has {len(labels)} members; fidelity needs {FEWEST_MEMBERS}")
-    return _judge(reference, curves, read_scores(folder), labels, seeds)
+    return _Whole(reference=reference, curves=curves, labels=labels, seeds=seeds)
+
+
+def _is_current(reference: ReferenceSet, recipe: str) -> bool:
+    """Whether the set's recipe of that name is the one that a search trains with now."""
+    return recipe == DEFAULT and reference.recipes.get(recipe) == default_recipe(reference.train_images)
 
 
 def _whole_seeds(curves: dict[tuple[str, str, int], Curve], labels: Sequence[str], recipe: str) -> list[int]:
@@ -148,14 +211,9 @@ def _whole_seeds(curves: dict[tuple[str, str, int], Curve], labels: Sequence[str
     return [seed for seed in seeds if all((label, recipe, seed) in curves for label in labels)]
 
 
-def _judge(
-    reference: ReferenceSet,
-    curves: dict[tuple[str, str, int], Curve],
-    scores: Sequence[LoggedScore],
-    labels: list[str],
-    seeds: list[int],
-) -> SetFidelity:
-    errors = np.array([[curves[label, REFERENCE, seed][-1].test_error for label in labels] for seed in seeds])
+def _judge(whole_set: _Whole, scores: Sequence[LoggedScore]) -> SetFidelity:
+    reference, curves = whole_set.reference, whole_set.curves
+    labels, seeds, errors = whole_set.labels, whole_set.seeds, whole_set.errors
     long = float(np.mean([curves[label, REFERENCE, seed][-1].cpu_seconds for label in labels for seed in seeds]))
     archs = [member.architecture for member in reference.members]
     params = [member.params for member in reference.members]
@@ -190,7 +248,7 @@ def _judge(
         if not tried:
             continue
         whole = [[curves[label, recipe, seed] for label in labels] for seed in tried]
-        current = recipe == DEFAULT and reference.recipes.get(recipe) == default_recipe(reference.train_images)
+        current = _is_current(reference, recipe)
         for index, last in enumerate(whole[0][0]):
             parts = [[curve[: index + 1] for curve in row] for row in whole]
             seconds = float(np.mean([part[-1].cpu_seconds for row in parts for part in row]))
@@ -259,6 +317,7 @@ def _judge(
         seeds=len(seeds),
         ceiling=noise_ceiling(errors),
         errors=tuple(float(error) for error in errors.mean(0)),
+        seed_errors={seed: tuple(map(float, row)) for seed, row in zip(seeds, errors, strict=True)},
         reference_seconds=long,
         rows=tuple(rows),
     )

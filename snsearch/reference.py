@@ -132,9 +132,14 @@ def members_of(candidates: Candidates, designs: Sequence[Design]) -> tuple[Membe
     )
 
 
+def shipped_folders() -> tuple[Path, ...]:
+    """The folders of the sets that come with snsearch, each called as its set."""
+    return tuple(sorted(path.parent for path in SHIPPED.glob("*/set.json")))
+
+
 def shipped_sets() -> tuple[str, ...]:
     """The names of the sets that come with snsearch."""
-    return tuple(sorted(path.parent.name for path in SHIPPED.glob("*/set.json")))
+    return tuple(folder.name for folder in shipped_folders())
 
 
 def set_folder(text: str) -> Path:

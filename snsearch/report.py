@@ -440,8 +440,8 @@ def _json_for_html(value: Any) -> Markup:
     return Markup(text)
 
 
-def render(data: ReportData) -> str:
-    """The page as HTML text: no outside resources, every text escaped."""
+def render_template(name: str, data: Any, document: Any) -> str:
+    """A page as HTML text: no outside resources, every text escaped."""
     environment = Environment(
         loader=PackageLoader("snsearch"),
         autoescape=True,
@@ -449,13 +449,22 @@ def render(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = environment.get_template("report.html.j2")
-    text = page.render(data=data, document=_json_for_html(data.document))
+    text = environment.get_template(name).render(data=data, document=_json_for_html(document))
     # Names of files need not be UTF-8; Python holds their bytes as lone surrogates, which no page can.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def render(data: ReportData) -> str:
+    """The study's page as HTML text."""
+    return render_template("report.html.j2", data, data.document)
+
+
 def write_report(data: ReportData, path: Path) -> None:
+    """Writes the study's page in one step. Raises StudyError where it cannot be written."""
+    write_page(render(data), path)
+
+
+def write_page(text: str, path: Path) -> None:
     """Writes the page; a page that is already there is replaced in one step.
 
     Raises StudyError where it cannot be written.
@@ -463,7 +472,7 @@ def write_report(data: ReportData, path: Path) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(render(data), encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         raise StudyError(f"the page {str(path)!r} cannot be written: {error.strerror or error}") from None

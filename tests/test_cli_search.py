@@ -268,9 +268,7 @@ def test_skipped_images_are_named_and_counted(run: Run, here: Path) -> None:
         for index in range(12):
             Image.new("RGB", (20, 20), (index * 20, 0, 255 if label == "dog" else 0)).save(folder / f"{index}.png")
     (here / "pets" / "train" / "dog" / "broken.png").write_bytes(b"not an image")
-    outcome = run(
-        "search", "--budget", "3", "--resolution", "96", "--data", "pets", "--trials", "1", "--workers", "1"
-    )
+    outcome = run("search", *SMALL, "--data", "pets", "--proxy-epochs", "1", "--trials", "1")
     assert outcome.code == 0, outcome.err
     assert "skipped train/dog/broken.png: not an image that Pillow knows" in outcome.err
     record = read_study(f"sqlite:///{here / 'reports' / 'shufflenet-v1-3-pets' / 'study.db'}")
@@ -309,7 +307,7 @@ def test_the_same_data_under_another_spelling_resumes_the_study(run: Run, here: 
         folder.mkdir(parents=True)
         for index in range(12):
             Image.new("L", (20, 20), index * 20).save(folder / f"{index}.png")
-    small = ("--budget", "3", "--resolution", "96", "--workers", "1", "--finalists", "0", "--study", "pets")
+    small = (*SMALL, "--proxy-epochs", "1", "--study", "pets")
     assert run("search", *small, "--data", "pets", "--trials", "1").code == 0
     assert run("search", *small, "--data", "./pets/", "--trials", "2").code == 0
     assert len(read_study(f"sqlite:///{here / 'reports' / 'pets' / 'study.db'}").candidates) == 2
@@ -332,3 +330,54 @@ def test_a_search_that_gives_up_still_writes_the_page_of_what_is_scored(
     assert outcome.code == 6
     assert "3 candidates in a row failed; the last: RuntimeError: out of memory" in outcome.err
     assert page.is_file()
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings have made-up errors at once, which fall with the width."""
+    from snsearch import search as search_module
+    from tests.studies import pretended_training
+
+    def errors(arch: Any) -> tuple[float, ...]:
+        last = 0.9 - arch.stage_channels[-1] / 2000
+        return last + 0.05, last + 0.02, last + 0.01, last
+
+    monkeypatch.setattr(search_module, "train_proxy", pretended_training(errors))
+
+
+@pytest.mark.usefixtures("pretend")
+def test_beaten_candidates_are_stopped_and_counted_where_the_user_does_not_forbid_it(run: Run, here: Path) -> None:
+    stopping = tuple(argument for argument in SMALL if argument != "--no-early-stop")
+    outcome = run("search", *stopping, "--trials", "30")
+    assert outcome.code == 0, outcome.err
+    record = _study(here)
+    stopped = [trial for trial in record.trials if trial.status == "stopped"]
+    assert stopped
+    assert f"{len(stopped)} stopped early" in outcome.err
+    assert f"#{stopped[0].number} " in outcome.err
+    assert len(record.candidates) + len(stopped) == 30
+    refused = run("search", *SMALL, "--trials", "30")
+    assert refused.code == 6
+    assert "rungs at: " in refused.err
+    page = json.loads(run("report", "--format", "json").out)
+    assert {c["number"] for c in page["candidates"]} == {trial.number for trial in record.candidates}
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_study_keeps_its_sampler(run: Run, here: Path) -> None:
+    assert run("search", *SMALL, "--trials", "7", "--sampler", "random").code == 0
+    assert _study(here).settings.sampler == "random"
+    other = run("search", *SMALL, "--trials", "8")
+    assert other.code == 6
+    assert "sampler: 'random', now 'surrogate'" in other.err
+    assert run("search", *SMALL, "--trials", "8", "--sampler", "random").code == 0
+    assert len(_study(here).candidates) == 8
+    assert run("search", *SMALL, "--sampler", "grid").code == 2
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_search_ends_where_its_front_is_stable(run: Run, here: Path) -> None:
+    outcome = run("search", *SMALL, "--trials", "200", "--stop-when-stable")
+    assert outcome.code == 0, outcome.err
+    assert "search ended: the front is stable" in outcome.err
+    assert len(_study(here).candidates) < 100

@@ -19,6 +19,7 @@ PACKAGE = Path(snsearch.__file__).parent
 # The modules of cli/ are one: "cli".
 ROWS: list[set[str]] = [
     {"cli", "__main__"},
+    {"fidelity_page"},
     {"workers", "fidelity"},
     {"report", "search", "paper"},
     {"proposals", "reference"},

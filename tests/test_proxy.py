@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -329,7 +330,7 @@ def test_cpu_seconds_rise_along_the_curve_and_across_a_checkpoint(
         for point in train_proxy(small, digits, recipe, seed=0, device=CPU, checkpoint=tmp_path / "state.pt").curve
     ]
     assert seconds[0] > 0
-    assert all(before < after for before, after in zip(seconds, seconds[1:], strict=False))
+    assert all(before < after for before, after in pairwise(seconds))
     assert seconds[:2] == [point.cpu_seconds for point in begun.result().curve]
 
 
@@ -454,3 +455,18 @@ def test_the_default_recipe_takes_no_more_images_than_there_are_and_more_passes_
     recipe = default_recipe(images)
     assert 1 <= recipe.images <= images
     assert recipe.images * recipe.epochs >= 0.5 * min(default_recipe(10**6).images, 20 * images)
+
+
+@pytest.mark.parametrize("images", [1, 2, 100, 257, 1000])
+def test_recalibration_takes_as_many_images_as_it_says_in_batches_of_one_size(
+    digits: Dataset, small: Architecture, images: int
+) -> None:
+    training = ProxyTraining(small, digits, replace(RECIPE, images=600, recalibration=images), seed=0, device=CPU)
+    sizes: list[int] = []
+    first = next(module for module in training._network.modules() if isinstance(module, torch.nn.Conv2d))
+    training._average = None
+    first.register_forward_pre_hook(lambda module, given: sizes.append(len(given[0])))
+    training._scored_network()
+    assert sum(sizes) == min(images, 600)
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= 256

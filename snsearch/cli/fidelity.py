@@ -235,6 +235,7 @@ def show(sets: tuple[str, ...], whole: bool, form: str) -> None:
 
 def _print_table(found: list[SetFidelity], *, whole: bool) -> None:
     from snsearch.fidelity import notable
+    from snsearch.fidelity_page import HEAD, proxy_cells
 
     for one in found:
         reference = one.reference
@@ -250,21 +251,8 @@ def _print_table(found: list[SetFidelity], *, whole: bool) -> None:
         if reference.remark:
             click.echo(f"  {reference.remark}")
         table = Table()
-        table.add_column("proxy")
-        for name in ("images", "CPU s", "of reference", "Kendall tau", "95 %", "Spearman", "regret of 1", "of 3"):
-            table.add_column(name, justify="right")
+        for name in HEAD:
+            table.add_column(name, justify="left" if name == "proxy" else "right")
         for row in sorted(one.rows if whole else notable(one), key=lambda row: -row.agreement.kendall_tau):
-            how = row.agreement
-            table.add_row(
-                escape(row.proxy) + (" (default)" if row.default else ""),
-                "" if row.images is None else f"{row.images:,}",
-                f"{row.cost_seconds:.2f}",
-                f"1/{1 / row.cost_ratio:,.0f}" if row.cost_ratio > 1e-6 else "0",
-                f"{how.kendall_tau:.2f}",
-                f"{how.interval[0]:.2f} to {how.interval[1]:.2f}",
-                f"{how.spearman:.2f}",
-                f"{how.regret_top1:.2%}",
-                f"{how.regret_top3:.2%}",
-                style="bold" if row.default else None,
-            )
+            table.add_row(*map(escape, proxy_cells(row)), style="bold" if row.default else None)
         print_table(table)

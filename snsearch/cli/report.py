@@ -19,10 +19,14 @@ from snsearch.errors import StudyError
 )
 @click.option("--format", "form", type=click.Choice(["html", "json"]), default="html", show_default=True)
 def report(study: str | None, storage: str | None, out: Path, html: Path | None, form: str) -> None:
-    """Write the HTML page of STUDY (a name, a folder, or a study.db file).
+    """Write the HTML page of STUDY (a name, a folder, or a study.db file), or of a reference set.
 
     Without STUDY, the only one in the output folder.
     """
+    if study is not None and storage is None and (folder := _set_folder(study)) is not None:
+        _report_set(folder, out, html, form)
+        return
+
     from snsearch.report import report_data, write_report
     from snsearch.study import read_study
 
@@ -33,6 +37,34 @@ def report(study: str | None, storage: str | None, out: Path, html: Path | None,
         return
     path = html or folder / "report.html"
     write_report(data, path)
+    click.echo(f"report: {path}")
+
+
+def _set_folder(text: str) -> Path | None:
+    """The folder of a reference set, where the text names one."""
+    from snsearch.reference import set_folder
+
+    try:
+        return set_folder(text)
+    except StudyError:
+        return None
+
+
+def _report_set(folder: Path, out: Path, html: Path | None, form: str) -> None:
+    from snsearch.fidelity import fidelity_of
+    from snsearch.fidelity_page import fidelity_page, write_fidelity_page
+    from snsearch.reference import REFERENCE, SHIPPED, curves_of
+
+    found = fidelity_of(folder)
+    if form == "json":
+        print_json(found.to_json())
+        return
+    errors: dict[str, tuple[float, ...]] = {}
+    for (label, recipe, _), curve in sorted(curves_of(folder).items()):
+        if recipe == REFERENCE:
+            errors[label] = (*errors.get(label, ()), curve[-1].test_error)
+    path = html or (out / folder.name if folder.parent == SHIPPED else folder) / "report.html"
+    write_fidelity_page(fidelity_page(found, errors), path)
     click.echo(f"report: {path}")
 
 
