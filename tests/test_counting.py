@@ -251,11 +251,11 @@ def test_the_interface_follows_the_version_of_qemu(version: str, api: int) -> No
 
 def test_shipped_cores_are_read_and_have_the_caches_of_their_manuals() -> None:
     cpus = {cpu.name: cpu for cpu in shipped_cpus()}
-    assert set(cpus) == {"cortex-a53", "cortex-a72", "cortex-a76"}
+    assert set(cpus) == {"cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76"}
     assert cpus["cortex-a72"].l1d == Cache(size=32768, ways=2, line=64)
     assert cpus["cortex-a72"].l1i == Cache(size=49152, ways=3, line=64)
     assert cpus["cortex-a53"].l2 == Cache(size=524288, ways=16, line=64)
-    assert len({cpu.digest for cpu in cpus.values()}) == 3
+    assert len({cpu.digest for cpu in cpus.values()}) == 4
 
 
 def test_the_system_names_the_caches_and_the_core() -> None:
