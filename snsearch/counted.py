@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snsearch.counting.counts import Counts, count_repeat
+from snsearch.counting.counts import Counts
 from snsearch.counting.cpus import Cpu, load_cpu
+from snsearch.counting.run import count_repeat
 from snsearch.counting.tools import Tools, find_tools
 from snsearch.errors import DeviceError, SpecError
 from snsearch.resources import bundled_names
@@ -157,11 +158,33 @@ class Counter:
         )
 
 
-def open_counter(cpu: Cpu, runner: Path, folder: Path) -> Counter:
-    """A counter on that core, with a static aarch64 runner; what it builds and counts is kept in the folder.
+def counted_runner() -> Path | None:
+    """The runner that is counted: the one that was built for aarch64, or None where none was."""
+    from snsearch.engine.build import built_runner
 
-    Raises DeviceError that says what is missing here and how to get it.
+    return built_runner("aarch64")
+
+
+def counted_folder() -> Path:
+    """Where the plugin and counts are kept."""
+    from snsearch.engine.cache import cache_folder
+
+    return cache_folder() / "counted"
+
+
+def open_counter(cpu: Cpu, runner: Path | None = None, folder: Path | None = None) -> Counter:
+    """A counter on that core; what it builds and counts is kept in the folder.
+
+    `runner` is a static aarch64 one, by default the one that was built here. Raises DeviceError that says what is
+    missing and how to get it.
     """
+    folder = counted_folder() if folder is None else folder
+    runner = counted_runner() if runner is None else runner
+    if runner is None:
+        raise DeviceError(
+            "counted cost needs the aarch64 runner: snsearch device build-runner --machine aarch64 "
+            "(some minutes, once)"
+        )
     try:
         digest = hashlib.sha256(runner.read_bytes()).hexdigest()
     except OSError as error:

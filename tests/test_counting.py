@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from snsearch.counting import tools as tools_module
-from snsearch.counting.counts import count_repeat, run_counted
 from snsearch.counting.cpus import Cache, load_cpu, read_cpu, shipped_cpus
+from snsearch.counting.run import count_repeat, run_counted
 from snsearch.counting.tools import PLUGIN_SOURCE, Tools, build_plugin, find_tools, plugin_api, requirements
 from snsearch.errors import DeviceError, SpecError
 

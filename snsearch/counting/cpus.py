@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from snsearch.counting.weighing import Weighing, read_weighing
 from snsearch.errors import SpecError
 from snsearch.resources import bundled_names
 from snsearch.toml_reader import Table, as_integer, as_text, find_file, read_table
@@ -40,6 +41,7 @@ class Cpu:
     l1d: Cache
     l1i: Cache
     l2: Cache
+    weighing: Weighing | None  # None where no device's figures stand for this core
 
     @property
     def digest(self) -> str:
@@ -140,6 +142,7 @@ def read_cpu(path: Path) -> Cpu:
         l1d=_cache(table.table("l1d")),
         l1i=_cache(table.table("l1i")),
         l2=_cache(table.table("l2")),
+        weighing=read_weighing(table.table("milliseconds")) if table.has("milliseconds") else None,
     )
     table.done()
     return cpu
