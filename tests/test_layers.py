@@ -32,7 +32,7 @@ ROWS: list[set[str]] = [
     {"lattice", "conventions", "terms", "forms"},
     {"costs", "images"},
     {"graph"},
-    {"arch", "spec"},
+    {"arch", "spec", "devices"},
     {"processes", "toml_reader"},
     {"resources", "units", "errors", "interrupt", "__init__"},
 ]
