@@ -27,6 +27,7 @@ ROWS: list[set[str]] = [
     {"rungs"},
     {"candidates", "proxy", "scores", "charts", "channel_table"},
     {"objective"},
+    {"engine"},
     {"model", "sources", "solver", "pareto", "ranking", "contrasts", "calibration"},
     {"data", "tight", "latency"},
     {"lattice", "conventions", "terms", "forms"},
