@@ -1,7 +1,8 @@
 """What counted cost says: milliseconds by published figures, what ranks published networks, a model of the counts.
 
-    python -m benchmarks.counted            writes results/counted.json and snsearch/profiles/counted-*.toml
-    python -m benchmarks.counted --check    only says whether the shipped profiles are what a fit gives
+    python -m benchmarks.counted            writes results/counted.json, snsearch/profiles/counted-*.toml and the
+                                            milliseconds of snsearch/cpus/*.toml
+    python -m benchmarks.counted --check    only says whether the shipped files are what a fit gives
 
 It reads results/counted.csv, which `benchmarks.counting_arm` makes; a test does the latter.
 """
@@ -21,7 +22,6 @@ from scipy.stats import spearmanr
 
 from benchmarks.counted_devices import (
     PARTS,
-    STANDS_FOR,
     Parts,
     device_json,
     devices,
@@ -32,12 +32,15 @@ from benchmarks.counted_devices import (
 )
 from benchmarks.counted_networks import BUDGETS, Network, networks_for, space_networks
 from benchmarks.latency_profiles import PROFILES
-from snsearch.calibration import Calibration, KeptOut, Sample, calibrate, predict_ms, profile_of
+from snsearch.calibration import Calibration, KeptOut, Sample, calibrate, family_of, predict_ms, profile_of
+from snsearch.counting.weighing import Weighing
 from snsearch.forms import COUNTED_CACHES, COUNTED_FORMS
 from snsearch.latency import Profile, load_profile
 from snsearch.terms import ops_terms
 
 RESULTS = Path(__file__).parent / "results" / "counted.json"
+CPU_FILES = PROFILES.parent / "cpus"
+WEIGHED_BY = {"cortex-a72": "ncnn-raspberry-pi-4", "cortex-a53": "ncnn-raspberry-pi-zero-2"}
 LIBRARY = "ncnn 1.0.20261020"
 
 
@@ -82,8 +85,7 @@ class SpaceModel:
         return {
             "form": self.calibration.form.name,
             "networks": len(kept.names),
-            "by_network": score_json(kept),
-            "by_budget": score_json(self.calibration.families),
+            "by_budget": score_json(kept),
             "spearman_within_a_budget": {"least": round(min(within), 3), "mean": round(sum(within) / len(within), 3)},
             "check": score_json(self.check),
             "log_log_flops": score_json(self.calibration.flops),
@@ -96,9 +98,12 @@ def _budget_of() -> Mapping[str, str]:
 
 
 def space_model(cpu: str, value: Callable[[Parts], float]) -> SpaceModel:
-    """The model of a quantity on a core, fitted on the space's networks and the published ones."""
+    """The model of a quantity on a core, fitted on the space's networks and the published ones.
+
+    A budget's networks are kept out together, as a search is for a budget that was not counted.
+    """
     samples = _samples(cpu, ("space", "ncnn"), value)
-    calibration = calibrate(COUNTED_FORMS, {cpu: samples})[cpu]
+    calibration = calibrate(COUNTED_FORMS, {cpu: samples}, family_of)[cpu]
     unseen = _samples(cpu, ("check",), value)
     return SpaceModel(
         calibration=calibration,
@@ -117,10 +122,10 @@ def models() -> dict[str, dict[str, SpaceModel]]:
     """By core, the model of each of PARTS and of the milliseconds that the device which stands for it gives them."""
     by_name = {device.name: device for device in devices()}
     found: dict[str, dict[str, SpaceModel]] = {}
-    for cpu, names in STANDS_FOR.items():
-        if not all((cpu, n.set, n.name) in rows() for n in networks_for(cpu)) or names[0] not in by_name:
-            continue
-        weights = by_name[names[0]].weights()
+    for cpu, name in WEIGHED_BY.items():
+        if not all((cpu, n.set, n.name) in rows() for n in networks_for(cpu)) or name not in by_name:
+            continue  # the counting has not come to its end
+        weights = by_name[name].weights()
         found[cpu] = {part: space_model(cpu, lambda parts, i=index: parts[i]) for index, part in enumerate(PARTS)}  # type: ignore[misc]
         found[cpu]["ms"] = space_model(cpu, weights.predict)
     return found
@@ -132,7 +137,7 @@ def profiles() -> dict[str, Profile]:
     by_name = {device.name: device for device in devices()}
     found = {}
     for cpu, fitted in models().items():
-        device = by_name[STANDS_FOR[cpu][0]]
+        device = by_name[WEIGHED_BY[cpu]]
         shipped = load_profile(device.name)
         against = device.counted()
         model = fitted["ms"].calibration
@@ -160,6 +165,37 @@ def profiles() -> dict[str, Profile]:
     return found
 
 
+@cache
+def weighings() -> dict[str, Weighing]:
+    """By core, what its counts are worth in milliseconds of the first device that stands for it."""
+    by_name = {device.name: device for device in devices()}
+    found = {}
+    for cpu, name in WEIGHED_BY.items():
+        if name not in by_name:
+            continue
+        device = by_name[name]
+        kept = device.counted()
+        numbers = (*device.weights().ms, kept.score().mape, kept.interval_factor())
+        instructions, l1_misses, l2_misses, mape, factor = (float(f"{number:.6g}") for number in numbers)
+        found[cpu] = Weighing(
+            device=load_profile(name).device,
+            source="ncnn's benchmark list, one thread",
+            instructions=instructions,
+            l1_misses=l1_misses,
+            l2_misses=l2_misses,
+            networks=len(device.samples),
+            mape=mape,
+            interval_factor=factor,
+        )
+    return found
+
+
+def cpu_file(cpu: str) -> str:
+    """The core's file with its weighing."""
+    text = (CPU_FILES / f"{cpu}.toml").read_text(encoding="utf-8").partition("\n[milliseconds]")[0]
+    return text.rstrip("\n") + "\n\n" + weighings()[cpu].to_toml()
+
+
 def _print_tables(document: Mapping[str, Any]) -> None:
     print("| device | counts of | networks | counted | terms | log-log FLOPs | pixel scaling | ShuffleNet kept out |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
@@ -175,13 +211,11 @@ def _print_tables(document: Mapping[str, Any]) -> None:
     for entry in document["groups"]:
         print(entry)
     print()
-    print("| core | quantity | by network | by budget | check | within a budget | log-log FLOPs |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+    print("| core | quantity | budget kept out | check | ranks within a budget, mean (least) | log-log FLOPs |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for cpu, fitted in document["space"].items():
         for part, row in fitted.items():
-            cells = [
-                f"{row[way]['mape']:.1%}, {row[way]['spearman']:.2f}" for way in ("by_network", "by_budget", "check")
-            ]
+            cells = [f"{row[way]['mape']:.1%}, {row[way]['spearman']:.2f}" for way in ("by_budget", "check")]
             within = row["spearman_within_a_budget"]
             flops = f"{row['log_log_flops']['mape']:.1%}, {row['log_log_flops']['spearman']:.2f}"
             print(
@@ -189,16 +223,20 @@ def _print_tables(document: Mapping[str, Any]) -> None:
             )
 
 
+def files() -> dict[Path, str]:
+    """Every shipped file that holds a fit, as it should be."""
+    return {
+        **{PROFILES / f"{name}.toml": profile.to_toml() for name, profile in profiles().items()},
+        **{CPU_FILES / f"{cpu}.toml": cpu_file(cpu) for cpu in weighings()},
+    }
+
+
 def main() -> None:
     if "--check" in sys.argv[1:]:
-        stale = [
-            name
-            for name, profile in profiles().items()
-            if (PROFILES / f"{name}.toml").read_text(encoding="utf-8") != profile.to_toml()
-        ]
+        stale = [str(path.name) for path, text in files().items() if path.read_text(encoding="utf-8") != text]
         sys.exit(f"not what a fit gives: {', '.join(stale)}" if stale else 0)
-    for name, profile in profiles().items():
-        (PROFILES / f"{name}.toml").write_text(profile.to_toml(), encoding="utf-8")
+    for path, text in files().items():
+        path.write_text(text, encoding="utf-8")
     document = {
         "library": LIBRARY,
         "devices": {device.name: device_json(device) for device in devices()},

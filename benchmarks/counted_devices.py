@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks.counted_networks import Row, read_rows
+from benchmarks.counted_networks import Row, networks_for, read_rows
 from benchmarks.latency_profiles import (
     ALONE,
     ncnn_calibrations,
@@ -41,10 +41,12 @@ COUNTED_ON = {
     "ncnn-jetson-agx-orin": "cortex-a76",
 }
 
-# Whose published milliseconds a core's counts are weighed by, the first for its profile.
+# Devices whose figures make milliseconds of a core's counts, in the table of groups.
 STANDS_FOR = {
-    "cortex-a72": ("ncnn-raspberry-pi-4", "snapdragon-820"),
+    "cortex-a72": ("ncnn-raspberry-pi-4", "ncnn-khadas-vim3", "snapdragon-820"),
     "cortex-a53": ("ncnn-raspberry-pi-zero-2",),
+    "cortex-a57": ("snapdragon-810",),
+    "cortex-a76": ("ncnn-rock-5b",),
 }
 
 Parts = tuple[float, float, float]  # PARTS, in millions
@@ -126,8 +128,8 @@ def devices() -> tuple[Device, ...]:
             for sample in samples
             if sample.role == "judged" and (row := rows().get((cpu, _set_of(name), sample.name))) is not None
         }
-        if len(counted) < len([s for s in samples if s.role == "judged"]):
-            continue
+        if len(counted) < len([network for network in networks_for(cpu) if network.set == _set_of(name)]):
+            continue  # the counting has not come to its end
         kept = tuple(sample for sample in samples if sample.name in counted)
         found.append(Device(name=name, cpu=cpu, samples=kept, parts=counted, terms=calibration.networks))
     return tuple(found)

@@ -49,8 +49,17 @@ def cpu_of(url: str) -> Cpu:
 
 
 def profile_name(url: str) -> str:
-    """The profile whose predictions rank candidates for a counted device, so that none waits for qemu."""
-    return f"counted-{cpu_of(url).name}"
+    """The profile whose predictions rank candidates for a counted device, so that none waits for qemu.
+
+    Raises DeviceError where none is shipped.
+    """
+    name, known = f"counted-{cpu_of(url).name}", bundled_names("profiles")
+    if name not in known:
+        some = ", ".join(f"{SCHEME}{one.removeprefix('counted-')}" for one in known if one.startswith("counted-"))
+        raise DeviceError(
+            f"device {url!r}: no model of its counts is shipped that could rank candidates; of {some} one is"
+        )
+    return name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
