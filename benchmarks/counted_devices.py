@@ -128,7 +128,8 @@ def devices() -> tuple[Device, ...]:
             for sample in samples
             if sample.role == "judged" and (row := rows().get((cpu, _set_of(name), sample.name))) is not None
         }
-        if len(counted) < len([network for network in networks_for(cpu) if network.set == _set_of(name)]):
+        listed = [network.name for network in networks_for(cpu) if network.set == _set_of(name)]
+        if any((cpu, _set_of(name), network) not in rows() for network in listed):
             continue  # the counting has not come to its end
         kept = tuple(sample for sample in samples if sample.name in counted)
         found.append(Device(name=name, cpu=cpu, samples=kept, parts=counted, terms=calibration.networks))
