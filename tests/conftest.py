@@ -18,6 +18,9 @@ import pytest
 from hypothesis import settings
 
 from snsearch.cli import main
+from tests.boards import adb_board, arm_program, ssh_board
+
+__all__ = ["adb_board", "arm_program", "ssh_board"]
 
 # One thread a process: the tests' networks are too small for more, and what they start runs beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
