@@ -22,12 +22,13 @@ ROWS: list[set[str]] = [
     {"fidelity_page"},
     {"workers", "fidelity"},
     {"report", "search", "paper"},
-    {"proposals", "reference"},
+    {"device_section"},
+    {"proposals", "reference", "measured"},
     {"study", "verify", "confidence", "trainings", "surrogate"},
     {"rungs"},
     {"candidates", "proxy", "scores", "charts", "channel_table"},
-    {"objective", "subjects"},
-    {"measure"},
+    {"objective", "subjects", "device_log", "checkup"},
+    {"measure", "runners"},
     {"verdicts", "board"},
     {"measurements"},
     {"engine"},
@@ -56,9 +57,11 @@ OWNERS: dict[str, set[str]] = {
     "rich": {"cli"},
     "PIL": {"images"},
     "datasets": {"sources"},
+    "ncnn": {"engine"},
     "sklearn": {"sources", "surrogate"},
     "scipy": {"calibration", "confidence", "ranking", "surrogate", "fidelity", "contrasts"},
     "torch": {
+        "engine",
         "model",
         "verify",
         "images",
@@ -187,7 +190,8 @@ def test_commands_import_torch_only_when_they_run() -> None:
 def test_every_third_party_package_is_a_declared_dependency() -> None:
     with (PACKAGE.parent / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
-    declared = " ".join([*project["dependencies"], *project["optional-dependencies"]["hub"]]).lower()
+    optional = project["optional-dependencies"]
+    declared = " ".join([*project["dependencies"], *optional["hub"], *optional["ncnn"]]).lower()
     third_party = {f.module.split(".")[0] for f in IMPORTS} - {"snsearch", *sys.stdlib_module_names}
     assert third_party
     assert not [name for name in sorted(third_party) if DISTRIBUTION.get(name, name).lower() not in declared]

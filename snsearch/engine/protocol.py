@@ -37,7 +37,7 @@ class RunnerError(DeviceError):
     """A runner's own report of why it did not do what was asked."""
 
     def __init__(self, error: str, detail: str) -> None:
-        """`error` is one of busy, model, memory, core, usage; `detail` says more."""
+        """`error` is one of busy, model, memory, core, engine, usage; `detail` says more."""
         super().__init__(f"the runner reports: {error}: {detail}" if detail else f"the runner reports: {error}")
         self.error = error
         self.detail = detail
