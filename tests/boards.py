@@ -12,6 +12,7 @@ import functools
 import getpass
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from pathlib import Path
 
 import pytest
 
+from snsearch.devices.registry import Device, connect
+from snsearch.errors import DeviceError
 from tests import without_vsock
 from tests.arm_userland import UnavailableError, arm_userland
 from tests.enclosures import Enclosure, kind_of_enclosures
@@ -106,13 +109,57 @@ class Board:
         finally:
             filler.unlink()
 
-    def tell(self, fact: str, text: str) -> None:
-        """Changes what the board says, such as tell("proc/loadavg", "2.0 1.0 1.0 1/99 9\\n")."""
-        (self.facts / fact).write_text(text)
+    @contextlib.contextmanager
+    def telling(self, fact: str, text: str) -> Iterator[None]:
+        """Lets the board say something else of itself, as telling("proc/loadavg", "2.0 1.0 1.0 1/99 9\\n")."""
+        path = self.facts / fact
+        before = path.read_text()
+        path.write_text(text)
+        try:
+            yield
+        finally:
+            path.write_text(before)
+
+    @contextlib.contextmanager
+    def unmarked(self) -> Iterator[None]:
+        """Takes away the marker that says that the board is emulated."""
+        marker = self.enclosure.board / "run" / "snsearch-emulated"
+        marker.unlink()
+        try:
+            yield
+        finally:
+            marker.write_text(MARKER)
+
+    def wait_until_reachable(self, seconds: float = 30.0) -> None:
+        """Returns when the board can be reached again after its link was dropped."""
+        deadline = time.monotonic() + seconds
+        transport = connect(Device(name="board", url=self.url))
+        while True:
+            try:
+                transport.run(["true"], timeout_s=seconds)
+                break
+            except DeviceError:
+                assert time.monotonic() < deadline, (
+                    f"{self.url} does not come back; it says: {self.enclosure.errors()}"
+                )
+                time.sleep(0.05)
+        transport.close()
 
     def runners(self) -> list[int]:
-        """The processes of runners on the board."""
-        return self.enclosure.processes("runner")
+        """The runners that time models on the board."""
+        commands = self.enclosure.commands().items()
+        return [
+            number
+            for number, words in commands
+            if words[1:2] and words[1].startswith("./runner-") and "time" in words
+        ]
+
+    def kill_runners(self) -> int:
+        """Kills them; says how many there were."""
+        numbers = self.runners()
+        for number in numbers:
+            os.kill(number, signal.SIGKILL)
+        return len(numbers)
 
 
 def _write_facts(folder: Path) -> None:

@@ -103,17 +103,21 @@ class Enclosure:
         """The board's root folder as this process sees it."""
         return Path(f"/proc/{self.first_process}/root/run/board")
 
-    def processes(self, *words: str) -> list[int]:
-        """The numbers, as this process sees them, of the living processes whose command lines hold all the words."""
-        found = []
+    def commands(self) -> dict[int, list[str]]:
+        """The command lines of the living processes, by the numbers that this process sees."""
+        found = {}
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # it ended meanwhile
-                if (folder / "ns" / "pid").readlink() != self._space:
-                    continue
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if command and all(word in command for word in words):
-                    found.append(int(folder.name))
-        return sorted(found)
+                if (folder / "ns" / "pid").readlink() == self._space:
+                    words = (folder / "cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
+                    found[int(folder.name)] = words.split("\0")
+        return {number: words for number, words in sorted(found.items()) if words != [""]}
+
+    def processes(self, *words: str) -> list[int]:
+        """The processes whose command lines hold all these words."""
+        return [
+            number for number, command in self.commands().items() if all(word in " ".join(command) for word in words)
+        ]
 
     def kill(self, *words: str) -> int:
         """Kills the processes whose command lines hold all the words, and says how many there were."""
