@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from snsearch.arch import Architecture
 from snsearch.devices.registry import device_folder, profile_path
 from snsearch.latency import load_profile
 from snsearch.measured import measured_by_device, worth_measuring
 from snsearch.report import report_data
 from snsearch.study import StudyRecord, read_study
 from tests.conftest import Outcome
+from tests.studies import pretended_training
 from tests.test_cli_search import SMALL
 from tests.test_measure import RUNNER, behave, jobs
 
@@ -31,9 +33,15 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
     monkeypatch.setattr("snsearch.measure.wait", lambda seconds: None)
+    monkeypatch.setattr("snsearch.search.train_proxy", pretended_training(_wider_is_better))
     folder = tmp_path / "home" / "work"
     folder.mkdir(parents=True)
     return folder
+
+
+def _wider_is_better(arch: Architecture) -> tuple[float, ...]:
+    last = 0.9 - arch.stage_channels[-1] / 2000
+    return last + 0.02, last
 
 
 @pytest.fixture
