@@ -202,9 +202,7 @@ def test_a_program_that_does_not_repeat_is_refused(tools: Tools, tmp_path: Path)
 
 def test_what_is_missing_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        DeviceError, match=r"no qemu-aarch64 with plugins \(apt-get install qemu-user .*no a C compiler"
-    ):
+    with pytest.raises(DeviceError, match=r"no qemu-aarch64 with plugins \(on Debian 12, apt-get.*no a C compiler"):
         find_tools(tmp_path)
 
 

@@ -39,7 +39,7 @@ class Row:
 
 
 def count_networks(
-    url: str, archs: Sequence[Architecture], *, runner: Path | None, again: bool, form: str
+    url: str, archs: Sequence[Architecture], *, runner: Path | None, again: bool, form: str = "table"
 ) -> tuple[Row, ...]:
     """Counts each architecture once on the core that the URL names, and prints the counts.
 

@@ -17,6 +17,7 @@ from snsearch.errors import DeviceError
 
 PLUGIN_SOURCE = Path(__file__).parent / "plugin.c"
 QEMU = "qemu-aarch64"
+_BUILD_QEMU = "elsewhere build it: configure --target-list=aarch64-linux-user --enable-plugins"
 COMPILERS = ("cc", "gcc", "clang")
 
 
@@ -60,8 +61,7 @@ def requirements() -> tuple[Requirement, ...]:
             found=f"{qemu} {described[0]}" if described and described[1] else None,
             remedy=_without_plugins(qemu)
             if described and not described[1]
-            else "apt-get install qemu-user on Debian and Ubuntu (the static qemu-user-static has no plugins), or "
-            "build qemu with --target-list=aarch64-linux-user --enable-plugins",
+            else f"on Debian 12, apt-get install qemu-user; {_BUILD_QEMU}",
         ),
         Requirement(name="a C compiler", found=compiler, remedy="apt-get install gcc libc6-dev"),
         Requirement(name="setarch", found=shutil.which("setarch"), remedy="apt-get install util-linux"),
@@ -69,7 +69,7 @@ def requirements() -> tuple[Requirement, ...]:
 
 
 def _without_plugins(qemu: str | None) -> str:
-    return f"{qemu} was built without plugins: apt-get install qemu-user, or build qemu with --enable-plugins"
+    return f"{qemu} was built without plugins, as Debian 13's and qemu-user-static are; {_BUILD_QEMU}"
 
 
 @cache
@@ -87,7 +87,8 @@ def _qemu(path: str) -> tuple[str, bool] | None:
 def plugin_api(qemu_version: str) -> int:
     """The version of qemu's plugin interface that the plugin is built for.
 
-    Up to qemu 8.2 that is 1. From 9.0 qemu takes none below 2; the functions that are used here have not changed.
+    Up to qemu 8.2 that is 1. From 9.0 qemu takes none below 2; the functions that are used here have not changed up
+    to 6. A qemu that takes neither says so as it loads the plugin, which `run` passes on.
     """
     return 1 if int(qemu_version.partition(".")[0]) < 9 else 2
 
