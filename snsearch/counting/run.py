@@ -2,7 +2,7 @@
 
 What the program does once (loading, its first touch of memory, printing) falls out of the difference. Addresses are
 the same in every run (no randomisation, an empty environment, the same names in a folder of its own), and so are the
-counts: the same difference comes out again, bit by bit, on any machine with the same version of qemu.
+counts, up to what a run prints of itself: the times in a runner's answer move them by some hundred instructions.
 """
 
 from __future__ import annotations
