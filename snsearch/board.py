@@ -121,8 +121,7 @@ def open_board(device: Device, runner_of: RunnerOf) -> Iterator[Board]:
     try:
         transport = connect(device)
         try:
-            machine = machine_of(transport)
-            board = make_ready(device, transport, runner_of(transport, machine), machine)
+            board = make_ready(device, transport, runner_of(transport, machine_of(transport)))
             check_identity(device, board.probe)
             yield board
         finally:
@@ -131,9 +130,9 @@ def open_board(device: Device, runner_of: RunnerOf) -> Iterator[Board]:
         lock.release()
 
 
-def make_ready(device: Device, transport: Transport, runner: Runner, machine: str) -> Board:
+def make_ready(device: Device, transport: Transport, runner: Runner) -> Board:
     """The device with the runner in place and its answer to a probe. Raises DeviceError."""
-    check_machine(runner.file, machine, transport.url)
+    check_machine(runner.file, machine_of(transport), transport.url)
     deploy(transport, runner.file, runner.name, executable=True)
     return Board(device=device, transport=transport, runner=runner, probe=probe_on(transport, runner))
 
