@@ -89,6 +89,9 @@ def test_a_check_of_an_engine_that_computes_something_else_fails(
     outcome = run("device", "check", board)
     assert outcome.code == 8
     assert "NOT sound" in outcome.out
+    monkeypatch.setattr("snsearch.engine.parity.deviation", lambda output, expected: float("inf"))
+    found = json.loads(run("device", "check", board, "--format", "json").out)
+    assert (found["sound"], found["parity"]) == (False, None)
 
 
 def test_networks_are_measured_and_printed_with_all_that_they_hang_on(run: Run, board: str, work: Path) -> None:
