@@ -18,6 +18,8 @@ from snsearch.engine.ncnn_source import VERSION
 from snsearch.engine.parity import TOLERANCE, deviation, expected_outputs
 from snsearch.engine.protocol import RunnerError, TimeAnswer, TimeJob, probe_arguments
 from snsearch.engine.weights import random_weights
+from snsearch.graph import OpGraph
+from tests.architectures import shufflenet
 from tests.runners import Runner
 from tests.test_engine_model import SINGLE, spaces
 
@@ -60,6 +62,16 @@ def test_every_operator_computes_what_torch_computes(runner: Runner, tmp_path: P
     for (name, ops), model in zip(named.items(), answer.models, strict=True):
         expected = expected_outputs(ops, random_weights(ops, seed=3))
         assert deviation(model.output or (), expected) <= TOLERANCE, name
+
+
+def test_gates_of_a_deep_network_do_not_turn_on_a_last_digit(runner: Runner, tmp_path: Path) -> None:
+    ops = OpGraph.of(shufflenet(8, 384, 768, 1536, se_reduction=16, resolution=(64, 64))).ops
+    weights = random_weights(ops, seed=3)
+    job = replace(job_of(write_model(ops, weights).save(tmp_path).name), outputs=True)
+    assert (
+        deviation(timed(runner, job, tmp_path).models[0].output or (), expected_outputs(ops, weights))
+        < TOLERANCE / 10
+    )
 
 
 def test_half_precision_is_near_and_only_where_asked_for(runner: Runner, model: str, tmp_path: Path) -> None:
