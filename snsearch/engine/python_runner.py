@@ -1,13 +1,13 @@
 """The runner in Python: the protocol of `protocol` over the `ncnn` wheel.
 
-This file alone runs on any Linux board with Python, numpy and ncnn: it imports nothing of snsearch. What it cannot
-see (ARM's counter, a core's id where the kernel does not show it) is null, as everything that cannot be read.
+This file alone runs on any Linux board with Python (3.8 or newer), numpy and ncnn: it imports nothing of snsearch.
+What it cannot see (ARM's counter, a core's id where the kernel does not show it) is null, as everything that cannot
+be read.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 import os
@@ -69,8 +69,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def nonce_of(arguments: Sequence[str]) -> str:
     """The nonce, so that a complaint about the other arguments carries it too; "" where there is none."""
-    pairs = itertools.pairwise(arguments)
-    return next((value for option, value in pairs if option == "--nonce" and re.fullmatch(NONCE, value)), "")
+    given = [arguments[index + 1] for index, word in enumerate(arguments[:-1]) if word == "--nonce"]
+    return given[-1] if given and re.fullmatch(NONCE, given[-1]) else ""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
