@@ -112,6 +112,8 @@ def measure(
             f"--core and --sustained time a device; {asked.device.url} is counted, and has no time"
         )
     if (found := located_study(spec, storage, out)) is not None:
+        if given := given_for_a_space(_OWN):
+            raise click.UsageError(f"{spec!r} is a study; {', '.join(given)} apply to a space")
         url, name, folder = found
         if asked.device.is_counted:
             _count(asked, study_architectures(url, name, everything=everything), form)
