@@ -22,7 +22,7 @@ ROWS: list[set[str]] = [
     {"fidelity_page"},
     {"workers", "fidelity"},
     {"report", "search", "paper"},
-    {"device_section"},
+    {"device_section", "group_costs"},
     {"proposals", "reference", "measured"},
     {"study", "verify", "confidence", "trainings", "surrogate"},
     {"rungs"},
