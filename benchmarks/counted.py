@@ -152,10 +152,10 @@ def profiles() -> dict[str, Profile]:
             threads=1,
             precision="float32",
             figures="counted",
-            source=f"{LIBRARY} for aarch64 under qemu 7.2",
-            note="kept_out is against counted milliseconds of the ShuffleNet space. Those are instructions and "
-            f"misses of both cache levels, weighed by {len(device.samples)} figures of ncnn's benchmark list, which "
-            f"they miss by {against.score().mape:.1%} where kept out; the interval holds both errors.",
+            source=f"{LIBRARY} for aarch64 under qemu 7.2, weighed by {len(device.samples)} published figures, which "
+            f"it misses by {against.score().mape * 100:.0f} % where kept out",
+            note="kept_out is against counted milliseconds of the ShuffleNet space: instructions and misses of both "
+            "cache levels, weighed by ncnn's benchmark list. The interval holds the errors of model and weights.",
             fitted_on=(
                 f"{len(model.networks.names)} networks of the ShuffleNet space, {BUDGETS[0]} to {BUDGETS[-1]} MFLOPs",
                 *(n.name for n in networks_for(cpu) if n.set == "ncnn"),
