@@ -82,7 +82,12 @@ TRANSFORM_FORMS: tuple[Form, ...] = (
 
 
 def drawn_to(
-    prior: Mapping[str, float], strengths: Sequence[float], spatial_strength: float, cache_bytes: int | None = None
+    prior: Mapping[str, float],
+    strengths: Sequence[float],
+    spatial_strength: float,
+    cache_bytes: int | None = None,
+    *,
+    label: str = "a prior",
 ) -> tuple[Form, ...]:
     """Forms that are drawn to another device's rates, one a strength; larger kernels than 1x1 with their own.
 
@@ -95,7 +100,7 @@ def drawn_to(
     )
     return tuple(
         Form(
-            name=f"drawn to a prior by {strength:g}",
+            name=f"drawn to {label} by {strength:g}",
             columns=columns,
             cache_bytes=cache_bytes,
             prior=tuple(rates.items()),
