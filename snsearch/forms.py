@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 CACHES = (1 << 20, 2 << 20)  # bytes; what forms with a cache try
 STRENGTHS = (10.0, 1.0, 0.3, 0.1, 0.03, 0.01)  # of the pull to a prior: how many figures it counts as
 SPATIAL_STRENGTH = 0.03  # the most for kernels larger than 1x1, whose rates differ most between libraries
+
+# What is counted: the quantities of `terms`, or what `kernels` counts for a library that packs channels.
+Counting = Literal["quantities", "kernels"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +26,7 @@ class Form:
 
     name: str
     columns: tuple[tuple[str, ...], ...]
+    counting: Counting = "quantities"
     cache_bytes: int | None = None
     prior: tuple[tuple[str, float], ...] = ()
     prior_strengths: tuple[float, ...] = ()  # a column: how many samples a rate that is off by its own size costs
