@@ -115,3 +115,40 @@ def drawn_to(
         )
         for strength in strengths
     )
+
+
+_KERNEL_PACKS = ("read_{}_bytes", "write_{}_bytes", "depthwise_{}_macs")
+_KERNEL_ALONE = (
+    *("repacked_bytes", "weight_bytes", "group_calls", "strided_depthwise_macs", "first_macs", "dense_3x3_macs"),
+    *("dense_spatial_macs", "grouped_spatial_macs", "element_bytes", "pool_bytes", "gate_bytes", "gate_weight_bytes"),
+    *("linear_bytes", "operators", "edge_bytes"),
+)
+_SHUFFLES = ("shuffle_bytes", "wide_shuffle_bytes", "single_shuffle_bytes")
+
+
+def _dearer(*terms: str) -> tuple[tuple[str, ...], ...]:
+    """Columns in which each term costs what the one before it does, or more."""
+    return tuple(terms[at:] for at in range(len(terms)))
+
+
+def _kernel_form(name: str, packs: Sequence[int], *far: str) -> Form:
+    """A form of kernels: the packs that are told apart, wider ones being as dear as the widest of them."""
+    columns: list[tuple[str, ...]] = list(_dearer(*(f"rows_{rows}_macs" for rows in (16, 8, 4, 2, 1))))
+    for pattern in _KERNEL_PACKS:
+        for index, pack in enumerate(packs):
+            kept = [one for one in (16, 8, 4, 1) if one <= pack or index == 0]
+            columns.append(tuple(pattern.format(one) for one in kept))
+    columns += [(term,) for term in _KERNEL_ALONE]
+    columns += [_SHUFFLES, *((term,) for term in _SHUFFLES[1:])]
+    columns += [(f"far_{size}_bytes",) for size in far]
+    return Form(name=name, columns=tuple(columns), counting="kernels")
+
+
+# For a device of one's own, whose blocks are measured: there are figures enough for what a library's kernels do.
+KERNEL_FORMS: tuple[Form, ...] = (
+    _kernel_form("kernels, packs of 16, 8 and 4", (16, 8, 4, 1)),
+    _kernel_form("kernels, packs of 16, 8 and 4, cache of 512 KiB", (16, 8, 4, 1), "512k"),
+    _kernel_form("kernels, packs of 16, 8 and 4, caches of 256 KiB and 1 MiB", (16, 8, 4, 1), "256k", "1m"),
+    _kernel_form("kernels, packs of 4, caches of 256 KiB and 1 MiB", (4, 1), "256k", "1m"),
+    _kernel_form("kernels, packs of 4, caches of 512 KiB and 2 MiB", (4, 1), "512k", "2m"),
+)
