@@ -58,7 +58,6 @@ class Effort:
     settled: float = 0.02  # by how much the reference's median may differ between two of them
     attempts: int = 2  # measurements of a model that is disturbed
     cool_down_s: float = 60.0  # at most, between batches
-    sustained_minutes: float | None = None  # run so long before timing; None: time a cool device
 
     def repeats(self, one_run_ns: int, seconds: float | None = None) -> int:
         """Runs of a model in each round."""
@@ -79,6 +78,7 @@ def measure(
     reference: Subject,
     *,
     effort: Effort | None = None,
+    sustained_minutes: float | None = None,
     core: int | None = None,
     precision: Precision = "float32",
     say: Say = lambda text: None,
@@ -86,16 +86,21 @@ def measure(
 ) -> Iterator[Measurement | Unmeasured]:
     """Measures models on a device; yields each as soon as it is done, so that it can be kept.
 
-    `reference` is the network that is run between, and is no subject. `stop` is asked between jobs.
+    `reference` is the network that is run between, and is no subject. With `sustained_minutes` each runs alone for so
+    long and is timed in the last minute; otherwise the device is let cool between batches. `stop` is asked between
+    jobs.
 
     Raises DeviceError where the device fails; KeyboardInterrupt where `stop` says so. What was yielded stands.
     """
+    if sustained_minutes is not None and board.emulated_because is not None:
+        raise DeviceError(f"{board.device.name} is emulated: how it runs after minutes says nothing")
     if effort is None:
         effort = Effort() if board.emulated_because is None else EMULATED
     run = _Run(
         board=board,
         reference=reference,
         effort=effort,
+        sustained_minutes=sustained_minutes,
         core=pinned_core(board, core),
         precision=precision,
         say=say,
@@ -124,6 +129,7 @@ class _Run:
     board: Board
     reference: Subject
     effort: Effort
+    sustained_minutes: float | None
     core: int
     precision: Precision
     say: Say
@@ -144,14 +150,13 @@ class _Run:
         self.reference_ns = checked.one_run_ns
         start_mc = self._temperature()
         self._warm_up()
-        size = 1 if self.effort.sustained_minutes is not None else self.effort.batch
+        size = 1 if self.sustained_minutes is not None else self.effort.batch
         for at in range(0, len(subjects), size):
             batch = subjects[at : at + size]
             if at:
                 self._cool_down(start_mc)
             yield from self._batch(batch, start_mc)
             self._remove(batch)
-        self._remove([self.reference])
 
     def _batch(self, batch: Sequence[Subject], start_mc: int | None) -> Iterator[Measurement | Unmeasured]:
         ready: list[_Checked] = []
@@ -185,7 +190,7 @@ class _Run:
 
     def _timed(self, batch: Sequence[_Checked]) -> list[Measurement]:
         """One measurement of every model of a batch, from rounds that they share."""
-        minutes = self.effort.sustained_minutes
+        minutes = self.sustained_minutes
         if minutes is not None:
             self._run_hot(batch[0], minutes)
         answer = self._answer(
@@ -205,7 +210,7 @@ class _Run:
         """The measurement of a model in an answer, with its verdict."""
         host = self.board.host(answer.core)
         reference_ns = () if reference is None else reference.samples_ns
-        sustained = self.effort.sustained_minutes
+        sustained = self.sustained_minutes
         verdict, reasons = judge(
             Evidence(
                 parity=checked.parity,
@@ -334,7 +339,14 @@ class _Run:
 
     def _remove(self, subjects: Sequence[Subject]) -> None:
         """Models are not measured twice, and a device's storage is small."""
-        names = [one.prefix.name + suffix for one in subjects for suffix in (".param", ".bin")]
+        names = [
+            one.prefix.name + suffix
+            for one in subjects
+            for suffix in (".param", ".bin")
+            if one.artefact != self.reference.artefact
+        ]
+        if not names:
+            return
         self.board.transport.run(["rm", "-f", *names], timeout_s=CONNECT_SECONDS)
 
 

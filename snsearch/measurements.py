@@ -25,6 +25,7 @@ from snsearch.errors import DeviceError
 Verdict = Literal["ok", "flagged", "refused", "emulated"]
 SCHEMA = 1
 LEVEL = 0.95  # of the interval around a median
+ARM_MACHINES = ("aarch64", "arm64", "armv7l", "armv8l")  # as kernels name them
 _RESAMPLES = 2000
 
 
@@ -50,7 +51,8 @@ class Host:
     def words(self) -> str:
         """The host in a few words: "Raspberry Pi 4 Model B, aarch64, core 3 of 1.80 GHz"."""
         speed = "" if self.core_max_khz is None else f" of {self.core_max_khz / 1e6:.2f} GHz"
-        return f"{self.soc or 'unknown SoC'}, {self.machine}, core {self.core}{speed}"
+        arm = "" if self.machine in ARM_MACHINES else ", which is not ARM"
+        return f"{self.soc or 'unknown SoC'}, {self.machine}{arm}, core {self.core}{speed}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -289,6 +289,7 @@ def test_a_device_is_added_listed_and_forgotten(monkeypatch: pytest.MonkeyPatch,
         url="ssh://pi@board:22",
         core=3,
         ssh_options=("-F", 'a "quoted" file'),
+        runner="/a/runner",
         identity="BCM2711",
         description="Raspberry Pi 4, aarch64",
     )

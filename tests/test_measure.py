@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 
+import snsearch
+from snsearch.arch import Architecture
 from snsearch.board import Board, Runner, open_board, pinned_core
 from snsearch.devices.registry import Device, home
 from snsearch.errors import DeviceError
 from snsearch.measure import Effort, Subject, Unmeasured, measure
 from snsearch.measurements import Measurement
+from snsearch.subjects import network_subject, reference_subject
 
 RUNNER = Path(__file__).parent / "fake_runner.py"
+PYTHON_RUNNER = Path(snsearch.__file__).parent / "engine" / "python_runner.py"
 QUICK = Effort(rounds=5, least_repeats=4, seconds=0.001, batch=2, warmup_ms=0, cool_down_s=0.0)
 DEVICE = Device(name="board", url="local")
 
@@ -204,6 +208,8 @@ def test_an_emulated_device_gives_parity_and_no_latency(tmp_path: Path, work: Pa
     assert "interval_ms" in made.to_json()
     assert made.to_json()["latency_ms"] is None
     assert made.host.identity.endswith("emulated")
+    with pytest.raises(DeviceError, match="board is emulated"):
+        run(tmp_path, "a", sustained_minutes=1.0)
 
 
 def test_a_model_that_cannot_be_loaded_does_not_lose_the_others(tmp_path: Path, work: Path) -> None:
@@ -279,7 +285,7 @@ def test_a_full_disk_is_named_and_nothing_half_stays(tmp_path: Path, work: Path)
 
 def test_models_are_removed_from_the_device_when_they_are_measured(tmp_path: Path, work: Path) -> None:
     measured(tmp_path, "a", "b", "c")
-    assert not list(work.glob("model-*"))
+    assert sorted(path.name for path in work.glob("model-*")) == ["model-reference.bin", "model-reference.param"]
 
 
 def test_another_device_behind_the_name_is_refused(tmp_path: Path, work: Path) -> None:
@@ -303,9 +309,9 @@ def test_a_runner_for_another_machine_is_not_pushed(tmp_path: Path, work: Path) 
 
 
 def test_sustained_runs_a_model_alone_for_minutes_before_it_is_timed(tmp_path: Path, work: Path) -> None:
-    effort = replace(QUICK, sustained_minutes=1 + 1 / 600, warmups=2)
-    a, b = measured(tmp_path, "a", "b", effort=effort)
-    assert a.sustained_minutes == effort.sustained_minutes
+    minutes = 1 + 1 / 600
+    a, b = measured(tmp_path, "a", "b", effort=replace(QUICK, warmups=2), sustained_minutes=minutes)
+    assert a.sustained_minutes == minutes
     assert "minutes of running" in a.provenance
     alone = [job for job in jobs(work) if job[-1] == "model-a" and "--outputs" not in job]
     shared = [job for job in alone if "model-reference" in job]
@@ -339,3 +345,16 @@ def test_the_board_says_what_it_is(work: Path) -> None:
         assert board.emulated_because is None
         assert board.host(3).words.startswith("Fake Board 4, ")
     assert home() == work.parent
+
+
+def test_the_python_runner_computes_what_torch_does_and_is_timed() -> None:
+    pytest.importorskip("ncnn")
+    device = Device(name="local", url="local")
+    network = network_subject(Architecture.from_key("shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2_3x64x64_c10"))
+    effort = Effort(rounds=2, seconds=0.01, warmup_ms=1, warmups=0, attempts=1, cool_down_s=0)
+    with open_board(device, lambda transport, machine: Runner.of(PYTHON_RUNNER, sys.executable)) as board:
+        [made] = measure(board, [network], reference_subject(), effort=effort)
+    assert isinstance(made, Measurement)
+    assert 0 < made.parity < 1e-4
+    assert made.host.runner == "ncnn-python"
+    assert min(made.samples_ns[0]) > 0

@@ -21,6 +21,7 @@ from snsearch.devices.transport import Transport
 from snsearch.errors import DeviceError, SpecError
 from snsearch.toml_reader import as_text, list_of, read_table, suggestion
 
+LOCAL = "local"  # this host, by URL and by name
 HOME_VARIABLE = "SNSEARCH_HOME"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 EXPECTED_URL = "expected local, ssh://[user@]host[:port], adb://SERIAL or counted://NAME"
@@ -34,6 +35,7 @@ class Device:
     url: str
     core: int | None = None  # to pin to; None: the fastest one
     ssh_options: tuple[str, ...] = ()
+    runner: str = ""  # file of a runner of the user's own; "": the one that was built for the device's machine
     identity: str = ""  # of the hardware, as its probe gave it; "" where it was never asked
     description: str = ""  # such as "Raspberry Pi 4, aarch64"
 
@@ -48,6 +50,7 @@ class Device:
         lines += [] if self.core is None else [f"core = {self.core}"]
         if self.ssh_options:
             lines.append(f"ssh_options = [{', '.join(map(_quoted, self.ssh_options))}]")
+        lines += [f"runner = {_quoted(self.runner)}"] if self.runner else []
         lines += [f"identity = {_quoted(self.identity)}"] if self.identity else []
         lines += [f"description = {_quoted(self.description)}"] if self.description else []
         return "\n".join(lines) + "\n"
@@ -69,7 +72,7 @@ def devices_folder() -> Path:
 
 def device_folder(name: str) -> Path:
     """The folder of what was measured on a device."""
-    return devices_folder() / checked_device_name(name)
+    return devices_folder() / (name if name == LOCAL else checked_device_name(name))
 
 
 def profile_path(name: str) -> Path:
@@ -79,7 +82,7 @@ def profile_path(name: str) -> Path:
 
 def checked_device_name(name: str) -> str:
     """The name, where it can be a file's. Raises DeviceError."""
-    if not _NAME.fullmatch(name) or name == "local":
+    if not _NAME.fullmatch(name) or name == LOCAL:
         raise DeviceError(
             f"device name {name!r}: expected up to 64 letters, digits, dots, dashes and underscores, beginning with "
             "a letter or digit, and not local, which is this host"
@@ -87,9 +90,9 @@ def checked_device_name(name: str) -> str:
     return name
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
     """The URL, where it is one that snsearch knows. Raises DeviceError."""
-    if url == "local" or re.fullmatch(r"counted://[A-Za-z0-9][A-Za-z0-9._-]*", url):
+    if url == LOCAL or re.fullmatch(r"counted://[A-Za-z0-9][A-Za-z0-9._-]*", url):
         return url
     if url.startswith("ssh://"):
         SshAddress.parse(url)
@@ -102,21 +105,23 @@ def _checked_url(url: str) -> str:
 
 def is_url(text: str) -> bool:
     """Whether a text is meant as a device's URL, and not as its name."""
-    return text == "local" or "://" in text
+    return text == LOCAL or "://" in text
 
 
 def device_of(text: str) -> Device:
     """The device that the user names: one that was added, or a URL. Raises DeviceError."""
     if not is_url(text):
         return read_device(text)
-    url = _checked_url(text)
+    url = checked_url(text)
     for name in device_names():
         device = read_device(name)
         if device.url == url:
             return device
+    if url == LOCAL:
+        return Device(name=LOCAL, url=url)
     # One that was not added keeps its measurements under a name made from its URL.
     digest = hashlib.sha256(url.encode()).hexdigest()[:8]
-    words = re.sub(r"[^A-Za-z0-9]+", "-", url.partition("://")[2] or "this-host").strip("-")[:40]
+    words = re.sub(r"[^A-Za-z0-9]+", "-", url.partition("://")[2]).strip("-")[:40]
     return Device(name=f"{words or 'device'}-{digest}", url=url)
 
 
@@ -136,9 +141,10 @@ def read_device(name: str) -> Device:
         table = read_table(path, "device")
         device = Device(
             name=name,
-            url=_checked_url(table.get("url", as_text, EXPECTED_URL)),
+            url=checked_url(table.get("url", as_text, EXPECTED_URL)),
             core=table.optional("core", _as_core, "the number of a core, from 0"),
             ssh_options=table.get("ssh_options", list_of(as_text), "a list of options of ssh", ()),
+            runner=table.optional("runner", as_text, "the file of a runner") or "",
             identity=table.optional("identity", as_text, "a text") or "",
             description=table.optional("description", as_text, "a text") or "",
         )
@@ -151,7 +157,7 @@ def read_device(name: str) -> Device:
 def write_device(device: Device, *, replace: bool = False) -> Path:
     """Keeps a device in a file, and returns its path. Raises DeviceError where the name is taken."""
     path = devices_folder() / f"{checked_device_name(device.name)}.toml"
-    _checked_url(device.url)
+    checked_url(device.url)
     if path.exists() and not replace:
         raise DeviceError(f"there is a device {device.name!r} already, {read_device(device.name).url}; see --force")
     partial = path.with_name(f".{path.name}.partial")
@@ -172,7 +178,7 @@ def forget_device(name: str) -> None:
 
 def connect(device: Device) -> Transport:
     """The way to a device; nothing is sent yet. Raises DeviceError for one that is none."""
-    if device.url == "local":
+    if device.url == LOCAL:
         return LocalTransport(folder=home() / "work")
     if device.url.startswith("ssh://"):
         return SshTransport(url=device.url, options=device.ssh_options)
