@@ -1,13 +1,14 @@
 """A device's own latency profile: what is measured for it, fitted, and judged by networks that were kept out.
 
-The networks of the plan are kept out in their turn, an eighth at a time; operators, blocks and networks of other spaces
-are always fitted on. Everything goes through the device's log, so that a profile that was interrupted goes on.
+The networks of the plan are kept out in their turn, an eighth at a time; operators, blocks and networks of other
+spaces are always fitted on. Everything goes through the device's log, so that what was interrupted goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from snsearch.arch import Architecture
 from snsearch.board import Board, RunnerOf
@@ -41,6 +42,7 @@ class OwnProfile:
 
     profile: Profile
     calibration: Calibration
+    samples: tuple[Sample, ...]
     flagged: int  # measurements that were disturbed, and fitted on all the same
     left_out: tuple[str, ...]  # what was not measured, or refused, with the reason
 
@@ -74,6 +76,11 @@ def piece_sample(name: str, ops: Sequence[Op], ms: float) -> Sample:
     )
 
 
+def subject_of(thing: Architecture | Piece) -> Subject:
+    """The model of a network or a piece."""
+    return block_subject(thing.name, thing.ops) if isinstance(thing, Piece) else network_subject(thing)
+
+
 def fit_own(samples: Sequence[Sample]) -> Calibration:
     """The rates of the winning form, and its errors on networks kept out by eighths and by group counts."""
     judged = [sample.name for sample in samples if sample.role == "judged"]
@@ -103,8 +110,8 @@ def make_profile(
         raise DeviceError(f"{device.name} counts and has no latency of its own; its model is fitted on counted costs")
     things: dict[str, Architecture | Piece] = {}
     subjects: list[Subject] = []
-    for thing in (*plan.networks, *plan.others, *plan.pieces):
-        subject = block_subject(thing.name, thing.ops) if isinstance(thing, Piece) else network_subject(thing)
+    for thing in plan.things:
+        subject = subject_of(thing)
         if things.setdefault(subject.artefact, thing) is thing:
             subjects.append(subject)
     measured: dict[str, Measurement] = {}
@@ -137,14 +144,15 @@ def make_profile(
     if networks < min(FEWEST_NETWORKS, len(plan.networks)):
         raise DeviceError(
             f"{device.name}: only {networks} of {len(plan.networks)} networks have a measurement that stands; "
-            f"expected at least {FEWEST_NETWORKS}. The first that was left out: {left_out[0]}. Quieten the device and "
-            "give the same command again: what stands is not measured again"
+            f"expected at least {FEWEST_NETWORKS}. The first that was left out: {left_out[0]}. Quieten the device, "
+            "then give the same command again: what stands is not measured again"
         )
     calibration = fit_own(samples)
     kept = list(measured.values())
     return OwnProfile(
         profile=profile_of(calibration, **_about(device, kept, samples, left_out)),
         calibration=calibration,
+        samples=samples,
         flagged=sum(one.verdict == "flagged" for one in kept),
         left_out=tuple(left_out),
     )
@@ -180,7 +188,7 @@ def samples_of(
 
 def _about(
     device: Device, kept: Sequence[Measurement], samples: Sequence[Sample], left_out: Sequence[str]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What the profile says of itself."""
     host = kept[0].host
     runners = sorted({f"ncnn {one.host.ncnn} ({one.host.runner})" for one in kept})

@@ -21,8 +21,8 @@ from snsearch.lattice import Design
 from snsearch.solver import solve
 from snsearch.spec import SpaceSpec, load_space, mflops_budget, with_input
 
-NETWORKS = 40  # of the space
-PIECES = 60
+NETWORKS = 72  # of the space
+PIECES = 48
 OTHER_NETWORKS = 3  # of every other space, so that their operators have a price too
 OTHER_SPACES = ("resnet", "resnext", "vgg-like", "mobilenet-v1", "shufflenet-v1")
 LEAST_SHARE, MOST_SHARE = 0.07, 2.5  # of the MACs of the space's 1x: from 10 to 350 MFLOPs for ShuffleNet
@@ -47,6 +47,11 @@ class Plan:
     networks: tuple[Architecture, ...]  # of the space: each kept out of a fit in its turn
     others: tuple[Architecture, ...]  # of other spaces: always fitted on
     pieces: tuple[Piece, ...]  # always fitted on
+
+    @property
+    def things(self) -> tuple[Architecture | Piece, ...]:
+        """All of it."""
+        return (*self.networks, *self.others, *self.pieces)
 
 
 def plan_of(space: SpaceSpec, *, networks: int = NETWORKS, pieces: int = PIECES, seed: int = 0) -> Plan:
