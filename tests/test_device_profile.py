@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from snsearch.calibration import Sample
+from snsearch.cli import cli
 from snsearch.device_log import log_of
 from snsearch.device_profile import (
     FEWEST_NETWORKS,
@@ -155,13 +157,18 @@ def test_a_network_with_what_no_figure_had_is_refused_by_name(tmp_path: Path) ->
 # Through a transport, with a runner that answers by the law.
 
 
+def _patch(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Sets the home; every output is taken to be torch's, and nothing is waited for."""
+    patch.setenv("SNSEARCH_HOME", str(home))
+    patch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
+    patch.setattr("snsearch.engine.parity.expected_outputs", lambda ops, weights, seed: ())
+    patch.setattr("snsearch.measure.wait", lambda seconds: None)
+
+
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The device's work folder, in a home of the test's own; every output is taken to be torch's."""
-    monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
-    monkeypatch.setattr("snsearch.engine.parity.expected_outputs", lambda ops, weights, seed: ())
-    monkeypatch.setattr("snsearch.measure.wait", lambda seconds: None)
+    """The device's work folder, in a home of the test's own."""
+    _patch(monkeypatch, tmp_path / "home")
     folder = tmp_path / "home" / "work"
     folder.mkdir(parents=True)
     return folder
@@ -250,29 +257,42 @@ def test_what_cannot_be_measured_is_left_out_by_name_and_too_little_is_no_profil
         made(fewer)
 
 
+@pytest.fixture(scope="module")
+def profiled_home(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home with a device that has a profile, and what the command printed when it made it."""
+    home = tmp_path_factory.mktemp("profiled") / "home"
+    work = home / "work"
+    work.mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        _patch(patch, home)
+        chosen = small_plan()
+        patch.setattr("snsearch.profile_plan.plan_of", lambda space, **counts: chosen)
+        patch.setattr("snsearch.device_profile.EFFORT", QUICK)
+        behave(work, ns=law_of(chosen))
+        runner = CliRunner()
+        assert runner.invoke(cli, ["device", "add", "board", "local", "--runner", str(RUNNER)]).exit_code == 0
+        outcome = runner.invoke(cli, ["device", "profile", "board"])
+    assert outcome.exit_code == 0, outcome.output
+    return home, outcome.output
+
+
 @pytest.fixture
-def profiled(monkeypatch: pytest.MonkeyPatch, work: Path, run: Run) -> Outcome:
-    """A device of that name with a profile, and what the command said."""
-    chosen = small_plan()
-    behave(work, ns=law_of(chosen))
-    monkeypatch.setattr("snsearch.profile_plan.plan_of", lambda space, **counts: chosen)
-    monkeypatch.setattr("snsearch.device_profile.EFFORT", QUICK)
-    assert run("device", "add", "board", "local", "--runner", str(RUNNER)).code == 0
-    return run("device", "profile", "board")
+def profiled(monkeypatch: pytest.MonkeyPatch, profiled_home: tuple[Path, str]) -> str:
+    """A device of the name board has a profile; what the command printed."""
+    home, printed = profiled_home
+    monkeypatch.setenv("SNSEARCH_HOME", str(home))
+    return printed
 
 
-def test_the_command_prints_the_error_beside_both_baselines_and_keeps_the_profile(
-    profiled: Outcome, run: Run
-) -> None:
-    assert profiled.code == 0
+def test_the_command_prints_the_error_beside_both_baselines_and_keeps_the_profile(profiled: str, run: Run) -> None:
     for words in ("Fake Board 4", "mean error on 24 figures", "log-log FLOPs", "pixel scaling", "within 10 %:"):
-        assert words in profiled.out
+        assert words in profiled
     assert read_profile(profile_path("board")).name == "board"
     [listed] = json.loads(run("device", "list", "--format", "json").out)["devices"]
     assert listed["profile"] is True
 
 
-def test_a_device_with_a_profile_predicts_every_space_it_knows(profiled: Outcome, run: Run) -> None:
+def test_a_device_with_a_profile_predicts_every_space_it_knows(profiled: str, run: Run) -> None:
     arguments = ("latency", "--groups", "3", "--scale", "0.25,0.5", "--format", "json")
     rows = json.loads(run(*arguments, "--device", "board").out)
     profile = read_profile(profile_path("board"))
@@ -287,7 +307,7 @@ def test_a_device_with_a_profile_predicts_every_space_it_knows(profiled: Outcome
 
 
 def test_a_profile_is_shared_as_its_file(
-    profiled: Outcome, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    profiled: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shared = tmp_path / "shared.toml"
     shared.write_text(run("profiles", "board", "--format", "toml").out, encoding="utf-8")
