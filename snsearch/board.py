@@ -13,10 +13,11 @@ from pathlib import Path
 import filelock
 
 from snsearch import __version__
-from snsearch.devices.deploy import check_machine, deploy, elf_machine, machine_of, sha256_of
+from snsearch.devices.deploy import check_machine, deploy, machine_of, sha256_of
 from snsearch.devices.registry import Device, connect, device_folder
 from snsearch.devices.transport import Transport, last_line
 from snsearch.engine.answers import read_probe, read_time
+from snsearch.engine.elf import read_elf
 from snsearch.engine.protocol import (
     AnswerError,
     ProbeAnswer,
@@ -48,7 +49,7 @@ class Runner:
         """The runner in a file, an ELF binary or a script of Python. Raises DeviceError where there is none."""
         try:
             sha256 = sha256_of(file)
-            is_script = elf_machine(file) is None and file.suffix == ".py"
+            is_script = file.suffix == ".py" and read_elf(file) is None
         except OSError as error:
             raise DeviceError(f"the runner {str(file)!r} cannot be read: {error.strerror or error}") from None
         name = f"runner-{sha256[:16]}{file.suffix if is_script else ''}"

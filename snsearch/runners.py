@@ -9,6 +9,7 @@ from pathlib import Path
 from snsearch.board import Runner, RunnerOf
 from snsearch.devices.registry import Device
 from snsearch.devices.transport import Transport
+from snsearch.engine.build import built_runner
 from snsearch.errors import DeviceError
 
 _PYTHON = Path(__file__).parent / "engine" / "python_runner.py"
@@ -21,6 +22,8 @@ def runners_of(device: Device, file: Path | None = None) -> RunnerOf:
     def choose(transport: Transport, machine: str) -> Runner:
         if own := file or (Path(device.runner) if device.runner else None):
             return Runner.of(own)
+        if built := built_runner(machine):
+            return Runner.of(built)
         return _python_runner(transport, machine)
 
     return choose

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from snsearch.arch import Architecture
-from snsearch.devices.registry import home
+from snsearch.engine.cache import cache_folder
 from snsearch.engine.ncnn_model import write_model
 from snsearch.engine.weights import random_weights
 from snsearch.graph import Op, OpGraph
@@ -18,7 +18,7 @@ REFERENCE = "shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2-240x4s2_3x224x224
 
 def models_folder() -> Path:
     """Where the models' files are kept, by the hash of their content."""
-    return home() / "models"
+    return cache_folder() / "models"
 
 
 def block_subject(name: str, ops: Sequence[Op], folder: Path | None = None) -> Subject:

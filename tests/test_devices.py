@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from snsearch.devices.adb import AdbTransport
-from snsearch.devices.deploy import check_machine, deploy, elf_machine, machine_of
+from snsearch.devices.deploy import check_machine, deploy, machine_of
 from snsearch.devices.local import LocalTransport
 from snsearch.devices.registry import (
     Device,
@@ -249,7 +249,6 @@ def _elf(path: Path, machine: int) -> Path:
 
 def test_a_binary_of_another_machine_is_refused_before_it_is_pushed(tmp_path: Path) -> None:
     runner = _elf(tmp_path / "runner", 62)
-    assert elf_machine(runner) == 62
     with pytest.raises(DeviceError, match=r"x86_64.*ssh://board is aarch64"):
         check_machine(runner, "aarch64", "ssh://board")
     check_machine(runner, "x86_64", "local")

@@ -30,7 +30,7 @@ ROWS: list[set[str]] = [
     {"objective", "subjects", "device_log", "checkup"},
     {"measure", "runners"},
     {"verdicts", "board"},
-    {"measurements"},
+    {"measurements", "devices"},
     {"engine"},
     {"model", "sources", "solver", "pareto", "ranking", "contrasts", "calibration"},
     {"data", "tight", "latency"},
@@ -38,7 +38,7 @@ ROWS: list[set[str]] = [
     {"lattice", "conventions", "terms", "forms"},
     {"costs", "images"},
     {"graph"},
-    {"arch", "spec", "devices"},
+    {"arch", "spec"},
     {"processes", "toml_reader"},
     {"resources", "units", "errors", "interrupt", "__init__"},
 ]

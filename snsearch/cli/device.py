@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -218,6 +218,38 @@ def forget(name: str) -> None:
     """Remove a device's entry; what was measured on it is kept."""
     forget_device(name)
     click.echo(f"{name} is forgotten; its measurements stay in {device_folder(name)}")
+
+
+@device.command("build-runner")
+@click.option(
+    "--machine",
+    type=click.Choice(["aarch64", "armv7", "x86_64", "native"]),
+    default="aarch64",
+    show_default=True,
+    help="What it is to run on: phones and boards are aarch64; native is this host.",
+)
+@click.option("--compiler", type=click.Choice(["gcc", "zig"]), help="[default: the system's, else ziglang]")
+@click.option(
+    "--archive",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="ncnn's source archive, where there is no network.",
+)
+@click.option("--again", is_flag=True, help="Build it also where it was built before.")
+def build_runner(machine: Any, compiler: Any, archive: Path | None, again: bool) -> None:
+    """Build the static runner from ncnn's sources, once; it takes minutes."""
+    from snsearch.devices.deploy import sha256_of
+    from snsearch.engine import build
+    from snsearch.engine.compilers import host_target
+
+    target = host_target() if machine == "native" else machine
+    if target is None:
+        raise DeviceError("this host's machine has no static runner; install ncnn's wheel instead: pip install ncnn")
+
+    def show(line: str) -> None:
+        click.echo(printable(line.rstrip()), err=True)
+
+    path = build.build_runner(target, kind=compiler, archive=archive, on_line=show, again=again)
+    click.echo(f"{path}: {target}, {format_bytes(path.stat().st_size)}, sha256 {sha256_of(path)}")
 
 
 def _print(found: Checkup) -> None:

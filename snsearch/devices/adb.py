@@ -88,6 +88,12 @@ class AdbTransport:
             return
         doing = f"connecting to {self.url}"
         ended = self._call(["connect", self._serial], _SERVER_SECONDS, doing)
+        if "already connected" in ended.stdout:
+            state = self._call(["-s", self._serial, "get-state"], _SERVER_SECONDS, doing)
+            if state.stdout.strip() != "device":
+                # The server still holds a link that has dropped, and makes no other before it lets go.
+                self._call(["disconnect", self._serial], _SERVER_SECONDS, doing)
+                ended = self._call(["connect", self._serial], _SERVER_SECONDS, doing)
         # `adb connect` ends with 0 also where it could not connect.
         if "connected to" not in ended.stdout or "cannot" in ended.stdout or "failed" in ended.stdout:
             raise self._fault(doing, ended)

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 from pathlib import Path
 
 from snsearch.devices.transport import CONNECT_SECONDS, Transport, last_line
+from snsearch.engine.elf import read_elf
 from snsearch.errors import DeviceError
 
-# ELF's e_machine (elf.h) -> the names that `uname -m` has for machines that run it.
-MACHINES: dict[int, tuple[str, ...]] = {
-    3: ("i386", "i586", "i686", "x86_64"),
-    40: ("armv7l", "armv8l", "aarch64", "arm64"),  # 64-bit kernels run it where the processor still can
-    62: ("x86_64", "amd64"),
-    183: ("aarch64", "arm64"),
+# Machine of a binary -> the names that `uname -m` has for machines that run it.
+RUNS_ON: dict[str, tuple[str, ...]] = {
+    "i686": ("i386", "i586", "i686", "x86_64"),
+    "armv7l": ("armv7l", "armv8l", "aarch64", "arm64"),  # 64-bit kernels run it where the processor still can
+    "x86_64": ("x86_64", "amd64"),
+    "aarch64": ("aarch64", "arm64"),
 }
-_NAMES = {3: "i386", 40: "32-bit ARM", 62: "x86_64", 183: "aarch64"}
-
-
-def elf_machine(path: Path) -> int | None:
-    """ELF's number of the machine that a binary is for; None where the file is no ELF binary."""
-    with path.open("rb") as file:
-        head = file.read(20)
-    if len(head) < 20 or head[:4] != b"\x7fELF":
-        return None
-    order = "<" if head[5] == 1 else ">"
-    return int(struct.unpack_from(f"{order}H", head, 18)[0])
 
 
 def machine_of(transport: Transport) -> str:
@@ -45,11 +34,11 @@ def check_machine(path: Path, machine: str, url: str) -> None:
 
     A wrong one need not fail by itself: a static x86 binary runs in an emulated aarch64 userland, and would be timed.
     """
-    number = elf_machine(path)
-    if number is not None and machine not in MACHINES.get(number, ()):
+    elf = read_elf(path)
+    if elf is not None and machine not in RUNS_ON.get(elf.machine, ()):
         raise DeviceError(
-            f'"{path.name}" is built for {_NAMES.get(number, f"machine {number} of ELF")}, and {url} is {machine}; '
-            "build a runner for it with snsearch device build-runner"
+            f'"{path.name}" is built for {elf.machine}, and {url} is {machine}; build a runner for it with '
+            "snsearch device build-runner"
         )
 
 

@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,7 @@ class SshTransport:
     _address: SshAddress = field(init=False)
     _sockets: Path | None = field(init=False, default=None)  # folder of the shared connection
     _shared: list[str] | None = field(init=False, default=None)  # options of the shared connection
+    _sharing_once: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self._address = SshAddress.parse(self.url)
@@ -144,8 +146,9 @@ class SshTransport:
         given = [*self.options, *shlex.split(os.environ.get(OPTIONS_VARIABLE, "")), *self._address.options()]
         fixed = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"]
         options = [*given, *(word for option in fixed for word in ("-o", option))]
-        if self._shared is None:
-            self._shared = self._sharing(options)
+        with self._sharing_once:
+            if self._shared is None:
+                self._shared = self._sharing(options)
         return [*options, *self._shared]
 
     def _sharing(self, options: Sequence[str]) -> list[str]:
@@ -161,7 +164,7 @@ class SshTransport:
         if paths and paths[0] != "none":
             return []
         self._sockets = Path(tempfile.mkdtemp(prefix="snsearch-"))  # a socket's path must be short
-        sharing = ["ControlMaster=auto", f"ControlPath={self._sockets}/%C", "ControlPersist=60"]
+        sharing = ["ControlMaster=auto", f"ControlPath={self._sockets}/s", "ControlPersist=60"]
         return [word for option in sharing for word in ("-o", option)]
 
 

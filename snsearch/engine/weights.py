@@ -1,7 +1,9 @@
 """Operators -> their weights: from a seed, or those of a torch module; and the folding of batch norm.
 
 Latency does not hang on the weights' values, so that a seed serves for timing. Every batch norm gets statistics of
-its own all the same: a fold that is wrong then shows as a wrong output.
+its own all the same: a fold that is wrong then shows as a wrong output. And values stay of the size of the input
+through the whole network: where they grow, a gate of squeeze-and-excitation turns on a last digit, and two correct
+engines differ.
 """
 
 from __future__ import annotations
@@ -53,16 +55,23 @@ class LayerWeights:
 Weights = Mapping[int, LayerWeights]  # by the operator's index
 
 
+# Of a norm's scale and variance, both uniform in [0.5, 1.5]: the mean of scale^2 / variance is 13/12 * ln 3.
+_NORM_GAIN = (13 / 12 * np.log(3)) ** -0.5
+_ADDED_GAIN = 0.3  # what is added to a shortcut adds a tenth to its variance
+_GATE_GAIN = 0.25
+
+
 def random_weights(ops: Sequence[Op], seed: int = 0) -> Weights:
     """Weights for every convolution and linear layer, by He's rule on the inputs of a group; the same for a seed."""
     random = np.random.default_rng(seed)
+    added = _added(ops)
 
     def normal(*shape: int, std: float) -> Floats:
         drawn: Floats = random.standard_normal(shape, dtype=np.float32)
         return drawn * np.float32(std)
 
-    def uniform(count: int) -> Floats:
-        return random.uniform(0.5, 1.5, count).astype(np.float32)
+    def uniform(count: int, gain: float = 1.0) -> Floats:
+        return (random.uniform(0.5, 1.5, count) * gain).astype(np.float32)
 
     weights = {}
     for index, op in enumerate(ops):
@@ -70,19 +79,26 @@ def random_weights(ops: Sequence[Op], seed: int = 0) -> Weights:
             continue
         shape = weight_shape(op)
         fan_in = int(np.prod(shape[1:]))
-        weights[index] = LayerWeights(
-            weight=normal(*shape, std=(2 / fan_in) ** 0.5),
-            bias=normal(op.channels, std=0.1) if op.bias else None,
-            norm=Norm(
-                scale=uniform(op.channels),
+        gain = (_NORM_GAIN if op.norm else 1.0) * (_ADDED_GAIN if index in added else 1.0)
+        norm = None
+        if op.norm:
+            norm = Norm(
+                scale=uniform(op.channels, gain),
                 shift=normal(op.channels, std=0.1),
                 mean=normal(op.channels, std=0.1),
                 variance=uniform(op.channels),
             )
-            if op.norm
-            else None,
-        )
+        std = (2 / fan_in) ** 0.5 * (_GATE_GAIN if op.activation == "sigmoid" else 1.0)
+        bias = normal(op.channels, std=0.1) if op.bias else None
+        weights[index] = LayerWeights(weight=normal(*shape, std=std), bias=bias, norm=norm)
     return weights
+
+
+def _added(ops: Sequence[Op]) -> set[int]:
+    """The operators whose tensors are added to another, directly or behind a gate."""
+    summed = {source for op in ops if op.kind == "add" for source in op.inputs}
+    gated = {ops[index].inputs[0] for index in summed if ops[index].kind == "scale"}
+    return summed | gated
 
 
 def module_weights(ops: Sequence[Op], state: Mapping[str, Any]) -> Weights:
