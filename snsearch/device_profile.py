@@ -139,6 +139,7 @@ def make_profile(
         else:
             measured[one.artefact] = one
         progress(done, len(subjects))
+    _check_alike(device, list(measured.values()))
     samples = samples_of(plan, {artefact: things[artefact] for artefact in measured}, measured)
     networks = sum(sample.role == "judged" for sample in samples)
     if networks < min(FEWEST_NETWORKS, len(plan.networks)):
@@ -168,6 +169,20 @@ def refuse_emulated(board: Board) -> None:
     """Raises DeviceError where a board's times are no latencies."""
     if board.emulated_because is not None:
         raise DeviceError(_EMULATED.format(name=board.device.name, why=board.emulated_because))
+
+
+def _check_alike(device: Device, kept: Sequence[Measurement]) -> None:
+    """Raises DeviceError where the figures are of more than one library or kind of core: their rates differ."""
+    settings = {
+        f"ncnn {one.host.ncnn} ({one.host.runner}) on "
+        + (f"core {one.host.core}" if one.host.core_max_khz is None else f"{one.host.core_max_khz / 1e6:.2f} GHz")
+        for one in kept
+    }
+    if len(settings) > 1:
+        raise DeviceError(
+            f"{device.name}: its log holds measurements of {' and of '.join(sorted(settings))}, which make no common "
+            "profile; measure them anew with --again, or name one --core"
+        )
 
 
 def samples_of(

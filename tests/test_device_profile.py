@@ -232,6 +232,18 @@ def test_a_profile_that_was_interrupted_goes_on(work: Path) -> None:
     assert own.flagged == 0
 
 
+def test_figures_of_two_cores_or_libraries_make_no_common_profile(work: Path) -> None:
+    chosen = small_plan()
+    times = law_of(chosen)
+    behave(work, ns=times)
+    calls = iter(range(10**6))
+    with pytest.raises(KeyboardInterrupt):
+        made(chosen, stop=lambda: next(calls) > 22)
+    behave(work, ns=times, runner="ncnn-python")
+    with pytest.raises(DeviceError, match=r"\(ncnn-cpp\) on 2.40 GHz and of ncnn .* --again"):
+        made(chosen)
+
+
 def test_an_emulated_device_gets_no_profile_and_is_not_measured(work: Path) -> None:
     behave(work, marker="qemu")
     with pytest.raises(DeviceError, match=r"board is emulated .*times under emulation mean nothing"):
