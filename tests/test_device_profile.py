@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from snsearch.calibration import Sample
+from snsearch.calibration import Sample, profile_of
 from snsearch.cli import cli
 from snsearch.device_log import log_of
 from snsearch.device_profile import (
@@ -29,7 +29,7 @@ from snsearch.device_profile import (
     subject_of,
 )
 from snsearch.devices.registry import Device, device_of, profile_path
-from snsearch.errors import DeviceError
+from snsearch.errors import DeviceError, SpecError
 from snsearch.kernels import KernelTerms, block_kernel_terms, network_kernel_terms
 from snsearch.latency import read_profile
 from snsearch.measure import Effort
@@ -149,9 +149,33 @@ def test_every_network_of_the_plan_is_kept_out_once_and_pieces_never() -> None:
 
 
 def test_a_network_with_what_no_figure_had_is_refused_by_name(tmp_path: Path) -> None:
-    shuffled = replace(plan(), others=())
-    found = fit_own([one for one in samples(plan=shuffled) if ", 3x3" not in one.name])
+    only = replace(plan(), others=(), pieces=tuple(p for p in plan().pieces if not {"3x3"} & set(p.name.split(", "))))
+    found = fit_own(samples(plan=only))
     assert {"dense_3x3_macs", "grouped_spatial_macs"} <= set(found.unseen)
+    about = {"name": "own", "device": "Own", "core": "", "library": "ncnn", "threads": 1, "precision": "float32"}
+    profile = profile_of(found, **about, figures="measured", source="here", note="", fitted_on=("them",))
+    path = tmp_path / "own.toml"
+    path.write_text(profile.to_toml(), encoding="utf-8")
+    assert read_profile(path) == profile
+    assert profile.predict(drawn_networks(SPACE, 1, 9)[0]).ms > 0
+    [resnet] = drawn_networks(load_space("resnet"), 1, 0)
+    with pytest.raises(SpecError, match=r'profile "own": no network or block that it is fitted on had MACs of other'):
+        profile.predict(resnet)
+
+
+def test_a_profile_s_file_names_how_its_terms_are_counted(tmp_path: Path) -> None:
+    found = fit_own(samples())
+    about = {"name": "own", "device": "Own", "core": "", "library": "ncnn", "threads": 1, "precision": "float32"}
+    text = profile_of(found, **about, figures="measured", source="here", note="", fitted_on=("them",)).to_toml()
+    path = tmp_path / "own.toml"
+    for given, expected in (
+        (text.replace('"kernels"', '"kernel"'), "counting .* expected quantities or kernels"),
+        (text.replace('counting = "kernels"\n', ""), 'unknown term "rows_16_macs"'),
+        (text.replace("[nanoseconds]", 'unseen = ["rows"]\n[nanoseconds]'), 'unknown term "rows"'),
+    ):
+        path.write_text(given, encoding="utf-8")
+        with pytest.raises(SpecError, match=expected):
+            read_profile(path)
 
 
 # Through a transport, with a runner that answers by the law.
