@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from snsearch.arch import Architecture
@@ -23,7 +24,7 @@ from snsearch.graph import Op
 from snsearch.kernels import block_kernel_terms, network_kernel_terms
 from snsearch.latency import Profile
 from snsearch.measure import Effort, Say, Subject
-from snsearch.measurements import Measurement
+from snsearch.measurements import Measurement, statistics_of
 from snsearch.profile_plan import Piece, Plan
 from snsearch.subjects import block_subject, network_subject, reference_subject
 from snsearch.terms import network_terms, ops_terms
@@ -185,15 +186,29 @@ def _check_alike(device: Device, kept: Sequence[Measurement]) -> None:
         )
 
 
+def steady_ms(kept: Sequence[Measurement]) -> dict[str, float]:
+    """The latencies by artefact, each over the reference's in the same rounds, times the reference's median in all.
+
+    What slows a device for minutes slows both alike, and would else look like a property of what was measured then.
+    """
+    references = {one.artefact: statistics_of(one.reference_ns).median_ms for one in kept if one.reference_ns}
+    usual = median(references.values()) if references else 1.0
+    found = {}
+    for one in kept:
+        assert one.latency_ms is not None, "refused measurements are left out"
+        found[one.artefact] = one.latency_ms * usual / references.get(one.artefact, usual)
+    return found
+
+
 def samples_of(
     plan: Plan, things: dict[str, Architecture | Piece], measured: dict[str, Measurement]
 ) -> tuple[Sample, ...]:
     """The samples of what was measured, by artefact, in the plan's order."""
     judged = {arch.key for arch in plan.networks}
     samples = []
+    steady = steady_ms(list(measured.values()))
     for artefact, thing in things.items():
-        ms = measured[artefact].latency_ms
-        assert ms is not None, "refused measurements are left out"
+        ms = steady[artefact]
         if isinstance(thing, Piece):
             samples.append(piece_sample(thing.name, thing.ops, ms))
         else:

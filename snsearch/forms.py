@@ -141,6 +141,7 @@ def _kernel_form(name: str, packs: Sequence[int], *far: str) -> Form:
     columns += [(term,) for term in _KERNEL_ALONE]
     columns += [_SHUFFLES, *((term,) for term in _SHUFFLES[1:])]
     columns += [(f"far_{size}_bytes",) for size in far]
+    columns += [("streamed_weight_bytes",)] if far else []
     return Form(name=name, columns=tuple(columns), counting="kernels")
 
 
@@ -148,7 +149,8 @@ def _kernel_form(name: str, packs: Sequence[int], *far: str) -> Form:
 KERNEL_FORMS: tuple[Form, ...] = (
     _kernel_form("kernels, packs of 16, 8 and 4", (16, 8, 4, 1)),
     _kernel_form("kernels, packs of 16, 8 and 4, cache of 512 KiB", (16, 8, 4, 1), "512k"),
-    _kernel_form("kernels, packs of 16, 8 and 4, caches of 256 KiB and 1 MiB", (16, 8, 4, 1), "256k", "1m"),
-    _kernel_form("kernels, packs of 4, caches of 256 KiB and 1 MiB", (4, 1), "256k", "1m"),
-    _kernel_form("kernels, packs of 4, caches of 512 KiB and 2 MiB", (4, 1), "512k", "2m"),
+    _kernel_form("kernels, packs of 16, 8 and 4, two caches", (16, 8, 4, 1), "256k", "1m"),
+    _kernel_form("kernels, packs of 16, 8 and 4, four caches", (16, 8, 4, 1), "256k", "512k", "1m", "2m"),
+    _kernel_form("kernels, packs of 4, two caches", (4, 1), "256k", "1m"),
+    _kernel_form("kernels, packs of 4, four caches", (4, 1), "256k", "512k", "1m", "2m"),
 )

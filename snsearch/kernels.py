@@ -21,6 +21,7 @@ PACKS = (16, 8, 4, 1)  # channels side by side; a library that has no registers 
 ROWS = (16, 8, 4, 2, 1)  # output channels that a matrix kernel makes at once
 FAST_SHUFFLES = 4  # groups up to which packed channels are shuffled as they are
 FAR = (256 << 10, 512 << 10, 1 << 20, 2 << 20)  # bytes of caches that a form may have
+KEPT_WEIGHTS = 1 << 20  # bytes of weights that a cache may keep from one run to the next
 
 
 class KernelTerms(NamedTuple):
@@ -63,6 +64,7 @@ class KernelTerms(NamedTuple):
     far_512k_bytes: float
     far_1m_bytes: float
     far_2m_bytes: float
+    streamed_weight_bytes: float
     operators: float
     edge_bytes: float
 
@@ -92,6 +94,7 @@ KERNEL_MEANINGS: dict[str, str] = {
     "far_512k_bytes": "what each convolution's input, output and weights exceed 512 KiB by",
     "far_1m_bytes": "what each convolution's input, output and weights exceed 1 MiB by",
     "far_2m_bytes": "what each convolution's input, output and weights exceed 2 MiB by",
+    "streamed_weight_bytes": "what all weights together exceed 1 MiB by: no cache keeps them until the next run",
     "operators": "operators, each one call of the library",
     "edge_bytes": "what comes from outside and goes there: the library packs it on the way",
 }
@@ -110,6 +113,7 @@ _SHUFFLE, _WIDE_SHUFFLE = _AT["shuffle_bytes"], _AT["wide_shuffle_bytes"]
 _SINGLE_SHUFFLE = _AT["single_shuffle_bytes"]
 _ELEMENTS, _POOL, _GATE = _AT["element_bytes"], _AT["pool_bytes"], _AT["gate_bytes"]
 _GATE_WEIGHTS, _LINEAR, _EDGE = _AT["gate_weight_bytes"], _AT["linear_bytes"], _AT["edge_bytes"]
+_STREAMED = _AT["streamed_weight_bytes"]
 
 
 def pack_of(channels: int) -> int:
@@ -182,8 +186,15 @@ def _add_convolution(total: list[float], op: Op, read: int, made: int, times: in
         total[_DENSE_3X3 if op.kernel == 3 and op.stride == 1 else _DENSE_SPATIAL] += times * macs
 
 
+def _summed(total: list[float]) -> KernelTerms:
+    """The terms, with the one that is no sum over operators."""
+    weights = total[_WEIGHTS] + total[_LINEAR] + total[_GATE_WEIGHTS]
+    total[_STREAMED] = max(0.0, weights - KEPT_WEIGHTS)
+    return KernelTerms(*total)
+
+
 def block_kernel_terms(ops: Sequence[Op]) -> KernelTerms:
-    """The sum over operators that run alone, whose inputs are indices into the same sequence."""
+    """The terms of operators that run alone, whose inputs are indices into the same sequence."""
     total = [0.0] * len(KernelTerms._fields)
     outputs = set(range(len(ops)))
     for op in ops:
@@ -192,7 +203,7 @@ def block_kernel_terms(ops: Sequence[Op]) -> KernelTerms:
         if op.kind == "input":
             total[_EDGE] += op.elements * BYTES
     total[_EDGE] += sum(ops[index].elements for index in outputs) * BYTES
-    return KernelTerms(*total)
+    return _summed(total)
 
 
 def network_kernel_terms(arch: Architecture) -> KernelTerms:
@@ -204,4 +215,4 @@ def network_kernel_terms(arch: Architecture) -> KernelTerms:
             _add(total, op, ops, placed.repeats)
     height, width = arch.resolution
     total[_EDGE] += (arch.input_channels * height * width + arch.classes) * BYTES
-    return KernelTerms(*total)
+    return _summed(total)

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from snsearch.calibration import Sample, profile_of
 from snsearch.cli import cli
-from snsearch.device_log import log_of
+from snsearch.device_log import log_of, measure_once
 from snsearch.device_profile import (
     FEWEST_NETWORKS,
     FOLDS,
@@ -26,6 +26,7 @@ from snsearch.device_profile import (
     make_profile,
     network_sample,
     piece_sample,
+    steady_ms,
     subject_of,
 )
 from snsearch.devices.registry import Device, device_of, profile_path
@@ -33,9 +34,11 @@ from snsearch.errors import DeviceError, SpecError
 from snsearch.kernels import KernelTerms, block_kernel_terms, network_kernel_terms
 from snsearch.latency import read_profile
 from snsearch.measure import Effort
+from snsearch.measurements import Measurement
 from snsearch.profile_plan import Plan, drawn_networks, plan_of
 from snsearch.runners import runners_of
 from snsearch.spec import load_space
+from snsearch.subjects import reference_subject
 from snsearch.terms import Terms, network_terms, ops_terms
 from tests.conftest import Outcome
 from tests.test_measure import RUNNER, behave, jobs
@@ -57,6 +60,7 @@ LAW: dict[str, float] = {
     **{"grouped_spatial_macs": 0.1, "shuffle_bytes": 0.02, "wide_shuffle_bytes": 0.06, "single_shuffle_bytes": 0.03},
     **{"element_bytes": 0.02, "pool_bytes": 0.03, "gate_bytes": 0.02, "gate_weight_bytes": 0.04},
     **{"linear_bytes": 0.02, "operators": 900.0, "edge_bytes": 0.03, "far_512k_bytes": 0.02},
+    **{"streamed_weight_bytes": 0.01},
 }
 # A device of wide memory and no packs: quantities alone decide, and channels a group do not matter.
 PLAIN_LAW: dict[str, float] = {
@@ -132,14 +136,36 @@ def test_a_device_without_packs_is_given_a_form_of_quantities_or_no_worse_a_one(
 
 def test_what_is_kept_out_never_sees_its_own_fold() -> None:
     clean = samples(noise=0.02)
-    fold = [index for index in range(72) if index % FOLDS == 3]
+    fold = [index for index in range(96) if index % FOLDS == 3]
     poisoned = tuple(
         replace(sample, ms=sample.ms * 50) if index in fold else sample for index, sample in enumerate(clean)
     )
     before, after = fit_own(clean).networks, fit_own(poisoned).networks
     assert [before.predicted_ms[i] for i in fold] == [after.predicted_ms[i] for i in fold]
-    others = [i for i in range(72) if i not in fold]
+    others = [i for i in range(96) if i not in fold]
     assert [before.predicted_ms[i] for i in others] != [after.predicted_ms[i] for i in others]
+
+
+def test_a_slow_spell_that_the_reference_tells_of_moves_no_figure(work: Path) -> None:
+    chosen = small_plan(4, 2)
+    behave(work, ns=law_of(chosen))
+    device = replace(DEVICE, name="steady")
+    found = measure_once(
+        device, list(map(subject_of, chosen.things)), reference_subject(), runners_of(device), effort=QUICK
+    )
+    quiet = [one for one in found if isinstance(one, Measurement)]
+    slowed = [
+        replace(
+            one,
+            samples_ns=tuple(tuple(2 * ns for ns in rounds) for rounds in one.samples_ns),
+            reference_ns=tuple(tuple(2 * ns for ns in rounds) for rounds in one.reference_ns),
+        )
+        if index == 1
+        else one
+        for index, one in enumerate(quiet)
+    ]
+    assert steady_ms(slowed) == pytest.approx(steady_ms(quiet))
+    assert steady_ms(quiet) == pytest.approx({one.artefact: one.latency_ms for one in quiet}, rel=0.02)
 
 
 def test_every_network_of_the_plan_is_kept_out_once_and_pieces_never() -> None:

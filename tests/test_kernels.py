@@ -93,6 +93,14 @@ def test_what_a_convolution_touches_beyond_each_cache_is_counted() -> None:
     assert terms.far_1m_bytes == terms.far_2m_bytes == 0
 
 
+def test_weights_beyond_what_a_cache_keeps_are_streamed() -> None:
+    build = BlockBuilder(1024, 4, 4)
+    build.conv("conv", build.conv("conv", 0, 200), 512)
+    weights = 4 * (1024 * 200 + 200 * 512)
+    assert block_kernel_terms(build.ops).streamed_weight_bytes == weights - (1 << 20)
+    assert network_kernel_terms(TINY).streamed_weight_bytes == 0
+
+
 def test_a_block_that_is_measured_alone_reads_and_writes_its_edges() -> None:
     build = BlockBuilder(16, 8, 8)
     build.add("add", 0, 0)

@@ -171,7 +171,7 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
 @click.option(
     "--networks",
     type=click.IntRange(24, 1000),
-    help="Networks of the space: fitted on, and each kept out in its turn  [default: 72]",
+    help="Networks of the space: fitted on, and each kept out in its turn  [default: 96]",
 )
 @click.option("--pieces", type=click.IntRange(24, 500), help="Single operators and blocks  [default: 48]")
 @click.option("--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the device's]")
