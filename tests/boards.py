@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import getpass
+import json
 import os
 import shutil
 import signal
@@ -21,15 +22,26 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from snsearch.devices.registry import Device, connect
+from snsearch.devices.transport import Transport
 from snsearch.errors import DeviceError
 from tests import without_vsock
 from tests.arm_userland import UnavailableError, arm_userland
 from tests.enclosures import Enclosure, kind_of_enclosures
+from tests.runners import CACHE
 
+if TYPE_CHECKING:
+    from tests.conftest import Outcome
+
+# 1 to 3 MMACs: moments under qemu.
+NETWORKS = (
+    "shufflenet.g1.b4.shuffle_stem12s2p_36x4s2-72x8s2-144x4s2_3x64x64_c10",
+    "shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2-240x4s2_3x64x64_c10",
+)
 MARKER = "qemu-user on another processor\n"
 DISK_MIB = 48  # of the folders that the board can write to
 CORES = max(os.sched_getaffinity(0)) + 1
@@ -91,6 +103,10 @@ class Board:
         """Empties the work folder, and ends what still runs in it."""
         self.enclosure.kill("qemu", "snsearch-end-")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def files(self, pattern: str) -> set[str]:
+        """The names of the files in the work folder."""
+        return {path.name for path in self.folder.glob(pattern)}
 
     def drop_link(self) -> int:
         """Kills what keeps up the links to the board; says how many processes that were."""
@@ -235,13 +251,12 @@ def _needs(*programs: str) -> None:
             pytest.skip(f"no emulated board: {program} is not installed")
 
 
-def _until(true: Callable[[], bool], what: str, enclosure: Enclosure, seconds: float = 30.0) -> None:
-    """Waits for a daemon to answer."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            pytest.fail(f"{what} within {seconds:g} s; the board says: {enclosure.errors()[-2000:]}")
-        time.sleep(0.05)
+def _started(answers: Callable[[], bool], enclosure: Enclosure) -> None:
+    """Waits for a daemon."""
+    try:
+        wait_for(answers, seconds=30)
+    except AssertionError:
+        pytest.fail(f"the board's daemon does not answer; it says: {enclosure.errors()[-2000:]}")
 
 
 def _free_port() -> int:
@@ -282,7 +297,7 @@ def ssh_board() -> Iterator[Board]:
             f"IdentityFile {folder / 'user'}\nIdentitiesOnly yes\nIdentityAgent none\nStrictHostKeyChecking yes\n"
         )
         with _furnished(_SSHD, {"SSHD_CONFIG": str(daemon)}, own_network=False) as (enclosure, facts):
-            _until(lambda: _answers(port), "sshd does not answer", enclosure)
+            _started(lambda: _answers(port), enclosure)
             yield Board(
                 url=f"ssh://{user}@127.0.0.1:{port}",
                 environment={"SNSEARCH_SSH_OPTIONS": f"-F {client}"},
@@ -311,7 +326,7 @@ def adb_board() -> Iterator[Board]:
                 )
                 return "connected to" in ended.stdout
 
-            _until(connected, "adbd does not answer", enclosure)
+            _started(connected, enclosure)
             yield Board(
                 url="adb://127.0.0.1:5555",
                 environment=environment,
@@ -329,3 +344,56 @@ def arm_program() -> Path:
         return arm_userland() / "usr" / "bin" / "sleep"
     except UnavailableError as error:
         pytest.skip(f"no ARM userland: {error}")
+
+
+@pytest.fixture(params=["ssh", "adb"])
+def emulated_board(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Board]:
+    """Each board in turn, with an empty work folder; snsearch's home is the test's own, but for what was built."""
+    found: Board = request.getfixturevalue(f"{request.param}_board")
+    found.reach(monkeypatch)
+    own_home(tmp_path, monkeypatch)
+    found.clear()
+    yield found
+    found.clear()
+
+
+@pytest.fixture
+def board_transport(emulated_board: Board) -> Iterator[Transport]:
+    """The way to the board."""
+    connected = connect(Device(name="board", url=emulated_board.url))
+    yield connected
+    connected.close()
+
+
+@pytest.fixture
+def added_board(emulated_board: Board, run: Callable[..., Outcome], aarch64_runner: Path) -> Board:
+    """The board, added as the device "board"; its runner is the one that is built."""
+    outcome = run("device", "add", "board", emulated_board.url)
+    assert outcome.code == 0, outcome.err
+    return emulated_board
+
+
+def own_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives snsearch a home in a folder; what was built for the tests before is there."""
+    home = folder / "home"
+    home.mkdir()
+    (home / "cache").symlink_to(CACHE)
+    monkeypatch.setenv("SNSEARCH_HOME", str(home))
+
+
+def measured(outcome: Outcome) -> list[dict[str, Any]]:
+    """The measurements that `snsearch measure --format json` printed."""
+    assert outcome.code == 0, outcome.err
+    found = json.loads(outcome.out)["measurements"]
+    assert isinstance(found, list)
+    return found
+
+
+def wait_for(true: Callable[[], bool], seconds: float) -> None:
+    """Returns as soon as something is true; the test fails where it does not become so."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s"
+        time.sleep(0.05)

@@ -18,11 +18,21 @@ import pytest
 from hypothesis import settings
 
 from snsearch.cli import main
-from tests.boards import adb_board, arm_program, ssh_board
+from tests.boards import adb_board, added_board, arm_program, board_transport, emulated_board, ssh_board
 from tests.runners import aarch64_runner, qemu_aarch64, runner
 
 # Fixtures that live in modules of their own.
-__all__ = ["aarch64_runner", "adb_board", "arm_program", "qemu_aarch64", "runner", "ssh_board"]
+__all__ = [
+    "aarch64_runner",
+    "adb_board",
+    "added_board",
+    "arm_program",
+    "board_transport",
+    "emulated_board",
+    "qemu_aarch64",
+    "runner",
+    "ssh_board",
+]
 
 # One thread a process: the tests' networks are too small for more, and what they start runs beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,6 +40,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.register_profile("explore", derandomize=False, deadline=None, database=None, max_examples=3000)
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Takes back how many threads a command has set for this process: other sums would be rounded otherwise."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture
