@@ -32,7 +32,7 @@ from snsearch.terms import network_terms, ops_terms
 FOLDS = 8
 PIECE_WEIGHT = 0.1  # of an operator or a block, where a network has 1: alone, it finds its data in the cache
 FEWEST_NETWORKS = 24  # whose measurements stand, for a profile
-EFFORT = Effort(seconds=1.0, warmup_runs=3, warmup_ms=100, batch=12, cool_down_s=24.0)
+EFFORT = Effort(seconds=0.7, warmup_runs=3, warmup_ms=100, batch=12, cool_down_s=24.0)
 # Plain quantities compete too: where a library does otherwise than ncnn, fewer rates err less.
 OWN_FORMS = (*(form for form in FORMS if form.name in ("packing", "activations, inner loops")), *KERNEL_FORMS)
 
