@@ -137,6 +137,23 @@ def alternatives(own: OwnProfile, samples: list[Sample]) -> dict[str, Any]:
     return found
 
 
+def table(judged: dict[str, Any]) -> str:
+    """The table of benchmarks/README.md."""
+    rows = {
+        "**the profile**": judged["profile"],
+        **judged["alternatives"],
+        "log-log FLOPs": judged["log_log_flops"],
+        "pixel scaling": judged["pixel_scaling"],
+    }
+    lines = ["| prediction | MAPE | Spearman | within 10 % | 95 % err less than |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| {name} | {row['mape']:.1%} | {row['spearman']:.3f} | {row['within_10_percent']:.0%} "
+        f"| {row['p95_error']:.0%} |"
+        for name, row in rows.items()
+    ]
+    return "\n".join(lines)
+
+
 def _scores(samples: list[Sample], predicted: list[float]) -> dict[str, float]:
     kept = KeptOut(
         names=tuple(sample.name for sample in samples),
@@ -179,8 +196,10 @@ def main() -> None:
             "judged": judged,
         }
     asked.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    for name, scores in (("judged", judged), ("kept out of the profile", own.profile.to_json()["kept_out"])):
-        print(f"{name}: {json.dumps({key: value for key, value in scores.items() if key != 'errors'}, indent=1)}")
+    print(table(judged))
+    print(f"inside the 95 % interval: {judged['inside_the_interval']:.0%} of {judged['networks']}")
+    print(f"within the profile: {json.dumps(document['profile']['kept_out'])}")
+    print(f"{document['seconds']} s, {document['verdicts']}, failed: {len(failed)}")
     print(f"wrote {asked.out}")
 
 
