@@ -206,7 +206,9 @@ def measured_document(study: StudyRecord) -> list[dict[str, Any]]:
 
 def provenance_of(key: str, cost_name: str, measured: Mapping[str, Mapping[str, Measurement]]) -> str:
     """Which kinds of figures a candidate has beside its error: "predicted; measured on pi"."""
-    kinds = ["predicted" if cost_name.startswith("latency ") else "counted"]
+    kinds = ["counted"]
+    if cost_name.startswith("latency "):
+        kinds = ["predicted from counted cost" if cost_name.startswith("latency counted-") else "predicted"]
     for device, found in measured.items():
         if (one := found.get(key)) is not None:
             kinds.append(f"{'measured' if one.latency_ms is not None else one.verdict} on {device}")

@@ -13,6 +13,7 @@ import pytest
 from snsearch.cli.search_device import objective_for
 from snsearch.counting.cpus import load_cpu
 from snsearch.counting.tools import requirements
+from snsearch.device_section import provenance_of
 from snsearch.devices.registry import device_of
 from tests.conftest import Outcome
 from tests.test_counted import build_stand_in
@@ -109,3 +110,15 @@ def test_a_counted_device_predicts_by_its_shipped_profile(run: Callable[..., Out
     one, eight = json.loads(outcome.out)
     assert one["provenance"].startswith("predicted from counted cost, Raspberry Pi 4")
     assert eight["latency_ms"] > 1.3 * one["latency_ms"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "kind"),
+    [
+        ("latency counted-cortex-a72 0123abcd", "predicted from counted cost"),
+        ("latency snapdragon-820 0123abcd", "predicted"),
+        ("counted", "counted"),
+    ],
+)
+def test_a_study_s_page_tells_counted_predictions_from_others(objective: str, kind: str) -> None:
+    assert provenance_of("a key", objective, {}) == kind
