@@ -50,7 +50,7 @@ class Profile:
     library: str
     threads: int
     precision: str
-    figures: str  # "published", or "measured" where a user's own
+    figures: str  # "published", "measured" where a user's own, "counted" where counts were fitted on
     source: str
     note: str
     form: str
@@ -69,6 +69,11 @@ class Profile:
     @property
     def provenance(self) -> str:
         """The label of every prediction."""
+        if self.figures == "counted":
+            return (
+                f"predicted from counted cost, {self.device}, ±{self.by_network.mape * 100:.0f} % of what is counted "
+                f"(mean error of networks kept out; {self.source})"
+            )
         return (
             f"predicted, {self.device}, fitted on {self.figures} figures, ±{self.by_network.mape * 100:.0f} % "
             f"(mean error of networks kept out; {self.source})"

@@ -145,6 +145,11 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
     from snsearch.subjects import reference_subject
 
     chosen = device_of(name)
+    if chosen.is_counted:
+        from snsearch.cli.counting import check_counted
+
+        check_counted(chosen.url, runner=runner or (Path(chosen.runner) if chosen.runner else None), form=form)
+        return
     with open_board(chosen, runners_of(chosen, runner)) as board:
         found = check_board(board, reference_subject(), core)
     if form == "json":
