@@ -33,6 +33,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
+    monkeypatch.setattr("snsearch.engine.parity.expected_outputs", lambda ops, weights, seed: ())
     monkeypatch.setattr("snsearch.measure.wait", lambda seconds: None)
     monkeypatch.setattr("snsearch.search.train_proxy", pretended_training(_wider_is_better))
     folder = tmp_path / "home" / "work"

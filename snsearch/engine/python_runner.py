@@ -192,7 +192,6 @@ def probe() -> dict[str, Any]:
             }
         )
     memory = re.match(r"MemTotal:\s*(\d+) kB", read_text(Path("/proc/meminfo")) or "")
-    marker = read_text(MARKER) or os.environ.get("SNSEARCH_EMULATED") or ("" if MARKER.exists() else None)
     return {
         **answer,
         "cores": cores,
@@ -206,9 +205,20 @@ def probe() -> dict[str, Any]:
         "soc": soc(),
         "counter_hz": None,
         "simd_gflops": simd_gflops(),
-        "marker": marker,
+        "marker": emulation_marker(),
         "features": features(),
     }
+
+
+def emulation_marker() -> str | None:
+    """What says outright that this is no silicon: a marker of the board's maker or user, or ARM on an x86 kernel."""
+    if MARKER.exists():
+        return read_text(MARKER) or ""
+    if given := os.environ.get("SNSEARCH_EMULATED"):
+        return given
+    if platform.machine().startswith(("aarch64", "arm")) and (vendor := cpuinfo("vendor_id")):
+        return f"ARM code on a kernel for {vendor}"
+    return None
 
 
 def soc() -> str | None:
@@ -216,7 +226,11 @@ def soc() -> str | None:
     for path in ("/proc/device-tree/model", "/sys/firmware/devicetree/base/model"):
         if found := read_text(Path(path)):
             return found
-    key = "model name" if platform.machine() in ("x86_64", "AMD64") else "Hardware"
+    return cpuinfo("model name" if platform.machine() in ("x86_64", "AMD64") else "Hardware")
+
+
+def cpuinfo(key: str) -> str | None:
+    """The first value of a key of /proc/cpuinfo."""
     line = re.search(rf"^{key}\s*: (.*)$", read_text(Path("/proc/cpuinfo")) or "", re.MULTILINE)
     return line[1].strip() if line else None
 
