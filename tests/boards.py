@@ -30,7 +30,7 @@ from snsearch.devices.registry import Device, connect
 from snsearch.devices.transport import Transport
 from snsearch.errors import DeviceError
 from tests import without_vsock
-from tests.arm_userland import UnavailableError, arm_userland
+from tests.arm_userland import WHEELS, UnavailableError, arm_userland
 from tests.enclosures import Enclosure, kind_of_enclosures
 from tests.runners import CACHE
 
@@ -289,7 +289,8 @@ def ssh_board() -> Iterator[Board]:
             f"ListenAddress 127.0.0.1:{port}\nHostKey {folder / 'host'}\nAuthorizedKeysFile {folder / 'user.pub'}\n"
             "AuthenticationMethods publickey\nPermitRootLogin prohibit-password\nStrictModes no\nUsePAM no\n"
             "PidFile none\nPrintMotd no\nPrintLastLog no\nSubsystem sftp internal-sftp\n"
-            f"ChrootDirectory /run/board\nSetEnv QEMU_CPU=cortex-a72\nAllowUsers {user}\nMaxSessions 50\n"
+            f"ChrootDirectory /run/board\nSetEnv QEMU_CPU=cortex-a72 PYTHONPATH=/{WHEELS}\n"
+            f"AllowUsers {user}\nMaxSessions 50\n"
         )
         client = folder / "ssh_config"
         client.write_text(
