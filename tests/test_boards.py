@@ -21,9 +21,10 @@ from snsearch.report import report_data
 from snsearch.study import read_study
 from snsearch.subjects import network_subject, reference_subject
 from tests.arm_userland import WHEELS, UnavailableError, arm_wheels
-from tests.boards import KHZ, MARKER, NETWORKS, Board, measured, own_home
+from tests.boards import MARKER, NETWORKS, Board, measured, own_home
 from tests.conftest import Outcome
 from tests.emulated_host import EmulatedHost
+from tests.furnishing import KHZ
 from tests.test_cli_search import SMALL
 
 Run = Callable[..., Outcome]
