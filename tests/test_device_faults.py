@@ -6,6 +6,7 @@ The runner is the real static one for ARM; ssh, sshd, adb and adbd are the real 
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 
 from snsearch import board as ready_board
 from snsearch.board import LOCK, Runner, make_ready, time_on
+from snsearch.devices.deploy import deploy, sha256_of
 from snsearch.devices.registry import Device
 from snsearch.devices.transport import Transport
 from snsearch.engine.protocol import TimeJob
@@ -61,6 +63,29 @@ def test_a_link_that_drops_midway_loses_nothing_and_the_same_command_goes_on(add
     assert {one["subject"] for one in done} == {*NETWORKS, OTHER}
     assert kept in done
     assert not added_board.runners()
+
+
+def test_a_link_that_drops_midway_in_a_file_leaves_no_half_of_it_in_its_place(
+    emulated_board: Board, board_transport: Transport, tmp_path: Path
+) -> None:
+    source = tmp_path / "weights"
+    source.write_bytes(b"old")
+    deploy(board_transport, source, "weights.bin")
+    source.write_bytes(os.urandom(24 << 20))
+
+    def drop() -> None:
+        wait_for(lambda: bool(emulated_board.files("*.partial")), seconds=60)
+        emulated_board.drop_link()
+
+    with ThreadPoolExecutor(1) as pool:
+        strike = pool.submit(drop)
+        with pytest.raises(DeviceError):
+            deploy(board_transport, source, "weights.bin")
+        strike.result()
+    emulated_board.wait_until_reachable()
+    deploy(board_transport, source, "weights.bin")
+    board_transport.pull("weights.bin", tmp_path / "back")
+    assert sha256_of(tmp_path / "back") == sha256_of(source)
 
 
 def _long(prefix: str, alarm_s: int) -> TimeJob:
