@@ -37,3 +37,9 @@ class VerificationError(SnsearchError):
     """Two counters that must agree do not."""
 
     exit_code = 7
+
+
+class DeviceError(SnsearchError):
+    """A device that cannot be reached or used, or a measurement that is refused."""
+
+    exit_code = 8

@@ -18,6 +18,9 @@ import pytest
 from hypothesis import settings
 
 from snsearch.cli import main
+from tests.runners import aarch64_runner, qemu_aarch64, runner
+
+__all__ = ["aarch64_runner", "qemu_aarch64", "runner"]  # fixtures that live in a module of their own
 
 # One thread a process: the tests' networks are too small for more, and what they start runs beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -27,6 +27,7 @@ ROWS: list[set[str]] = [
     {"rungs"},
     {"candidates", "proxy", "scores", "charts", "channel_table"},
     {"objective"},
+    {"engine"},
     {"model", "sources", "solver", "pareto", "ranking", "contrasts", "calibration"},
     {"data", "tight", "latency"},
     {"lattice", "conventions", "terms", "forms"},
@@ -52,9 +53,11 @@ OWNERS: dict[str, set[str]] = {
     "rich": {"cli"},
     "PIL": {"images"},
     "datasets": {"sources"},
+    "ncnn": {"engine"},
     "sklearn": {"sources", "surrogate"},
     "scipy": {"calibration", "confidence", "ranking", "surrogate", "fidelity", "contrasts"},
     "torch": {
+        "engine",
         "model",
         "verify",
         "images",
@@ -183,7 +186,8 @@ def test_commands_import_torch_only_when_they_run() -> None:
 def test_every_third_party_package_is_a_declared_dependency() -> None:
     with (PACKAGE.parent / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
-    declared = " ".join([*project["dependencies"], *project["optional-dependencies"]["hub"]]).lower()
+    optional = project["optional-dependencies"]
+    declared = " ".join([*project["dependencies"], *optional["hub"], *optional["ncnn"]]).lower()
     third_party = {f.module.split(".")[0] for f in IMPORTS} - {"snsearch", *sys.stdlib_module_names}
     assert third_party
     assert not [name for name in sorted(third_party) if DISTRIBUTION.get(name, name).lower() not in declared]

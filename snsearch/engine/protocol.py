@@ -1,0 +1,200 @@
+"""What a runner is asked, and what it answers: arguments out, one line of JSON back.
+
+`runner.cpp` and `python_runner.py` speak this protocol (schema 1):
+
+    RUNNER probe --nonce NONCE
+    RUNNER time --nonce NONCE --core N|-1 --warmup-runs 5 --warmup-ms 1000 --rounds R --repeats K --alarm-s T
+                --input-seed S --precision float32|float16 [--outputs] [--lock FILE] PREFIX...
+
+PREFIX.param and PREFIX.bin are a model, relative to the runner's working folder. A runner prints one line. Only a
+complete line with the nonce that was sent is an answer: exit codes get lost on the way, and a link that drops
+leaves half a line or none. `answers` reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snsearch.errors import DeviceError
+
+SCHEMA = 1
+QEMU_COUNTER_HZ = 62_500_000
+QEMU_MIDR = 0xF0510
+
+Precision = Literal["float32", "float16"]
+RunnerKind = Literal["ncnn-cpp", "ncnn-python"]
+
+
+class AnswerError(DeviceError):
+    """What a runner printed is no complete answer: the link may have dropped, or the line is damaged."""
+
+
+class RunnerError(DeviceError):
+    """A runner's own report of why it did not do what was asked."""
+
+    def __init__(self, error: str, detail: str) -> None:
+        """`error` is one of busy, model, memory, core, engine, usage; `detail` says more."""
+        super().__init__(f"the runner reports: {error}: {detail}" if detail else f"the runner reports: {error}")
+        self.error = error
+        self.detail = detail
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeJob:
+    """Models to time: every round runs each `repeats` times in turn, so that drift hits all alike."""
+
+    prefixes: tuple[str, ...]
+    rounds: int
+    repeats: int
+    alarm_s: int  # the runner ends itself after so many seconds, whatever became of the link
+    core: int = -1  # the core to pin to; -1 leaves the choice to the system
+    warmup_runs: int = 5  # at least so many runs of each model, and at least so long
+    warmup_ms: int = 1000
+    input_seed: int = 0
+    outputs: bool = False  # also send what the models put out
+    lock: str | None = None  # a file that one runner at a time may lock
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        assert self.prefixes, "a job needs a model"
+        assert min(self.rounds, self.repeats, self.alarm_s) >= 1, "rounds, repeats and the alarm begin at 1"
+        assert 0 <= self.input_seed < 2**32, "the input's seed has 32 bits"
+
+    def arguments(self, nonce: str) -> tuple[str, ...]:
+        """The runner's arguments, the program's name left out."""
+        values = {
+            "nonce": nonce,
+            "core": self.core,
+            "warmup-runs": self.warmup_runs,
+            "warmup-ms": self.warmup_ms,
+            "rounds": self.rounds,
+            "repeats": self.repeats,
+            "alarm-s": self.alarm_s,
+            "input-seed": self.input_seed,
+            "precision": self.precision,
+        }
+        options = [part for key, value in values.items() for part in (f"--{key}", str(value))]
+        options += ["--outputs"] if self.outputs else []
+        options += ["--lock", self.lock] if self.lock is not None else []
+        return ("time", *options, *self.prefixes)
+
+
+def probe_arguments(nonce: str) -> tuple[str, ...]:
+    """The arguments that ask a runner what it runs on."""
+    return ("probe", "--nonce", nonce)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSamples:
+    """One model's times: a tuple of `repeats` nanoseconds for every round, in order; and its output if asked for."""
+
+    prefix: str
+    samples_ns: tuple[tuple[int, ...], ...]
+    output: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeviceState:
+    """The state of the core before the first round or after a round; None where the device does not tell."""
+
+    at_ns: int  # since the runner began
+    khz: int | None
+    temperature_mc: int | None  # thousandths of a degree Celsius
+    preemptions: int | None  # how often another task took the core away, since the runner began
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeAnswer:
+    """The samples of a TimeJob."""
+
+    runner: RunnerKind
+    ncnn: str
+    machine: str
+    pid: int
+    core: int
+    cores_allowed: tuple[int, ...]
+    models: tuple[ModelSamples, ...]
+    states: tuple[DeviceState, ...]  # one before, one after every round
+    loadavg: tuple[float, ...] | None  # before the warm-up
+    warmup_runs: int  # of each model
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Core:
+    """One core as the kernel describes it; None where it does not."""
+
+    id: int
+    max_khz: int | None
+    min_khz: int | None
+    cur_khz: int | None
+    governor: str | None
+    midr: int | None  # ARM's main id register: implementer, part, revision
+    capacity: int | None  # the scheduler's, 1024 for the fastest core
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Temperature:
+    """One thermal zone."""
+
+    zone: str
+    type: str | None
+    mc: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeAnswer:
+    """What a runner sees of the device."""
+
+    runner: RunnerKind
+    ncnn: str
+    machine: str
+    pid: int
+    cores: tuple[Core, ...]
+    cores_allowed: tuple[int, ...]
+    memory_kb: int | None
+    temperatures: tuple[Temperature, ...]
+    loadavg: tuple[float, ...] | None
+    soc: str | None
+    counter_hz: int | None  # ARM's generic timer
+    simd_gflops: float  # a measured rate of single-precision multiply-adds, 2 a multiply-add
+    marker: str | None  # what an emulated board says of itself
+    features: tuple[str, ...]
+
+    def emulated_because(self) -> str | None:
+        """Why times on this device are no latencies, or None where nothing speaks of an emulation.
+
+        Besides the marker: qemu's counter frequency, and the id of its default core, each together with a
+        multiply-add rate that no ARM core of the last fifteen years falls below.
+        """
+        if self.marker is not None:
+            return f"the device says so ({self.marker.strip() or 'marked as emulated'})"
+        if self.simd_gflops >= 1:
+            return None
+        rate = f"its multiply-add rate is {self.simd_gflops:.2g} GFLOP/s"
+        if self.counter_hz == QEMU_COUNTER_HZ:
+            return f"its counter runs at 62.5 MHz, as qemu's does, and {rate}"
+        if any(core.midr == QEMU_MIDR for core in self.cores):
+            return f"its cores carry qemu's id 0xf0510, and {rate}"
+        return None
+
+
+def model_input(shape: tuple[int, ...], seed: int, index: int = 0) -> NDArray[np.float32]:
+    """The input number `index` of a model: values in [-1, 1), the same bits here and in every runner.
+
+    Element i (in C order) is a 32-bit hash of i + seed * 0x9E3779B9 + index * 0x85EBCA6B, whose upper 24 bits are
+    counted in steps of 2^-23 from -1. The hash is C. Wellons' lowbias32 (public domain).
+    """
+    size = int(np.prod(shape))
+    start = (seed * 0x9E3779B9 + index * 0x85EBCA6B) % 2**32
+    x = (np.arange(size, dtype=np.uint64) + np.uint64(start)).astype(np.uint32)
+    x ^= x >> np.uint32(16)
+    x *= np.uint32(0x7FEB352D)
+    x ^= x >> np.uint32(15)
+    x *= np.uint32(0x846CA68B)
+    x ^= x >> np.uint32(16)
+    counted = (x >> np.uint32(8)).astype(np.int32) - np.int32(1 << 23)
+    return (counted.astype(np.float32) * np.float32(2**-23)).reshape(shape)

@@ -1,0 +1,420 @@
+"""The runner in Python: the protocol of `protocol` over the `ncnn` wheel.
+
+This file alone runs on any Linux board with Python, numpy and ncnn: it imports nothing of snsearch. What it cannot
+see (ARM's counter, a core's id where the kernel does not show it) is null, as everything that cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import os
+import platform
+import re
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+SCHEMA = 1
+NONCE = r"[A-Za-z0-9_-]{1,64}"
+ERROR_EXIT = 3
+LOST_EXIT = 4
+CPUS = Path("/sys/devices/system/cpu")
+THERMAL = Path("/sys/class/thermal")
+MARKER = Path("/etc/snsearch-emulated")
+# A model that changes nothing but the layout of its input.
+ADD_ZERO = "7767517\n2 2\nInput in 0 1 in\nBinaryOp out 1 1 in out 0=0 1=1 2=0.0\n"
+
+
+class Refusal(Exception):
+    """Why the runner does not do what it is asked."""
+
+    def __init__(self, error: str, detail: str) -> None:
+        super().__init__(error, detail)
+        self.error = error
+        self.detail = detail
+
+
+class Arguments(argparse.ArgumentParser):
+    """A parser whose complaints are answers."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Refusal("usage", message)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Answers with one line on stdout; returns the exit code."""
+    nonce = nonce_of(arguments)
+    try:
+        asked = parse(arguments)
+        answer = probe() if asked.command == "probe" else time_models(asked)
+        code = 0
+    except Refusal as refusal:
+        answer = {"kind": "error", "error": refusal.error, "detail": refusal.detail}
+        code = ERROR_EXIT
+    except MemoryError:
+        answer, code = {"kind": "error", "error": "memory", "detail": "out of memory"}, ERROR_EXIT
+    line = json.dumps({"schema": SCHEMA, "nonce": nonce, **answer}, separators=(",", ":"))
+    try:
+        print(line, flush=True)
+    except OSError:
+        os._exit(LOST_EXIT)
+    return code
+
+
+def nonce_of(arguments: Sequence[str]) -> str:
+    """The nonce, so that a complaint about the other arguments carries it too; "" where there is none."""
+    pairs = itertools.pairwise(arguments)
+    return next((value for option, value in pairs if option == "--nonce" and re.fullmatch(NONCE, value)), "")
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments. Raises Refusal."""
+    parser = Arguments(add_help=False, allow_abbrev=False)
+    parser.add_argument("command", choices=("probe", "time"))
+    parser.add_argument("--nonce", required=True)
+    parser.add_argument("--core", type=int, default=-1)
+    parser.add_argument("--warmup-runs", type=int, default=5)
+    parser.add_argument("--warmup-ms", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--repeats", type=int, default=0)
+    parser.add_argument("--alarm-s", type=int, default=0)
+    parser.add_argument("--input-seed", type=int, default=0)
+    parser.add_argument("--precision", choices=("float32", "float16"), default="float32")
+    parser.add_argument("--outputs", action="store_true")
+    parser.add_argument("--lock")
+    parser.add_argument("prefixes", nargs="*")
+    asked = parser.parse_intermixed_args(arguments)
+    if not re.fullmatch(NONCE, asked.nonce):
+        raise Refusal("usage", "--nonce is not up to 64 letters and digits")
+    if asked.command == "time" and (min(asked.rounds, asked.repeats, asked.alarm_s) < 1 or not asked.prefixes):
+        raise Refusal("usage", "time needs --rounds, --repeats, --alarm-s and a model")
+    return asked
+
+
+def common(kind: str) -> dict[str, Any]:
+    """What every answer carries."""
+    return {
+        "kind": kind,
+        "runner": "ncnn-python",
+        "ncnn": engine().__version__,
+        "machine": platform.machine(),
+        "pid": os.getpid(),
+    }
+
+
+def engine() -> Any:
+    """The ncnn module."""
+    try:
+        import ncnn
+    except ImportError as error:
+        raise Refusal("engine", f"Python's ncnn cannot be imported: {error}; pip install ncnn") from None
+    return ncnn
+
+
+def read_text(path: Path) -> str | None:
+    """A file's text, or None where it cannot be read or is empty."""
+    try:
+        return path.read_text(errors="replace").strip("\0 \n") or None
+    except OSError:
+        return None
+
+
+def read_integer(path: Path, base: int = 10) -> int | None:
+    """A file's whole number, or None."""
+    text = read_text(path)
+    try:
+        return None if text is None else int(text, base)
+    except ValueError:
+        return None
+
+
+def cores_allowed() -> list[int]:
+    """The cores that this process may run on."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def current_khz(core: int) -> int | None:
+    """The core's frequency now."""
+    folder = CPUS / f"cpu{core}" / "cpufreq"
+    found = read_integer(folder / "scaling_cur_freq")
+    return read_integer(folder / "cpuinfo_cur_freq") if found is None else found
+
+
+def load_average() -> list[float] | None:
+    """The load of the last 1, 5 and 15 minutes."""
+    try:
+        return list(os.getloadavg())
+    except OSError:
+        return None
+
+
+def zones() -> list[Path]:
+    """The thermal zones."""
+    return sorted(THERMAL.glob("thermal_zone*"))
+
+
+def processor_zones() -> list[Path]:
+    """Zones whose type speaks of the processor, or all where none does. A battery's warmth is not the core's."""
+    words = ("cpu", "soc", "pkg", "bcm2", "tsens", "coretemp")
+    ours = [zone for zone in zones() if any(word in (read_text(zone / "type") or "").lower() for word in words)]
+    return ours or zones()
+
+
+def hottest_mc(of: Sequence[Path]) -> int | None:
+    """The highest temperature. Below 1000 the unit is not known, above 150000 nothing is measured."""
+    read = [read_integer(zone / "temp") for zone in of]
+    return max((mc for mc in read if mc is not None and 1000 <= mc < 150_000), default=None)
+
+
+def probe() -> dict[str, Any]:
+    """What this runner sees of the device."""
+    answer = common("probe")
+    allowed = cores_allowed()
+    listed = [int(path.name[3:]) for path in CPUS.glob("cpu*") if path.name[3:].isdigit()]
+    cores = []
+    for core in sorted({*allowed, *listed}):
+        folder = CPUS / f"cpu{core}"
+        cores.append(
+            {
+                "id": core,
+                "max_khz": read_integer(folder / "cpufreq" / "cpuinfo_max_freq"),
+                "min_khz": read_integer(folder / "cpufreq" / "cpuinfo_min_freq"),
+                "cur_khz": current_khz(core),
+                "governor": read_text(folder / "cpufreq" / "scaling_governor"),
+                "midr": read_integer(folder / "regs" / "identification" / "midr_el1", 0),
+                "capacity": read_integer(folder / "cpu_capacity"),
+            }
+        )
+    memory = re.match(r"MemTotal:\s*(\d+) kB", read_text(Path("/proc/meminfo")) or "")
+    marker = read_text(MARKER) or os.environ.get("SNSEARCH_EMULATED") or ("" if MARKER.exists() else None)
+    return {
+        **answer,
+        "cores": cores,
+        "cores_allowed": allowed,
+        "memory_kb": int(memory[1]) if memory else None,
+        "temperatures": [
+            {"zone": zone.name, "type": read_text(zone / "type"), "mc": read_integer(zone / "temp")}
+            for zone in zones()
+        ],
+        "loadavg": load_average(),
+        "soc": soc(),
+        "counter_hz": None,
+        "simd_gflops": simd_gflops(),
+        "marker": marker,
+        "features": features(),
+    }
+
+
+def soc() -> str | None:
+    """The board's or processor's name."""
+    for path in ("/proc/device-tree/model", "/sys/firmware/devicetree/base/model"):
+        if found := read_text(Path(path)):
+            return found
+    key = "model name" if platform.machine() in ("x86_64", "AMD64") else "Hardware"
+    line = re.search(rf"^{key}\s*: (.*)$", read_text(Path("/proc/cpuinfo")) or "", re.MULTILINE)
+    return line[1].strip() if line else None
+
+
+def features() -> list[str]:
+    """The vector instructions that ncnn can use here."""
+    known = {
+        "neon": "cpu_support_arm_neon",
+        "vfpv4": "cpu_support_arm_vfpv4",
+        "asimdhp": "cpu_support_arm_asimdhp",
+        "avx": "cpu_support_x86_avx",
+        "avx2": "cpu_support_x86_avx2",
+    }
+    return [name for name, function in known.items() if getattr(engine(), function, int)()]
+
+
+def simd_gflops() -> float:
+    """Billions of operations a second of a small matrix product, 2 a multiply-add; the best of several."""
+    import numpy as np
+
+    side = 192
+    left = np.ones((side, side), np.float32)
+    best, begin = 0.0, time.perf_counter_ns()
+    while time.perf_counter_ns() - begin < 50_000_000:
+        start = time.perf_counter_ns()
+        left @ left
+        best = max(best, 2 * side**3 / max(1, time.perf_counter_ns() - start))
+    return best
+
+
+def model_input(shape: tuple[int, ...], seed: int, index: int) -> Any:
+    """The input's values as `protocol.model_input` defines them."""
+    import numpy as np
+
+    start = (seed * 0x9E3779B9 + index * 0x85EBCA6B) % 2**32
+    x = (np.arange(math.prod(shape), dtype=np.uint64) + np.uint64(start)).astype(np.uint32)
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        x ^= x >> np.uint32(shift)
+        x *= np.uint32(factor)
+    x ^= x >> np.uint32(16)
+    counted = (x >> np.uint32(8)).astype(np.int32) - np.int32(1 << 23)
+    return (counted.astype(np.float32) * np.float32(2**-23)).reshape(shape)
+
+
+class Model:
+    """A loaded model with its inputs."""
+
+    def __init__(self, prefix: str, asked: argparse.Namespace) -> None:
+        self.prefix = prefix
+        self.samples_ns: list[list[int]] = []
+        self._net = self._empty(asked)
+        for suffix, load in ((".param", self._net.load_param), (".bin", self._net.load_model)):
+            path = prefix + suffix
+            # ncnn itself goes on with half a model where a file is missing.
+            if not Path(path).is_file() or load(path):
+                raise Refusal("model", f"{path} cannot be loaded")
+        self._outputs = list(self._net.output_indexes())
+        self._inputs = []
+        for number, index in enumerate(self._net.input_indexes()):
+            shape = self._net.blobs()[index].shape
+            if shape.dims not in (1, 3):
+                raise Refusal("model", f"{prefix}.param gives an input no shape of 1 or 3 dimensions")
+            sides = (shape.w,) if shape.dims == 1 else (shape.c, shape.h, shape.w)
+            self._inputs.append((index, self._as_layers_pass_it(model_input(sides, asked.input_seed, number), asked)))
+
+    @staticmethod
+    def _empty(asked: argparse.Namespace) -> Any:
+        net = engine().Net()
+        net.opt.num_threads = 1
+        half = asked.precision == "float16"
+        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = half
+        return net
+
+    def _as_layers_pass_it(self, values: Any, asked: argparse.Namespace) -> Any:
+        """The same values as ncnn's layers pass them to each other: channels packed, in the precision asked for."""
+        import numpy as np
+
+        mat = engine().Mat(*values.shape[::-1])
+        np.asarray(mat)[...] = values  # rows of channels may be padded, which the view knows
+        net = self._empty(asked)
+        if net.load_param_mem(ADD_ZERO):
+            raise Refusal("model", "the model that packs an input cannot be loaded")
+        net.load_model_mem(bytes(4))
+        extractor = net.create_extractor()
+        extractor.input(0, mat)
+        code, packed = extractor.extract(1, 1)
+        if code:
+            raise Refusal("memory", "no memory for an input")
+        return packed.clone()
+
+    def run(self) -> int:
+        """Runs once, to every output, which stays as the last layer leaves it; returns the nanoseconds."""
+        made = engine().Mat
+        start = time.perf_counter_ns()
+        extractor = self._net.create_extractor()
+        for index, mat in self._inputs:
+            extractor.input(index, mat)
+        for index in self._outputs:
+            self._check(extractor.extract(index, made(), 1))
+        return max(1, time.perf_counter_ns() - start)
+
+    def output(self) -> list[float]:
+        """The values of every output."""
+        import numpy as np
+
+        extractor = self._net.create_extractor()
+        for index, mat in self._inputs:
+            extractor.input(index, mat)
+        values: list[float] = []
+        for index in self._outputs:
+            code, mat = extractor.extract(index)
+            self._check(code)
+            read = np.array(mat)
+            if not np.isfinite(read).all():
+                raise Refusal("model", f"{self.prefix} puts out a number that is not finite")
+            values += (float(f"{value:.9g}") for value in read.ravel().tolist())
+        return values
+
+    def _check(self, code: int) -> None:
+        if code:
+            raise Refusal("memory" if code == -100 else "model", f"{self.prefix} cannot be run: {code}")
+
+
+def state(asked: argparse.Namespace, of: Sequence[Path], begin_ns: int) -> dict[str, Any]:
+    """The state of the core now; without a pinned core its frequency is not known."""
+    import resource
+
+    return {
+        "at_ns": time.perf_counter_ns() - begin_ns,
+        "khz": current_khz(asked.core) if asked.core >= 0 else None,
+        "temperature_mc": hottest_mc(of),
+        "preemptions": resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
+    }
+
+
+def lock(path: str) -> int:
+    """The descriptor of the locked file. Raises Refusal where another runner holds it."""
+    import fcntl
+
+    try:
+        file = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
+    except OSError as error:
+        raise Refusal("usage", f"the lock {path} cannot be opened: {error.strerror}") from None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise Refusal("busy", f"another runner holds {path}") from None
+    return file
+
+
+def time_models(asked: argparse.Namespace) -> dict[str, Any]:
+    """The samples of every model, in rounds."""
+    begin_ns = time.perf_counter_ns()
+    signal.alarm(asked.alarm_s)
+    held = None if asked.lock is None else lock(asked.lock)
+    allowed = cores_allowed()
+    if asked.core >= 0:
+        try:
+            os.sched_setaffinity(0, {asked.core})
+        except (AttributeError, OSError, OverflowError, ValueError) as error:
+            raise Refusal("core", f"core {asked.core} cannot be pinned to: {error}") from None
+    load = load_average()
+    warm = processor_zones()
+    models = [Model(prefix, asked) for prefix in asked.prefixes]
+    warmed, warm_from = 0, time.perf_counter_ns()
+    while warmed < asked.warmup_runs or time.perf_counter_ns() - warm_from < asked.warmup_ms * 1_000_000:
+        for model in models:
+            model.run()
+        warmed += 1
+    states = [state(asked, warm, begin_ns)]
+    for _ in range(asked.rounds):
+        for model in models:
+            model.samples_ns.append([model.run() for _ in range(asked.repeats)])
+        states.append(state(asked, warm, begin_ns))
+    answer = {
+        **common("time"),
+        "core": asked.core,
+        "cores_allowed": allowed,
+        "models": [
+            {
+                "prefix": model.prefix,
+                "output": model.output() if asked.outputs else None,
+                "samples_ns": model.samples_ns,
+            }
+            for model in models
+        ],
+        "states": states,
+        "loadavg": load,
+        "warmup_runs": warmed,
+    }
+    if held is not None:
+        os.close(held)
+    return answer
+
+
+if __name__ == "__main__":
+    # One thread: numpy's library would start more.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+    sys.exit(main(sys.argv[1:]))

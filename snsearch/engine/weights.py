@@ -1,0 +1,145 @@
+"""Operators -> their weights: from a seed, or those of a torch module; and the folding of batch norm.
+
+Latency does not hang on the weights' values, so that a seed serves for timing. Every batch norm gets statistics of
+its own all the same: a fold that is wrong then shows as a wrong output. And values stay of the size of the input
+through the whole network: where they grow, a gate of squeeze-and-excitation turns on a last digit, and two correct
+engines differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snsearch.errors import SpecError
+from snsearch.graph import Op
+
+EPSILON = 1e-5  # torch's batch norm
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Norm:
+    """A batch norm in inference: (x - mean) / sqrt(variance + EPSILON) * scale + shift, each of shape (channels,)."""
+
+    scale: Floats
+    shift: Floats
+    mean: Floats
+    variance: Floats
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LayerWeights:
+    """The weights of a convolution (channels, channels_in / groups, k, k) or linear layer (channels, channels_in)."""
+
+    weight: Floats
+    bias: Floats | None = None
+    norm: Norm | None = None
+
+    def folded(self) -> tuple[Floats, Floats | None]:
+        """The weight and the bias of the layer that does the same without a batch norm."""
+        if self.norm is None:
+            return self.weight, self.bias
+        gain = self.norm.scale / np.sqrt(self.norm.variance.astype(np.float64) + EPSILON)
+        bias = 0.0 if self.bias is None else self.bias
+        shift = self.norm.shift + (bias - self.norm.mean) * gain
+        weight = self.weight * gain.reshape(-1, *[1] * (self.weight.ndim - 1))
+        return weight.astype(np.float32), shift.astype(np.float32)
+
+
+Weights = Mapping[int, LayerWeights]  # by the operator's index
+
+
+# Of a norm's scale and variance, both uniform in [0.5, 1.5]: the mean of scale^2 / variance is 13/12 * ln 3.
+_NORM_GAIN = (13 / 12 * np.log(3)) ** -0.5
+_ADDED_GAIN = 0.3  # what is added to a shortcut adds a tenth to its variance
+_GATE_GAIN = 0.25
+
+
+def random_weights(ops: Sequence[Op], seed: int = 0) -> Weights:
+    """Weights for every convolution and linear layer, by He's rule on the inputs of a group; the same for a seed."""
+    random = np.random.default_rng(seed)
+    added = _added(ops)
+
+    def normal(*shape: int, std: float) -> Floats:
+        drawn: Floats = random.standard_normal(shape, dtype=np.float32)
+        return drawn * np.float32(std)
+
+    def uniform(count: int, gain: float = 1.0) -> Floats:
+        return (random.uniform(0.5, 1.5, count) * gain).astype(np.float32)
+
+    weights = {}
+    for index, op in enumerate(ops):
+        if op.kind not in ("conv", "linear"):
+            continue
+        shape = weight_shape(op)
+        fan_in = int(np.prod(shape[1:]))
+        gain = (_NORM_GAIN if op.norm else 1.0) * (_ADDED_GAIN if index in added else 1.0)
+        norm = None
+        if op.norm:
+            norm = Norm(
+                scale=uniform(op.channels, gain),
+                shift=normal(op.channels, std=0.1),
+                mean=normal(op.channels, std=0.1),
+                variance=uniform(op.channels),
+            )
+        std = (2 / fan_in) ** 0.5 * (_GATE_GAIN if op.activation == "sigmoid" else 1.0)
+        bias = normal(op.channels, std=0.1) if op.bias else None
+        weights[index] = LayerWeights(weight=normal(*shape, std=std), bias=bias, norm=norm)
+    return weights
+
+
+def _added(ops: Sequence[Op]) -> set[int]:
+    """The operators whose tensors are added to another, directly or behind a gate."""
+    summed = {source for op in ops if op.kind == "add" for source in op.inputs}
+    gated = {ops[index].inputs[0] for index in summed if ops[index].kind == "scale"}
+    return summed | gated
+
+
+def module_weights(ops: Sequence[Op], state: Mapping[str, Any]) -> Weights:
+    """The weights of a `model.Network` of these operators, from its state_dict().
+
+    Raises SpecError where the state has no tensor of an operator's name and shape.
+    """
+
+    def array(name: str, shape: tuple[int, ...]) -> Floats:
+        if name not in state:
+            raise SpecError(f"the module has no {name}; expected the state of the network that is written")
+        found = np.asarray(state[name].detach().cpu().numpy(), dtype=np.float32)
+        if found.shape != shape:
+            raise SpecError(f"the module's {name} has the shape {found.shape}; expected {shape}")
+        return found
+
+    weights = {}
+    for index, op in enumerate(ops):
+        vector = (op.channels,)
+        if op.kind == "linear":
+            name = f"{op.name}.linear"
+            weights[index] = LayerWeights(
+                weight=array(f"{name}.weight", weight_shape(op)), bias=array(f"{name}.bias", vector)
+            )
+        elif op.kind == "conv":
+            norm = Norm(
+                scale=array(f"{op.name}.norm.weight", vector),
+                shift=array(f"{op.name}.norm.bias", vector),
+                mean=array(f"{op.name}.norm.running_mean", vector),
+                variance=array(f"{op.name}.norm.running_var", vector),
+            )
+            weights[index] = LayerWeights(
+                weight=array(f"{op.name}.conv.weight", weight_shape(op)),
+                bias=array(f"{op.name}.conv.bias", vector) if op.bias else None,
+                norm=norm,
+            )
+    return weights
+
+
+def weight_shape(op: Op) -> tuple[int, ...]:
+    """The shape of a convolution's or a linear layer's weight."""
+    if op.kind == "linear":
+        return op.channels, op.channels_in
+    return op.channels, op.channels_in // op.groups, op.kernel, op.kernel
