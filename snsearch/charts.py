@@ -102,6 +102,8 @@ class Mark:
     on_front: bool
     label: str
     title: str
+    x_low: float | None = None  # pixels of the cost's own interval, where it has one
+    x_high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,10 +19,11 @@ from markupsafe import Markup
 from snsearch import __version__
 from snsearch.channel_table import Row, layout
 from snsearch.charts import Axis, Frame, Line, Lines, Mark, Scatter, steps
-from snsearch.confidence import Z95, Score, scores_of, seed_noise
+from snsearch.confidence import Score, scores_of, seed_noise
 from snsearch.costs import Costs, count_costs
+from snsearch.device_section import DeviceSection, device_sections, measured_document, provenance_of
 from snsearch.errors import StudyError
-from snsearch.pareto import front, possible_front
+from snsearch.measured import measured_by_device, standing
 from snsearch.solver import Solution
 from snsearch.spec import Budget
 from snsearch.study import StudyRecord, TrialRecord
@@ -53,6 +54,7 @@ class CandidateRow:
     on_front: bool
     tied: bool  # not on the front, but noise leaves it a place there
     key: str
+    provenance: str  # of the figures that are weighed against the error
 
     @property
     def error(self) -> float:
@@ -96,6 +98,7 @@ class ReportData:
     cost_label: str
     cost_axis: str
     scatter: Scatter
+    devices: tuple[DeviceSection, ...]
     lines: Lines
     groups: tuple[int, ...]  # in the palette's order
     channel_table: tuple[Row, list[Row], list[Row]]
@@ -109,7 +112,7 @@ class ReportData:
     document: dict[str, Any]  # the same figures for programs, embedded as JSON
 
 
-def _row(trial: TrialRecord, score: Score, fronts: set[int], possible: set[int]) -> CandidateRow:
+def _row(trial: TrialRecord, score: Score, fronts: set[int], possible: set[int], provenance: str) -> CandidateRow:
     assert trial.architecture is not None
     assert trial.costs is not None
     assert trial.proxy is not None
@@ -136,6 +139,7 @@ def _row(trial: TrialRecord, score: Score, fronts: set[int], possible: set[int])
         on_front=trial.number in fronts,
         tied=trial.number in possible and trial.number not in fronts,
         key=arch.key,
+        provenance=provenance,
     )
 
 
@@ -363,13 +367,12 @@ def report_data(study: StudyRecord) -> ReportData:
         raise StudyError(f"the study {study.name!r} has no trained candidate yet")
     settings = study.settings
     scores = scores_of([trial.results for trial in trials])
-    points = [
-        (score.error, trial.cost) for score, trial in zip(scores, trials, strict=True) if trial.cost is not None
-    ]
-    assert len(points) == len(trials), "a complete trial has both objectives"
-    fronts = {trials[index].number for index in front(points)}
-    possible = {trials[index].number for index in possible_front(points, [score.deviation for score in scores], Z95)}
-    rows = tuple(_row(trial, score, fronts, possible) for trial, score in zip(trials, scores, strict=True))
+    fronts, possible = standing(trials)
+    measured = measured_by_device(study)
+    rows = tuple(
+        _row(trial, score, fronts, possible, provenance_of(_key(trial), settings.cost_name, measured))
+        for trial, score in zip(trials, scores, strict=True)
+    )
     groups = tuple(sorted({row.groups for row in rows}))
     shown = sorted((t for t in trials if t.number in fronts), key=lambda t: t.cost or 0.0)
     at = f"{format_resolution(settings.budget.resolution)}, {settings.budget.classes} classes"
@@ -384,6 +387,7 @@ def report_data(study: StudyRecord) -> ReportData:
         cost_label=settings.cost_label,
         cost_axis=settings.cost_axis,
         scatter=_scatter(rows, groups),
+        devices=device_sections(study, trials, scores, groups),
         lines=_lines(trials, rows, groups),
         groups=groups,
         channel_table=layout(
@@ -403,6 +407,11 @@ def report_data(study: StudyRecord) -> ReportData:
     )
 
 
+def _key(trial: TrialRecord) -> str:
+    assert trial.architecture is not None
+    return trial.architecture.key
+
+
 def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any]:
     by_number = {row.number: row for row in rows}
     return {
@@ -419,6 +428,7 @@ def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any
                 "costs": asdict(trial.costs) if trial.costs else None,
                 "deviation": trial.deviation,
                 "cost": trial.cost,
+                "provenance": by_number[trial.number].provenance,
                 "proxy": trial.proxy.to_json() if trial.proxy else None,
                 "repeats": [result.to_json() for result in trial.repeats],
                 "error": by_number[trial.number].error,
@@ -429,6 +439,7 @@ def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any
             }
             for trial in study.candidates
         ],
+        "measurements": measured_document(study),
     }
 
 

@@ -7,13 +7,14 @@ trial's. A study is made by one set of settings; other settings need another stu
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import socket
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from snsearch.arch import Architecture
 from snsearch.costs import Costs
 from snsearch.errors import StudyError
 from snsearch.lattice import Design
+from snsearch.measurements import Measurement
 from snsearch.proxy import CurvePoint, ProxyResult, Recipe
 from snsearch.rungs import Rungs
 from snsearch.spec import Budget
@@ -142,6 +144,7 @@ class StudyRecord:
     settings: Settings
     provenance: tuple[dict[str, Any], ...]  # one entry a run: versions, host, command, start
     trials: tuple[TrialRecord, ...]
+    measurements: tuple[Measurement, ...]  # on devices, in the order in which they were made
 
     @property
     def candidates(self) -> tuple[TrialRecord, ...]:
@@ -455,6 +458,14 @@ class Study:
         """The study's trials as plain records, by number."""
         return _records(self._study)
 
+    def add_measurement(self, measurement: Measurement) -> None:
+        """Keeps what was measured of a candidate on a device; each under a key of its own, as further seeds are."""
+        _add_measurement(self._study, measurement)
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """What was measured of the candidates, in the order in which it was."""
+        return _measurements(self._study)
+
 
 def _parameters(design: Design, with_shuffle: bool) -> dict[str, Any]:
     values: dict[str, Any] = {"groups": design.groups, "depth": design.depth, "se": design.se}
@@ -479,6 +490,19 @@ def design_of(parameters: dict[str, Any]) -> Design:
 _REPEAT = "repeat:"  # trial number:seed
 _LOST = "lost repeat:"
 _TAKEN = "taken repeat:"
+_MEASURED = "measured:"  # device:artefact:digest of the record
+
+
+def _add_measurement(study: optuna.Study, measurement: Measurement) -> None:
+    values = measurement.to_json()
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+    key = f"{_MEASURED}{measurement.host.device}:{measurement.artefact[:16]}:{digest}"
+    study.set_user_attr(key, values)
+
+
+def _measurements(study: optuna.Study) -> tuple[Measurement, ...]:
+    kept = [Measurement.from_json(value) for key, value in study.user_attrs.items() if key.startswith(_MEASURED)]
+    return tuple(sorted(kept, key=lambda one: one.measured))
 
 
 def _records(study: optuna.Study) -> tuple[TrialRecord, ...]:
@@ -540,23 +564,42 @@ def _record(
     )
 
 
+def add_measurement(url: str, name: str, measurement: Measurement) -> None:
+    """Keeps what was measured of a candidate in a study that no search has open. Raises StudyError."""
+    with _opened(url, name) as study:
+        _add_measurement(study, measurement)
+
+
 def read_study(url: str, name: str | None = None) -> StudyRecord:
     """The study of that name as plain records; without a name, the storage's only one.
 
     Raises StudyError where there is none, or several, or it was not made by snsearch.
     """
+    with _opened(url, name) as study:
+        return StudyRecord(
+            name=study.study_name,
+            settings=Settings.from_json(study.user_attrs["settings"]),
+            provenance=tuple(study.user_attrs.get("runs", ())),
+            trials=_records(study),
+            measurements=_measurements(study),
+        )
+
+
+@contextmanager
+def _opened(url: str, name: str | None) -> Iterator[optuna.Study]:
+    """A study of snsearch's, until the block ends. Raises StudyError."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file = _sqlite_file(url)
     if file is not None and not file.is_file():
         raise StudyError(f"there is no study at {str(file)!r}")
     storage = _storage(url, make=False)
     try:
-        return _read(storage, name)
+        yield _loaded(storage, name)
     finally:
         _close(storage)
 
 
-def _read(storage: optuna.storages.RDBStorage, name: str | None) -> StudyRecord:
+def _loaded(storage: optuna.storages.RDBStorage, name: str | None) -> optuna.Study:
     names = optuna.get_all_study_names(storage)
     if name is None:
         if len(names) != 1:
@@ -566,12 +609,6 @@ def _read(storage: optuna.storages.RDBStorage, name: str | None) -> StudyRecord:
     if name not in names:
         raise StudyError(f"the storage has no study {name!r}; it has {', '.join(names) or 'none'}")
     study = optuna.load_study(study_name=name, storage=storage)
-    stored = study.user_attrs.get("settings")
-    if stored is None:
+    if study.user_attrs.get("settings") is None:
         raise StudyError(f"the study {name!r} was not made by snsearch")
-    return StudyRecord(
-        name=name,
-        settings=Settings.from_json(stored),
-        provenance=tuple(study.user_attrs.get("runs", ())),
-        trials=_records(study),
-    )
+    return study

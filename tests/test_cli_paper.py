@@ -206,7 +206,7 @@ def test_networks_that_the_budget_leaves_out_are_said(run: Run, here: Path) -> N
         (("--budget", "0.01"), 4, "no network of the paper's meets"),
         (("--budget", "-3"), 3, "expected MFLOPs between"),
         (("--data", "nowhere"), 5, "no such folder or file"),
-        (("--device", "cuda:99"), 6, "device 'cuda:99' cannot be used"),
+        (("--proxy-device", "cuda:99"), 6, "device 'cuda:99' cannot be used"),
         (("--seeds", "0"), 2, "--seeds"),
     ],
 )

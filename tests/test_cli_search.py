@@ -206,7 +206,7 @@ def test_workers_of_a_killed_search_stop_by_themselves(here: Path) -> None:
         (("--budget", "0.01", "--data", "digits"), 4, "no design of shufflenet-v1 meets"),
         (("--budget", "40", "--data", "no/such/folder/x.parquet"), 5, "does not exist"),
         (("--budget", "40", "--data", "nowhere"), 5, "no such folder or file"),
-        (("--budget", "40", "--data", "digits", "--device", "cuda:99"), 6, "device 'cuda:99' cannot be used"),
+        (("--budget", "40", "--data", "digits", "--proxy-device", "cuda:99"), 6, "device 'cuda:99' cannot be used"),
         (("--budget", "40", "--study", "../escape"), 6, "study name '../escape'"),
         (("--budget", "40", "--data", "digits", "--storage", "nosuch://x"), 6, "cannot be opened"),
         (("--budget", "40", "--trials", "0"), 2, "--trials"),

@@ -16,8 +16,9 @@ import pytest
 
 from snsearch.errors import StudyError
 from snsearch.lattice import Design
-from snsearch.study import Settings, Study, explored, read_study, trained
+from snsearch.study import Settings, Study, add_measurement, explored, read_study, trained
 from tests.studies import Setup, candidates_at, made_up_record, made_up_result
+from tests.test_measurements import MEASUREMENT
 
 DESIGN = Design(groups=3, scale=0.5, depth="paper", se=False)
 
@@ -383,3 +384,18 @@ def test_releasing_puts_back_what_this_process_trains_only(setup: Setup) -> None
         ("interrupted", "interrupted by the user"),
         ("running", ""),
     ]
+
+
+def test_measurements_of_candidates_are_kept_beside_the_trials(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    later = replace(MEASUREMENT, measured="2026-01-02T00:00:00+00:00", verdict="flagged", reasons=("other load",))
+    study.add_measurement(later)
+    study.add_measurement(MEASUREMENT)
+    study.add_measurement(MEASUREMENT)
+    assert study.measurements() == (MEASUREMENT, later), "the same record is kept once"
+    study.close()
+    other = replace(MEASUREMENT, subject="another", artefact="ef" * 32)
+    add_measurement(setup.url, "digits", other)
+    assert set(read_study(setup.url).measurements) == {MEASUREMENT, later, other}
+    with pytest.raises(StudyError, match="no study 'letters'"):
+        add_measurement(setup.url, "letters", other)

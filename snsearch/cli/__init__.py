@@ -2,7 +2,8 @@
 
 Exit codes: 0 success; 1 a failure of the system or a fault of snsearch; 2 wrong usage; 3 a space, budget,
 architecture or latency profile that cannot be used; 4 a budget that nothing meets; 5 data that cannot be read; 6 a
-study that cannot be used; 7 counters that disagree; 130 interrupted.
+study that cannot be used; 7 counters that disagree; 8 a device that cannot be used, or a measurement that is refused;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ COMMANDS = {
     "paper": ("paper", "Check the ShuffleNet paper's claims by proxy training."),
     "report": ("report", "Write the HTML page of a study."),
     "latency": ("latency", "Predict latencies on a device."),
+    "device": ("device", "Add, list and check devices to measure on."),
+    "measure": ("measure", "Measure latencies on a device."),
     "profiles": ("profiles", "List the devices' latency profiles, or describe one."),
     "calibrate": ("profiles", "Fit a profile of your own device."),
     "spaces": ("listing", "List the design spaces, or describe one."),

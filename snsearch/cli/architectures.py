@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import click
+from click.core import ParameterSource
+
 from snsearch.arch import Architecture
 from snsearch.errors import SpecError
 from snsearch.lattice import Design
@@ -55,3 +58,14 @@ def architectures_of(
     if not budgets:
         return [scaled(space, design, at).architecture for design in designs_of(space)]
     return [solve(space, budget, design).architecture for budget in budgets for design in designs_of(space)]
+
+
+def given_for_a_space(own: Sequence[str]) -> list[str]:
+    """The options of the command line, but for the command's own, that say which network of a space."""
+    context = click.get_current_context()
+    return [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in own
+        and context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
+    ]

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from snsearch.arch import Architecture
-from snsearch.cli.architectures import KEY_HELP, architectures_of
+from snsearch.cli.architectures import KEY_HELP, architectures_of, given_for_a_space
 from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import (
     GROUPS,
@@ -60,7 +59,7 @@ def count(
             for g in groups or space.groups[:1]
         ]
 
-    found = architectures_of(spec, budgets, designs_of, free_budget(bounds), _given_for_a_space())
+    found = architectures_of(spec, budgets, designs_of, free_budget(bounds), given_for_a_space(_OWN))
     documents = []
     for arch in found:
         graph = OpGraph.of(arch)
@@ -75,16 +74,7 @@ def count(
         print_json({"schema": 1, "counts": documents})
 
 
-def _given_for_a_space() -> list[str]:
-    """The options of the command line that say which network of a space, or at which input."""
-    context = click.get_current_context()
-    own = {"spec", "layers", "check", "form", "precision"}
-    return [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name not in own
-        and context.get_parameter_source(str(parameter.name)) is not ParameterSource.DEFAULT
-    ]
+_OWN = ("spec", "layers", "check", "form", "precision")
 
 
 def _checked(arch: Architecture) -> dict[str, int]:

@@ -80,7 +80,7 @@ def run(
     out: Path | None,
     workers: int | None,
     threads: int | None,
-    device: str,
+    proxy_device: str,
 ) -> None:
     """Make a reference set, or go on with it: train candidates of BUDGET long, and by the default proxy.
 
@@ -98,7 +98,7 @@ def run(
     from snsearch.study import environment
     from snsearch.trainings import run_trainings
 
-    machine = machine_of(device, workers, threads, tasks=count)
+    machine = machine_of(proxy_device, workers, threads, tasks=count)
     dataset = read_dataset(data, None)
     budget = deployed_on(
         with_input(load_budget(budget_text), resolution=resolution), dataset.channels, len(dataset.classes)

@@ -97,7 +97,7 @@ def paper(
     proxy_epochs: int,
     workers: int | None,
     threads: int | None,
-    device: str,
+    proxy_device: str,
     form: str,
 ) -> None:
     """Check the ShuffleNet paper's claims at matched FLOPs by proxy training.
@@ -117,7 +117,7 @@ def paper(
     line_ups = [
         line_up(mflops, tables, tight=tight) for mflops in sorted({m for several in budgets for m in several})
     ]
-    machine = machine_of(device, workers, threads, tasks=seeds * sum(len(line.solutions) for line in line_ups))
+    machine = machine_of(proxy_device, workers, threads, tasks=seeds * sum(len(line.solutions) for line in line_ups))
     dataset = read_dataset(data, None)
     recipe = Recipe(
         images=min(proxy_images, len(dataset.train)),

@@ -40,6 +40,30 @@ def report(study: str | None, storage: str | None, out: Path, html: Path | None,
     click.echo(f"report: {path}")
 
 
+def located_study(text: str, storage: str | None, out: Path) -> tuple[str, str, Path] | None:
+    """Storage URL, name and folder of the study that a text names; None where it names none."""
+    from snsearch.study import read_study
+
+    if storage is None and not any(
+        path.is_file() for path in (Path(text), Path(text) / "study.db", out / text / "study.db")
+    ):
+        return None
+    if storage is None and Path(text).is_file() and Path(text).suffix != ".db":
+        return None
+    name, url, folder = _locate(text, storage, out)
+    return url, name or read_study(url).name, folder
+
+
+def rewrite_page(url: str, name: str, folder: Path) -> Path:
+    """Writes the page of a study with trained candidates anew; its path."""
+    from snsearch.report import report_data, write_report
+    from snsearch.study import read_study
+
+    path = folder / "report.html"
+    write_report(report_data(read_study(url, name)), path)
+    return path
+
+
 def _set_folder(text: str) -> Path | None:
     """The folder of a reference set, where the text names one."""
     from snsearch.reference import set_folder

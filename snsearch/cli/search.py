@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snsearch.cli.console import print_table
+from snsearch.cli.device import complete_devices
 from snsearch.cli.options import (
     CLASSES,
     DURATION,
@@ -20,10 +21,10 @@ from snsearch.cli.options import (
     complete_names,
     study_options,
 )
+from snsearch.cli.search_device import measure_found, objective_for, target_of
 from snsearch.cli.trainings import machine_of, machine_options, read_dataset
 from snsearch.errors import StudyError
 from snsearch.latency import DEFAULT_PROFILE
-from snsearch.objective import objective_of
 from snsearch.spec import Budget, load_budget, load_space, with_input
 
 if TYPE_CHECKING:
@@ -107,11 +108,17 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
 @click.option(
     "--profile",
     "profile_text",
-    default=DEFAULT_PROFILE,
-    show_default=True,
     metavar="NAME|FILE|counted",
     shell_complete=complete_names("profiles", "counted"),
-    help="Latency profile of the second objective (snsearch profiles), or counted: MMACs + MB moved.",
+    help="Latency profile of the second objective (snsearch profiles), or counted: MMACs + MB moved  "
+    f"[default: the device's own, else {DEFAULT_PROFILE}]",
+)
+@click.option(
+    "--device",
+    "device_text",
+    metavar="NAME|URL",
+    shell_complete=complete_devices,
+    help="Measure the front and the finalists on this device at the end (snsearch device).",
 )
 @click.option("--search-shuffle", is_flag=True, help="Search networks without channel shuffle too.")
 @click.option("--tight/--no-tight", default=True, show_default=True, help="Match the MFLOPs within 0.1 %.")
@@ -157,7 +164,8 @@ def search(
     seed: int,
     finalists: int,
     seeds: int,
-    profile_text: str,
+    profile_text: str | None,
+    device_text: str | None,
     search_shuffle: bool,
     tight: bool,
     study_name: str | None,
@@ -172,7 +180,7 @@ def search(
     stop_when_stable: bool,
     workers: int | None,
     threads: int | None,
-    device: str,
+    proxy_device: str,
 ) -> None:
     """Search networks that meet a budget, and report the front of proxy error against cost.
 
@@ -181,8 +189,10 @@ def search(
     """
     space = load_space(space_text)
     load_budget(budget_text)  # a wrong name should not cost the wait for torch and the data
-    objective = objective_of(profile_text)
     folder = study_folder(out, study_name or _default_name(space_text, budget_text, data))
+    url = storage or f"sqlite:///{folder / 'study.db'}"
+    target = None if device_text is None else target_of(device_text, url, folder.name)
+    objective = objective_for(profile_text, target, url, folder.name)
 
     from snsearch.candidates import candidates_of
     from snsearch.cli.progress import SearchProgress
@@ -193,7 +203,7 @@ def search(
     from snsearch.study import Study, environment, read_study, without_password
     from snsearch.workers import Plan, run_workers
 
-    machine = machine_of(device, workers, threads, tasks=trials)
+    machine = machine_of(proxy_device, workers, threads, tasks=trials)
     dataset = read_dataset(data, proxy_resolution)
     progress = SearchProgress()
     budget = _budget_at(budget_text, dataset, resolution, classes)
@@ -206,7 +216,6 @@ def search(
         test_images=min(usual.test_images, len(dataset.test)),
         augmentation=None if augment == "data" else augment,
     )
-    url = storage or f"sqlite:///{folder / 'study.db'}"
     settings = settings_of(
         space,
         budget,
@@ -282,13 +291,17 @@ def search(
         plan.checkpoints.rmdir()
     pace = progress.summary()
     study.close()
-    record = read_study(url, folder.name)
     click.echo(pace, err=True)
-    _finish(record, folder, reason)
+    measured = None
+    if target is not None and fault is None:
+        measured = measure_found(target, url, folder, storage, interrupted=interrupted)
+    _finish(read_study(url, folder.name), folder, reason)
     if fault is not None:
         sys.exit(fault.exit_code)
-    if interrupted:
+    if interrupted or (measured is not None and measured.interrupted):
         sys.exit(130)
+    if measured is not None:
+        measured.end()
 
 
 def _finish(record: StudyRecord, folder: Path, reason: str) -> None:

@@ -27,10 +27,14 @@ _SHOWN_SKIPPED = 5
 
 
 def machine_options(command: F) -> F:
-    """--workers, --threads, --device."""
+    """--workers, --threads, --proxy-device."""
     for option in (
         click.option(
-            "--device", default="auto", show_default=True, help="Device of proxy training: auto, cpu, cuda, mps."
+            "--proxy-device",
+            default="auto",
+            show_default=True,
+            metavar="DEVICE",
+            help="Device of proxy training: auto, cpu, cuda, mps.",
         ),
         click.option(
             "--threads", type=click.IntRange(1), help="CPU threads of a worker  [default: its share of the cores]"

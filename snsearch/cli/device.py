@@ -1,0 +1,240 @@
+"""snsearch device: the devices that networks are measured on."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snsearch.cli.console import print_json, print_table, printable
+from snsearch.devices.registry import (
+    Device,
+    checked_device_name,
+    checked_url,
+    device_folder,
+    device_names,
+    device_of,
+    forget_device,
+    profile_path,
+    read_device,
+    write_device,
+)
+from snsearch.errors import DeviceError
+from snsearch.units import format_bytes
+
+if TYPE_CHECKING:
+    from snsearch.checkup import Checkup, Cluster
+
+FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+RUNNER = click.option(
+    "--runner",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A runner of your own  [default: the one built for the device's machine, or Python's]",
+)
+
+
+def complete_devices(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Shell completion of device names."""
+    return [name for name in (*device_names(), "local") if name.startswith(incomplete)]
+
+
+@click.group()
+def device() -> None:
+    """The devices that networks are measured on.
+
+    \b
+    local                      this host
+    ssh://[user@]host[:port]   a Linux board, by the system's OpenSSH client
+    adb://SERIAL               an Android phone, by cable or as HOST:PORT
+    counted://NAME             no device: instructions and cache misses, counted
+    """
+
+
+@device.command()
+@click.argument("name")
+@click.argument("url")
+@click.option("--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the last of the fastest]")
+@RUNNER
+@click.option("--ssh-options", default="", metavar="OPTIONS", help='Further options of ssh, such as "-F my_config".')
+@click.option("--unchecked", is_flag=True, help="Add it without reaching it.")
+@click.option("--force", is_flag=True, help="Replace a device of that name.")
+def add(
+    name: str, url: str, core: int | None, runner: Path | None, ssh_options: str, unchecked: bool, force: bool
+) -> None:
+    """Keep a device under a NAME; it is reached and checked first."""
+    from snsearch.board import identity_of, open_board
+    from snsearch.runners import runners_of
+
+    checked_device_name(name)
+    if name in device_names() and not force:
+        raise DeviceError(f"there is a device {name!r} already, {read_device(name).url}; see --force")
+    new = Device(
+        name=name,
+        url=checked_url(url),
+        core=core,
+        ssh_options=tuple(shlex.split(ssh_options)),
+        runner="" if runner is None else str(runner.absolute()),
+    )
+    if not unchecked and not new.is_counted:
+        with open_board(new, runners_of(new)) as board:
+            described = f"{board.probe.soc or 'unknown SoC'}, {board.probe.machine}"
+            new = replace(new, identity=identity_of(board.probe), description=described)
+    write_device(new, replace=force)
+    click.echo(f"{name}: {new.url}, {printable(new.description) or 'not reached yet'}")
+    if not new.is_counted:
+        click.echo(f"next: snsearch device check {name}", err=True)
+
+
+@device.command("list")
+@FORMAT
+def list_devices(form: str) -> None:
+    """List the devices that were added."""
+    from snsearch.device_log import log_of
+
+    found = [read_device(name) for name in device_names()]
+    counts = {one.name: len(log_of(one).read()) for one in found}
+    if form == "json":
+        print_json(
+            {
+                "schema": 1,
+                "devices": [
+                    {
+                        "name": one.name,
+                        "url": one.url,
+                        "description": one.description,
+                        "core": one.core,
+                        "measurements": counts[one.name],
+                        "profile": profile_path(one.name).is_file(),
+                    }
+                    for one in found
+                ],
+            }
+        )
+        return
+    if not found:
+        click.echo("no device was added yet: snsearch device add NAME ssh://[user@]host, or adb://SERIAL", err=True)
+        return
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("name", "URL", "device", "core", "measurements", "profile")
+    for one in found:
+        table.add_row(
+            *map(escape, (one.name, one.url, printable(one.description) or "not reached yet")),
+            "fastest" if one.core is None else str(one.core),
+            str(counts[one.name]),
+            "yes" if profile_path(one.name).is_file() else "no",
+        )
+    print_table(table)
+
+
+@device.command()
+@click.argument("name", metavar="NAME|URL", shell_complete=complete_devices)
+@click.option("--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the device's]")
+@RUNNER
+@FORMAT
+def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
+    """Print what a device is, whether the engine agrees with torch there, and what would spoil a measurement."""
+    from snsearch.board import open_board
+    from snsearch.checkup import check as check_board
+    from snsearch.runners import runners_of
+    from snsearch.subjects import reference_subject
+
+    chosen = device_of(name)
+    with open_board(chosen, runners_of(chosen, runner)) as board:
+        found = check_board(board, reference_subject(), core)
+    if form == "json":
+        print_json(found.to_json())
+    else:
+        _print(found)
+    if not found.is_sound:
+        raise DeviceError(
+            f"{found.device}: the engine does not compute there what torch does; nothing is timed on it"
+        )
+
+
+@device.command()
+@click.argument("name", shell_complete=complete_devices)
+def forget(name: str) -> None:
+    """Remove a device's entry; what was measured on it is kept."""
+    forget_device(name)
+    click.echo(f"{name} is forgotten; its measurements stay in {device_folder(name)}")
+
+
+@device.command("build-runner")
+@click.option(
+    "--machine",
+    type=click.Choice(["aarch64", "armv7", "x86_64", "native"]),
+    default="aarch64",
+    show_default=True,
+    help="What it is to run on: phones and boards are aarch64; native is this host.",
+)
+@click.option("--compiler", type=click.Choice(["gcc", "zig"]), help="[default: the system's, else ziglang]")
+@click.option(
+    "--archive",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="ncnn's source archive, where there is no network.",
+)
+@click.option("--again", is_flag=True, help="Build it also where it was built before.")
+def build_runner(machine: Any, compiler: Any, archive: Path | None, again: bool) -> None:
+    """Build the static runner from ncnn's sources, once; it takes minutes."""
+    from snsearch.devices.deploy import sha256_of
+    from snsearch.engine import build
+    from snsearch.engine.compilers import host_target
+
+    target = host_target() if machine == "native" else machine
+    if target is None:
+        raise DeviceError("this host's machine has no static runner; install ncnn's wheel instead: pip install ncnn")
+
+    def show(line: str) -> None:
+        click.echo(printable(line.rstrip()), err=True)
+
+    path = build.build_runner(target, kind=compiler, archive=archive, on_line=show, again=again)
+    click.echo(f"{path}: {target}, {format_bytes(path.stat().st_size)}, sha256 {sha256_of(path)}")
+
+
+def _print(found: Checkup) -> None:
+    rows: list[tuple[str, str]] = [
+        ("device", f"{found.device} ({found.url})"),
+        ("SoC", found.soc or "unknown"),
+        ("machine", found.machine + ("" if found.is_arm else ", not ARM")),
+    ]
+    for cluster in found.clusters:
+        rows.append((f"cores {_ranges(cluster.cores)}", _cluster_words(cluster)))
+    rows += [
+        ("pinned to", f"core {found.core}"),
+        ("memory", "unknown" if found.memory_kb is None else format_bytes(found.memory_kb * 1024)),
+        ("temperature", "unknown" if found.temperature_mc is None else f"{found.temperature_mc / 1000:.0f} °C"),
+        ("load average", "unknown" if found.loadavg is None else ", ".join(f"{load:.2f}" for load in found.loadavg)),
+        ("engine", f"ncnn {found.ncnn}, {found.runner}, runner {found.runner_sha256[:12]}"),
+        ("multiply-adds", f"{found.simd_gflops:.2g} GFLOP/s on one core"),
+        ("parity", f"{found.parity:.1e} of the largest output ({'sound' if found.is_sound else 'NOT sound'})"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        click.echo(f"{name:<{width}}  {printable(text)}")
+    click.echo("what would spoil a measurement:" + ("" if found.spoilers else " nothing that can be seen"))
+    for spoiler in found.spoilers:
+        click.echo(f"  {printable(spoiler)}")
+
+
+def _cluster_words(cluster: Cluster) -> str:
+    now = sorted({khz for khz in cluster.now_khz if khz is not None})
+    speeds = "frequencies unknown" if cluster.max_khz is None else f"up to {cluster.max_khz / 1e6:.2f} GHz"
+    if now:
+        speeds += f", now {' to '.join(f'{khz / 1e6:.2f}' for khz in dict.fromkeys((now[0], now[-1])))}"
+    return f"{cluster.kind}, {speeds}, governor {cluster.governor or 'unknown'}"
+
+
+def _ranges(numbers: tuple[int, ...]) -> str:
+    """Numbers as "0-3, 6"."""
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)

@@ -1,0 +1,192 @@
+"""snsearch measure: latencies of networks, measured on a device."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from snsearch.arch import Architecture
+from snsearch.cli.architectures import KEY_HELP, architectures_of, given_for_a_space
+from snsearch.cli.console import print_json, print_table, printable
+from snsearch.cli.device import RUNNER, complete_devices
+from snsearch.cli.options import (
+    GROUPS,
+    MFLOPS,
+    SCALES,
+    bound_options,
+    design_options,
+    free_budget,
+    gather_budgets,
+    study_options,
+)
+from snsearch.costs import count_macs
+from snsearch.devices.registry import device_of
+from snsearch.lattice import Design
+from snsearch.measure import Unmeasured
+from snsearch.measurements import Measurement
+from snsearch.spec import SpaceSpec
+
+SUSTAINED_MINUTES = 30.0
+Outcome = Measurement | Unmeasured
+
+
+def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--again, --core, --sustained, --runner."""
+    for option in (
+        RUNNER,
+        click.option(
+            "--sustained",
+            type=click.FloatRange(1, 600),
+            is_flag=False,
+            flag_value=SUSTAINED_MINUTES,
+            metavar="[MINUTES]",
+            help=f"Run each network so long and time its last minute  [without a number: {SUSTAINED_MINUTES:g}]",
+        ),
+        click.option(
+            "--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the fastest, or the device's]"
+        ),
+        click.option("--again", is_flag=True, help="Measure also what was measured on the device before."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command(
+    help="Measure latencies on a device: of the candidates of a study that are worth it, or of the networks of SPEC."
+    f"\n\nSTUDY is a study's name, folder or study.db. {KEY_HELP}"
+)
+@click.argument("spec", metavar="STUDY|SPEC")
+@click.option(
+    "--device",
+    "device_text",
+    required=True,
+    metavar="NAME|URL",
+    shell_complete=complete_devices,
+    help="A device that was added, local, ssh://[user@]host[:port] or adb://SERIAL.",
+)
+@click.option(
+    "--all", "everything", is_flag=True, help="Of a study, all candidates  [default: front, ties, finalists]"
+)
+@measure_options
+@click.option("--groups", type=GROUPS, metavar="G[,G…]", help="Group counts of a space  [default: its first]")
+@click.option("--scale", "scales", type=SCALES, metavar="S[,S…]", help="Scales of a space  [default: 1]")
+@click.option("--mflops", type=MFLOPS, default=(), metavar="N[,N…]", help="Solve the space for these budgets first.")
+@design_options
+@bound_options
+@study_options
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def measure(
+    spec: str,
+    device_text: str,
+    everything: bool,
+    again: bool,
+    core: int | None,
+    sustained: float | None,
+    runner: Path | None,
+    groups: tuple[int, ...] | None,
+    scales: tuple[float, ...] | None,
+    mflops: tuple[float, ...],
+    depth: str | None,
+    se: bool,
+    no_shuffle: bool,
+    out: Path,
+    storage: str | None,
+    form: str,
+    **bounds: Any,
+) -> None:
+    from snsearch.cli.measuring import Asked, session, study_session
+    from snsearch.cli.report import located_study, rewrite_page
+
+    asked = Asked(device=device_of(device_text), again=again, core=core, sustained_minutes=sustained, runner=runner)
+    if (found := located_study(spec, storage, out)) is not None:
+        url, name, folder = found
+        done = study_session(url, name, asked, everything=everything)
+        _print(done.outcomes, form)
+        click.echo(f"report: {rewrite_page(url, name, folder)}", err=True)
+    else:
+        if everything:
+            raise click.UsageError(f"--all applies to a study, and there is none called {spec!r}")
+        budgets = gather_budgets(mflops, (), **bounds) if mflops else []
+
+        def designs_of(space: SpaceSpec) -> list[Design]:
+            return [
+                Design(groups=g, scale=scale, depth=depth, se=se, shuffle=False if no_shuffle else None)
+                for scale in scales or (None,)
+                for g in groups or space.groups[:1]
+            ]
+
+        archs = architectures_of(spec, budgets, designs_of, free_budget(bounds), given_for_a_space(_OWN))
+        done = session(asked, archs)
+        _print(done.outcomes, form)
+    done.end()
+
+
+_OWN = (
+    "spec",
+    "device_text",
+    "everything",
+    "again",
+    "core",
+    "sustained",
+    "runner",
+    "out",
+    "storage",
+    "form",
+)
+
+
+def _print(outcomes: Sequence[Outcome], form: str) -> None:
+    if form == "json":
+        print_json(
+            {
+                "schema": 1,
+                "measurements": [one.to_json() for one in outcomes if isinstance(one, Measurement)],
+                "unmeasured": [
+                    {"subject": one.subject.name, "reason": one.reason}
+                    for one in outcomes
+                    if isinstance(one, Unmeasured)
+                ],
+            }
+        )
+    elif form == "csv":
+        sys.stdout.write(_csv(outcomes))
+    elif outcomes:
+        from snsearch.cli.measuring import outcome_table
+
+        print_table(outcome_table(outcomes))
+        for line in dict.fromkeys(_conditions(one) for one in outcomes if isinstance(one, Measurement)):
+            click.echo(f"  {printable(line)}")
+
+
+def _conditions(one: Measurement) -> str:
+    hot = "" if one.sustained_minutes is None else f", after {one.sustained_minutes:g} minutes of running"
+    return (
+        f"{one.host.device}: {one.host.words}; ncnn {one.host.ncnn} ({one.host.runner}), one thread, "
+        f"{one.precision}{hot}"
+    )
+
+
+def _csv(outcomes: Sequence[Outcome]) -> str:
+    """One line a network, as `snsearch calibrate` reads them; no latency where there is none."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(("key", "mflops", "latency_ms", "low_ms", "high_ms", "verdict", "parity", "provenance"))
+    for one in outcomes:
+        if isinstance(one, Unmeasured):
+            writer.writerow((one.subject.name, _mflops(one.subject.name), "", "", "", "not measured", "", one.reason))
+            continue
+        stats = one.statistics
+        figures = (stats.median_ms, stats.low_ms, stats.high_ms)
+        shown = [round(value, 6) for value in figures] if one.latency_ms is not None else ["", "", ""]
+        writer.writerow((one.subject, _mflops(one.subject), *shown, one.verdict, one.parity, one.provenance))
+    return out.getvalue()
+
+
+def _mflops(key: str) -> float:
+    return round(count_macs(Architecture.from_key(key)) / 1e6, 4)

@@ -1,0 +1,48 @@
+"""Networks and blocks as models that a device can measure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from snsearch.arch import Architecture
+from snsearch.engine.cache import cache_folder
+from snsearch.engine.ncnn_model import write_model
+from snsearch.engine.weights import random_weights
+from snsearch.graph import Op, OpGraph
+from snsearch.measure import Subject
+
+# ShuffleNet 0.25x with three groups, 13 MMACs: every device runs it in moments, and it has every kind of operator.
+REFERENCE = "shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2-240x4s2_3x224x224_c1000"
+
+
+def models_folder() -> Path:
+    """Where the models' files are kept, by the hash of their content."""
+    return cache_folder() / "models"
+
+
+def block_subject(name: str, ops: Sequence[Op], folder: Path | None = None) -> Subject:
+    """The model of some operators, with random weights from a fixed seed; its files are written where they lack.
+
+    Raises SpecError where an operator cannot be written.
+    """
+    artefact = write_model(ops, random_weights(ops))
+    prefix = artefact.save(models_folder() if folder is None else folder)
+
+    def deviation(output: Sequence[float], seed: int) -> float:
+        # torch is loaded only where a device has answered.
+        from snsearch.engine import parity
+
+        return parity.deviation(output, parity.expected_outputs(ops, random_weights(ops), seed))
+
+    return Subject(name=name, artefact=artefact.key, prefix=prefix, deviation=deviation)
+
+
+def network_subject(arch: Architecture, folder: Path | None = None) -> Subject:
+    """The model of an architecture, named by its key. Raises SpecError."""
+    return block_subject(arch.key, OpGraph.of(arch).ops, folder)
+
+
+def reference_subject(folder: Path | None = None) -> Subject:
+    """The fixed network that is run between all others."""
+    return network_subject(Architecture.from_key(REFERENCE), folder)

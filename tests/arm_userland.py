@@ -1,0 +1,113 @@
+"""A Debian userland for 64-bit ARM in a folder, made once from the package archive that this machine uses itself.
+
+The folder stays in $SNSEARCH_TEST_CACHE, or ~/.cache/snsearch-tests: 75 MB, from 21 MB of packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock
+
+SUITE = "trixie"  # the first with adbd for arm64
+PACKAGES = ("adbd", "bash", "coreutils", "dash", "libgomp1", "libstdc++6", "python3-minimal")
+MARKER = "etc/snsearch-emulated"  # in the userland, a link to what the board puts into its /run
+_NOT_NEEDED = ("./usr/share/doc/*", "./usr/share/locale/*", "./usr/share/man/*", "./usr/share/lintian/*")
+_KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
+_RECIPE = 1  # counts up where the folder is made otherwise
+
+
+class UnavailableError(Exception):
+    """Something that the emulated boards need is not to be had here; the message says what."""
+
+
+def cache_folder() -> Path:
+    """Where the tests keep what takes long to make."""
+    given = os.environ.get("SNSEARCH_TEST_CACHE")
+    folder = Path(given) if given else Path.home() / ".cache" / "snsearch-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def arm_userland() -> Path:
+    """The folder with the userland. Raises UnavailableError."""
+    digest = hashlib.sha256(repr((SUITE, PACKAGES, _RECIPE)).encode()).hexdigest()[:12]
+    folder = cache_folder() / f"arm64-{digest}"
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as beside:
+                partial = Path(beside) / "userland"
+                _unpack(_download(Path(beside) / "apt"), partial)
+                partial.rename(folder)
+    return folder
+
+
+def _download(state: Path) -> list[Path]:
+    """The packages and all that they depend on, by an apt that knows of nothing else."""
+    for program in ("apt-get", "dpkg-deb", "tar"):
+        if shutil.which(program) is None:
+            raise UnavailableError(f"{program} is not installed (the ARM userland is made of Debian's packages)")
+    keyrings = [path for name in _KEYRINGS if (path := Path("/usr/share/keyrings") / name).is_file()]
+    if not keyrings:
+        raise UnavailableError("debian-archive-keyring is not installed")
+    for folder in ("lists/partial", "archives/partial"):
+        (state / folder).mkdir(parents=True)
+    (state / "status").touch()
+    (state / "sources.list").write_text(f"deb [signed-by={keyrings[0]}] {_archive()} {SUITE} main\n")
+    options = {
+        "APT::Architecture": "arm64",
+        "APT::Architectures": "arm64",
+        "APT::Install-Recommends": "false",
+        "APT::Sandbox::User": "",  # the state's parent folders may be closed to apt's own user
+        "Acquire::Languages": "none",
+        "Acquire::Retries": "3",
+        "Dir::State": str(state),
+        "Dir::State::status": str(state / "status"),
+        "Dir::Cache": str(state),
+        "Dir::Etc::sourcelist": str(state / "sources.list"),
+        "Dir::Etc::sourceparts": "/dev/null",
+        "Dir::Etc::preferences": "/dev/null",
+        "Dir::Etc::preferencesparts": "/dev/null",
+    }
+    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    _apt(["apt-get", *words, "--quiet", "update"])
+    _apt(["apt-get", *words, "--quiet", "--yes", "--download-only", "install", *PACKAGES])
+    return sorted((state / "archives").glob("*.deb"))
+
+
+def _archive() -> str:
+    """The address of the archive that this machine's own apt takes Debian from."""
+    fields = "$(LABEL)|$(COMPONENT)|$(REPO_URI)"
+    targets = _apt(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"]).splitlines()
+    for label, component, address in (line.split("|") for line in targets):
+        if (label, component) == ("Debian", "main"):
+            return address
+    raise UnavailableError("this machine's apt knows no Debian archive, or was never updated (apt-get update)")
+
+
+def _apt(arguments: list[str]) -> str:
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
+    if ended.returncode:
+        raise UnavailableError(f"{arguments[0]} {arguments[-1]}: {ended.stderr.strip()[-500:]}")
+    return ended.stdout
+
+
+def _unpack(packages: list[Path], folder: Path) -> None:
+    folder.mkdir()
+    for package in packages:
+        reading = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE)
+        left_out = [f"--exclude={pattern}" for pattern in _NOT_NEEDED]
+        # Debian's /bin, /lib and /sbin are links since base-files of this suite made them so.
+        words = ["tar", "-x", "-C", str(folder), "--keep-directory-symlink", "--no-same-owner", *left_out]
+        subprocess.run(words, stdin=reading.stdout, check=True, timeout=120)
+        if reading.wait():
+            raise UnavailableError(f"dpkg-deb cannot read {package.name}")
+    (folder / "data").mkdir()
+    (folder / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
+    (folder / "etc" / "group").write_text("root:x:0:\n")
+    (folder / MARKER).symlink_to("/run/snsearch-emulated")
