@@ -22,6 +22,7 @@ from typing import Self
 from tests.arm_userland import UnavailableError, arm_userland
 
 QEMU = "/usr/bin/qemu-aarch64-static"
+REGISTRATION = "snsearch-test"
 START_SECONDS = 60.0
 # ELF, 64 bits, little-endian, executable or shared object, EM_AARCH64: magic and mask, as qemu's own script has them.
 _MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
@@ -55,7 +56,7 @@ class Enclosure:
         first = Path(self._folder.name) / "first"
         first.write_text(_PREPARE + script + _WAIT)
         self._errors = first.with_name("errors")
-        registration = f"snsearch-test-{os.getpid()}-{time.monotonic_ns()}"
+        registration = f"{REGISTRATION}-{os.getpid()}-{time.monotonic_ns()}"
         variables = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "REGISTRATION": registration,
