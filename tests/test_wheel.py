@@ -63,6 +63,7 @@ def test_the_wheel_carries_spaces_budgets_profiles_templates_and_types(wheel: Pa
     assert len(profiles) > 1
     assert profiles <= set(names)
     assert "snsearch/templates/report.html.j2" in names
+    assert {f"snsearch/engine/{name}" for name in ("runner.cpp", "CMakeLists.txt", "python_runner.py")} <= set(names)
     assert "snsearch/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "reports/", "benchmarks/", "spaces/"))]
 

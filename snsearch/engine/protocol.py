@@ -161,7 +161,7 @@ class ProbeAnswer:
     soc: str | None
     counter_hz: int | None  # ARM's generic timer
     simd_gflops: float  # a measured rate of single-precision multiply-adds, 2 a multiply-add
-    marker: str | None  # what an emulated board says of itself
+    marker: str | None  # what says outright that the device is emulated
     features: tuple[str, ...]
 
     def emulated_because(self) -> str | None:

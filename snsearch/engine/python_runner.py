@@ -1,13 +1,13 @@
 """The runner in Python: the protocol of `protocol` over the `ncnn` wheel.
 
-This file alone runs on any Linux board with Python, numpy and ncnn: it imports nothing of snsearch. What it cannot
-see (ARM's counter, a core's id where the kernel does not show it) is null, as everything that cannot be read.
+This file alone runs on any Linux board with Python (3.8 or newer), numpy and ncnn: it imports nothing of snsearch.
+What it cannot see (ARM's counter, a core's id where the kernel does not show it) is null, as everything that cannot
+be read.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import math
 import os
@@ -69,8 +69,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def nonce_of(arguments: Sequence[str]) -> str:
     """The nonce, so that a complaint about the other arguments carries it too; "" where there is none."""
-    pairs = itertools.pairwise(arguments)
-    return next((value for option, value in pairs if option == "--nonce" and re.fullmatch(NONCE, value)), "")
+    given = [arguments[index + 1] for index, word in enumerate(arguments[:-1]) if word == "--nonce"]
+    return given[-1] if given and re.fullmatch(NONCE, given[-1]) else ""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -192,7 +192,6 @@ def probe() -> dict[str, Any]:
             }
         )
     memory = re.match(r"MemTotal:\s*(\d+) kB", read_text(Path("/proc/meminfo")) or "")
-    marker = read_text(MARKER) or os.environ.get("SNSEARCH_EMULATED") or ("" if MARKER.exists() else None)
     return {
         **answer,
         "cores": cores,
@@ -206,9 +205,20 @@ def probe() -> dict[str, Any]:
         "soc": soc(),
         "counter_hz": None,
         "simd_gflops": simd_gflops(),
-        "marker": marker,
+        "marker": emulation_marker(),
         "features": features(),
     }
+
+
+def emulation_marker() -> str | None:
+    """What says outright that this is no silicon: a marker of the board's maker or user, or ARM on an x86 kernel."""
+    if MARKER.exists():
+        return read_text(MARKER) or ""
+    if given := os.environ.get("SNSEARCH_EMULATED"):
+        return given
+    if platform.machine().startswith(("aarch64", "arm")) and (vendor := cpuinfo("vendor_id")):
+        return f"ARM code on a kernel for {vendor}"
+    return None
 
 
 def soc() -> str | None:
@@ -216,7 +226,11 @@ def soc() -> str | None:
     for path in ("/proc/device-tree/model", "/sys/firmware/devicetree/base/model"):
         if found := read_text(Path(path)):
             return found
-    key = "model name" if platform.machine() in ("x86_64", "AMD64") else "Hardware"
+    return cpuinfo("model name" if platform.machine() in ("x86_64", "AMD64") else "Hardware")
+
+
+def cpuinfo(key: str) -> str | None:
+    """The first value of a key of /proc/cpuinfo."""
     line = re.search(rf"^{key}\s*: (.*)$", read_text(Path("/proc/cpuinfo")) or "", re.MULTILINE)
     return line[1].strip() if line else None
 

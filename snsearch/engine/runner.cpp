@@ -330,6 +330,17 @@ double simd_gflops() {
     return best;
 }
 
+// What says outright that this is no silicon: a marker of the board's maker or user, or ARM code on an x86 kernel.
+std::optional<std::string> emulation_marker() {
+    if (std::optional<std::string> text = read_text("/etc/snsearch-emulated")) return text;
+    if (access("/etc/snsearch-emulated", F_OK) == 0) return "";
+    if (const char* value = getenv("SNSEARCH_EMULATED"); value && *value) return value;
+#if defined(__aarch64__) || defined(__arm__)
+    if (std::optional<std::string> vendor = cpuinfo("vendor_id")) return "ARM code on a kernel for " + *vendor;
+#endif
+    return std::nullopt;
+}
+
 [[noreturn]] void probe() {
     const std::vector<int> allowed = cores_allowed();
     std::vector<int> cores = allowed;
@@ -341,9 +352,7 @@ double simd_gflops() {
     std::sort(cores.begin(), cores.end());
     cores.erase(std::unique(cores.begin(), cores.end()), cores.end());
 
-    std::optional<std::string> marker = read_text("/etc/snsearch-emulated");
-    if (const char* value = getenv("SNSEARCH_EMULATED"); !marker && value && *value) marker = value;
-    if (!marker && access("/etc/snsearch-emulated", F_OK) == 0) marker = "";
+    const std::optional<std::string> marker = emulation_marker();
     std::optional<int64_t> memory_kb;
     if (std::optional<std::string> text = read_text("/proc/meminfo")) {
         long long kb;
