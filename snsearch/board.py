@@ -35,6 +35,10 @@ _ALARM = 128 + signal.SIGALRM  # as a shell tells it
 GRACE_SECONDS = 30.0  # that an answer may come later than the runner's own alarm
 
 
+class UnansweredError(DeviceError):
+    """A runner that ended without a complete answer, though the device was reached until then."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runner:
     """The program that times models on a device."""
@@ -121,8 +125,7 @@ def open_board(device: Device, runner_of: RunnerOf) -> Iterator[Board]:
     try:
         transport = connect(device)
         try:
-            runner = runner_of(transport, machine_of(transport))
-            board = make_ready(device, transport, runner)
+            board = make_ready(device, transport, runner_of(transport, machine_of(transport)))
             check_identity(device, board.probe)
             yield board
         finally:
@@ -167,11 +170,11 @@ def time_on(transport: Transport, runner: Runner, job: TimeJob) -> TimeAnswer:
         raise _unanswered(transport, error, output.exit_code, output.stderr) from None
 
 
-def _unanswered(transport: Transport, error: AnswerError, exit_code: int, stderr: str) -> DeviceError:
+def _unanswered(transport: Transport, error: AnswerError, exit_code: int, stderr: str) -> UnansweredError:
     how = f"the runner ended with {exit_code}" + (f" and said {last_line(stderr)!r}" if stderr.strip() else "")
     if exit_code in (_ALARM, -signal.SIGALRM):
         how = "its own alarm ended it: the device was slower than its first run let expect"
-    return DeviceError(f"{transport.url}: {error} ({how}); nothing is lost: give the same command again")
+    return UnansweredError(f"{transport.url}: {error} ({how}); nothing is lost: give the same command again")
 
 
 def identity_of(probe: ProbeAnswer) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from snsearch.board import LOCK, Board, hottest, identity_of, pinned_core
@@ -87,9 +88,8 @@ class Checkup:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
-        from dataclasses import asdict
-
-        return {"schema": 1, **asdict(self), "parity_limit": PARITY, "sound": self.is_sound}
+        parity = self.parity if math.isfinite(self.parity) else None
+        return {"schema": 1, **asdict(self), "parity": parity, "parity_limit": PARITY, "sound": self.is_sound}
 
 
 def clusters_of(cores: Sequence[Core]) -> tuple[Cluster, ...]:

@@ -71,12 +71,13 @@ def _section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Se
     timed = [each for each in ours if each[2].latency_ms is not None]
     points = [(score.error, one.latency_ms or 0.0) for _, score, one in timed]
     fronts = {timed[index][0].number for index in front(points)} if points else set()
-    predicts = study.settings.cost_name.startswith("latency ")
-    rows = tuple(_row(trial, one, trial.number in fronts, predicts) for trial, _, one in ours)
     host = ours[-1][2].host
+    kind, _, profile = study.settings.cost_name.partition(" ")
+    own = profile.rpartition(" ")[0] == host.device
+    rows = tuple(_row(trial, one, trial.number in fronts, kind == "latency", own) for trial, _, one in ours)
     return DeviceSection(
         title=f"Measured on {name}" if timed else f"On {name}: no latency",
-        summary=_summary(rows, study, predicts),
+        summary=_summary(rows, study.settings.cost_axis, own),
         rows=rows,
         scatter=_scatter(timed, fronts, groups) if timed else None,
         axis=f"ms ({name}, measured)",
@@ -84,7 +85,7 @@ def _section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Se
     )
 
 
-def _row(trial: TrialRecord, one: Measurement, on_front: bool, predicts: bool) -> DeviceRow:
+def _row(trial: TrialRecord, one: Measurement, on_front: bool, predicts: bool, own: bool) -> DeviceRow:
     stats, ms = one.statistics, one.latency_ms
     predicted = trial.cost if predicts else None
     return DeviceRow(
@@ -99,7 +100,8 @@ def _row(trial: TrialRecord, one: Measurement, on_front: bool, predicts: bool) -
             else "none"
         ),
         predicted=predicted,
-        deviation="" if ms is None or not predicted else f"{ms / predicted - 1:+.0%}",
+        # A prediction for another device is compared by its order alone.
+        deviation="" if ms is None or not predicted or not own else f"{ms / predicted - 1:+.0%}",
         runs="" if ms is None else f"{stats.samples}, {stats.outliers} outliers to {stats.most_ms:.3g} ms",
         verdict=one.verdict,
         reasons="; ".join(one.reasons),
@@ -109,7 +111,7 @@ def _row(trial: TrialRecord, one: Measurement, on_front: bool, predicts: bool) -
     )
 
 
-def _summary(rows: Sequence[DeviceRow], study: StudyRecord, predicts: bool) -> tuple[str, ...]:
+def _summary(rows: Sequence[DeviceRow], predicted_for: str, own: bool) -> tuple[str, ...]:
     timed = [row for row in rows if row.ms is not None]
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in ("flagged", "refused", "emulated")}
     lines = []
@@ -123,11 +125,18 @@ def _summary(rows: Sequence[DeviceRow], study: StudyRecord, predicts: bool) -> t
     if counts["flagged"]:
         lines.append(f"{counts['flagged']} of {len(timed)} latencies are flagged: something disturbed them.")
     known = [(row.ms, row.predicted) for row in timed if row.ms is not None and row.predicted]
-    if predicts and known:
+    if own and known:
         error = sum(abs(predicted / ms - 1) for ms, predicted in known) / len(known)
         lines.append(
-            f"The second objective's predictions lie {error:.0%} from what was measured here, as a mean over "
-            f"{len(known)}. ({study.settings.cost_axis})"
+            f"What this device's own profile predicted lies {error:.0%} from what was measured, as a mean over "
+            f"{len(known)}."
+        )
+    elif len(known) > 1:
+        pairs = [(a, b) for index, a in enumerate(known) for b in known[:index] if a[0] != b[0]]
+        alike = sum((a[0] - b[0]) * (a[1] - b[1]) > 0 for a, b in pairs)
+        lines.append(
+            f"Predicted latencies are another device's ({predicted_for}): only their order can be compared, and "
+            f"{alike} of {len(pairs)} pairs stand in the same order here."
         )
     return tuple(lines)
 
@@ -136,7 +145,8 @@ def _scatter(timed: Sequence[Measured], fronts: set[int], groups: Sequence[int])
     frame = Frame(width=960, height=400)
     ends = [score.error + sign * score.deviation_95 for _, score, _ in timed for sign in (-1, 1)]
     reach = [end for _, _, one in timed for end in (one.statistics.low_ms, one.statistics.high_ms)]
-    x = Axis.over(reach, *frame.x_range)
+    margin = 0.05 * (max(reach) - min(reach))
+    x = Axis.over([max(0.0, min(reach) - margin), max(reach) + margin], *frame.x_range)
     y = Axis.over([min(1.0, max(0.0, end)) for end in ends], *frame.y_range, percent=True)
     marks = []
     for trial, score, one in sorted(timed, key=lambda each: each[0].number in fronts):
@@ -154,7 +164,7 @@ def _scatter(timed: Sequence[Measured], fronts: set[int], groups: Sequence[int])
                 color=groups.index(trial.architecture.groups),
                 square=bool(trial.architecture.se_reduction),
                 on_front=trial.number in fronts,
-                label=f"#{trial.number}" + (" flagged" if one.verdict == "flagged" else ""),
+                label=f"#{trial.number}" + ("*" if one.verdict == "flagged" else ""),
                 title=f"#{trial.number} {trial.words}: error {score.error:.2%} ± {score.deviation_95:.2%}, "
                 f"{one.provenance}: {stats.median_ms:.3g} ms",
             )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from snsearch.board import LOCK, Board, pinned_core
+from snsearch.board import LOCK, Board, UnansweredError, pinned_core
 from snsearch.devices.deploy import deploy
 from snsearch.devices.transport import CONNECT_SECONDS
 from snsearch.engine.protocol import ModelSamples, Precision, RunnerError, TimeAnswer, TimeJob
@@ -135,6 +135,7 @@ class _Run:
     say: Say
     stop: Callable[[], bool]
     unsettled: bool = False
+    unanswered: int = 0  # models in succession that left no answer
     reference_ns: int = 0  # one run of it
     reference_ms: float | None = None  # its median in this session
 
@@ -170,12 +171,21 @@ class _Run:
                 # One model's fault must not lose the others.
                 yield Unmeasured(subject=subject, reason=str(error))
                 continue
+            except UnansweredError as error:
+                # A model may be too much for a device, which ends the runner; two in succession are not the models.
+                self.unanswered += 1
+                if self.unanswered > 1:
+                    raise
+                yield Unmeasured(subject=subject, reason=str(error))
+                continue
+            self.unanswered = 0
             if checked.parity <= PARITY:
                 ready.append(checked)
             else:
                 yield self._judged(checked, checked.answer, checked.answer.models[0], None)
         best: dict[str, Measurement] = {}
-        for attempt in range(self.effort.attempts):
+        # Half an hour is not run again: what disturbed its last minute says so.
+        for attempt in range(self.effort.attempts if self.sustained_minutes is None else 1):
             again = [one for one in ready if attempt == 0 or best[one.subject.artefact].verdict != "ok"]
             if not again:
                 break

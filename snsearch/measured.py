@@ -34,13 +34,28 @@ def worth_measuring(study: StudyRecord) -> tuple[TrialRecord, ...]:
 def measured_by_device(study: StudyRecord) -> dict[str, dict[str, Measurement]]:
     """What was measured, by device and architecture; the latest of each that is no refusal, else the refusal.
 
-    Measurements after minutes of running stand beside the cool ones, under the device's name with the minutes.
+    Measurements on other hardware of the same name, on another core, or after minutes of running stand apart, under a
+    name that says so.
     """
+    variants: dict[str, set[tuple[str, int]]] = {}
+    for one in study.measurements:
+        variants.setdefault(one.host.device, set()).add((one.host.identity, one.host.core))
     found: dict[str, dict[str, Measurement]] = {}
     for one in study.measurements:
-        minutes = one.sustained_minutes
-        name = one.host.device + ("" if minutes is None else f", after {minutes:g} minutes")
+        name = _label(one, variants[one.host.device])
         kept = found.setdefault(name, {}).get(one.subject)
         if kept is None or one.verdict != "refused" or kept.verdict == "refused":
             found[name][one.subject] = one
     return found
+
+
+def _label(one: Measurement, variants: set[tuple[str, int]]) -> str:
+    """The device's name, with what tells this measurement's conditions from others on it."""
+    words = [one.host.device]
+    if len({identity for identity, _ in variants}) > 1:
+        words.append(one.host.identity)
+    if len({core for identity, core in variants if identity == one.host.identity}) > 1:
+        words.append(f"core {one.host.core}")
+    if one.sustained_minutes is not None:
+        words.append(f"after {one.sustained_minutes:g} minutes")
+    return ", ".join(words)

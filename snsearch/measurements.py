@@ -7,6 +7,7 @@ each time. So a figure can be judged anew by whoever reads it.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -122,7 +123,7 @@ class Measurement:
     states: tuple[DeviceState, ...]  # before the first round and after every one
     loadavg: tuple[float, ...] | None
     warmup_runs: int
-    parity: float  # largest difference to torch's output, over the largest output
+    parity: float  # largest difference to torch's output, over the largest output; infinite of another length
     sustained_minutes: float | None  # how long it ran before it was timed; None: cool
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -159,7 +160,7 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values, which from_json reads back, and the latency for those who read only that."""
-        values = asdict(self)
+        values = {**asdict(self), "parity": self.parity if math.isfinite(self.parity) else None}
         latency: dict[str, Any] = {"latency_ms": None, "interval_ms": None}
         if self.latency_ms is not None:
             stats = self.statistics
@@ -181,6 +182,7 @@ class Measurement:
                 **{
                     **known,
                     "host": Host(**known["host"]),
+                    "parity": math.inf if known["parity"] is None else known["parity"],
                     "samples_ns": _rounds(known["samples_ns"]),
                     "reference_ns": _rounds(known["reference_ns"]),
                     "states": tuple(DeviceState(**state) for state in known["states"]),

@@ -18,11 +18,21 @@ import pytest
 from hypothesis import settings
 
 from snsearch.cli import main
-from tests.boards import adb_board, arm_program, ssh_board
+from tests.board_fixtures import adb_board, added_board, arm_program, board_transport, emulated_board, ssh_board
 from tests.runners import aarch64_runner, qemu_aarch64, runner
 
 # Fixtures that live in modules of their own.
-__all__ = ["aarch64_runner", "adb_board", "arm_program", "qemu_aarch64", "runner", "ssh_board"]
+__all__ = [
+    "aarch64_runner",
+    "adb_board",
+    "added_board",
+    "arm_program",
+    "board_transport",
+    "emulated_board",
+    "qemu_aarch64",
+    "runner",
+    "ssh_board",
+]
 
 # One thread a process: the tests' networks are too small for more, and what they start runs beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

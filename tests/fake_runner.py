@@ -92,6 +92,8 @@ def timed(arguments):
                 fail(arguments.nonce, "model", f"{prefix}{suffix} is not there")
         if Path(prefix + ".param").read_text() in behaviour.get("broken", []):
             fail(arguments.nonce, "model", f"{prefix} cannot be loaded")
+        if Path(prefix + ".param").read_text() in behaviour.get("kills", []):
+            os.kill(os.getpid(), signal.SIGKILL)
     if once("garbled_at"):
         print('{"schema": 1, "nonce": "' + arguments.nonce + '", "kind": "ti\x00\x07')
         return

@@ -29,6 +29,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The device's work folder, in a home of the test's own; every output is taken to be torch's."""
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
+    monkeypatch.setattr("snsearch.engine.parity.expected_outputs", lambda ops, weights, seed: ())
     monkeypatch.setattr("snsearch.measure.wait", lambda seconds: None)
     folder = tmp_path / "home" / "work"
     folder.mkdir(parents=True)
@@ -88,6 +89,9 @@ def test_a_check_of_an_engine_that_computes_something_else_fails(
     outcome = run("device", "check", board)
     assert outcome.code == 8
     assert "NOT sound" in outcome.out
+    monkeypatch.setattr("snsearch.engine.parity.deviation", lambda output, expected: float("inf"))
+    found = json.loads(run("device", "check", board, "--format", "json").out)
+    assert (found["sound"], found["parity"]) == (False, None)
 
 
 def test_networks_are_measured_and_printed_with_all_that_they_hang_on(run: Run, board: str, work: Path) -> None:

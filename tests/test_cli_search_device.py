@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
+    monkeypatch.setattr("snsearch.engine.parity.expected_outputs", lambda ops, weights, seed: ())
     monkeypatch.setattr("snsearch.measure.wait", lambda seconds: None)
     monkeypatch.setattr("snsearch.search.train_proxy", pretended_training(_wider_is_better))
     folder = tmp_path / "home" / "work"
@@ -108,13 +110,26 @@ def test_a_device_that_cannot_be_used_ends_a_new_search_before_anything_is_train
 def test_the_devices_own_profile_is_the_objective_of_a_new_study(run: Run, board: str) -> None:
     own = profile_path(board)
     device_folder(board).mkdir(parents=True, exist_ok=True)
-    own.write_text(load_profile("ncnn-raspberry-pi-4").to_toml())
+    own.write_text(replace(load_profile("ncnn-raspberry-pi-4"), name="other").to_toml())
     outcome = run(*SEARCH, "--device", board)
     assert outcome.code == 0
     assert "no latency profile of its own" not in outcome.err
-    assert _study().settings.cost_name.startswith("latency ncnn-raspberry-pi-4 ")
+    assert _study().settings.cost_name.startswith("latency other ")
     section = report_data(_study()).devices[0]
-    assert all(row.predicted and row.deviation for row in section.rows)
+    assert all(row.predicted for row in section.rows)
+    assert not any(row.deviation for row in section.rows), "another device's predictions are compared by order alone"
+    assert "only their order can be compared" in section.summary[-1]
+
+
+def test_a_profile_of_the_device_itself_is_compared_in_figures(run: Run, board: str) -> None:
+    device_folder(board).mkdir(parents=True, exist_ok=True)
+    profile_path(board).write_text(replace(load_profile("ncnn-raspberry-pi-4"), name=board).to_toml())
+    assert run(*SEARCH, "--device", board).code == 0
+    [section] = report_data(_study()).devices
+    for row in section.rows:
+        assert row.predicted
+        assert row.deviation == f"{1.0 / row.predicted - 1:+.0%}"
+    assert "own profile predicted lies" in section.summary[-1]
 
 
 def test_a_study_keeps_its_objective_when_a_profile_is_made_later(run: Run, board: str) -> None:

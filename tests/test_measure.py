@@ -231,9 +231,9 @@ def test_a_model_that_cannot_be_loaded_does_not_lose_the_others(tmp_path: Path, 
     ],
 )
 def test_a_failing_run_keeps_what_was_measured_before(trouble: str, message: str, tmp_path: Path, work: Path) -> None:
-    # Jobs: check, two warm-ups, two checks, first batch; then the check of c is the seventh.
-    behave(work, **{trouble: 7})
-    reference, *others = subjects(tmp_path, "reference", "a", "b", "c")
+    # Jobs: check, two warm-ups, two checks, first batch; two checks, then the second batch is the ninth.
+    behave(work, **{trouble: 9})
+    reference, *others = subjects(tmp_path, "reference", "a", "b", "c", "d")
     kept: list[Measurement | Unmeasured] = []
     with (
         open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, sys.executable)) as board,
@@ -241,6 +241,20 @@ def test_a_failing_run_keeps_what_was_measured_before(trouble: str, message: str
     ):
         kept.extend(measure(board, others, reference, effort=QUICK))
     assert [one.subject for one in kept if isinstance(one, Measurement)] == ["a", "b"]
+
+
+def test_a_model_that_ends_the_runner_does_not_lose_the_others_and_two_in_succession_end_the_run(
+    tmp_path: Path, work: Path
+) -> None:
+    behave(work, kills=["b"])
+    found = run(tmp_path, "a", "b", "c", "d")
+    [lost] = [one for one in found if isinstance(one, Unmeasured)]
+    assert lost.subject.name == "b"
+    assert "no complete answer" in lost.reason
+    assert [one.subject for one in found if isinstance(one, Measurement)] == ["a", "c", "d"]
+    behave(work, kills=["b", "c"])
+    with pytest.raises(DeviceError, match="no complete answer"):
+        run(tmp_path, "a", "b", "c", "d")
 
 
 def test_two_users_of_one_device_at_once_are_told(tmp_path: Path, work: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -77,9 +78,10 @@ def test_rounds_that_differ_widen_the_interval_though_their_samples_do_not_sprea
 def test_a_measurement_comes_back_from_json_as_it_was() -> None:
     for one in (
         MEASUREMENT,
+        replace(MEASUREMENT, parity=math.inf, verdict="refused", reasons=("another output",)),
         replace(MEASUREMENT, loadavg=None, verdict="flagged", reasons=("other load",), sustained_minutes=30.0),
     ):
-        assert Measurement.from_json(json.loads(json.dumps(one.to_json()))) == one
+        assert Measurement.from_json(json.loads(json.dumps(one.to_json(), allow_nan=False))) == one
 
 
 def test_only_sound_and_flagged_measurements_are_latencies() -> None:

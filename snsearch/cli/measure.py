@@ -105,6 +105,8 @@ def measure(
 
     asked = Asked(device=device_of(device_text), again=again, core=core, sustained_minutes=sustained, runner=runner)
     if (found := located_study(spec, storage, out)) is not None:
+        if given := given_for_a_space(_OWN):
+            raise click.UsageError(f"{spec!r} is a study; {', '.join(given)} apply to a space")
         url, name, folder = found
         done = study_session(url, name, asked, everything=everything)
         _print(done.outcomes, form)

@@ -27,7 +27,7 @@ from snsearch.devices.transport import (
 )
 from snsearch.errors import DeviceError
 
-FOLDER = ".cache/snsearch"  # in the home folder, where ssh and sftp both begin
+FOLDER = ".cache/snsearch-device"  # in the home folder, where ssh and sftp both begin
 OPTIONS_VARIABLE = "SNSEARCH_SSH_OPTIONS"  # such as "-F my_config"
 _MISSING = "install OpenSSH's client (Debian: apt-get install openssh-client)"
 _LOST = 255  # of ssh itself; also of a remote process that was killed
