@@ -23,9 +23,17 @@ from typing import Any
 import numpy as np
 
 from snsearch.arch import Architecture
-from snsearch.calibration import KeptOut, Sample, log_log_flops, pixel_scaling
+from snsearch.calibration import KeptOut, Sample, fit, log_log_flops, pixel_scaling, predict_ms
 from snsearch.device_log import measure_once
-from snsearch.device_profile import EFFORT, OwnProfile, make_profile, network_sample, refuse_emulated, subject_of
+from snsearch.device_profile import (
+    EFFORT,
+    OWN_FORMS,
+    OwnProfile,
+    make_profile,
+    network_sample,
+    refuse_emulated,
+    subject_of,
+)
 from snsearch.devices.registry import HOME_VARIABLE, Device
 from snsearch.lattice import Design
 from snsearch.measurements import Measurement
@@ -109,8 +117,41 @@ def report(own: OwnProfile, judging: tuple[Architecture, ...], found: dict[str, 
         inside += latency.low_ms <= sample.ms <= latency.high_ms
         errors[arch.key] = {"measured_ms": round(sample.ms, 4), "error": round(ms / sample.ms - 1, 4)}
     document["inside_the_interval"] = round(inside / len(archs), 3)
+    document["alternatives"] = alternatives(own, samples)
     document["errors"] = errors
     return document
+
+
+def alternatives(own: OwnProfile, samples: list[Sample]) -> dict[str, Any]:
+    """What the judging networks say of each form alone, and of the chosen one on a part of the figures."""
+    form = own.calibration.form
+    parts = {
+        **{one.name: (one, own.samples) for one in OWN_FORMS},
+        "the chosen form, without pieces": (form, [one for one in own.samples if one.family != "pieces"]),
+        "the chosen form, on pieces alone": (form, [one for one in own.samples if one.role == "piece"]),
+    }
+    found = {}
+    for name, (one, known) in parts.items():
+        rates = fit(one, known)
+        found[name] = _scores(samples, [predict_ms(rates, sample.under(one)) for sample in samples])
+    return found
+
+
+def table(judged: dict[str, Any]) -> str:
+    """The table of benchmarks/README.md."""
+    rows = {
+        "**the profile**": judged["profile"],
+        **judged["alternatives"],
+        "log-log FLOPs": judged["log_log_flops"],
+        "pixel scaling": judged["pixel_scaling"],
+    }
+    lines = ["| prediction | MAPE | Spearman | within 10 % | 95 % err less than |", "| --- | --- | --- | --- | --- |"]
+    lines += [
+        f"| {name} | {row['mape']:.1%} | {row['spearman']:.3f} | {row['within_10_percent']:.0%} "
+        f"| {row['p95_error']:.0%} |"
+        for name, row in rows.items()
+    ]
+    return "\n".join(lines)
 
 
 def _scores(samples: list[Sample], predicted: list[float]) -> dict[str, float]:
@@ -155,8 +196,10 @@ def main() -> None:
             "judged": judged,
         }
     asked.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps({key: value for key, value in judged.items() if key != "errors"}, indent=1))
-    print(json.dumps(own.profile.to_json()["kept_out"], indent=1))
+    print(table(judged))
+    print(f"inside the 95 % interval: {judged['inside_the_interval']:.0%} of {judged['networks']}")
+    print(f"within the profile: {json.dumps(document['profile']['kept_out'])}")
+    print(f"{document['seconds']} s, {document['verdicts']}, failed: {len(failed)}")
     print(f"wrote {asked.out}")
 
 

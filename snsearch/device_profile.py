@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 from snsearch.arch import Architecture
@@ -23,7 +24,7 @@ from snsearch.graph import Op
 from snsearch.kernels import block_kernel_terms, network_kernel_terms
 from snsearch.latency import Profile
 from snsearch.measure import Effort, Say, Subject
-from snsearch.measurements import Measurement
+from snsearch.measurements import Measurement, statistics_of
 from snsearch.profile_plan import Piece, Plan
 from snsearch.subjects import block_subject, network_subject, reference_subject
 from snsearch.terms import network_terms, ops_terms
@@ -31,7 +32,7 @@ from snsearch.terms import network_terms, ops_terms
 FOLDS = 8
 PIECE_WEIGHT = 0.1  # of an operator or a block, where a network has 1: alone, it finds its data in the cache
 FEWEST_NETWORKS = 24  # whose measurements stand, for a profile
-EFFORT = Effort(seconds=1.0, warmup_runs=3, warmup_ms=100, batch=12, cool_down_s=24.0)
+EFFORT = Effort(seconds=0.7, warmup_runs=3, warmup_ms=100, batch=12, cool_down_s=24.0)
 # Plain quantities compete too: where a library does otherwise than ncnn, fewer rates err less.
 OWN_FORMS = (*(form for form in FORMS if form.name in ("packing", "activations, inner loops")), *KERNEL_FORMS)
 
@@ -139,6 +140,7 @@ def make_profile(
         else:
             measured[one.artefact] = one
         progress(done, len(subjects))
+    _check_alike(device, list(measured.values()))
     samples = samples_of(plan, {artefact: things[artefact] for artefact in measured}, measured)
     networks = sum(sample.role == "judged" for sample in samples)
     if networks < min(FEWEST_NETWORKS, len(plan.networks)):
@@ -170,15 +172,43 @@ def refuse_emulated(board: Board) -> None:
         raise DeviceError(_EMULATED.format(name=board.device.name, why=board.emulated_because))
 
 
+def _check_alike(device: Device, kept: Sequence[Measurement]) -> None:
+    """Raises DeviceError where the figures are of more than one library or kind of core: their rates differ."""
+    settings = {
+        f"ncnn {one.host.ncnn} ({one.host.runner}) on "
+        + (f"core {one.host.core}" if one.host.core_max_khz is None else f"{one.host.core_max_khz / 1e6:.2f} GHz")
+        for one in kept
+    }
+    if len(settings) > 1:
+        raise DeviceError(
+            f"{device.name}: its log holds measurements of {' and of '.join(sorted(settings))}, which make no common "
+            "profile; measure them anew with --again, or name one --core"
+        )
+
+
+def steady_ms(kept: Sequence[Measurement]) -> dict[str, float]:
+    """The latencies by artefact, each over the reference's in the same rounds, times the reference's median in all.
+
+    What slows a device for minutes slows both alike, and would else look like a property of what was measured then.
+    """
+    references = {one.artefact: statistics_of(one.reference_ns).median_ms for one in kept if one.reference_ns}
+    usual = median(references.values()) if references else 1.0
+    found = {}
+    for one in kept:
+        assert one.latency_ms is not None, "refused measurements are left out"
+        found[one.artefact] = one.latency_ms * usual / references.get(one.artefact, usual)
+    return found
+
+
 def samples_of(
     plan: Plan, things: dict[str, Architecture | Piece], measured: dict[str, Measurement]
 ) -> tuple[Sample, ...]:
     """The samples of what was measured, by artefact, in the plan's order."""
     judged = {arch.key for arch in plan.networks}
     samples = []
+    steady = steady_ms(list(measured.values()))
     for artefact, thing in things.items():
-        ms = measured[artefact].latency_ms
-        assert ms is not None, "refused measurements are left out"
+        ms = steady[artefact]
         if isinstance(thing, Piece):
             samples.append(piece_sample(thing.name, thing.ops, ms))
         else:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from snsearch.arch import Architecture
-from snsearch.devices.registry import device_names, device_of, is_url, profile_path
-from snsearch.errors import DeviceError, SpecError
+from snsearch.errors import SpecError
 from snsearch.forms import Counting
 from snsearch.kernels import KERNEL_MEANINGS, KernelTerms, network_kernel_terms
 from snsearch.resources import bundled_names
@@ -51,7 +50,7 @@ class Profile:
     library: str
     threads: int
     precision: str
-    figures: str  # "published", or "measured" where a user's own
+    figures: str  # "published", "measured" where a user's own, "counted" where counts were fitted on
     source: str
     note: str
     form: str
@@ -70,6 +69,11 @@ class Profile:
     @property
     def provenance(self) -> str:
         """The label of every prediction."""
+        if self.figures == "counted":
+            return (
+                f"predicted from counted cost, {self.device}, ±{self.by_network.mape * 100:.0f} % of what is counted "
+                f"(mean error of networks kept out; {self.source})"
+            )
         return (
             f"predicted, {self.device}, fitted on {self.figures} figures, ±{self.by_network.mape * 100:.0f} % "
             f"(mean error of networks kept out; {self.source})"
@@ -286,24 +290,6 @@ def read_profile(path: Path) -> Profile:
 def load_profile(text: str) -> Profile:
     """The profile that the user names: a bundled name or a TOML file. Raises SpecError."""
     return read_profile(find_file(text, "profiles"))
-
-
-def profile_of_device(text: str) -> Profile:
-    """The profile that was made of a device, which the user names or gives the URL of.
-
-    Raises DeviceError where there is no such device, or no profile of it yet.
-    """
-    name = device_of(text).name
-    path = profile_path(name)
-    if not path.is_file():
-        raise DeviceError(f"{text} has no latency profile yet; make one: snsearch device profile {text}")
-    return read_profile(path)
-
-
-def named_profile(text: str) -> Profile:
-    """The profile of that name: a bundled one, a file, or else that of a device. Raises SpecError, DeviceError."""
-    is_device = text in device_names() or is_url(text)
-    return profile_of_device(text) if is_device and text not in bundled_names("profiles") else load_profile(text)
 
 
 def shipped_profiles() -> tuple[Profile, ...]:

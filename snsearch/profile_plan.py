@@ -21,7 +21,7 @@ from snsearch.lattice import Design
 from snsearch.solver import solve
 from snsearch.spec import SpaceSpec, load_space, mflops_budget, with_input
 
-NETWORKS = 72  # of the space
+NETWORKS = 96  # of the space
 PIECES = 48
 OTHER_NETWORKS = 3  # of every other space, so that their operators have a price too
 OTHER_SPACES = ("resnet", "resnext", "vgg-like", "mobilenet-v1", "shufflenet-v1")

@@ -145,6 +145,11 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
     from snsearch.subjects import reference_subject
 
     chosen = device_of(name)
+    if chosen.is_counted:
+        from snsearch.cli.counting import check_counted
+
+        check_counted(chosen.url, runner=runner or (Path(chosen.runner) if chosen.runner else None), form=form)
+        return
     with open_board(chosen, runners_of(chosen, runner)) as board:
         found = check_board(board, reference_subject(), core)
     if form == "json":
@@ -171,7 +176,7 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
 @click.option(
     "--networks",
     type=click.IntRange(24, 1000),
-    help="Networks of the space: fitted on, and each kept out in its turn  [default: 72]",
+    help="Networks of the space: fitted on, and each kept out in its turn  [default: 96]",
 )
 @click.option("--pieces", type=click.IntRange(24, 500), help="Single operators and blocks  [default: 48]")
 @click.option("--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the device's]")

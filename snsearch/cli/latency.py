@@ -22,7 +22,7 @@ from snsearch.cli.options import (
     plain_number,
 )
 from snsearch.costs import count_macs
-from snsearch.latency import DEFAULT_PROFILE, Latency, Profile, load_profile, profile_of_device
+from snsearch.latency import DEFAULT_PROFILE, Latency, Profile, load_profile
 from snsearch.lattice import Design
 from snsearch.solver import Solution, scaled, solve
 from snsearch.spec import SpaceSpec, load_space, mflops_budget, with_input
@@ -196,7 +196,12 @@ def latency(
     if profile_name is not None and device_text is not None:
         raise click.UsageError("--profile and --device both name the device; give one of them")
     space = load_space(space_name)
-    profile = profile_of_device(device_text) if device_text else load_profile(profile_name or DEFAULT_PROFILE)
+    if device_text is not None:
+        from snsearch.devices.profiles import profile_of_device
+
+        profile = profile_of_device(device_text)
+    else:
+        profile = load_profile(profile_name or DEFAULT_PROFILE)
     designs = [
         Design(groups=count, scale=scale, depth=depth, se=se, shuffle=False if no_shuffle else None)
         for count in groups or space.groups

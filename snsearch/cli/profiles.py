@@ -11,9 +11,10 @@ import click
 
 from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import complete_names
+from snsearch.devices.profiles import named_profile
 from snsearch.devices.registry import device_names, profile_path
 from snsearch.errors import SpecError
-from snsearch.latency import DEFAULT_PROFILE, load_profile, named_profile
+from snsearch.latency import DEFAULT_PROFILE, load_profile
 from snsearch.resources import bundled_names
 
 
