@@ -72,7 +72,7 @@ class _Silent:
 
 
 def make(folder: Path, data: str, workers: int) -> None:
-    """Trains every candidate of the budget by the default recipe with two seeds."""
+    """Trains every candidate of the budget by the default recipe with two seeds; those with a shuffle first."""
     dataset, candidates = _setup(data)
     recipe = default_recipe(len(dataset.train))
     tasks = [
@@ -83,8 +83,10 @@ def make(folder: Path, data: str, workers: int) -> None:
             recipe=recipe,
             seed=seed,
         )
+        for shuffle in (True, False)
         for seed in (0, 1)
         for design in candidates.first.values()
+        if design.shuffle == shuffle
     ]
     torch.set_num_threads(1)
     run_trainings(

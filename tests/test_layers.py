@@ -33,7 +33,7 @@ ROWS: list[set[str]] = [
     {"costs", "images"},
     {"graph"},
     {"arch", "spec"},
-    {"processes", "toml_reader"},
+    {"processes", "toml_reader", "turns"},
     {"resources", "units", "errors", "interrupt", "__init__"},
 ]
 
