@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -216,10 +217,11 @@ def replayed(table: Table, dataset: Any, candidates: Candidates, arm: str, seed:
         search_shuffle=False, sampler=sampler, rungs=rungs,
     )  # fmt: skip
     storage = optuna.storages.InMemoryStorage()  # of a replay nothing is to be kept
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        proposes = sampler_of(sampler, seed)
     study = Study(
-        optuna.create_study(
-            storage=storage, directions=["minimize", "minimize"], sampler=sampler_of(sampler, settings.seed)
-        ),
+        optuna.create_study(storage=storage, directions=["minimize", "minimize"], sampler=proposes),
         settings,
         cast("optuna.storages.RDBStorage", storage),
         Turn(nullcontext),
