@@ -65,6 +65,7 @@ class Recipe:
         if (
             min(counts) < 1
             or min(others) < 0
+            or self.recalibration == 1  # a single image of one pixel has no variance
             or not 0 < self.learning_rate < 10
             or not all(0 <= share < 1 for share in shares)
         ):

@@ -27,6 +27,14 @@ settings.register_profile("explore", derandomize=False, deadline=None, database=
 settings.load_profile("repeatable")
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Takes back how many threads a command has set for this process: other sums would be rounded otherwise."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 @pytest.fixture
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The storage URL of an empty PostgreSQL database of its own, on a Unix socket alone."""
