@@ -110,9 +110,7 @@ def space_model(cpu: str, value: Callable[[Parts], float]) -> SpaceModel:
         check=KeptOut(
             names=tuple(sample.name for sample in unseen),
             measured_ms=tuple(sample.ms for sample in unseen),
-            predicted_ms=tuple(
-                predict_ms(calibration.rates, sample.under(calibration.form.cache_bytes)) for sample in unseen
-            ),
+            predicted_ms=tuple(predict_ms(calibration.rates, sample.under(calibration.form)) for sample in unseen),
         ),
     )
 

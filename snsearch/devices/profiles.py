@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from snsearch.counted import profile_name
 from snsearch.devices.registry import device_names, device_of, is_url, profile_path
 from snsearch.errors import DeviceError
 from snsearch.latency import Profile, load_profile, read_profile
@@ -9,12 +10,14 @@ from snsearch.resources import bundled_names
 
 
 def profile_of_device(text: str) -> Profile:
-    """The profile that was made of a device, which the user names or gives the URL of.
+    """The profile that was made of a device, which the user names or gives the URL of; a counted one's is shipped.
 
     Raises DeviceError where there is no such device, or no profile of it yet.
     """
-    name = device_of(text).name
-    path = profile_path(name)
+    device = device_of(text)
+    if device.is_counted:
+        return load_profile(profile_name(device.url))
+    path = profile_path(device.name)
     if not path.is_file():
         raise DeviceError(f"{text} has no latency profile yet; make one: snsearch device profile {text}")
     return read_profile(path)
