@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -264,7 +265,7 @@ def test_a_device_is_measured_fitted_and_measured_no_second_time(work: Path) -> 
     profile = own.profile
     assert progress[-1] == (len(chosen.things), len(chosen.things))
     assert profile.name == "board"
-    assert profile.device == "Fake Board 4"
+    assert profile.device == f"Fake Board 4 ({platform.machine()})"
     assert profile.core == "core 3, 2.40 GHz"
     assert profile.library == "ncnn 1.0.20260101 (ncnn-cpp)"
     assert (profile.figures, profile.precision, profile.threads) == ("measured", "float32", 1)
