@@ -22,6 +22,7 @@ from snsearch.arch import Architecture
 from snsearch.costs import count_macs
 from snsearch.errors import SpecError
 from snsearch.forms import SPATIAL_STRENGTH, STRENGTHS, Form, drawn_to
+from snsearch.kernels import KernelTerms
 from snsearch.latency import Errors, Profile
 from snsearch.terms import Terms, network_terms
 
@@ -47,11 +48,15 @@ class Sample:
     ms: float
     terms: Terms
     far_terms: tuple[tuple[int, Terms], ...] = ()  # the terms for each cache size that a form asks for
+    kernel_terms: KernelTerms | None = None  # where a form counts them
     weight: float = 1.0
 
-    def under(self, cache_bytes: int | None) -> Terms:
-        """The terms for a cache of that size."""
-        return self.terms if cache_bytes is None else dict(self.far_terms)[cache_bytes]
+    def under(self, form: Form) -> Terms | KernelTerms:
+        """The terms that a form counts."""
+        if form.counting == "kernels":
+            assert self.kernel_terms is not None, "a form that counts kernels needs them counted"
+            return self.kernel_terms
+        return self.terms if form.cache_bytes is None else dict(self.far_terms)[form.cache_bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,8 +101,8 @@ class KeptOut:
 
 
 def _matrix(form: Form, samples: Sequence[Sample]) -> NDArray[Any]:
-    index = {name: i for i, name in enumerate(Terms._fields)}
-    rows = [sample.under(form.cache_bytes) for sample in samples]
+    rows = [sample.under(form) for sample in samples]
+    index = {name: i for i, name in enumerate(rows[0]._fields)}
     return np.array([[sum(row[index[term]] for term in column) for column in form.columns] for row in rows])
 
 
@@ -126,7 +131,16 @@ def fit(form: Form, samples: Sequence[Sample]) -> Rates:
     return rates
 
 
-def predict_ms(rates: Rates, terms: Terms) -> float:
+def unseen_terms(form: Form, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """The form's terms that share no rate with anything that a sample has, nor have a prior: nothing prices them."""
+    if form.prior:
+        return ()
+    told = np.abs(_matrix(form, samples)).sum(axis=0)
+    priced = {term for column, seen in zip(form.columns, told, strict=True) if seen > 0 for term in column}
+    return tuple(dict.fromkeys(term for column in form.columns for term in column if term not in priced))
+
+
+def predict_ms(rates: Rates, terms: Terms | KernelTerms) -> float:
     """Milliseconds that the rates give the terms."""
     return sum(rate * float(getattr(terms, term)) for term, rate in rates.items()) / 1e6
 
@@ -156,7 +170,7 @@ def fixed_form(form: Form) -> Predictor:
 
     def predictor(samples: Sequence[Sample]) -> Callable[[Sample], float]:
         rates = fit(form, samples)
-        return lambda sample: predict_ms(rates, sample.under(form.cache_bytes))
+        return lambda sample: predict_ms(rates, sample.under(form))
 
     return predictor
 
@@ -209,6 +223,7 @@ class Calibration:
 
     form: Form
     rates: Rates
+    unseen: tuple[str, ...]
     networks: KeptOut
     families: KeptOut
     flops: KeptOut  # baselines, on the same folds as `networks`
@@ -266,6 +281,7 @@ def calibrate(
         name: Calibration(
             form=form,
             rates=fit(form, samples),
+            unseen=unseen_terms(form, samples),
             networks=by_network[name],
             families=by_family[name],
             flops=keep_out(samples, log_log_flops, fold_of),
@@ -321,7 +337,9 @@ def profile_of(calibration: Calibration, *, without: Sequence[str] = (), **about
 
     return Profile(
         form=calibration.form.name,
+        counting=calibration.form.counting,
         cache_bytes=calibration.form.cache_bytes,
+        unseen=calibration.unseen,
         rates=tuple((term, _six(rate)) for term, rate in calibration.rates.items()),
         interval_factor=_six(calibration.families.interval_factor()),
         kept_out=calibration.networks.score(without).networks,

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 CACHES = (1 << 20, 2 << 20)  # bytes; what forms with a cache try
 STRENGTHS = (10.0, 1.0, 0.3, 0.1, 0.03, 0.01)  # of the pull to a prior: how many figures it counts as
 SPATIAL_STRENGTH = 0.03  # the most for kernels larger than 1x1, whose rates differ most between libraries
+
+# What is counted: the quantities of `terms`, or what `kernels` counts for a library that packs channels.
+Counting = Literal["quantities", "kernels"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +26,7 @@ class Form:
 
     name: str
     columns: tuple[tuple[str, ...], ...]
+    counting: Counting = "quantities"
     cache_bytes: int | None = None
     prior: tuple[tuple[str, float], ...] = ()
     prior_strengths: tuple[float, ...] = ()  # a column: how many samples a rate that is off by its own size costs
@@ -79,10 +84,28 @@ TRANSFORM_FORMS: tuple[Form, ...] = (
         _GATES,
     ),
 )
+# For counts of instructions and cache misses, which have no noise: every term on its own, and what one operator
+# moves beyond its share of the second level.
+COUNTED_CACHES = (128 << 10, 256 << 10, 384 << 10, 512 << 10)  # bytes
+COUNTED_FORMS: tuple[Form, ...] = tuple(
+    _form(
+        f"all terms, cache of {size >> 10} KiB",
+        *(_POINTWISE, _GROUPED, ("dense_3x3_macs",), ("dense_spatial_macs",), ("grouped_spatial_macs",), _DEPTHWISE),
+        *(("depthwise_bytes",), ("conv_bytes",), ("weight_bytes",), ("linear_bytes",), ("element_bytes",), _GATES),
+        *(("group_pixels",), ("padding_macs",), ("operators",), ("far_bytes",)),
+        cache_bytes=size,
+    )
+    for size in COUNTED_CACHES
+)
 
 
 def drawn_to(
-    prior: Mapping[str, float], strengths: Sequence[float], spatial_strength: float, cache_bytes: int | None = None
+    prior: Mapping[str, float],
+    strengths: Sequence[float],
+    spatial_strength: float,
+    cache_bytes: int | None = None,
+    *,
+    label: str = "a prior",
 ) -> tuple[Form, ...]:
     """Forms that are drawn to another device's rates, one a strength; larger kernels than 1x1 with their own.
 
@@ -95,7 +118,7 @@ def drawn_to(
     )
     return tuple(
         Form(
-            name=f"drawn to a prior by {strength:g}",
+            name=f"drawn to {label} by {strength:g}",
             columns=columns,
             cache_bytes=cache_bytes,
             prior=tuple(rates.items()),
@@ -105,3 +128,43 @@ def drawn_to(
         )
         for strength in strengths
     )
+
+
+_KERNEL_PACKS = ("read_{}_bytes", "write_{}_bytes", "depthwise_{}_macs")
+_KERNEL_ALONE = (
+    *("repacked_bytes", "weight_bytes", "group_calls", "strided_depthwise_macs", "first_macs", "dense_3x3_macs"),
+    *("dense_spatial_macs", "grouped_spatial_macs", "element_bytes", "pool_bytes", "gate_bytes", "gate_weight_bytes"),
+    *("linear_bytes", "edge_bytes", "runs"),
+)
+_SHUFFLES = ("shuffle_bytes", "wide_shuffle_bytes", "single_shuffle_bytes")
+
+
+def _dearer(*terms: str) -> tuple[tuple[str, ...], ...]:
+    """Columns in which each term costs what the one before it does, or more."""
+    return tuple(terms[at:] for at in range(len(terms)))
+
+
+def _kernel_form(name: str, packs: Sequence[int], *far: str) -> Form:
+    """A form of kernels: the packs that are told apart, wider ones being as dear as the widest of them."""
+    columns: list[tuple[str, ...]] = list(_dearer(*(f"rows_{rows}_macs" for rows in (16, 8, 4, 2, 1))))
+    for pattern in _KERNEL_PACKS:
+        for index, pack in enumerate(packs):
+            kept = [one for one in (16, 8, 4, 1) if one <= pack or index == 0]
+            columns.append(tuple(pattern.format(one) for one in kept))
+    columns += [(term,) for term in _KERNEL_ALONE]
+    columns += [("operators", "gate_operators"), ("operators",)]
+    columns += [_SHUFFLES, *((term,) for term in _SHUFFLES[1:])]
+    columns += [(f"far_{size}_bytes",) for size in far]
+    columns += [("streamed_weight_bytes",)] if far else []
+    return Form(name=name, columns=tuple(columns), counting="kernels")
+
+
+# For a device of one's own, whose blocks are measured: there are figures enough for what a library's kernels do.
+KERNEL_FORMS: tuple[Form, ...] = (
+    _kernel_form("kernels, packs of 16, 8 and 4", (16, 8, 4, 1)),
+    _kernel_form("kernels, packs of 16, 8 and 4, cache of 512 KiB", (16, 8, 4, 1), "512k"),
+    _kernel_form("kernels, packs of 16, 8 and 4, two caches", (16, 8, 4, 1), "256k", "1m"),
+    _kernel_form("kernels, packs of 16, 8 and 4, four caches", (16, 8, 4, 1), "256k", "512k", "1m", "2m"),
+    _kernel_form("kernels, packs of 4, two caches", (4, 1), "256k", "1m"),
+    _kernel_form("kernels, packs of 4, four caches", (4, 1), "256k", "512k", "1m", "2m"),
+)

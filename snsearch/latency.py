@@ -13,8 +13,10 @@ from typing import Any
 
 from snsearch.arch import Architecture
 from snsearch.errors import SpecError
+from snsearch.forms import Counting
+from snsearch.kernels import KERNEL_MEANINGS, KernelTerms, network_kernel_terms
 from snsearch.resources import bundled_names
-from snsearch.terms import Terms, network_terms
+from snsearch.terms import MEANINGS, Terms, network_terms
 from snsearch.toml_reader import Table, as_integer, as_number, as_text, find_file, list_of, read_table, suggestion
 
 DEFAULT_PROFILE = "snapdragon-820"
@@ -48,11 +50,13 @@ class Profile:
     library: str
     threads: int
     precision: str
-    figures: str  # "published", or "measured" where a user's own
+    figures: str  # "published", "measured" where a user's own, "counted" where counts were fitted on
     source: str
     note: str
     form: str
+    counting: Counting = "quantities"
     cache_bytes: int | None  # None where no rate is for bytes beyond a cache
+    unseen: tuple[str, ...] = ()  # terms that no figure had, so that nothing tells what they cost
     rates: tuple[tuple[str, float], ...]
     interval_factor: float
     kept_out: int  # networks, each predicted by rates that have not seen it
@@ -65,18 +69,37 @@ class Profile:
     @property
     def provenance(self) -> str:
         """The label of every prediction."""
+        if self.figures == "counted":
+            return (
+                f"predicted from counted cost, {self.device}, ±{self.by_network.mape * 100:.0f} % of what is counted "
+                f"(mean error of networks kept out; {self.source})"
+            )
         return (
             f"predicted, {self.device}, fitted on {self.figures} figures, ±{self.by_network.mape * 100:.0f} % "
             f"(mean error of networks kept out; {self.source})"
         )
 
-    def predict_terms(self, terms: Terms) -> float:
-        """Milliseconds for a network's terms, which must be counted with this profile's cache_bytes."""
+    def terms_of(self, arch: Architecture) -> Terms | KernelTerms:
+        """A network's terms as this profile counts them. Raises SpecError where channels do not divide."""
+        return network_kernel_terms(arch) if self.counting == "kernels" else network_terms(arch, self.cache_bytes)
+
+    def predict_terms(self, terms: Terms | KernelTerms) -> float:
+        """Milliseconds for a network's terms, which must be counted as this profile counts them."""
         return sum(rate * float(getattr(terms, term)) for term, rate in self.rates) / 1e6
 
     def predict(self, arch: Architecture) -> Latency:
-        """The architecture's latency, in a hundred microseconds. Raises SpecError where channels do not divide."""
-        ms = self.predict_terms(network_terms(arch, self.cache_bytes))
+        """The architecture's latency, in one or two hundred microseconds.
+
+        Raises SpecError where channels do not divide, or where it has what no figure of the profile had.
+        """
+        terms = self.terms_of(arch)
+        for term in self.unseen:
+            if getattr(terms, term):
+                raise SpecError(
+                    f'profile "{self.name}": no network or block that it is fitted on had {_MEANINGS[term]}, which '
+                    f"{arch.key} has; fit it on such ones too"
+                )
+        ms = self.predict_terms(terms)
         return Latency(
             ms=ms,
             low_ms=ms / self.interval_factor,
@@ -99,8 +122,12 @@ class Profile:
             "note": self.note,
             "form": self.form,
         }
+        if self.counting != "quantities":
+            document["counting"] = self.counting
         if self.cache_bytes is not None:
             document["cache_bytes"] = self.cache_bytes
+        if self.unseen:
+            document["unseen"] = list(self.unseen)
         document["interval_factor"] = self.interval_factor
         document["fitted_on"] = list(self.fitted_on)
         lines = [f"{key} = {_toml(value)}" for key, value in document.items()]
@@ -132,7 +159,9 @@ class Profile:
             "source": self.source,
             "note": self.note,
             "form": self.form,
+            "counting": self.counting,
             "cache_bytes": self.cache_bytes,
+            "unseen": list(self.unseen),
             "nanoseconds": dict(self.rates),
             "interval_factor": self.interval_factor,
             "kept_out": {
@@ -144,6 +173,10 @@ class Profile:
             },
             "fitted_on": list(self.fitted_on),
         }
+
+
+_FIELDS: dict[Counting, tuple[str, ...]] = {"quantities": Terms._fields, "kernels": KernelTerms._fields}
+_MEANINGS = {**MEANINGS, **KERNEL_MEANINGS}
 
 
 def _toml(value: Any) -> str:
@@ -189,11 +222,17 @@ def _optional_text(value: Any) -> str:
     return as_text(value) if value != "" else ""
 
 
-def _rates(table: Table) -> tuple[tuple[str, float], ...]:
+def _counting(value: Any) -> Counting:
+    if value not in ("quantities", "kernels"):
+        raise TypeError
+    return "kernels" if value == "kernels" else "quantities"
+
+
+def _rates(table: Table, counting: Counting) -> tuple[tuple[str, float], ...]:
     rates = table.get_all(_rate, "nanoseconds of at least 0")
     for term, _ in rates:
-        if term not in Terms._fields:
-            raise SpecError(f'{table.where}: unknown term "{term}"{suggestion(term, Terms._fields)}')
+        if term not in _FIELDS[counting]:
+            raise SpecError(f'{table.where}: unknown term "{term}"{suggestion(term, _FIELDS[counting])}')
     if not any(rate for _, rate in rates):
         raise SpecError(f"{table.where}: every rate is 0; expected at least one above it")
     return rates
@@ -213,6 +252,11 @@ def read_profile(path: Path) -> Profile:
     """The profile of a TOML file. Raises SpecError with the file, the key and what was expected."""
     table = read_table(path, "profile")
     kept_out = table.table("kept_out")
+    counting: Counting = table.get("counting", _counting, "quantities or kernels", "quantities")
+    unseen = table.optional("unseen", list_of(as_text), "a list of terms") or ()
+    for term in unseen:
+        if term not in _FIELDS[counting]:
+            raise SpecError(f'profile "{path.name}": unknown term "{term}"{suggestion(term, _FIELDS[counting])}')
     profile = Profile(
         name=table.get("name", as_text, "a name"),
         device=table.get("device", as_text, "the device's name"),
@@ -224,10 +268,12 @@ def read_profile(path: Path) -> Profile:
         source=table.get("source", as_text, "where the figures come from"),
         note=table.get("note", _optional_text, "a remark", ""),
         form=table.get("form", as_text, "the form's name"),
+        counting=counting,
+        unseen=unseen,
         cache_bytes=table.optional("cache_bytes", _cache, "bytes of the cache"),
         interval_factor=table.get("interval_factor", _factor, "a number of at least 1"),
         fitted_on=table.get("fitted_on", list_of(as_text), "a list of networks"),
-        rates=_rates(table.table("nanoseconds")),
+        rates=_rates(table.table("nanoseconds"), counting),
         kept_out=kept_out.get("networks", as_integer, "a positive integer"),
         by_network=_errors(kept_out, "by_network"),
         by_family=_errors(kept_out, "by_family"),

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from snsearch.costs import Costs
+from snsearch.counted import is_counted, profile_name
 from snsearch.latency import Profile, load_profile
 from snsearch.solver import Solution
 
@@ -45,11 +46,12 @@ def counted_objective() -> Objective:
 def objective_of(text: str) -> Objective:
     """The objective of that name: "counted", or the latency that a profile (a name or a file) predicts.
 
-    Raises SpecError where the profile cannot be read.
+    A counted device (counted://cortex-a72) stands for the profile that was fitted on its counts. Raises SpecError
+    where the profile cannot be read, DeviceError where a counted device has none.
     """
     if text == COUNTED:
         return counted_objective()
-    profile = load_profile(text)
+    profile = load_profile(profile_name(text) if is_counted(text) else text)
     digest = hashlib.sha256(profile.to_toml().encode()).hexdigest()[:8]
     return Objective(
         name=f"latency {profile.name} {digest}",

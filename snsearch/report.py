@@ -23,6 +23,7 @@ from snsearch.confidence import Score, scores_of, seed_noise
 from snsearch.costs import Costs, count_costs
 from snsearch.device_section import DeviceSection, device_sections, measured_document, provenance_of
 from snsearch.errors import StudyError
+from snsearch.group_costs import groups_words
 from snsearch.measured import measured_by_device, standing
 from snsearch.solver import Solution
 from snsearch.spec import Budget
@@ -321,6 +322,7 @@ def _proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> tuple[tup
         ("Intervals", _interval_words(trials)),
         ("Trained on", f"{', '.join(devices)}, {sum(r.seconds for r in results) / 60:.1f} minutes in all"),
         ("Second objective", study.settings.cost_label),
+        *([("What groups cost", words)] if (words := groups_words(trials, study.settings.cost_axis)) else []),
     )
 
 

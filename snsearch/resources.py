@@ -1,4 +1,4 @@
-"""Where the bundled spaces/, budgets/ and profiles/ are: inside the package, or beside it in a checkout."""
+"""Where the bundled spaces/, budgets/, profiles/ and cpus/ are: inside the package, or beside it in a checkout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from snsearch.errors import SnsearchError
 
-Kind = Literal["spaces", "budgets", "profiles"]
+Kind = Literal["spaces", "budgets", "profiles", "cpus"]
 
 
 def bundled_folder(kind: Kind) -> Path:

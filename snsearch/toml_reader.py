@@ -45,6 +45,10 @@ class Table:
         self._asked.append(key)
         return self._parsed(key, parse, expected) if key in self._values else None
 
+    def has(self, key: str) -> bool:
+        """Whether the key is there."""
+        return key in self._values
+
     def _parsed(self, key: str, parse: Callable[[Any], T], expected: str) -> T:
         value = self._values[key]
         try:

@@ -1,6 +1,7 @@
 """A runner that runs nothing: answers as the real ones do, with the times and troubles of behaviour.json beside it.
 
-It is started as a program of its own, by a transport. Models are any files; their times are `ns` by their prefix.
+It is started as a program of its own, by a transport. Models are any files; their times are `ns` by
+what their .param holds, or by their prefix.
 """
 
 import argparse
@@ -111,7 +112,8 @@ def timed(arguments):
 
     def samples(prefix):
         name = Path(prefix + ".param").read_text()
-        base = behaviour.get("ns", {}).get(name, 1_000_000)
+        known = behaviour.get("ns", {})
+        base = known.get(name, known.get(prefix, 1_000_000))
         return [
             [
                 round(base * (1 + slower * at) * (1 + spread * (((7 * at + 3 * run) % 5) / 2 - 1)))

@@ -62,6 +62,10 @@ def test_the_wheel_carries_spaces_budgets_profiles_templates_and_types(wheel: Pa
     profiles = {f"snsearch/profiles/{path.name}" for path in (CHECKOUT / "snsearch" / "profiles").glob("*.toml")}
     assert len(profiles) > 1
     assert profiles <= set(names)
+    cpus = {f"snsearch/cpus/{path.name}" for path in (CHECKOUT / "snsearch" / "cpus").glob("*.toml")}
+    assert len(cpus) > 1
+    assert cpus <= set(names)
+    assert "snsearch/counting/plugin.c" in names
     assert "snsearch/templates/report.html.j2" in names
     assert {f"snsearch/engine/{name}" for name in ("runner.cpp", "CMakeLists.txt", "python_runner.py")} <= set(names)
     assert "snsearch/py.typed" in names

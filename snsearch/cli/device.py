@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snsearch.cli.console import print_json, print_table, printable
+from snsearch.cli.options import complete_names
 from snsearch.devices.registry import (
     Device,
     checked_device_name,
@@ -22,7 +23,7 @@ from snsearch.devices.registry import (
     read_device,
     write_device,
 )
-from snsearch.errors import DeviceError
+from snsearch.errors import DeviceError, SpecError
 from snsearch.units import format_bytes
 
 if TYPE_CHECKING:
@@ -144,6 +145,11 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
     from snsearch.subjects import reference_subject
 
     chosen = device_of(name)
+    if chosen.is_counted:
+        from snsearch.cli.counting import check_counted
+
+        check_counted(chosen.url, runner=runner or (Path(chosen.runner) if chosen.runner else None), form=form)
+        return
     with open_board(chosen, runners_of(chosen, runner)) as board:
         found = check_board(board, reference_subject(), core)
     if form == "json":
@@ -154,6 +160,61 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
         raise DeviceError(
             f"{found.device}: the engine does not compute there what torch does; nothing is timed on it"
         )
+
+
+@device.command()
+@click.argument("name", metavar="NAME|URL", shell_complete=complete_devices)
+@click.option(
+    "--space",
+    "space_name",
+    default="shufflenet-v1",
+    show_default=True,
+    metavar="NAME|FILE",
+    shell_complete=complete_names("spaces"),
+    help="The design space whose networks the profile is judged by; some of every other space are fitted on too.",
+)
+@click.option(
+    "--networks",
+    type=click.IntRange(24, 1000),
+    help="Networks of the space: fitted on, and each kept out in its turn  [default: 96]",
+)
+@click.option("--pieces", type=click.IntRange(24, 500), help="Single operators and blocks  [default: 48]")
+@click.option("--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the device's]")
+@click.option("--again", is_flag=True, help="Measure also what was measured on the device before.")
+@RUNNER
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the profile to a file as well.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "toml"]), default="table", show_default=True)
+def profile(
+    name: str,
+    space_name: str,
+    networks: int | None,
+    pieces: int | None,
+    core: int | None,
+    again: bool,
+    runner: Path | None,
+    out: Path | None,
+    form: str,
+) -> None:
+    """Fit a latency profile on the device's own figures, and say how far networks kept out of it are missed.
+
+    Measures operators, blocks and networks of the space; what was measured before is not measured again, so that the
+    same command goes on where it was stopped. Then: snsearch latency --device NAME.
+    """
+    from snsearch.cli.device_profile import make_and_print
+
+    if out is not None and out.exists():
+        raise SpecError(f'"{out.name}" exists; name another file')
+    make_and_print(
+        device_of(name),
+        space_name,
+        networks=networks,
+        pieces=pieces,
+        core=core,
+        again=again,
+        runner=runner,
+        out=out,
+        form=form,
+    )
 
 
 @device.command()

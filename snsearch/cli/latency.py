@@ -75,6 +75,11 @@ def _csv(rows: list[Row]) -> str:
     return out.getvalue()
 
 
+def format_ms(ms: float) -> str:
+    """Milliseconds with one decimal, or three digits where they are few."""
+    return f"{ms:.1f}" if ms >= 10 else f"{ms:.3g}"
+
+
 def errors_line(profile: Profile) -> str:
     """The profile's kept-out error beside the baselines', in words."""
     parts = [
@@ -103,8 +108,8 @@ def _print(rows: list[Row], profile: Profile) -> None:
             f"{row.solution.scale:g}",
             format_resolution(arch.resolution),
             format_mflops(row.solution.costs.macs),
-            f"{latency.ms:.1f}",
-            f"{latency.low_ms:.1f} to {latency.high_ms:.1f}",
+            format_ms(latency.ms),
+            f"{format_ms(latency.low_ms)} to {format_ms(latency.high_ms)}",
         )
     print_table(table)
     click.echo(f"  {profile.library} on {profile.device}, {profile.threads} thread, {profile.precision}")
@@ -158,11 +163,15 @@ def _solutions(
 @click.option(
     "--profile",
     "profile_name",
-    default=DEFAULT_PROFILE,
-    show_default=True,
     metavar="NAME|FILE",
     shell_complete=complete_names("profiles"),
-    help="The device: a name of `snsearch profiles`, or a profile's file.",
+    help=f"The device: a name of `snsearch profiles`, or a profile's file  [default: {DEFAULT_PROFILE}]",
+)
+@click.option(
+    "--device",
+    "device_text",
+    metavar="NAME|URL",
+    help="A device of your own, once `snsearch device profile` has made its profile.",
 )
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def latency(
@@ -175,7 +184,8 @@ def latency(
     depth: str | None,
     se: bool,
     no_shuffle: bool,
-    profile_name: str,
+    profile_name: str | None,
+    device_text: str | None,
     form: str,
 ) -> None:
     """Predict the latency of a space's networks on a device.
@@ -183,7 +193,15 @@ def latency(
     The figures are predictions of a profile, never measurements; each carries its 95 % interval and says what the
     profile is fitted on.
     """
-    space, profile = load_space(space_name), load_profile(profile_name)
+    if profile_name is not None and device_text is not None:
+        raise click.UsageError("--profile and --device both name the device; give one of them")
+    space = load_space(space_name)
+    if device_text is not None:
+        from snsearch.devices.profiles import profile_of_device
+
+        profile = profile_of_device(device_text)
+    else:
+        profile = load_profile(profile_name or DEFAULT_PROFILE)
     designs = [
         Design(groups=count, scale=scale, depth=depth, se=se, shuffle=False if no_shuffle else None)
         for count in groups or space.groups

@@ -7,7 +7,7 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,6 +31,9 @@ from snsearch.lattice import Design
 from snsearch.measure import Unmeasured
 from snsearch.measurements import Measurement
 from snsearch.spec import SpaceSpec
+
+if TYPE_CHECKING:
+    from snsearch.cli.measuring import Asked
 
 SUSTAINED_MINUTES = 30.0
 Outcome = Measurement | Unmeasured
@@ -68,7 +71,7 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
     required=True,
     metavar="NAME|URL",
     shell_complete=complete_devices,
-    help="A device that was added, local, ssh://[user@]host[:port] or adb://SERIAL.",
+    help="A device that was added, local, ssh://[user@]host[:port], adb://SERIAL, or counted://cortex-a72.",
 )
 @click.option(
     "--all", "everything", is_flag=True, help="Of a study, all candidates  [default: front, ties, finalists]"
@@ -100,14 +103,21 @@ def measure(
     form: str,
     **bounds: Any,
 ) -> None:
-    from snsearch.cli.measuring import Asked, session, study_session
+    from snsearch.cli.measuring import Asked, session, study_architectures, study_session
     from snsearch.cli.report import located_study, rewrite_page
 
     asked = Asked(device=device_of(device_text), again=again, core=core, sustained_minutes=sustained, runner=runner)
+    if asked.device.is_counted and (core is not None or sustained is not None):
+        raise click.UsageError(
+            f"--core and --sustained time a device; {asked.device.url} is counted, and has no time"
+        )
     if (found := located_study(spec, storage, out)) is not None:
         if given := given_for_a_space(_OWN):
             raise click.UsageError(f"{spec!r} is a study; {', '.join(given)} apply to a space")
         url, name, folder = found
+        if asked.device.is_counted:
+            _count(asked, study_architectures(url, name, everything=everything), form)
+            return
         done = study_session(url, name, asked, everything=everything)
         _print(done.outcomes, form)
         click.echo(f"report: {rewrite_page(url, name, folder)}", err=True)
@@ -124,9 +134,18 @@ def measure(
             ]
 
         archs = architectures_of(spec, budgets, designs_of, free_budget(bounds), given_for_a_space(_OWN))
+        if asked.device.is_counted:
+            _count(asked, archs, form)
+            return
         done = session(asked, archs)
         _print(done.outcomes, form)
     done.end()
+
+
+def _count(asked: Asked, archs: Sequence[Architecture], form: str) -> None:
+    from snsearch.cli.counting import count_networks
+
+    count_networks(asked.device.url, archs, runner=asked.own_runner, again=asked.again, form=form)
 
 
 _OWN = (

@@ -35,6 +35,11 @@ class Asked:
     sustained_minutes: float | None = None
     runner: Path | None = None
 
+    @property
+    def own_runner(self) -> Path | None:
+        """The runner that the user named, for this time or for the device."""
+        return self.runner or (Path(self.device.runner) if self.device.runner else None)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Session:
@@ -97,17 +102,25 @@ def session(
     return Session(outcomes=tuple(outcomes))
 
 
-def study_session(url: str, name: str, asked: Asked, *, everything: bool = False) -> Session:
-    """Measures a study's candidates, and keeps what is measured in the study too. Raises StudyError."""
+def study_architectures(url: str, name: str, *, everything: bool = False) -> list[Architecture]:
+    """The candidates of a study that are worth measuring, or all that were trained. Raises StudyError."""
     from snsearch.measured import worth_measuring
-    from snsearch.study import add_measurement, read_study
+    from snsearch.study import read_study
 
     record = read_study(url, name)
     chosen = record.candidates if everything else worth_measuring(record)
     archs = [trial.architecture for trial in chosen if trial.architecture is not None]
     if not archs:
         raise StudyError(f"the study {name!r} has no trained candidate yet")
-    there = set(record.measurements)
+    return archs
+
+
+def study_session(url: str, name: str, asked: Asked, *, everything: bool = False) -> Session:
+    """Measures a study's candidates, and keeps what is measured in the study too. Raises StudyError."""
+    from snsearch.study import add_measurement, read_study
+
+    archs = study_architectures(url, name, everything=everything)
+    there = set(read_study(url, name).measurements)
 
     def keep(one: Measurement) -> None:
         if one not in there:

@@ -11,6 +11,8 @@ import click
 
 from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import complete_names
+from snsearch.devices.profiles import named_profile
+from snsearch.devices.registry import device_names, profile_path
 from snsearch.errors import SpecError
 from snsearch.latency import DEFAULT_PROFILE, load_profile
 from snsearch.resources import bundled_names
@@ -27,11 +29,11 @@ from snsearch.resources import bundled_names
     help="toml prints one profile's file, to keep, change or share.",
 )
 def profiles(names: tuple[str, ...], form: str) -> None:
-    """List the latency profiles, or describe the NAMES (bundled names or TOML files)."""
+    """List the latency profiles, or describe the NAMES: bundled names, TOML files, or devices of your own."""
     from rich.markup import escape
     from rich.table import Table
 
-    found = [load_profile(name) for name in names or bundled_names("profiles")]
+    found = [named_profile(name) for name in names or (*bundled_names("profiles"), *_devices_with_one())]
     if form == "json":
         print_json({"schema": 1, "profiles": [profile.to_json() for profile in found]})
         return
@@ -63,6 +65,11 @@ def profiles(names: tuple[str, ...], form: str) -> None:
         "  error: mean, on networks kept out of the fit; ranks: Spearman's correlation there; by family: with all "
         "networks of the family kept out; then two plain baselines on the same networks"
     )
+
+
+def _devices_with_one() -> tuple[str, ...]:
+    """The devices that have a profile of their own."""
+    return tuple(name for name in device_names() if profile_path(name).is_file())
 
 
 def _measured(path: Path) -> list[tuple[str, str, float]]:

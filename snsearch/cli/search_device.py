@@ -44,10 +44,13 @@ def objective_for(profile_text: str | None, device: Device | None, url: str, nam
     """The second objective: of the profile that is named, else of the device's own, else of the default one.
 
     A study that exists keeps the objective that it was made with where that is one of these: a profile that was made
-    since would make it another study. Raises SpecError.
+    since would make it another study. A counted device's is the model of its counts, so that no candidate waits for
+    qemu. Raises SpecError, and DeviceError where a counted device has no model.
     """
     if profile_text is not None or device is None:
         return objective_of(profile_text or DEFAULT_PROFILE)
+    if device.is_counted:
+        return objective_of(device.url)
     own = profile_path(device.name)
     choices = [objective_of(str(own))] if own.is_file() else []
     choices.append(objective_of(DEFAULT_PROFILE))
@@ -91,6 +94,9 @@ def measure_found(
     if interrupted:
         click.echo(f"not measured yet; {later} measures what is there", err=True)
         return None
+    if device.is_counted:
+        _count_found(device, url, folder.name, later)
+        return None
     try:
         found = study_session(url, folder.name, Asked(device=device))
     except StudyError:  # nothing was trained, which the search itself says
@@ -100,3 +106,17 @@ def measure_found(
     if found.fault is not None:
         click.echo(f"not all candidates are measured; the page is written without. Later: {later}", err=True)
     return found
+
+
+def _count_found(device: Device, url: str, name: str, later: str) -> None:
+    """Counts the front and the finalists; a machine that cannot count has its study all the same."""
+    from snsearch.cli.counting import count_networks
+    from snsearch.cli.measuring import study_architectures
+
+    try:
+        archs = study_architectures(url, name)
+        count_networks(device.url, archs, runner=Path(device.runner) if device.runner else None, again=False)
+    except StudyError:  # nothing was trained, which the search itself says
+        return
+    except DeviceError as error:
+        click.echo(f"not counted: {printable(str(error))}\nLater: {later}", err=True)

@@ -1,0 +1,43 @@
+"""What group counts cost at equal MACs, by the candidates of a study that differ in nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from snsearch.study import TrialRecord
+
+PAPER = (
+    "ShuffleNet's paper (arXiv:1707.01083, section 4.6) found g=4 and g=8 less efficient on a Snapdragon 820, and g=3"
+    " the usual trade between error and time"
+)
+
+
+def costs_by_groups(trials: Sequence[TrialRecord]) -> tuple[tuple[int, float], ...]:
+    """(group count, second objective) of ShuffleNets that are alike but for groups and the widths these lead to.
+
+    Of all such sets the one with the most group counts, the first tried where several have as many; empty where no
+    two candidates are alike.
+    """
+    alike: dict[tuple[object, ...], dict[int, float]] = {}
+    for trial in trials:
+        if trial.architecture is None or trial.cost is None or trial.architecture.unit != "shufflenet":
+            continue
+        design = trial.design
+        rest = (design.depth, design.se, design.scale, design.shuffle)
+        alike.setdefault(rest, {}).setdefault(design.groups, trial.cost)
+    best = max(alike.values(), key=len, default={})
+    return tuple(sorted(best.items())) if len(best) > 1 else ()
+
+
+def groups_words(trials: Sequence[TrialRecord], cost_axis: str) -> str | None:
+    """What groups cost in this study beside what the paper found; None where no two candidates say."""
+    costs = costs_by_groups(trials)
+    if not costs:
+        return None
+    listed = ", ".join(f"g={groups} {cost:.3g}" for groups, cost in costs)
+    (fewest, least), (most, last) = costs[0], costs[-1]
+    change = last / least - 1
+    return (
+        f"{cost_axis} at equal MFLOPs, of candidates alike in all else: {listed}. From g={fewest} to g={most} that "
+        f"is {change:+.0%}. {PAPER}"
+    )
