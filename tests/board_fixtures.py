@@ -24,7 +24,7 @@ from snsearch.devices.registry import Device, connect
 from snsearch.devices.ssh import FOLDER as SSH_FOLDER
 from snsearch.devices.transport import Transport
 from tests.arm_userland import WHEELS, UnavailableError, arm_userland
-from tests.boards import Board, own_home
+from tests.boards import SMALL_REFERENCE, Board, own_home
 from tests.furnishing import furnished, needs, started
 
 if TYPE_CHECKING:
@@ -140,8 +140,12 @@ def arm_program() -> Path:
 def emulated_board(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Board]:
-    """Each board in turn, with an empty work folder; snsearch's home is the test's own, but for what was built."""
+    """Each board in turn, with an empty work folder; snsearch's home is the test's own, but for what was built.
+
+    A small network stands for the one that is run between others.
+    """
     found: Board = request.getfixturevalue(f"{request.param}_board")
+    monkeypatch.setattr("snsearch.subjects.REFERENCE", SMALL_REFERENCE)
     found.reach(monkeypatch)
     own_home(tmp_path, monkeypatch)
     found.clear()

@@ -23,11 +23,12 @@ from tests.runners import CACHE
 if TYPE_CHECKING:
     from tests.conftest import Outcome
 
-# 1 to 3 MMACs: moments under qemu.
+# 1 MMAC each: moments under qemu.
 NETWORKS = (
     "shufflenet.g1.b4.shuffle_stem12s2p_36x4s2-72x8s2-144x4s2_3x64x64_c10",
     "shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2-240x4s2_3x64x64_c10",
 )
+SMALL_REFERENCE = "shufflenet.g4.b4.shuffle_stem12s2p_64x4s2-128x8s2-256x4s2_3x64x64_c10"
 MARKER = "qemu-user on another processor\n"
 
 

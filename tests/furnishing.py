@@ -92,7 +92,7 @@ def furnished(script: str, variables: Mapping[str, str], *, own_network: bool) -
     """A board's enclosure, and the folder of its facts. Skips where there can be none."""
     own_users = _own_users()
     if isinstance(own_users, str):
-        pytest.skip(f"no emulated board: {own_users}")
+        pytest.skip(f"no emulated board: {own_users} (ARM code runs by qemu -L alone)")
     with tempfile.TemporaryDirectory(prefix="snsearch-board-") as name:
         facts = Path(name)
         _write_facts(facts)
