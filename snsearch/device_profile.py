@@ -229,7 +229,7 @@ def _about(
     pieces = sum(sample.role != "judged" for sample in samples)
     return {
         "name": device.name,
-        "device": host.soc or f"{device.name} ({host.machine})",
+        "device": f"{host.soc or device.name} ({host.machine})",
         "core": f"core {host.core}" + ("" if host.core_max_khz is None else f", {host.core_max_khz / 1e6:.2f} GHz"),
         "library": ", ".join(runners),
         "threads": 1,

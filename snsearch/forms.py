@@ -134,7 +134,7 @@ _KERNEL_PACKS = ("read_{}_bytes", "write_{}_bytes", "depthwise_{}_macs")
 _KERNEL_ALONE = (
     *("repacked_bytes", "weight_bytes", "group_calls", "strided_depthwise_macs", "first_macs", "dense_3x3_macs"),
     *("dense_spatial_macs", "grouped_spatial_macs", "element_bytes", "pool_bytes", "gate_bytes", "gate_weight_bytes"),
-    *("linear_bytes", "operators", "edge_bytes"),
+    *("linear_bytes", "edge_bytes", "runs"),
 )
 _SHUFFLES = ("shuffle_bytes", "wide_shuffle_bytes", "single_shuffle_bytes")
 
@@ -152,6 +152,7 @@ def _kernel_form(name: str, packs: Sequence[int], *far: str) -> Form:
             kept = [one for one in (16, 8, 4, 1) if one <= pack or index == 0]
             columns.append(tuple(pattern.format(one) for one in kept))
     columns += [(term,) for term in _KERNEL_ALONE]
+    columns += [("operators", "gate_operators"), ("operators",)]
     columns += [_SHUFFLES, *((term,) for term in _SHUFFLES[1:])]
     columns += [(f"far_{size}_bytes",) for size in far]
     columns += [("streamed_weight_bytes",)] if far else []

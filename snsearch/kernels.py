@@ -66,7 +66,9 @@ class KernelTerms(NamedTuple):
     far_2m_bytes: float
     streamed_weight_bytes: float
     operators: float
+    gate_operators: float
     edge_bytes: float
+    runs: float
 
 
 KERNEL_MEANINGS: dict[str, str] = {
@@ -95,8 +97,10 @@ KERNEL_MEANINGS: dict[str, str] = {
     "far_1m_bytes": "what each convolution's input, output and weights exceed 1 MiB by",
     "far_2m_bytes": "what each convolution's input, output and weights exceed 2 MiB by",
     "streamed_weight_bytes": "what all weights together exceed 1 MiB by: no cache keeps them until the next run",
-    "operators": "operators, each one call of the library",
+    "operators": "operators but squeeze-and-excitation's, each one call of the library",
+    "gate_operators": "squeeze-and-excitation's operators, most of them on a single pixel",
     "edge_bytes": "what comes from outside and goes there: the library packs it on the way",
+    "runs": "runs of the model, which is one: what the library does once",
 }
 
 _AT = {name: index for index, name in enumerate(KernelTerms._fields)}
@@ -113,7 +117,7 @@ _SHUFFLE, _WIDE_SHUFFLE = _AT["shuffle_bytes"], _AT["wide_shuffle_bytes"]
 _SINGLE_SHUFFLE = _AT["single_shuffle_bytes"]
 _ELEMENTS, _POOL, _GATE = _AT["element_bytes"], _AT["pool_bytes"], _AT["gate_bytes"]
 _GATE_WEIGHTS, _LINEAR, _EDGE = _AT["gate_weight_bytes"], _AT["linear_bytes"], _AT["edge_bytes"]
-_STREAMED = _AT["streamed_weight_bytes"]
+_STREAMED, _GATE_OPERATORS, _RUNS = _AT["streamed_weight_bytes"], _AT["gate_operators"], _AT["runs"]
 
 
 def pack_of(channels: int) -> int:
@@ -126,9 +130,10 @@ def _add(total: list[float], op: Op, ops: Sequence[Op], times: int) -> None:
     kind = op.kind
     if kind == "input":
         return
-    total[_OPERATORS] += times
+    gates = "se." in op.name
+    total[_GATE_OPERATORS if gates else _OPERATORS] += times
     if kind == "linear":
-        total[_GATE_WEIGHTS if "se." in op.name else _LINEAR] += times * op_weights(op) * BYTES
+        total[_GATE_WEIGHTS if gates else _LINEAR] += times * op_weights(op) * BYTES
         return
     read_elements = 0
     for index in op.inputs:
@@ -141,7 +146,7 @@ def _add(total: list[float], op: Op, ops: Sequence[Op], times: int) -> None:
     if kind == "channel_shuffle":
         packed = pack_of(op.channels) > 1
         total[_SINGLE_SHUFFLE if not packed else _SHUFFLE if op.groups <= FAST_SHUFFLES else _WIDE_SHUFFLE] += moved
-    elif kind == "scale" or (kind == "global_pool" and "se." in op.name):
+    elif gates:
         total[_GATE] += moved
     else:
         total[_ELEMENTS if kind in ("add", "concat") else _POOL] += moved
@@ -187,9 +192,10 @@ def _add_convolution(total: list[float], op: Op, read: int, made: int, times: in
 
 
 def _summed(total: list[float]) -> KernelTerms:
-    """The terms, with the one that is no sum over operators."""
+    """The terms, with those that are no sum over operators."""
     weights = total[_WEIGHTS] + total[_LINEAR] + total[_GATE_WEIGHTS]
     total[_STREAMED] = max(0.0, weights - KEPT_WEIGHTS)
+    total[_RUNS] = 1.0
     return KernelTerms(*total)
 
 

@@ -123,25 +123,15 @@ class Search:
         repeats = failures = 0
         while True:
             self._check()
-            records = self.study.records()
-            tried = explored(records)
-            if len(tried) + _running(records) >= trials:
-                return f"{len(tried)} candidate{' is' if len(tried) == 1 else 's are'} tried"
-            untried = self._untried(records)
-            if not untried:
-                return f"all {self.candidates.count} candidates of the space are tried"
-            if time_limit is not None and time.monotonic() - started + _typical_seconds(records) > time_limit:
-                return "the time limit leaves no room for another candidate"
-            if stop_when_stable and is_stable(records):
-                return f"the front is stable: the last {STABLE_AFTER} candidates did not move it beyond the noise"
-            fixed = self._proposed(records, untried, repeats)
-            number, design = self.study.ask(self.candidates.choices, fixed)
-            records = self.study.records()
-            before = [record for record in records if record.number < number]
-            if len(explored(records)) + _running(before) >= trials:
-                # Another worker asked, or ended a trial, since the records were read: this one would be too many.
-                self.study.put_back(number)
-                continue
+            # What is counted is still so when the next trial is under way: no two workers take the last one.
+            with self.study.turn:
+                records = self.study.records()
+                untried = self._untried(records)
+                left = None if time_limit is None else time_limit - (time.monotonic() - started)
+                if enough := self._enough(records, untried, trials, left, stop_when_stable):
+                    return enough
+                fixed = self._proposed(records, untried, repeats)
+                number, design = self.study.ask(self.candidates.choices, fixed)
             outcome = self._try(number, design, records)
             repeats = repeats + 1 if outcome == "known" else 0
             if outcome != "known":
@@ -149,6 +139,26 @@ class Search:
             if failures >= _FAILURES_IN_A_ROW:
                 reason = next(r.reason for r in reversed(self.study.records()) if r.status == "failed")
                 raise StudyError(f"{failures} candidates in a row failed; the last: {reason}")
+
+    def _enough(
+        self,
+        records: Sequence[TrialRecord],
+        untried: Sequence[Design],
+        trials: int,
+        seconds_left: float | None,
+        stop_when_stable: bool,
+    ) -> str:
+        """Why no further trial is to be asked for; empty where one is."""
+        tried = explored(records)
+        if len(tried) + _running(records) >= trials:
+            return f"{len(tried)} candidate{' is' if len(tried) == 1 else 's are'} tried"
+        if not untried:
+            return f"all {self.candidates.count} candidates of the space are tried"
+        if seconds_left is not None and _typical_seconds(records) > seconds_left:
+            return "the time limit leaves no room for another candidate"
+        if stop_when_stable and is_stable(records):
+            return f"the front is stable: the last {STABLE_AFTER} candidates did not move it beyond the noise"
+        return ""
 
     def _proposed(self, records: Sequence[TrialRecord], untried: Sequence[Design], repeats: int) -> Design | None:
         """The design to try next; None leaves it to what waits, or to Optuna's sampler."""
@@ -255,7 +265,7 @@ class Search:
             if record.status == "stopped":
                 self.study.fail(number, "left out", f"the same network as #{record.number}, which was stopped early")
                 return "known"
-            if record.status == "running" and record.number < number:
+            if record.status == "running":
                 self.study.fail(number, "left out", "another worker is training the same network")
                 return "known"
         self.observer.begun(number, solution)

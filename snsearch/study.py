@@ -14,13 +14,12 @@ import socket
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import filelock
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -32,6 +31,7 @@ from snsearch.measurements import Measurement
 from snsearch.proxy import CurvePoint, ProxyResult, Recipe
 from snsearch.rungs import Rungs
 from snsearch.spec import Budget
+from snsearch.turns import Turn, turn_on_file, turn_on_server
 
 Status = Literal["complete", "stopped", "failed", "interrupted", "left out", "running", "waiting"]
 Sampler = Literal["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]
@@ -262,15 +262,6 @@ def _close(storage: optuna.storages.RDBStorage) -> None:
     storage.engine.dispose()
 
 
-def _turn(url: str) -> AbstractContextManager[Any]:
-    """Lets one process at a time ask for a trial.
-
-    SQLite locks no rows, so that two processes could take the same waiting trial; servers do that themselves.
-    """
-    file = _sqlite_file(url)
-    return nullcontext() if file is None else filelock.FileLock(f"{file}.lock")
-
-
 def sampler_of(name: Sampler, seed: int, *, several: bool = False) -> optuna.samplers.BaseSampler:
     """Optuna's sampler of that name; `several` processes ask at once."""
     match name:
@@ -303,12 +294,12 @@ class Study:
         study: optuna.Study,
         settings: Settings,
         storage: optuna.storages.RDBStorage,
-        turn: AbstractContextManager[Any],
+        turn: Turn,
     ) -> None:
         self._study = study
         self.settings = settings
         self._storage = storage
-        self._turn = turn
+        self.turn = turn  # held by who acts on what the study holds, so that it holds no more when it acts
         self._work = ""  # what this process is training
         self._seen = 0.0  # when it last gave a sign of life
 
@@ -343,7 +334,9 @@ class Study:
                 f"the study {name!r} was made with other settings; name another --study, or repeat these:\n  "
                 + "\n  ".join(lines)
             )
-        return cls(study, settings, storage, _turn(url))
+        file = _sqlite_file(url)
+        turn = turn_on_server(storage.engine, name) if file is None else turn_on_file(file)
+        return cls(study, settings, storage, turn)
 
     def close(self) -> None:
         """Closes the connections to the storage."""
@@ -356,7 +349,7 @@ class Study:
 
     def recover(self) -> None:
         """Puts the running trials of workers that are gone back, also those that died while they asked."""
-        with self._turn:
+        with self.turn:
             for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
                 worker = trial.user_attrs.get("worker")
                 if worker is None or not _alive(worker):
@@ -368,10 +361,9 @@ class Study:
             if _worker().items() <= trial.user_attrs.get("worker", {}).items():
                 self.put_back(trial.number, "interrupted by the user")
 
-    def put_back(self, number: int, reason: str = "") -> None:
-        """Lets a running trial wait again, before all that were made later; with a reason, as interrupted by it."""
-        if reason:
-            self.note(number, status="interrupted", reason=reason)
+    def put_back(self, number: int, reason: str) -> None:
+        """Lets a running trial wait again, before all that were made later, as interrupted by the reason."""
+        self.note(number, status="interrupted", reason=reason)
         self._storage.set_trial_state_values(self._identity(number), TrialState.WAITING)
 
     def enqueue(self, design: Design) -> None:
@@ -383,7 +375,7 @@ class Study:
 
         Without either, the sampler draws from the choices.
         """
-        with self._turn:
+        with self.turn:
             if fixed is not None:
                 self.enqueue(fixed)
             trial = self._study.ask()
@@ -420,7 +412,7 @@ class Study:
     def take_repeat(self, number: int, seed: int) -> bool:
         """Whether a training with a further seed is this process's to do: neither done, nor lost, nor under way."""
         name = f"{number}:{seed}"
-        with self._turn:
+        with self.turn:
             kept = self._study.user_attrs
             holder = kept.get(_TAKEN + name)
             if _REPEAT + name in kept or _LOST + name in kept or (holder is not None and _alive(holder)):

@@ -1,6 +1,7 @@
 """A Debian userland for 64-bit ARM in a folder, made once from the package archive that this machine uses itself.
 
-The folder stays in $SNSEARCH_TEST_CACHE, or ~/.cache/snsearch-tests: 75 MB, from 21 MB of packages.
+The folder stays in $SNSEARCH_TEST_CACHE, or ~/.cache/snsearch-tests: 90 MB. Beside it are numpy and ncnn for its
+Python, 70 MB from PyPI's wheels.
 """
 
 from __future__ import annotations
@@ -9,17 +10,24 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 from filelock import FileLock
 
+from snsearch.engine.ncnn_source import VERSION
+
 SUITE = "trixie"  # the first with adbd for arm64
-PACKAGES = ("adbd", "bash", "coreutils", "dash", "libgomp1", "libstdc++6", "python3-minimal")
+PYTHON = "3.13"  # the suite's
+PACKAGES = ("adbd", "bash", "coreutils", "dash", "libgomp1", "libstdc++6", "python3")
 MARKER = "etc/snsearch-emulated"  # in the userland, a link to what the board puts into its /run
 _NOT_NEEDED = ("./usr/share/doc/*", "./usr/share/locale/*", "./usr/share/man/*", "./usr/share/lintian/*")
 _KEYRINGS = ("debian-archive-keyring.gpg", "debian-archive-keyring.pgp")
-_RECIPE = 1  # counts up where the folder is made otherwise
+WHEELS = "opt/wheels"  # in the userland, where a board may have Python packages
+_RECIPE = 2  # counts up where the folder is made otherwise
 
 
 class UnavailableError(Exception):
@@ -45,6 +53,33 @@ def arm_userland() -> Path:
                 _unpack(_download(Path(beside) / "apt"), partial)
                 partial.rename(folder)
     return folder
+
+
+def arm_wheels() -> Path:
+    """A folder with numpy and ncnn for the userland's Python, of the versions that are used here.
+
+    Raises UnavailableError.
+    """
+    wanted = (f"numpy=={version('numpy')}", f"ncnn=={VERSION}")
+    digest = hashlib.sha256(repr(wanted).encode()).hexdigest()[:12]
+    folder = cache_folder() / f"arm64-wheels-{digest}"
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}-") as beside:
+                unpacked = Path(beside) / "unpacked"
+                _pip_download(wanted, Path(beside))
+                for wheel in Path(beside).glob("*.whl"):
+                    with zipfile.ZipFile(wheel) as archive:
+                        archive.extractall(unpacked)
+                unpacked.rename(folder)
+    return folder
+
+
+def _pip_download(wanted: tuple[str, ...], folder: Path) -> None:
+    platforms = ("manylinux2014_aarch64", "manylinux_2_28_aarch64")
+    target = ["--python-version", PYTHON, "--implementation", "cp", "--only-binary=:all:", "--no-deps"]
+    words = ["-m", "pip", "download", "--disable-pip-version-check", "--dest", str(folder), *target]
+    _run([sys.executable, *words, *(word for name in platforms for word in ("--platform", name)), *wanted])
 
 
 def _download(state: Path) -> list[Path]:
@@ -75,25 +110,26 @@ def _download(state: Path) -> list[Path]:
         "Dir::Etc::preferencesparts": "/dev/null",
     }
     words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    _apt(["apt-get", *words, "--quiet", "update"])
-    _apt(["apt-get", *words, "--quiet", "--yes", "--download-only", "install", *PACKAGES])
+    _run(["apt-get", *words, "--quiet", "update"])
+    _run(["apt-get", *words, "--quiet", "--yes", "--download-only", "install", *PACKAGES])
     return sorted((state / "archives").glob("*.deb"))
 
 
 def _archive() -> str:
     """The address of the archive that this machine's own apt takes Debian from."""
     fields = "$(LABEL)|$(COMPONENT)|$(REPO_URI)"
-    targets = _apt(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"]).splitlines()
+    targets = _run(["apt-get", "indextargets", "--format", fields, "Created-By: Packages"]).splitlines()
     for label, component, address in (line.split("|") for line in targets):
         if (label, component) == ("Debian", "main"):
             return address
     raise UnavailableError("this machine's apt knows no Debian archive, or was never updated (apt-get update)")
 
 
-def _apt(arguments: list[str]) -> str:
+def _run(arguments: list[str]) -> str:
     ended = subprocess.run(arguments, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
     if ended.returncode:
-        raise UnavailableError(f"{arguments[0]} {arguments[-1]}: {ended.stderr.strip()[-500:]}")
+        words = f"{Path(arguments[0]).name} … {arguments[-1]}"
+        raise UnavailableError(f"{words}: {ended.stderr.strip()[-500:]}")
     return ended.stdout
 
 
@@ -107,7 +143,8 @@ def _unpack(packages: list[Path], folder: Path) -> None:
         subprocess.run(words, stdin=reading.stdout, check=True, timeout=120)
         if reading.wait():
             raise UnavailableError(f"dpkg-deb cannot read {package.name}")
-    (folder / "data").mkdir()
+    for place in ("data", WHEELS):
+        (folder / place).mkdir(parents=True)
     (folder / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/bash\n")
     (folder / "etc" / "group").write_text("root:x:0:\n")
     (folder / MARKER).symlink_to("/run/snsearch-emulated")

@@ -1,23 +1,12 @@
-"""Two emulated ARM boards: one behind a real sshd, one behind a real adbd; real ARM code runs on both, under qemu.
-
-They are made once a session, and say what they are in /etc/snsearch-emulated. What they tell of their processor (in
-/proc and /sys) are files of a Cortex-A72, which a test may change. Nothing listens on more than loopback: adbd, which
-binds every address, has a network of its own, and the tests' adb reaches its server there through a Unix socket.
-"""
+"""An emulated ARM board while it runs, and what its tests share."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import getpass
 import json
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,60 +16,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from snsearch.devices.registry import Device, connect
-from snsearch.devices.transport import Transport
 from snsearch.errors import DeviceError
-from tests import without_vsock
-from tests.arm_userland import UnavailableError, arm_userland
-from tests.enclosures import Enclosure, kind_of_enclosures
+from tests.enclosures import Enclosure
 from tests.runners import CACHE
 
 if TYPE_CHECKING:
     from tests.conftest import Outcome
 
-# 1 to 3 MMACs: moments under qemu.
+# 1 MMAC each: moments under qemu.
 NETWORKS = (
     "shufflenet.g1.b4.shuffle_stem12s2p_36x4s2-72x8s2-144x4s2_3x64x64_c10",
     "shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2-240x4s2_3x64x64_c10",
 )
+SMALL_REFERENCE = "shufflenet.g4.b4.shuffle_stem12s2p_64x4s2-128x8s2-256x4s2_3x64x64_c10"
 MARKER = "qemu-user on another processor\n"
-DISK_MIB = 48  # of the folders that the board can write to
-CORES = max(os.sched_getaffinity(0)) + 1
-KHZ = 1_500_000
-_CORE = "sys/devices/system/cpu/cpu{core}"
-# The userland is read-only; what is written goes into memory. The processor is the files', not the host's.
-_FURNISH = """
-cd /run/board
-for folder in root data tmp run dev; do mount -t tmpfs -o size="${DISK_MIB}m,mode=755" none $folder; done
-chmod 1777 tmp
-mkdir -p data/local/tmp dev/pts
-for device in null zero full random urandom tty; do : >dev/$device; mount --bind /dev/$device dev/$device; done
-mount -t devpts -o newinstance,ptmxmode=0666 none dev/pts
-ln -s pts/ptmx dev/ptmx
-printf %s "$MARKER" >run/snsearch-emulated
-mount --bind "$FACTS/sys" sys
-if mount -t proc none proc 2>/dev/null; then
-  for file in cpuinfo loadavg meminfo; do mount --bind "$FACTS/proc/$file" proc/$file; done
-else
-  mount --bind "$FACTS/proc" proc
-fi
-cd /
-"""
-_SSHD = """
-/usr/sbin/sshd -D -e -f "$SSHD_CONFIG" &
-"""
-# adbd is started again when it ends, as Android's init does; adb's server is here, where it reaches adbd.
-_ADBD = """
-ip link set lo up
-(
-  set +e
-  while :; do
-    env -i PATH="$PATH" QEMU_CPU="$QEMU_CPU" HOME=/root SHELL=/bin/sh ADBD_PORT=5555 \\
-      "$PYTHON" "$WITHOUT_VSOCK" chroot /run/board /usr/sbin/adbd
-    sleep 0.2
-  done
-) &
-HOME="$FACTS" adb -L "$SERVER" nodaemon server &
-"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -176,203 +125,6 @@ class Board:
         for number in numbers:
             os.kill(number, signal.SIGKILL)
         return len(numbers)
-
-
-def _write_facts(folder: Path) -> None:
-    """The files of a board with as many cores of a Cortex-A72 as this host has."""
-    files = {
-        "proc/cpuinfo": "".join(
-            f"processor\t: {core}\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd evtstrm crc32 cpuid\n"
-            "CPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x0\n"
-            "CPU part\t: 0xd08\nCPU revision\t: 3\n\n"
-            for core in range(CORES)
-        ),
-        "proc/meminfo": "MemTotal:        3884368 kB\nMemFree:         3000000 kB\nMemAvailable:    3400000 kB\n",
-        "proc/loadavg": "0.00 0.01 0.05 1/99 99\n",
-        "sys/firmware/devicetree/base/model": "Emulated board, Cortex-A72\0",
-        "sys/class/thermal/thermal_zone0/type": "cpu-thermal\n",
-        "sys/class/thermal/thermal_zone0/temp": "45000\n",
-        "sys/devices/system/cpu/possible": f"0-{CORES - 1}\n" if CORES > 1 else "0\n",
-    }
-    files["sys/devices/system/cpu/present"] = files["sys/devices/system/cpu/possible"]
-    files["sys/devices/system/cpu/online"] = files["sys/devices/system/cpu/possible"]
-    for core in range(CORES):
-        of_core = {
-            "regs/identification/midr_el1": "0x00000000410fd083\n",
-            "cpu_capacity": "1024\n",
-            "cpufreq/cpuinfo_max_freq": f"{KHZ}\n",
-            "cpufreq/cpuinfo_min_freq": "600000\n",
-            "cpufreq/scaling_cur_freq": f"{KHZ}\n",
-            "cpufreq/scaling_governor": "performance\n",
-            "topology/physical_package_id": "0\n",
-            "topology/core_id": f"{core}\n",
-        }
-        files |= {f"{_CORE.format(core=core)}/{name}": text for name, text in of_core.items()}
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-
-@functools.cache
-def _own_users() -> bool | str:
-    """Whether enclosures have users of their own, or why there are none."""
-    try:
-        return kind_of_enclosures()
-    except UnavailableError as error:
-        return str(error)
-
-
-@contextlib.contextmanager
-def _furnished(script: str, variables: Mapping[str, str], *, own_network: bool) -> Iterator[tuple[Enclosure, Path]]:
-    """A board's enclosure, and the folder of its facts. Skips where there can be none."""
-    own_users = _own_users()
-    if isinstance(own_users, str):
-        pytest.skip(f"no emulated board: {own_users}")
-    with tempfile.TemporaryDirectory(prefix="snsearch-board-") as name:
-        facts = Path(name)
-        _write_facts(facts)
-        environment = {
-            "FACTS": name,
-            "MARKER": MARKER,
-            "DISK_MIB": str(DISK_MIB),
-            "QEMU_CPU": "cortex-a72",
-            "PYTHON": sys.executable,
-            "WITHOUT_VSOCK": without_vsock.__file__,
-            **variables,
-        }
-        with Enclosure(_FURNISH + script, environment, own_network=own_network, own_users=own_users) as enclosure:
-            yield enclosure, facts
-
-
-def _needs(*programs: str) -> None:
-    for program in programs:
-        if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None:
-            pytest.skip(f"no emulated board: {program} is not installed")
-
-
-def _started(answers: Callable[[], bool], enclosure: Enclosure) -> None:
-    """Waits for a daemon."""
-    try:
-        wait_for(answers, seconds=30)
-    except AssertionError:
-        pytest.fail(f"the board's daemon does not answer; it says: {enclosure.errors()[-2000:]}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        assert isinstance(port, int)
-        return port
-
-
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as link:
-        return link.recv(4) == b"SSH-"
-    return False
-
-
-@pytest.fixture(scope="session")
-def ssh_board() -> Iterator[Board]:
-    """A board that the system's ssh reaches: uname -m says aarch64."""
-    _needs("sshd", "ssh", "ssh-keygen", "sftp")
-    user = getpass.getuser()
-    with tempfile.TemporaryDirectory(prefix="snsearch-ssh-") as name:
-        folder, port = Path(name), _free_port()
-        for key in ("host", "user"):
-            words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"test {key}", "-f", str(folder / key)]
-            subprocess.run(words, check=True, stdin=subprocess.DEVNULL, timeout=60)
-        (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
-        daemon = folder / "sshd_config"
-        daemon.write_text(
-            f"ListenAddress 127.0.0.1:{port}\nHostKey {folder / 'host'}\nAuthorizedKeysFile {folder / 'user.pub'}\n"
-            "AuthenticationMethods publickey\nPermitRootLogin prohibit-password\nStrictModes no\nUsePAM no\n"
-            "PidFile none\nPrintMotd no\nPrintLastLog no\nSubsystem sftp internal-sftp\n"
-            f"ChrootDirectory /run/board\nSetEnv QEMU_CPU=cortex-a72\nAllowUsers {user}\nMaxSessions 50\n"
-        )
-        client = folder / "ssh_config"
-        client.write_text(
-            f"Host *\nUserKnownHostsFile {folder / 'known_hosts'}\nGlobalKnownHostsFile /dev/null\n"
-            f"IdentityFile {folder / 'user'}\nIdentitiesOnly yes\nIdentityAgent none\nStrictHostKeyChecking yes\n"
-        )
-        with _furnished(_SSHD, {"SSHD_CONFIG": str(daemon)}, own_network=False) as (enclosure, facts):
-            _started(lambda: _answers(port), enclosure)
-            yield Board(
-                url=f"ssh://{user}@127.0.0.1:{port}",
-                environment={"SNSEARCH_SSH_OPTIONS": f"-F {client}"},
-                folder=enclosure.board / "root" / ".cache" / "snsearch",
-                facts=facts,
-                enclosure=enclosure,
-                session=("sshd: ", "@"),
-            )
-
-
-@pytest.fixture(scope="session")
-def adb_board() -> Iterator[Board]:
-    """A board that the real adb client reaches: Debian's adbd for ARM runs on it."""
-    _needs("adb", "ip")
-    with tempfile.TemporaryDirectory(prefix="snsearch-adb-") as name:
-        server = f"localfilesystem:{name}/server"
-        environment = {"ADB_SERVER_SOCKET": server}
-        with _furnished(_ADBD, {"SERVER": server}, own_network=True) as (enclosure, facts):
-
-            def connected() -> bool:
-                if not Path(name, "server").exists():  # the client would start a server of its own
-                    return False
-                words = ["adb", "connect", "127.0.0.1:5555"]
-                ended = subprocess.run(
-                    words, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
-                )
-                return "connected to" in ended.stdout
-
-            _started(connected, enclosure)
-            yield Board(
-                url="adb://127.0.0.1:5555",
-                environment=environment,
-                folder=enclosure.board / "data" / "local" / "tmp" / "snsearch",
-                facts=facts,
-                enclosure=enclosure,
-                session=("qemu", "/usr/sbin/adbd"),
-            )
-
-
-@pytest.fixture(scope="session")
-def arm_program() -> Path:
-    """An ARM binary that waits for as many seconds as it is told: the userland's sleep."""
-    try:
-        return arm_userland() / "usr" / "bin" / "sleep"
-    except UnavailableError as error:
-        pytest.skip(f"no ARM userland: {error}")
-
-
-@pytest.fixture(params=["ssh", "adb"])
-def emulated_board(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Board]:
-    """Each board in turn, with an empty work folder; snsearch's home is the test's own, but for what was built."""
-    found: Board = request.getfixturevalue(f"{request.param}_board")
-    found.reach(monkeypatch)
-    own_home(tmp_path, monkeypatch)
-    found.clear()
-    yield found
-    found.clear()
-
-
-@pytest.fixture
-def board_transport(emulated_board: Board) -> Iterator[Transport]:
-    """The way to the board."""
-    connected = connect(Device(name="board", url=emulated_board.url))
-    yield connected
-    connected.close()
-
-
-@pytest.fixture
-def added_board(emulated_board: Board, run: Callable[..., Outcome], aarch64_runner: Path) -> Board:
-    """The board, added as the device "board"; its runner is the one that is built."""
-    outcome = run("device", "add", "board", emulated_board.url)
-    assert outcome.code == 0, outcome.err
-    return emulated_board
 
 
 def own_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

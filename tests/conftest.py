@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 from snsearch.cli import main
-from tests.boards import adb_board, added_board, arm_program, board_transport, emulated_board, ssh_board
+from tests.board_fixtures import adb_board, added_board, arm_program, board_transport, emulated_board, ssh_board
 from tests.runners import aarch64_runner, qemu_aarch64, runner
 
 # Fixtures that live in modules of their own.

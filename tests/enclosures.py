@@ -15,7 +15,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -127,6 +127,17 @@ class Enclosure:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
         return len(numbers)
+
+    @contextlib.contextmanager
+    def mounted(self, source: Path, place: str) -> Iterator[None]:
+        """Shows a folder of this host at a place on the board, while it holds."""
+        inside = ["nsenter", "--target", str(self.first_process), "--all"]
+        target = f"/run/board/{place}"
+        subprocess.run([*inside, "mount", "--bind", str(source), target], check=True, timeout=30)
+        try:
+            yield
+        finally:
+            subprocess.run([*inside, "umount", "--lazy", target], check=True, timeout=30)
 
     def run(self, words: Sequence[str], timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
         """Runs a command on the board, past any transport."""

@@ -20,10 +20,11 @@ from snsearch.measured import worth_measuring
 from snsearch.report import report_data
 from snsearch.study import read_study
 from snsearch.subjects import network_subject, reference_subject
-from tests.arm_userland import UnavailableError
-from tests.boards import KHZ, MARKER, NETWORKS, Board, measured, own_home
+from tests.arm_userland import WHEELS, UnavailableError, arm_wheels
+from tests.boards import MARKER, NETWORKS, Board, measured, own_home
 from tests.conftest import Outcome
 from tests.emulated_host import EmulatedHost
+from tests.furnishing import KHZ
 from tests.test_cli_search import SMALL
 
 Run = Callable[..., Outcome]
@@ -82,7 +83,7 @@ def test_a_search_ends_in_parity_on_the_device_and_its_page_shows_no_time_of_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     name = "shufflenet-v1-3-digits"
-    outcome = run("search", *SMALL, "--trials", "3", "--device", "board")
+    outcome = run("search", *SMALL, "--trials", "2", "--device", "board")
     assert outcome.code == 0, outcome.err
     assert "predicted for Snapdragon 820" in outcome.err
     record = read_study(f"sqlite:///reports/{name}/study.db")
@@ -124,6 +125,30 @@ def test_the_runner_that_was_built_is_the_one_that_runs(added_board: Board, run:
     assert digest in built.out
     assert json.loads(run("device", "check", "board", "--format", "json").out)["runner_sha256"] == digest
     assert added_board.files("runner-*") >= {f"runner-{digest[:16]}"}
+
+
+def test_a_board_with_python_and_ncnn_needs_no_built_runner(
+    ssh_board: Board, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        wheels = arm_wheels()
+    except UnavailableError as error:
+        pytest.skip(f"no ncnn for ARM's Python: {error}")
+    ssh_board.reach(monkeypatch)
+    ssh_board.clear()
+    monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "empty home"))
+    lacking = run("device", "add", "board", ssh_board.url)
+    assert lacking.code == 8
+    assert "snsearch device build-runner --machine aarch64" in lacking.err
+    with ssh_board.enclosure.mounted(wheels, WHEELS):
+        assert run("device", "add", "board", ssh_board.url).code == 0
+        [made] = measured(run("measure", NETWORKS[1], "--device", "board", "--format", "json"))
+    assert (made["host"]["runner"], made["host"]["machine"], made["verdict"]) == (
+        "ncnn-python",
+        "aarch64",
+        "emulated",
+    )
+    assert made["parity"] < 1e-5
 
 
 def test_a_model_is_pulled_as_it_was_pushed_and_others_are_removed(

@@ -6,6 +6,7 @@ The runner is the real static one for ARM; ssh, sshd, adb and adbd are the real 
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
@@ -17,6 +18,7 @@ import pytest
 
 from snsearch import board as ready_board
 from snsearch.board import LOCK, Runner, make_ready, time_on
+from snsearch.devices.deploy import deploy, sha256_of
 from snsearch.devices.registry import Device
 from snsearch.devices.transport import Transport
 from snsearch.engine.protocol import TimeJob
@@ -63,6 +65,29 @@ def test_a_link_that_drops_midway_loses_nothing_and_the_same_command_goes_on(add
     assert not added_board.runners()
 
 
+def test_a_link_that_drops_midway_in_a_file_leaves_no_half_of_it_in_its_place(
+    emulated_board: Board, board_transport: Transport, tmp_path: Path
+) -> None:
+    source = tmp_path / "weights"
+    source.write_bytes(b"old")
+    deploy(board_transport, source, "weights.bin")
+    source.write_bytes(os.urandom(24 << 20))
+
+    def drop() -> None:
+        wait_for(lambda: bool(emulated_board.files("*.partial")), seconds=60)
+        emulated_board.drop_link()
+
+    with ThreadPoolExecutor(1) as pool:
+        strike = pool.submit(drop)
+        with pytest.raises(DeviceError):
+            deploy(board_transport, source, "weights.bin")
+        strike.result()
+    emulated_board.wait_until_reachable()
+    deploy(board_transport, source, "weights.bin")
+    board_transport.pull("weights.bin", tmp_path / "back")
+    assert sha256_of(tmp_path / "back") == sha256_of(source)
+
+
 def _long(prefix: str, alarm_s: int) -> TimeJob:
     return TimeJob(
         prefixes=(prefix,), rounds=1000, repeats=100, alarm_s=alarm_s, warmup_runs=1, warmup_ms=0, lock=LOCK
@@ -84,13 +109,13 @@ def test_a_runner_whose_link_dropped_ends_itself(emulated_board: Board, ready: t
     transport, runner, model = ready
     strike = _strikes(emulated_board, emulated_board.drop_link)
     with pytest.raises(DeviceError, match="the link dropped"):
-        time_on(transport, runner, _long(model, alarm_s=6))
+        time_on(transport, runner, _long(model, alarm_s=10))
     strike.join()
     assert emulated_board.runners(), "the link's end is not the runner's"
     emulated_board.wait_until_reachable()
     with pytest.raises(DeviceError, match=r"busy: .*a run whose link dropped has not ended yet"):
-        time_on(transport, runner, _long(model, alarm_s=6))
-    wait_for(lambda: not emulated_board.runners(), seconds=15)
+        time_on(transport, runner, _long(model, alarm_s=10))
+    wait_for(lambda: not emulated_board.runners(), seconds=30)
 
 
 def test_a_runner_that_takes_too_long_ends_itself(
@@ -110,14 +135,22 @@ def test_a_runner_that_is_killed_is_no_answer(emulated_board: Board, ready: tupl
     strike.join()
 
 
+def _is_locked(path: Path) -> bool:
+    """Whether a process holds a lock on the file; looking takes none."""
+    if not path.exists():
+        return False
+    place = f":{path.stat().st_ino}"
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return any(words[1] == "FLOCK" and words[5].endswith(place) for words in locks if "->" not in words)
+
+
 def test_two_users_at_once_are_told_apart(
     emulated_board: Board, ready: tuple[Transport, Runner, str], run: Run, aarch64_runner: Path, tmp_path: Path
 ) -> None:
     transport, runner, model = ready
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(time_on, transport, runner, _long(model, alarm_s=300))
-        wait_for(lambda: bool(emulated_board.runners()), seconds=30)
-        time.sleep(0.5)  # until it holds the lock
+        wait_for(lambda: _is_locked(emulated_board.folder / LOCK), seconds=60)
         outcome = run("measure", NETWORKS[0], "--device", emulated_board.url, "--runner", str(aarch64_runner))
         assert outcome.code == 8
         assert "busy: another user measures there" in outcome.err

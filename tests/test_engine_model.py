@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from benchmarks.published import networks
+from benchmarks.published.samples import NETWORKS_NCNN
 from snsearch.engine import python_runner
 from snsearch.engine.answers import read_time
 from snsearch.engine.ncnn_model import output_indices, tensor_shapes, write_model
@@ -114,6 +115,17 @@ def test_every_space_computes_what_torch_computes(tmp_path: Path) -> None:
 def test_every_operator_computes_what_torch_computes(tmp_path: Path) -> None:
     found = run_all(list(SINGLE.items()), tmp_path)
     assert not {name: value for name, value in found.items() if value > TOLERANCE}
+
+
+def test_published_networks_compute_what_torch_computes(tmp_path: Path) -> None:
+    names = ("mobilenet", "mobilenet_v3", "efficientnet_b0", "shufflenet", "shufflenet_v2", "regnety_400m")
+    found = run_all([(name, NETWORKS_NCNN[name][1]()) for name in names], tmp_path)
+    assert not {name: value for name, value in found.items() if value > TOLERANCE}
+
+
+def test_what_no_layer_does_is_not_written() -> None:
+    with pytest.raises(SpecError, match="upsample: a 1x1 window of stride 1 cannot make 26 of 13 pixels"):
+        write_model(NETWORKS_NCNN["yolov4-tiny"][1]())
 
 
 def test_a_wrong_order_of_channels_would_be_seen(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ BY_HAND = NOTHING._replace(
     linear_bytes=4 * 120,
     operators=15,
     edge_bytes=4 * (3 * 1024 + 10),
+    runs=1,
 )
 
 
@@ -91,6 +92,16 @@ def test_what_a_convolution_touches_beyond_each_cache_is_counted() -> None:
     assert terms.far_256k_bytes == touched - (256 << 10)
     assert terms.far_512k_bytes == touched - (512 << 10)
     assert terms.far_1m_bytes == terms.far_2m_bytes == 0
+
+
+def test_squeeze_and_excitation_has_its_own_operators_weights_and_bytes() -> None:
+    build = BlockBuilder(32, 4, 4)
+    build.squeeze_excite(0, 16)
+    terms = block_kernel_terms(build.ops)
+    assert (terms.operators, terms.gate_operators) == (0, 4)
+    assert terms.gate_weight_bytes == 4 * 2 * 32 * 2
+    # The pool reads 32x4x4 and makes 32; the scale reads both and makes 32x4x4.
+    assert terms.gate_bytes == 4 * ((512 + 32) + (512 + 32 + 512))
 
 
 def test_weights_beyond_what_a_cache_keeps_are_streamed() -> None:

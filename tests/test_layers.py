@@ -40,7 +40,7 @@ ROWS: list[set[str]] = [
     {"costs", "images"},
     {"graph"},
     {"arch", "spec", "counting"},
-    {"processes", "toml_reader"},
+    {"processes", "toml_reader", "turns"},
     {"resources", "units", "errors", "interrupt", "__init__"},
 ]
 

@@ -7,6 +7,7 @@ import math
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,7 @@ def test_the_latest_sound_measurement_of_the_same_conditions_is_found() -> None:
     refused = replace(MEASUREMENT, verdict="refused", reasons=("x",))
     sustained = replace(MEASUREMENT, sustained_minutes=30.0)
     kept = [MEASUREMENT, flagged, sustained, refused]
-    asked = {"artefact": MEASUREMENT.artefact, "precision": "float32", "sustained_minutes": None}
+    asked: dict[str, Any] = {"artefact": MEASUREMENT.artefact, "precision": "float32", "sustained_minutes": None}
     assert latest(kept, **asked) == flagged
     assert latest(kept, **asked | {"sustained_minutes": 30.0}) == sustained
     assert latest([refused], **asked) is None

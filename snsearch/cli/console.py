@@ -15,6 +15,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def progress_console() -> Console:
+    """The console of progress, on stderr; where that is not a terminal, what is one line there stays one."""
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
 def print_table(table: Table) -> None:
     """Prints a table to stdout, as wide as it needs where stdout is not a terminal."""
     console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from snsearch.cli.console import printable
+from snsearch.cli.console import printable, progress_console
 from snsearch.units import format_duration
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def read_dataset(data: str, side: int | None) -> Dataset:
     """The data set of a `--data` text, with a progress bar, and a line for what was skipped."""
     from snsearch.sources import load_data
 
-    console = Console(stderr=True, highlight=False)
+    console = progress_console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(f"reading {escape(data)}", total=None)
         dataset = load_data(
@@ -92,7 +91,7 @@ class TrainingsProgress:
     """Shows a list of trainings on stderr: bars on a terminal, a line a training elsewhere."""
 
     def __init__(self, workers: int) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = progress_console()
         self._bars = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             console=self._console, transient=True, disable=not self._console.is_terminal,

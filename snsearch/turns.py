@@ -1,0 +1,84 @@
+"""Turns: one process at a time reads a study and acts on what it has read, whatever database the study is in.
+
+SQLite locks no rows, and the locks of a server's rows end with each statement's transaction. Counting the trials and
+asking for the next one are several transactions, so that they need a lock around all of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import filelock
+
+from snsearch.errors import StudyError
+
+
+class Turn:
+    """A lock to be held by `with`, one holder at a time among all processes; its holder may enter it again.
+
+    It ends with its process, also where that is killed. One thread uses it.
+    """
+
+    def __init__(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
+        self._lock = lock
+        self._depth = 0
+        self._held = ExitStack()
+
+    def __enter__(self) -> Turn:
+        if self._depth == 0:
+            self._held.enter_context(self._lock())
+        self._depth += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._held.__exit__(kind, error, trace)
+
+
+def turn_on_file(file: Path) -> Turn:
+    """The turn of a study in a file of this machine: a lock file beside it."""
+    return Turn(lambda: filelock.FileLock(f"{file}.lock"))
+
+
+def turn_on_server(engine: Any, study: str) -> Turn:
+    """The turn of a study of that name on the server of an SQLAlchemy engine.
+
+    Raises StudyError for a server without a lock by name.
+    """
+    name = "snsearch:" + hashlib.sha256(study.encode()).hexdigest()[:32]
+    match engine.dialect.name:
+        case "postgresql":
+            return Turn(lambda: _on_postgresql(engine, name))
+        case "mysql" | "mariadb":
+            return Turn(lambda: _on_mysql(engine, name))
+        case other:
+            raise StudyError(
+                f"studies cannot be kept in {other}, for want of a lock by name; use SQLite or PostgreSQL"
+            )
+
+
+@contextmanager
+def _on_postgresql(engine: Any, name: str) -> Iterator[None]:
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+    with engine.begin() as connection:  # the lock ends with this transaction, and so with the connection
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({key})")
+        yield
+
+
+@contextmanager
+def _on_mysql(engine: Any, name: str) -> Iterator[None]:
+    with engine.connect() as connection:
+        if connection.exec_driver_sql(f"SELECT GET_LOCK('{name}', 3600)").scalar() != 1:
+            raise StudyError("another worker held the study's lock for an hour; end it, and run the command again")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql(f"SELECT RELEASE_LOCK('{name}')")
