@@ -62,7 +62,7 @@ def test_an_enclosure_leaves_nothing_behind(own_users: bool) -> None:
     assert not _registrations()
 
 
-def test_an_enclosure_ends_with_the_tests_even_if_they_are_killed(kind: bool) -> None:
+def test_an_enclosure_ends_with_the_tests_even_if_they_are_killed(kind: bool, tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
         "from tests.enclosures import Enclosure\n"
@@ -72,7 +72,12 @@ def test_an_enclosure_ends_with_the_tests_even_if_they_are_killed(kind: bool) ->
     )
     root = Path(__file__).parent.parent
     with subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=root, start_new_session=True
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        start_new_session=True,
     ) as tests:
         assert tests.stdout is not None
         numbers = [int(word) for word in tests.stdout.readline().split()]
