@@ -159,6 +159,7 @@ class ProxyTraining:
         self.recipe = recipe
         self.seed = seed
         self.device = device
+        self._half = half_precision_of(device)
         network = build_model(at_proxy, seed, zero_start=recipe.zero_start).to(device)
         self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         chosen = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(_SUBSET_SEED))
@@ -220,9 +221,10 @@ class ProxyTraining:
         for number, (x_NCHW, labels) in enumerate(self._batches, start=1):
             if self._step < self.recipe.low_resolution * self._steps:
                 x_NCHW = nn.functional.avg_pool2d(x_NCHW, 2)
-            loss = nn.functional.cross_entropy(
-                self._network(x_NCHW), labels, label_smoothing=self.recipe.label_smoothing
-            )
+            with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
+                loss = nn.functional.cross_entropy(
+                    self._network(x_NCHW), labels, label_smoothing=self.recipe.label_smoothing
+                )
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             self._optimizer.zero_grad(set_to_none=True)
@@ -295,7 +297,7 @@ class ProxyTraining:
             curve=tuple(self._curve),
             seconds=self._seconds,
             seed=self.seed,
-            device=_device_name(self.device),
+            device=_device_name(self.device) + (f", {self._half}".replace("torch.", "") if self._half else ""),
             threads=torch.get_num_threads(),
             torch_version=str(torch.__version__),
             finished=self.finished,
@@ -371,6 +373,15 @@ def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str,
 
 def _device_name(device: torch.device) -> str:
     return f"{device.type} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+def half_precision_of(device: torch.device) -> torch.dtype | None:
+    """What trainings multiply in, where the device does that faster: bfloat16 on GPUs that have it; weights, sums and
+    evaluations stay float32. None elsewhere: on the CPUs that were tried bfloat16 has 0.7 times the speed.
+    """
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return None
 
 
 def evaluate(network: nn.Module, images: Images, batches: Batches, batch_size: int = 256) -> tuple[float, float]:

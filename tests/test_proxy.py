@@ -371,6 +371,26 @@ def test_averaged_weights_are_the_polynomial_mean_of_those_behind_the_warm_up(
     assert loss != pytest.approx(evaluate(training._network, training._test, training._batches)[1])
 
 
+def test_half_precision_is_the_multiplications_alone_and_is_told(
+    digits: Dataset, small: Architecture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = train_proxy(small, digits, RECIPE, seed=0, device=CPU)
+    assert full.device == "cpu"
+    monkeypatch.setattr("snsearch.proxy.half_precision_of", lambda device: torch.bfloat16)
+    training = ProxyTraining(small, digits, RECIPE, seed=0, device=CPU)
+    seen: set[torch.dtype] = set()
+    first = next(module for module in training._network.modules() if isinstance(module, torch.nn.Conv2d))
+    first.register_forward_hook(lambda module, given, made: seen.add(made.dtype) if module.training else None)
+    while not training.finished:
+        training.run_epoch()
+    assert seen == {torch.bfloat16}
+    assert {value.dtype for value in training._network.parameters()} == {torch.float32}
+    half = training.result()
+    assert half.device == "cpu, bfloat16"
+    assert half.loss != full.loss
+    assert half.loss == pytest.approx(full.loss, rel=0.2)
+
+
 def test_averaging_leaves_the_trained_weights_as_they_would_be(digits: Dataset, small: Architecture) -> None:
     networks = []
     for recipe in (AVERAGING, replace(AVERAGING, averaging=0.0), replace(AVERAGING, recalibration=100)):
