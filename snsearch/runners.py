@@ -20,7 +20,7 @@ def runners_of(device: Device, file: Path | None = None) -> RunnerOf:
     """Chooses a device's runner once it is reached: the given file, else the device's own, else what there is."""
 
     def choose(transport: Transport, machine: str) -> Runner:
-        if own := file or (Path(device.runner) if device.runner else None):
+        if own := file or device.own_runner:
             return Runner.of(own)
         if built := built_runner(machine):
             return Runner.of(built)

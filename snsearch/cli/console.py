@@ -6,6 +6,7 @@ import json
 import sys
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.table import Table
 
@@ -13,6 +14,11 @@ from rich.table import Table
 def printable(text: str) -> str:
     """A text from outside, such as a file's name, that cannot steer the terminal."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def say(text: str) -> None:
+    """Prints a line of progress to stderr."""
+    click.echo(printable(text), err=True)
 
 
 def progress_console() -> Console:

@@ -148,7 +148,7 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
     if chosen.is_counted:
         from snsearch.cli.counting import check_counted
 
-        check_counted(chosen.url, runner=runner or (Path(chosen.runner) if chosen.runner else None), form=form)
+        check_counted(chosen.url, runner=runner or chosen.own_runner, form=form)
         return
     with open_board(chosen, runners_of(chosen, runner)) as board:
         found = check_board(board, reference_subject(), core)

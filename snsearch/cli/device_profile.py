@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snsearch.cli.console import print_json, printable
+from snsearch.cli.console import print_json, printable, say
 from snsearch.cli.latency import errors_line
 from snsearch.devices.registry import Device, profile_path
 
@@ -38,14 +38,14 @@ def make_and_print(
     from snsearch.spec import load_space
 
     plan = plan_of(load_space(space_name), networks=networks or NETWORKS, pieces=pieces or PIECES)
-    with stop_on_signals(lambda: _say("stopping at the next step; what was measured is kept")) as stop:
+    with stop_on_signals(lambda: say("stopping at the next step; what was measured is kept")) as stop:
         made = make_profile(
             device,
             plan,
             runners_of(device, runner),
             again=again,
             core=core,
-            say=_say,
+            say=say,
             progress=_progress,
             stop=stop,
         )
@@ -54,7 +54,7 @@ def make_and_print(
     text = made.profile.to_toml()
     for target in (path, *([] if out is None else [out])):
         target.write_text(text, encoding="utf-8")
-        _say(f"wrote {target}")
+        say(f"wrote {target}")
     if form == "toml":
         sys.stdout.write(text)
     elif form == "json":
@@ -78,13 +78,9 @@ def _print(made: OwnProfile, name: str) -> None:
     click.echo(printable(profile.note))
     for reason in made.left_out:
         click.echo(printable(f"left out: {reason}"))
-    _say(f"next: snsearch latency --device {name}; to share it: snsearch profiles {name} --format toml")
+    say(f"next: snsearch latency --device {name}; to share it: snsearch profiles {name} --format toml")
 
 
 def _progress(done: int, total: int) -> None:
     if done % 10 == 0 or done == total:
-        _say(f"{done} of {total} measured")
-
-
-def _say(text: str) -> None:
-    click.echo(printable(text), err=True)
+        say(f"{done} of {total} measured")

@@ -33,10 +33,9 @@ from snsearch.measurements import Measurement
 from snsearch.spec import SpaceSpec
 
 if TYPE_CHECKING:
-    from snsearch.cli.measuring import Asked
+    from snsearch.cli.measuring import Asked, Outcome
 
 SUSTAINED_MINUTES = 30.0
-Outcome = Measurement | Unmeasured
 
 
 def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from snsearch.cli.console import printable
+from snsearch.cli.console import printable, say
 from snsearch.errors import DeviceError, StudyError
 from snsearch.interrupt import stop_on_signals
 from snsearch.measure import Unmeasured
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from snsearch.arch import Architecture
     from snsearch.board import Board
     from snsearch.devices.registry import Device
+    from snsearch.study import StudyRecord
 
 Outcome = Measurement | Unmeasured
 
@@ -38,7 +37,7 @@ class Asked:
     @property
     def own_runner(self) -> Path | None:
         """The runner that the user named, for this time or for the device."""
-        return self.runner or (Path(self.device.runner) if self.device.runner else None)
+        return self.runner or self.device.own_runner
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +77,7 @@ def session(
     outcomes: list[Outcome] = []
     unique = list(dict.fromkeys(archs))
     try:
-        with stop_on_signals(lambda: _say("stopping at the next step; once more ends at once")) as stop:
+        with stop_on_signals(lambda: say("stopping at the next step; once more ends at once")) as stop:
             for one in measure_once(
                 asked.device,
                 [network_subject(arch) for arch in unique],
@@ -88,13 +87,13 @@ def session(
                 core=asked.core,
                 sustained_minutes=asked.sustained_minutes,
                 on_board=_show_board,
-                say=_say,
+                say=say,
                 stop=stop,
             ):
                 outcomes.append(one)
                 if isinstance(one, Measurement):
                     keep(one)
-                _say(f"{len(outcomes)} of {len(unique)}: {words_of(one)}")
+                say(f"{len(outcomes)} of {len(unique)}: {words_of(one)}")
     except KeyboardInterrupt:
         return Session(outcomes=tuple(outcomes), interrupted=True)
     except DeviceError as error:
@@ -104,14 +103,18 @@ def session(
 
 def study_architectures(url: str, name: str, *, everything: bool = False) -> list[Architecture]:
     """The candidates of a study that are worth measuring, or all that were trained. Raises StudyError."""
-    from snsearch.measured import worth_measuring
     from snsearch.study import read_study
 
-    record = read_study(url, name)
+    return _architectures(read_study(url, name), everything)
+
+
+def _architectures(record: StudyRecord, everything: bool) -> list[Architecture]:
+    from snsearch.measured import worth_measuring
+
     chosen = record.candidates if everything else worth_measuring(record)
     archs = [trial.architecture for trial in chosen if trial.architecture is not None]
     if not archs:
-        raise StudyError(f"the study {name!r} has no trained candidate yet")
+        raise StudyError(f"the study {record.name!r} has no trained candidate yet")
     return archs
 
 
@@ -119,8 +122,9 @@ def study_session(url: str, name: str, asked: Asked, *, everything: bool = False
     """Measures a study's candidates, and keeps what is measured in the study too. Raises StudyError."""
     from snsearch.study import add_measurement, read_study
 
-    archs = study_architectures(url, name, everything=everything)
-    there = set(read_study(url, name).measurements)
+    record = read_study(url, name)
+    archs = _architectures(record, everything)
+    there = set(record.measurements)
 
     def keep(one: Measurement) -> None:
         if one not in there:
@@ -176,10 +180,6 @@ def _outliers(one: Measurement) -> str:
 def _show_board(board: Board) -> None:
     because = board.emulated_because
     probe = board.probe
-    _say(f"{board.device.name}: {probe.soc or 'unknown SoC'}, {probe.machine}, {probe.runner}, ncnn {probe.ncnn}")
+    say(f"{board.device.name}: {probe.soc or 'unknown SoC'}, {probe.machine}, {probe.runner}, ncnn {probe.ncnn}")
     if because is not None:
-        _say(f"emulated: {because}; parity is checked, and no time is a latency")
-
-
-def _say(text: str) -> None:
-    click.echo(printable(text), err=True)
+        say(f"emulated: {because}; parity is checked, and no time is a latency")

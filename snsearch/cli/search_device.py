@@ -115,7 +115,7 @@ def _count_found(device: Device, url: str, name: str, later: str) -> None:
 
     try:
         archs = study_architectures(url, name)
-        count_networks(device.url, archs, runner=Path(device.runner) if device.runner else None, again=False)
+        count_networks(device.url, archs, runner=device.own_runner, again=False)
     except StudyError:  # nothing was trained, which the search itself says
         return
     except DeviceError as error:

@@ -44,6 +44,11 @@ class Device:
         """Whether it is no device but a counter of instructions and cache misses."""
         return self.url.startswith("counted://")
 
+    @property
+    def own_runner(self) -> Path | None:
+        """The user's own runner; None where the device has none."""
+        return Path(self.runner) if self.runner else None
+
     def to_toml(self) -> str:
         """The entry as a file that read_device reads back."""
         lines = ["schema = 1", f"url = {_quoted(self.url)}"]
