@@ -44,20 +44,24 @@ class Runner:
     """The program that times models on a device."""
 
     file: Path
-    words: tuple[str, ...]  # how it is started in its folder: ("./runner-…",), or ("python3", "runner-….py")
+    words: tuple[str, ...]  # how it is started in its folder: ("./runner-…",), or ("python3", "runner-….py", …)
     name: str  # of its file on the device
     sha256: str
 
     @classmethod
-    def of(cls, file: Path, python: str = "python3") -> Runner:
-        """The runner in a file, an ELF binary or a script of Python. Raises DeviceError where there is none."""
+    def of(cls, file: Path, *, engine: str = "ncnn", python: str = "python3") -> Runner:
+        """The runner in a file, an ELF binary or a script of Python. Raises DeviceError where there is none.
+
+        A script is told the engine that it is to run; a binary has one.
+        """
         try:
             sha256 = sha256_of(file)
             is_script = file.suffix == ".py" and read_elf(file) is None
         except OSError as error:
             raise DeviceError(f"the runner {str(file)!r} cannot be read: {error.strerror or error}") from None
         name = f"runner-{sha256[:16]}{file.suffix if is_script else ''}"
-        return cls(file=file, words=(python, name) if is_script else (f"./{name}",), name=name, sha256=sha256)
+        words = (python, name, "--engine", engine) if is_script else (f"./{name}",)
+        return cls(file=file, words=words, name=name, sha256=sha256)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +101,8 @@ class Board:
             memory_kb=self.probe.memory_kb,
             runner=self.probe.runner,
             runner_sha256=self.runner.sha256,
-            ncnn=self.probe.ncnn,
+            engine=self.probe.engine,
+            engine_version=self.probe.engine_version,
             snsearch=__version__,
         )
 
@@ -138,7 +143,13 @@ def make_ready(device: Device, transport: Transport, runner: Runner) -> Board:
     """The device with the runner in place and its answer to a probe. Raises DeviceError."""
     check_machine(runner.file, machine_of(transport), transport.url)
     deploy(transport, runner.file, runner.name, executable=True)
-    return Board(device=device, transport=transport, runner=runner, probe=probe_on(transport, runner))
+    probe = probe_on(transport, runner)
+    if probe.engine != device.engine:
+        raise DeviceError(
+            f'{device.name} is measured with {device.engine}, and its runner "{runner.file.name}" runs '
+            f"{probe.engine}; name another --runner, or add the device with --engine {probe.engine}"
+        )
+    return Board(device=device, transport=transport, runner=runner, probe=probe)
 
 
 def probe_on(transport: Transport, runner: Runner) -> ProbeAnswer:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from snsearch.board import LOCK, Board, hottest, identity_of, pinned_core
-from snsearch.devices.deploy import deploy
 from snsearch.engine.protocol import Core, ProbeAnswer, TimeJob
 from snsearch.measure import INPUT_SEED, Subject
 from snsearch.measurements import ARM_MACHINES
@@ -73,7 +72,8 @@ class Checkup:
     loadavg: tuple[float, ...] | None
     runner: str
     runner_sha256: str
-    ncnn: str
+    engine: str
+    engine_version: str
     simd_gflops: float
     features: tuple[str, ...]
     parity: float
@@ -146,9 +146,7 @@ def spoilers_of(probe: ProbeAnswer, core: int) -> tuple[str, ...]:
 def check(board: Board, reference: Subject, core: int | None = None) -> Checkup:
     """The device's facts, with the reference network's output compared to torch's on it. Raises DeviceError."""
     probe, pinned = board.probe, pinned_core(board, core)
-    names = [reference.prefix.name + suffix for suffix in (".param", ".bin")]
-    for name in names:
-        deploy(board.transport, reference.prefix.with_name(name), name)
+    reference.put(board.transport)
     job = TimeJob(
         prefixes=(reference.prefix.name,),
         rounds=1,
@@ -176,7 +174,8 @@ def check(board: Board, reference: Subject, core: int | None = None) -> Checkup:
         loadavg=probe.loadavg,
         runner=probe.runner,
         runner_sha256=board.runner.sha256,
-        ncnn=probe.ncnn,
+        engine=probe.engine,
+        engine_version=probe.engine_version,
         simd_gflops=probe.simd_gflops,
         features=probe.features,
         parity=reference.deviation(output, INPUT_SEED),

@@ -23,7 +23,7 @@ from snsearch.errors import DeviceError, SpecError
 from snsearch.resources import bundled_names
 
 if TYPE_CHECKING:
-    from snsearch.engine.ncnn_model import Artefact
+    from snsearch.engine.artefact import Artefact
 
 SCHEME = "counted://"
 SCHEMA = 1
@@ -141,18 +141,18 @@ class Counter:
             answer = read_time(printed, job(repeats), NONCE)
             if answer.machine != "aarch64":
                 raise DeviceError(f'the runner "{self.runner.name}" is for {answer.machine}; expected aarch64')
-            versions.add(answer.ncnn)
+            versions.add(answer.engine_version)
 
         with tempfile.TemporaryDirectory(prefix="snsearch-model-") as name:
-            param, weights = Path(name) / f"{PREFIX}.param", Path(name) / f"{PREFIX}.bin"
-            param.write_bytes(artefact.param)
-            weights.write_bytes(artefact.weights)
+            files = tuple(Path(name, PREFIX + suffix) for suffix in artefact.files)
+            for file, content in zip(files, artefact.files.values(), strict=True):
+                file.write_bytes(content)
             counts = count_repeat(
                 self.tools,
                 self.cpu,
                 self.runner,
                 arguments,
-                (param, weights),
+                files,
                 timeout_s=TIMEOUT_S,
                 check=check,
             )

@@ -17,6 +17,7 @@ from snsearch.calibration import Calibration, Sample, calibrate, profile_of
 from snsearch.costs import count_macs, op_macs
 from snsearch.device_log import measure_once
 from snsearch.devices.registry import Device
+from snsearch.engine.engines import NCNN, Engine, engine_of
 from snsearch.engine.protocol import Precision
 from snsearch.errors import DeviceError
 from snsearch.forms import FORMS, KERNEL_FORMS
@@ -77,9 +78,11 @@ def piece_sample(name: str, ops: Sequence[Op], ms: float) -> Sample:
     )
 
 
-def subject_of(thing: Architecture | Piece) -> Subject:
+def subject_of(thing: Architecture | Piece, engine: Engine = NCNN) -> Subject:
     """The model of a network or a piece."""
-    return block_subject(thing.name, thing.ops) if isinstance(thing, Piece) else network_subject(thing)
+    if isinstance(thing, Piece):
+        return block_subject(thing.name, thing.ops, engine)
+    return network_subject(thing, engine)
 
 
 def fit_own(samples: Sequence[Sample]) -> Calibration:
@@ -109,10 +112,11 @@ def make_profile(
     """
     if device.is_counted:
         raise DeviceError(f"{device.name} counts and has no latency of its own; its model is fitted on counted costs")
+    engine = engine_of(device.engine)
     things: dict[str, Architecture | Piece] = {}
     subjects: list[Subject] = []
     for thing in plan.things:
-        subject = subject_of(thing)
+        subject = subject_of(thing, engine)
         if things.setdefault(subject.artefact, thing) is thing:
             subjects.append(subject)
     measured: dict[str, Measurement] = {}
@@ -120,7 +124,7 @@ def make_profile(
     found = measure_once(
         device,
         subjects,
-        reference_subject(),
+        reference_subject(engine),
         runner_of,
         again=again,
         core=core,
@@ -175,7 +179,7 @@ def refuse_emulated(board: Board) -> None:
 def _check_alike(device: Device, kept: Sequence[Measurement]) -> None:
     """Raises DeviceError where the figures are of more than one library or kind of core: their rates differ."""
     settings = {
-        f"ncnn {one.host.ncnn} ({one.host.runner}) on "
+        f"{one.host.library} ({one.host.runner}) on "
         + (f"core {one.host.core}" if one.host.core_max_khz is None else f"{one.host.core_max_khz / 1e6:.2f} GHz")
         for one in kept
     }
@@ -221,7 +225,7 @@ def _about(
 ) -> dict[str, Any]:
     """What the profile says of itself."""
     host = kept[0].host
-    runners = sorted({f"ncnn {one.host.ncnn} ({one.host.runner})" for one in kept})
+    runners = sorted({f"{one.host.library} ({one.host.runner})" for one in kept})
     days = sorted({one.measured[:10] for one in kept})
     flagged = sum(one.verdict == "flagged" for one in kept)
     note = f"{flagged} of {len(kept)} measurements were disturbed and flagged"

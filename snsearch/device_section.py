@@ -179,7 +179,7 @@ def _facts(one: Measurement, words: str) -> tuple[tuple[str, str], ...]:
     degrees = [state.temperature_mc for state in one.states if state.temperature_mc is not None]
     return (
         ("Host", words),
-        ("Engine", f"ncnn {host.ncnn}, {host.runner}, runner {host.runner_sha256[:12]}, one thread, {one.precision}"),
+        ("Engine", f"{host.library}, {host.runner}, runner {host.runner_sha256[:12]}, one thread, {one.precision}"),
         (
             "Frequency",
             "unknown"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from snsearch.board import LOCK, Board, UnansweredError, pinned_core
 from snsearch.devices.deploy import deploy
-from snsearch.devices.transport import CONNECT_SECONDS
+from snsearch.devices.transport import CONNECT_SECONDS, Transport
 from snsearch.engine.protocol import ModelSamples, Precision, RunnerError, TimeAnswer, TimeJob
 from snsearch.errors import DeviceError
 from snsearch.measurements import Measurement
@@ -31,8 +31,19 @@ class Subject:
 
     name: str  # an architecture's key, or a block's name
     artefact: str  # sha256 of its files
-    prefix: Path  # PREFIX.param and PREFIX.bin are its files
+    prefix: Path  # of its files
+    suffixes: tuple[str, ...]  # of its files
     deviation: Callable[[Sequence[float], int], float]  # of an output for the input of a seed, relative to torch's
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files, as they are called on the device too."""
+        return tuple(self.prefix.with_name(self.prefix.name + suffix) for suffix in self.suffixes)
+
+    def put(self, transport: Transport) -> None:
+        """Puts its files into the device's work folder. Raises DeviceError."""
+        for file in self.files:
+            deploy(transport, file, file.name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +151,7 @@ class _Run:
     reference_ms: float | None = None  # its median in this session
 
     def all(self, subjects: Sequence[Subject]) -> Iterator[Measurement | Unmeasured]:
-        self._put(self.reference)
+        self.reference.put(self.board.transport)
         checked = self._checked(self.reference)
         if not checked.parity <= PARITY:
             raise DeviceError(
@@ -162,7 +173,7 @@ class _Run:
     def _batch(self, batch: Sequence[Subject], start_mc: int | None) -> Iterator[Measurement | Unmeasured]:
         ready: list[_Checked] = []
         for subject in batch:
-            self._put(subject)
+            subject.put(self.board.transport)
             try:
                 checked = self._checked(subject)
             except RunnerError as error:
@@ -342,19 +353,9 @@ class _Run:
             raise KeyboardInterrupt
         return self.board.time(job)
 
-    def _put(self, subject: Subject) -> None:
-        for suffix in (".param", ".bin"):
-            name = subject.prefix.name + suffix
-            deploy(self.board.transport, subject.prefix.with_name(name), name)
-
     def _remove(self, subjects: Sequence[Subject]) -> None:
         """Models are not measured twice, and a device's storage is small."""
-        names = [
-            one.prefix.name + suffix
-            for one in subjects
-            for suffix in (".param", ".bin")
-            if one.artefact != self.reference.artefact
-        ]
+        names = [file.name for one in subjects if one.artefact != self.reference.artefact for file in one.files]
         if not names:
             return
         self.board.transport.run(["rm", "-f", *names], timeout_s=CONNECT_SECONDS)

@@ -24,7 +24,7 @@ from snsearch.errors import DeviceError
 # "ok": a latency. "flagged": a latency, with what disturbed it. "refused": no latency; something was wrong.
 # "emulated": the right output from a device that is not real, whose times mean nothing.
 Verdict = Literal["ok", "flagged", "refused", "emulated"]
-SCHEMA = 1
+SCHEMA = 2
 LEVEL = 0.95  # of the interval around a median
 ARM_MACHINES = ("aarch64", "arm64", "armv7l", "armv8l")  # as kernels name them
 _RESAMPLES = 2000
@@ -43,10 +43,16 @@ class Host:
     core_max_khz: int | None
     governor: str | None
     memory_kb: int | None
-    runner: str  # "ncnn-cpp" or "ncnn-python"
+    runner: str  # "ncnn-cpp", "ncnn-python" or "onnxruntime-python"
     runner_sha256: str
-    ncnn: str
+    engine: str
+    engine_version: str
     snsearch: str
+
+    @property
+    def library(self) -> str:
+        """The engine: "ncnn 1.0.20261020"."""
+        return f"{self.engine} {self.engine_version}"
 
     @property
     def words(self) -> str:
@@ -143,7 +149,7 @@ class Measurement:
     def provenance(self) -> str:
         """The label of the figure."""
         host = f"{self.host.device} ({self.host.words})"
-        with_what = f"ncnn {self.host.ncnn}, one thread, {self.precision}"
+        with_what = f"{self.host.library}, one thread, {self.precision}"
         match self.verdict:
             case "emulated":
                 return f"emulated: not a latency; {host}, {with_what}"
@@ -172,11 +178,17 @@ class Measurement:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Measurement:
-        """The measurement of to_json's values. Raises DeviceError for another schema, or values that are none."""
-        if values.get("schema") != SCHEMA:
-            raise DeviceError(f"a measurement has schema {values.get('schema')!r}; this version reads {SCHEMA}")
+        """The measurement of to_json's values, or of those of schema 1, which knew one engine.
+
+        Raises DeviceError for another schema, or values that are none.
+        """
+        if values.get("schema") not in (1, SCHEMA):
+            raise DeviceError(f"a measurement has schema {values.get('schema')!r}; this version reads 1 and {SCHEMA}")
         try:
             known = {field.name: values[field.name] for field in fields(cls)}
+            if values["schema"] == 1:
+                host = dict(known["host"])
+                known["host"] = {"engine": "ncnn", "engine_version": host.pop("ncnn"), **host}
             loadavg = known["loadavg"]
             return cls(
                 **{

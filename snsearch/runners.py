@@ -1,4 +1,4 @@
-"""Which runner a device gets: its own, a static binary that was built for its machine, or the one in Python."""
+"""Which runner a device gets: its own, a static binary built for its engine and machine, or the one in Python."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from snsearch.board import Runner, RunnerOf
 from snsearch.devices.registry import Device
 from snsearch.devices.transport import Transport
 from snsearch.engine.build import built_runner
+from snsearch.engine.engines import Engine, engine_of
 from snsearch.errors import DeviceError
 
 _PYTHON = Path(__file__).parent / "engine" / "python_runner.py"
@@ -20,23 +21,26 @@ def runners_of(device: Device, file: Path | None = None) -> RunnerOf:
     """Chooses a device's runner once it is reached: the given file, else the device's own, else what there is."""
 
     def choose(transport: Transport, machine: str) -> Runner:
+        engine = engine_of(device.engine)
         if own := file or device.own_runner:
-            return Runner.of(own)
-        if built := built_runner(machine):
+            return Runner.of(own, engine=engine.name)
+        if engine.has_static_runner and (built := built_runner(machine)):
             return Runner.of(built)
-        return _python_runner(transport, machine)
+        return _python_runner(transport, machine, engine)
 
     return choose
 
 
-def _python_runner(transport: Transport, machine: str) -> Runner:
-    """The runner in Python, where the device has ncnn's wheel. Raises DeviceError."""
-    if transport.url == "local":
-        if importlib.util.find_spec("ncnn") is not None:
-            return Runner.of(_PYTHON, sys.executable)
-        advice = 'pip install "snsearch[ncnn]", or snsearch device build-runner --machine native'
-    else:
-        if transport.run(["python3", "-c", "import ncnn, numpy"], timeout_s=_LOOK_SECONDS).exit_code == 0:
-            return Runner.of(_PYTHON)
-        advice = f"snsearch device build-runner --machine {machine}, or pip install ncnn on a Linux board"
-    raise DeviceError(f"{transport.url}: there is no runner for {machine} yet: {advice}")
+def _python_runner(transport: Transport, machine: str, engine: Engine) -> Runner:
+    """The runner in Python, where the device has the engine's wheel. Raises DeviceError."""
+    here = transport.url == "local"
+    if here and importlib.util.find_spec(engine.module) is not None:
+        return Runner.of(_PYTHON, engine=engine.name, python=sys.executable)
+    if not here:
+        looked = transport.run(["python3", "-c", f"import {engine.module}, numpy"], timeout_s=_LOOK_SECONDS)
+        if looked.exit_code == 0:
+            return Runner.of(_PYTHON, engine=engine.name)
+    advice = f'pip install "snsearch[{engine.extra}]"' if here else f"pip install {engine.module} numpy there"
+    if engine.has_static_runner:
+        advice = f"snsearch device build-runner --machine {'native' if here else machine}, or {advice}"
+    raise DeviceError(f"{transport.url}: there is no runner of {engine.name} for {machine} yet: {advice}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from snsearch.arch import Architecture
 from snsearch.engine.cache import cache_folder
-from snsearch.engine.ncnn_model import write_model
+from snsearch.engine.engines import NCNN, Engine
 from snsearch.engine.weights import random_weights
 from snsearch.graph import Op, OpGraph
 from snsearch.measure import Subject
@@ -21,12 +21,12 @@ def models_folder() -> Path:
     return cache_folder() / "models"
 
 
-def block_subject(name: str, ops: Sequence[Op], folder: Path | None = None) -> Subject:
+def block_subject(name: str, ops: Sequence[Op], engine: Engine = NCNN, folder: Path | None = None) -> Subject:
     """The model of some operators, with random weights from a fixed seed; its files are written where they lack.
 
-    Raises SpecError where an operator cannot be written.
+    Raises SpecError where an operator cannot be written, DeviceError where a package of the engine is missing here.
     """
-    artefact = write_model(ops, random_weights(ops))
+    artefact = engine.write_model(ops, random_weights(ops))
     prefix = artefact.save(models_folder() if folder is None else folder)
 
     def deviation(output: Sequence[float], seed: int) -> float:
@@ -35,14 +35,14 @@ def block_subject(name: str, ops: Sequence[Op], folder: Path | None = None) -> S
 
         return parity.deviation(output, parity.expected_outputs(ops, random_weights(ops), seed))
 
-    return Subject(name=name, artefact=artefact.key, prefix=prefix, deviation=deviation)
+    return Subject(name=name, artefact=artefact.key, prefix=prefix, suffixes=engine.suffixes, deviation=deviation)
 
 
-def network_subject(arch: Architecture, folder: Path | None = None) -> Subject:
-    """The model of an architecture, named by its key. Raises SpecError."""
-    return block_subject(arch.key, OpGraph.of(arch).ops, folder)
+def network_subject(arch: Architecture, engine: Engine = NCNN, folder: Path | None = None) -> Subject:
+    """The model of an architecture, named by its key. Raises SpecError and DeviceError."""
+    return block_subject(arch.key, OpGraph.of(arch).ops, engine, folder)
 
 
-def reference_subject(folder: Path | None = None) -> Subject:
+def reference_subject(engine: Engine = NCNN, folder: Path | None = None) -> Subject:
     """The fixed network that is run between all others."""
-    return network_subject(Architecture.from_key(REFERENCE), folder)
+    return network_subject(Architecture.from_key(REFERENCE), engine, folder)

@@ -1,7 +1,7 @@
 """A Debian userland for 64-bit ARM in a folder, made once from the package archive that this machine uses itself.
 
-The folder stays in $SNSEARCH_TEST_CACHE, or ~/.cache/snsearch-tests: 90 MB. Beside it are numpy and ncnn for its
-Python, 70 MB from PyPI's wheels.
+The folder stays in $SNSEARCH_TEST_CACHE, or ~/.cache/snsearch-tests: 90 MB. Beside it are numpy, ncnn and
+ONNX Runtime for its Python, 130 MB from PyPI's wheels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from filelock import FileLock
@@ -56,11 +56,11 @@ def arm_userland() -> Path:
 
 
 def arm_wheels() -> Path:
-    """A folder with numpy and ncnn for the userland's Python, of the versions that are used here.
+    """A folder with numpy and the engines for the userland's Python, of the versions that are used here.
 
     Raises UnavailableError.
     """
-    wanted = (f"numpy=={version('numpy')}", f"ncnn=={VERSION}")
+    wanted = (f"numpy=={version('numpy')}", f"ncnn=={VERSION}", f"onnxruntime=={_onnxruntime()}")
     digest = hashlib.sha256(repr(wanted).encode()).hexdigest()[:12]
     folder = cache_folder() / f"arm64-wheels-{digest}"
     with FileLock(f"{folder}.lock"):
@@ -73,6 +73,13 @@ def arm_wheels() -> Path:
                         archive.extractall(unpacked)
                 unpacked.rename(folder)
     return folder
+
+
+def _onnxruntime() -> str:
+    try:
+        return version("onnxruntime")
+    except PackageNotFoundError:
+        raise UnavailableError("onnxruntime is not installed here, so that no version of it is to be had") from None
 
 
 def _pip_download(wanted: tuple[str, ...], folder: Path) -> None:

@@ -1,7 +1,7 @@
 """A runner that runs nothing: answers as the real ones do, with the times and troubles of behaviour.json beside it.
 
 It is started as a program of its own, by a transport. Models are any files; their times are `ns` by
-what their .param holds, or by their prefix.
+what their first file holds, or by their prefix.
 """
 
 import argparse
@@ -13,8 +13,16 @@ import sys
 import time
 from pathlib import Path
 
-NCNN = "1.0.20260101"
+VERSION = "1.0.20260101"
 behaviour = json.loads(Path("behaviour.json").read_text()) if Path("behaviour.json").exists() else {}
+
+
+SUFFIXES = {"ncnn": (".param", ".bin"), "onnxruntime": (".onnx",)}
+
+
+def content(prefix):
+    """What a model's first file holds."""
+    return Path(prefix + SUFFIXES[given.engine][0]).read_text(errors="replace")
 
 
 def once(name):
@@ -28,11 +36,12 @@ def once(name):
 
 def say(kind, nonce, **values):
     common = {
-        "schema": 1,
+        "schema": 2,
         "nonce": nonce,
         "kind": kind,
         "runner": behaviour.get("runner", "ncnn-cpp"),
-        "ncnn": NCNN,
+        "engine": behaviour.get("engine", given.engine),
+        "engine_version": VERSION,
         "machine": os.uname().machine,
         "pid": os.getpid(),
     }
@@ -40,7 +49,7 @@ def say(kind, nonce, **values):
 
 
 def fail(nonce, error, detail=""):
-    print(json.dumps({"schema": 1, "nonce": nonce, "kind": "error", "error": error, "detail": detail}))
+    print(json.dumps({"schema": 2, "nonce": nonce, "kind": "error", "error": error, "detail": detail}))
     sys.exit(3)
 
 
@@ -87,15 +96,15 @@ def timed(arguments):
         except OSError:
             fail(arguments.nonce, "busy", arguments.lock)
     for prefix in arguments.prefixes:
-        for suffix in (".param", ".bin"):
+        for suffix in SUFFIXES[arguments.engine]:
             if not Path(prefix + suffix).is_file():
                 fail(arguments.nonce, "model", f"{prefix}{suffix} is not there")
-        if Path(prefix + ".param").read_text() in behaviour.get("broken", []):
+        if content(prefix) in behaviour.get("broken", []):
             fail(arguments.nonce, "model", f"{prefix} cannot be loaded")
-        if Path(prefix + ".param").read_text() in behaviour.get("kills", []):
+        if content(prefix) in behaviour.get("kills", []):
             os.kill(os.getpid(), signal.SIGKILL)
     if once("garbled_at"):
-        print('{"schema": 1, "nonce": "' + arguments.nonce + '", "kind": "ti\x00\x07')
+        print('{"schema": 2, "nonce": "' + arguments.nonce + '", "kind": "ti\x00\x07')
         return
     if once("silent_at"):
         return
@@ -111,7 +120,7 @@ def timed(arguments):
     spread = behaviour.get("spread", 0.01) if disturbed else 0.01
 
     def samples(prefix):
-        name = Path(prefix + ".param").read_text()
+        name = content(prefix)
         known = behaviour.get("ns", {})
         base = known.get(name, known.get(prefix, 1_000_000))
         return [
@@ -153,6 +162,7 @@ def timed(arguments):
 parser = argparse.ArgumentParser()
 parser.add_argument("kind", choices=["probe", "time"])
 parser.add_argument("--nonce", required=True)
+parser.add_argument("--engine", default="ncnn")
 for option in ("core", "warmup-runs", "warmup-ms", "rounds", "repeats", "alarm-s", "input-seed"):
     parser.add_argument(f"--{option}", type=int, default=-1)
 parser.add_argument("--precision", default="float32")

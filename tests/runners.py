@@ -17,7 +17,9 @@ from snsearch.engine import python_runner
 from snsearch.engine.build import build_runner, built_runner
 from snsearch.engine.cache import cache_folder
 from snsearch.engine.compilers import find_cmake, find_compiler
+from snsearch.engine.engines import NCNN, ONNX_RUNTIME, Engine, engine_of
 from snsearch.engine.ncnn_source import ncnn_source
+from snsearch.engine.protocol import RunnerKind
 from snsearch.errors import DeviceError
 
 # Read before any test names another folder: building takes minutes, and one build serves every run.
@@ -28,8 +30,13 @@ CACHE = Path(os.environ.get("SNSEARCH_TEST_CACHE") or cache_folder())
 class Runner:
     """A runner that can be called here: the words before its arguments."""
 
-    name: str
+    name: RunnerKind
     command: tuple[str, ...]
+
+    @property
+    def engine(self) -> Engine:
+        """What its models are written by."""
+        return engine_of(self.name.partition("-")[0])
 
     def __call__(
         self, arguments: Sequence[str], folder: Path, **environment: str
@@ -72,15 +79,22 @@ def qemu_aarch64() -> tuple[str, ...]:
 
 def _cpp(request: pytest.FixtureRequest) -> Runner:
     words = request.getfixturevalue("qemu_aarch64")
-    return Runner("cpp", (*words, str(request.getfixturevalue("aarch64_runner"))))
+    return Runner("ncnn-cpp", (*words, str(request.getfixturevalue("aarch64_runner"))))
 
 
-def _python(request: pytest.FixtureRequest) -> Runner:
-    pytest.importorskip("ncnn", reason="the ncnn wheel is not installed (pip install 'snsearch[ncnn]')")
-    return Runner("python", (sys.executable, python_runner.__file__))
+def python_runner_of(engine: Engine) -> Runner:
+    """The runner in Python; skips the test where the engine's wheel is not installed."""
+    for module in (engine.module, *(("onnx",) if engine is ONNX_RUNTIME else ())):
+        pytest.importorskip(module, reason=f"{module} is not installed (pip install 'snsearch[{engine.extra}]')")
+    words = (sys.executable, python_runner.__file__, "--engine", engine.name)
+    return Runner("onnxruntime-python" if engine is ONNX_RUNTIME else "ncnn-python", words)
 
 
-RUNNERS: dict[str, Callable[[pytest.FixtureRequest], Runner]] = {"cpp": _cpp, "python": _python}
+RUNNERS: dict[str, Callable[[pytest.FixtureRequest], Runner]] = {
+    "ncnn-cpp": _cpp,
+    "ncnn-python": lambda request: python_runner_of(NCNN),
+    "onnxruntime-python": lambda request: python_runner_of(ONNX_RUNTIME),
+}
 
 
 @pytest.fixture(params=RUNNERS)

@@ -16,6 +16,7 @@ import pytest
 from snsearch.arch import Architecture
 from snsearch.devices.deploy import sha256_of
 from snsearch.devices.transport import Transport
+from snsearch.engine.engines import ENGINES
 from snsearch.measured import worth_measuring
 from snsearch.report import report_data
 from snsearch.study import read_study
@@ -127,24 +128,30 @@ def test_the_runner_that_was_built_is_the_one_that_runs(added_board: Board, run:
     assert added_board.files("runner-*") >= {f"runner-{digest[:16]}"}
 
 
-def test_a_board_with_python_and_ncnn_needs_no_built_runner(
-    ssh_board: Board, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_board_with_python_and_the_engine_needs_no_built_runner(
+    engine: str, ssh_board: Board, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if engine == "onnxruntime":
+        pytest.importorskip("onnx", reason="onnx is not installed (pip install 'snsearch[onnxruntime]')")
     try:
         wheels = arm_wheels()
     except UnavailableError as error:
-        pytest.skip(f"no ncnn for ARM's Python: {error}")
+        pytest.skip(f"no wheels for ARM's Python: {error}")
     ssh_board.reach(monkeypatch)
     ssh_board.clear()
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "empty home"))
-    lacking = run("device", "add", "board", ssh_board.url)
+    add = ("device", "add", "board", ssh_board.url, "--engine", engine)
+    lacking = run(*add)
     assert lacking.code == 8
-    assert "snsearch device build-runner --machine aarch64" in lacking.err
+    assert f"pip install {engine} numpy there" in lacking.err
+    assert ("snsearch device build-runner --machine aarch64" in lacking.err) == (engine == "ncnn")
     with ssh_board.enclosure.mounted(wheels, WHEELS):
-        assert run("device", "add", "board", ssh_board.url).code == 0
+        added = run(*add)
+        assert added.code == 0, added.err
         [made] = measured(run("measure", NETWORKS[1], "--device", "board", "--format", "json"))
     assert (made["host"]["runner"], made["host"]["machine"], made["verdict"]) == (
-        "ncnn-python",
+        f"{engine}-python",
         "aarch64",
         "emulated",
     )

@@ -50,6 +50,33 @@ def test_a_device_is_probed_when_it_is_added(board: str) -> None:
     assert added.runner == str(RUNNER)
 
 
+def test_an_engine_belongs_to_a_device(run: Run, work: Path) -> None:
+    added = run("device", "add", "ort", "local", "--engine", "onnxruntime", "--runner", str(RUNNER))
+    assert added.code == 0, added.err
+    assert read_device("ort").engine == "onnxruntime"
+    [listed] = json.loads(run("device", "list", "--format", "json").out)["devices"]
+    assert listed["engine"] == "onnxruntime"
+    assert json.loads(run("device", "check", "ort", "--format", "json").out)["engine"] == "onnxruntime"
+    outcome = run("measure", SMALL, "--device", "ort", "--format", "json")
+    assert outcome.code == 0, outcome.err
+    [made] = json.loads(outcome.out)["measurements"]
+    assert made["host"]["engine"] == "onnxruntime"
+    assert "onnxruntime 1.0.20260101, one thread" in made["provenance"]
+    counted = run("device", "add", "a72", "counted://cortex-a72", "--engine", "onnxruntime")
+    assert counted.code == 8
+    assert "onnxruntime cannot be counted" in counted.err
+
+
+def test_a_host_without_the_writer_of_an_engine_says_what_to_install(
+    run: Run, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("device", "add", "ort", "local", "--engine", "onnxruntime", "--runner", str(RUNNER)).code == 0
+    monkeypatch.setattr("snsearch.engine.engines.importlib.util.find_spec", lambda name: None)
+    outcome = run("measure", SMALL, "--device", "ort")
+    assert outcome.code == 8
+    assert 'pip install "snsearch[onnxruntime]"' in outcome.err
+
+
 def test_a_device_that_cannot_be_reached_is_not_added_unless_unchecked(run: Run) -> None:
     arguments = ("device", "add", "pi", "ssh://nobody@127.0.0.1:1", "--ssh-options", "-F /dev/null")
     refused = run(*arguments)
@@ -195,7 +222,8 @@ def _probe(**values: Any) -> ProbeAnswer:
     )
     usual: dict[str, Any] = {
         "runner": "ncnn-cpp",
-        "ncnn": "1",
+        "engine": "ncnn",
+        "engine_version": "1",
         "machine": "aarch64",
         "pid": 1,
         "cores": (core,),
@@ -237,7 +265,7 @@ def test_clusters_are_cores_of_one_kind_and_speed() -> None:
 
 
 def test_a_networks_files_are_those_of_its_weights(tmp_path: Path) -> None:
-    one, again = (network_subject(Architecture.from_key(SMALL), tmp_path) for _ in range(2))
+    one, again = (network_subject(Architecture.from_key(SMALL), folder=tmp_path) for _ in range(2))
     assert one.artefact == again.artefact == one.prefix.name
     assert one.prefix.with_name(one.prefix.name + ".param").is_file()
-    assert network_subject(Architecture.from_key(OTHER), tmp_path).artefact != one.artefact
+    assert network_subject(Architecture.from_key(OTHER), folder=tmp_path).artefact != one.artefact

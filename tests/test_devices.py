@@ -306,6 +306,20 @@ def test_a_device_is_added_listed_and_forgotten(monkeypatch: pytest.MonkeyPatch,
         read_device("pi-4")
 
 
+def test_a_device_may_be_added_once_for_each_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path))
+    other = Device(name="a-pi", url="ssh://pi", engine="onnxruntime")
+    write_device(other)
+    assert read_device("a-pi") == other
+    assert device_of("ssh://pi").engine == "ncnn", "a URL alone means the default engine"
+    write_device(Device(name="pi", url="ssh://pi"))
+    assert device_of("ssh://pi").name == "pi"
+    path = tmp_path / "devices" / "a-pi.toml"
+    path.write_text(path.read_text().replace("onnxruntime", "tflite"))
+    with pytest.raises(DeviceError, match=r"engine is 'tflite'; expected ncnn or onnxruntime"):
+        read_device("a-pi")
+
+
 def test_an_unknown_device_suggests_a_known_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path))
     write_device(Device(name="pixel", url="adb://1"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,9 +12,9 @@ from torch.nn import functional
 
 from benchmarks.published import networks
 from benchmarks.published.samples import NETWORKS_NCNN
-from snsearch.engine import python_runner
 from snsearch.engine.answers import read_time
-from snsearch.engine.ncnn_model import output_indices, tensor_shapes, write_model
+from snsearch.engine.artefact import Artefact, output_indices, tensor_shapes
+from snsearch.engine.engines import ENGINES, NCNN, ONNX_RUNTIME, Engine, engine_of
 from snsearch.engine.padding import Padding, padding_of
 from snsearch.engine.parity import TOLERANCE, check_parity, deviation, expected_outputs
 from snsearch.engine.protocol import TimeJob, model_input
@@ -29,6 +27,7 @@ from snsearch.resources import bundled_names
 from snsearch.solver import scaled
 from snsearch.spec import Budget, load_space
 from tests.architectures import shufflenet
+from tests.runners import python_runner_of
 
 Ops = tuple[Op, ...]
 SMALL = Budget(name="small", macs=1, resolution=(33, 47), classes=5)
@@ -87,45 +86,63 @@ SINGLE: dict[str, Ops] = {
 }
 
 
-def run_all(named: Sequence[tuple[str, Sequence[Op]]], folder: Path, seed: int = 7) -> dict[str, float]:
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Each engine in turn."""
+    return engine_of(request.param)
+
+
+def run_all(
+    engine: Engine, named: Sequence[tuple[str, Sequence[Op]]], folder: Path, seed: int = 7
+) -> dict[str, float]:
     """The deviation of each list of operators, computed in one call of the Python runner."""
-    pytest.importorskip("ncnn", reason="the ncnn wheel is not installed (pip install 'snsearch[ncnn]')")
+    runner = python_runner_of(engine)
     weights = [random_weights(ops, seed=3) for _, ops in named]
-    prefixes = [write_model(ops, w).save(folder).name for (_, ops), w in zip(named, weights, strict=True)]
+    prefixes = [engine.write_model(ops, w).save(folder).name for (_, ops), w in zip(named, weights, strict=True)]
     job = TimeJob(
         prefixes=tuple(prefixes), rounds=1, repeats=1, alarm_s=300, warmup_runs=0, warmup_ms=0,
         input_seed=seed, outputs=True,
     )  # fmt: skip
-    command = [sys.executable, python_runner.__file__, *job.arguments("n1")]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    answer = read_time(done.stdout, job, "n1")
+    answer = read_time(runner(job.arguments("n1"), folder).stdout, job, "n1")
     return {
         name: deviation(model.output or (), expected_outputs(ops, w, seed))
         for (name, ops), w, model in zip(named, weights, answer.models, strict=True)
     }
 
 
-def test_every_space_computes_what_torch_computes(tmp_path: Path) -> None:
+def test_every_space_computes_what_torch_computes(engine: Engine, tmp_path: Path) -> None:
     named = list(spaces())
     assert {name.split("-g")[0] for name, _ in named} == set(bundled_names("spaces"))
-    found = run_all(named, tmp_path)
+    found = run_all(engine, named, tmp_path)
     assert not {name: value for name, value in found.items() if value > TOLERANCE}
 
 
-def test_every_operator_computes_what_torch_computes(tmp_path: Path) -> None:
-    found = run_all(list(SINGLE.items()), tmp_path)
+def test_every_operator_computes_what_torch_computes(engine: Engine, tmp_path: Path) -> None:
+    found = run_all(engine, list(SINGLE.items()), tmp_path)
     assert not {name: value for name, value in found.items() if value > TOLERANCE}
 
 
-def test_published_networks_compute_what_torch_computes(tmp_path: Path) -> None:
+def test_published_networks_compute_what_torch_computes(engine: Engine, tmp_path: Path) -> None:
     names = ("mobilenet", "mobilenet_v3", "efficientnet_b0", "shufflenet", "shufflenet_v2", "regnety_400m")
-    found = run_all([(name, NETWORKS_NCNN[name][1]()) for name in names], tmp_path)
+    found = run_all(engine, [(name, NETWORKS_NCNN[name][1]()) for name in names], tmp_path)
     assert not {name: value for name, value in found.items() if value > TOLERANCE}
 
 
-def test_what_no_layer_does_is_not_written() -> None:
+def needs_writer(engine: Engine) -> None:
+    """Skips where the package that writes the engine's models is not installed."""
+    if engine is ONNX_RUNTIME:
+        pytest.importorskip("onnx", reason="onnx is not installed (pip install 'snsearch[onnxruntime]')")
+
+
+def write(engine: Engine, ops: Sequence[Op], seed: int = 0) -> Artefact:
+    """The model with weights of a seed."""
+    needs_writer(engine)
+    return engine.write_model(ops, random_weights(ops, seed=seed))
+
+
+def test_what_no_layer_does_is_not_written(engine: Engine) -> None:
     with pytest.raises(SpecError, match="upsample: a 1x1 window of stride 1 cannot make 26 of 13 pixels"):
-        write_model(NETWORKS_NCNN["yolov4-tiny"][1]())
+        write(engine, NETWORKS_NCNN["yolov4-tiny"][1]())
 
 
 def test_a_wrong_order_of_channels_would_be_seen(tmp_path: Path) -> None:
@@ -147,13 +164,16 @@ def test_a_module_s_weights_give_the_module_s_output(se_reduction: int, tmp_path
     with torch.no_grad():
         logits = network(torch.from_numpy(model_input((1, 3, 40, 33), seed=9)))
     assert check_parity(logits[0].tolist(), expected_outputs(ops, weights, input_seed=9), "torch") < 1e-5
-    artefact = write_model(ops, weights)
-    assert artefact.inputs == ((3, 40, 33),)
-    assert artefact.outputs == ((7,),)
-    assert artefact.key != write_model(ops).key
+    for engine in ENGINES.values():
+        needs_writer(engine)
+        artefact = engine.write_model(ops, weights)
+        assert artefact.inputs == ((3, 40, 33),)
+        assert artefact.outputs == ((7,),)
+        assert artefact.key != write(engine, ops).key
 
 
-def test_weights_of_another_network_are_refused() -> None:
+def test_weights_of_another_network_are_refused(engine: Engine) -> None:
+    needs_writer(engine)
     ops = OpGraph.of(shufflenet(2, 32, 64, stem=8)).ops
     other = build_model(shufflenet(2, 48, 96, stem=8))
     with pytest.raises(SpecError, match=r"stage2\.0\.expand\.norm\.weight has the shape .12,.; expected .8,"):
@@ -161,7 +181,7 @@ def test_weights_of_another_network_are_refused() -> None:
     with pytest.raises(SpecError, match=r"module has no stem\.conv.norm.weight; expected the state"):
         module_weights(ops, {})
     with pytest.raises(SpecError, match="there are no weights for operator 1"):
-        write_model(ops, {})
+        engine.write_model(ops, {})
 
 
 def test_a_fold_is_the_norm_of_the_convolution() -> None:
@@ -190,43 +210,60 @@ def test_an_average_counts_its_padding() -> None:
     assert torch.equal(torch.from_numpy(found), functional.avg_pool2d(image, 3, 2, padding=1)[0])
 
 
-def test_a_key_is_that_of_the_content_and_files_are_written_once(tmp_path: Path) -> None:
+def test_a_key_is_that_of_the_content_and_files_are_written_once(engine: Engine, tmp_path: Path) -> None:
     ops = SINGLE["gate"]
-    one = write_model(ops, random_weights(ops, seed=1))
-    assert one.key == write_model(ops, random_weights(ops, seed=1)).key
-    assert one.key != write_model(ops, random_weights(ops, seed=2)).key
+    one = write(engine, ops, seed=1)
+    assert one.key == write(engine, ops, seed=1).key
+    assert one.key != write(engine, ops, seed=2).key
     prefix = one.save(tmp_path / "models")
-    written = prefix.with_suffix(".bin").stat().st_mtime_ns
+    last = engine.suffixes[-1]
+    written = prefix.with_suffix(last).stat().st_mtime_ns
     assert one.save(tmp_path / "models") == prefix
-    assert prefix.with_suffix(".bin").stat().st_mtime_ns == written
-    prefix.with_suffix(".bin").write_bytes(b"half")
+    assert prefix.with_suffix(last).stat().st_mtime_ns == written
+    prefix.with_suffix(last).write_bytes(b"half")
     one.save(tmp_path / "models")
-    assert prefix.with_suffix(".bin").read_bytes() == one.weights
-    assert sorted(path.suffix for path in (tmp_path / "models").iterdir()) == [".bin", ".param"]
+    assert prefix.with_suffix(last).read_bytes() == one.files[last]
+    assert {path.suffix for path in (tmp_path / "models").iterdir()} == set(engine.suffixes) == set(one.files)
 
 
 def test_a_model_s_head_counts_its_layers_and_blobs() -> None:
     for ops in SINGLE.values():
-        _, counts, *layers = write_model(ops).param.decode().splitlines()
+        _, counts, *layers = write(NCNN, ops).files[".param"].decode().splitlines()
         made = sum(int(line.split()[3]) for line in layers)
         assert counts == f"{len(layers)} {made}"
 
 
-def test_inputs_and_outputs_are_those_of_a_runner() -> None:
+def test_an_onnx_model_is_valid_and_has_the_operators_shapes() -> None:
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed (pip install 'snsearch[onnxruntime]')")
+    for name, ops in {**SINGLE, **dict(list(spaces())[:6])}.items():
+        artefact = write(ONNX_RUNTIME, ops)
+        model = onnx.load_model_from_string(artefact.files[".onnx"])
+        onnx.checker.check_model(model, full_check=True)
+        assert [opset.version for opset in model.opset_import] == [13]
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+        found = {value.name: tuple(side.dim_value for side in value.type.tensor_type.shape.dim) for value in
+                 (*inferred.input, *inferred.output, *inferred.value_info)}  # fmt: skip
+        shapes = tensor_shapes(ops)
+        told = {index: found[f"t{index}"] for index in range(len(ops)) if f"t{index}" in found}
+        assert len(told) >= len(ops) - sum(op.kind == "input" for op in ops), name
+        assert told == {index: (1, *shapes[index]) for index in told}, name
+
+
+def test_inputs_and_outputs_are_those_of_a_runner(engine: Engine) -> None:
     ops = SINGLE["halves as inputs"]
-    artefact = write_model(ops)
+    artefact = write(engine, ops)
     assert artefact.inputs == ((4, 9, 12), (4, 9, 12))
     assert [ops[index].kind for index in output_indices(ops)] == ["conv"]
     assert tensor_shapes(SINGLE["gate"])[-1] == (8, 9, 12)
 
 
-def test_what_the_engine_could_not_run_is_not_written() -> None:
+def test_what_the_engine_could_not_run_is_not_written(engine: Engine) -> None:
     vector = built(lambda net: net.conv("c", net.global_pool("pool", 0), 4))
     with pytest.raises(SpecError, match="c: a window cannot move over the pooled tensor of pool"):
-        write_model(vector)
+        write(engine, vector)
     image = built(lambda net: net.linear("fc", 0, 4))
     with pytest.raises(SpecError, match="fc: a linear layer reads a pooled tensor; input makes 8x9x12"):
-        write_model(image)
+        write(engine, image)
 
 
 def test_a_deviation_is_relative_to_the_largest_output() -> None:

@@ -29,11 +29,12 @@ def time_line(**changes: Any) -> str:
     model = {"samples_ns": [[5, 6, 7], [8, 9, 10]], "output": None}
     state = {"at_ns": 1, "khz": 1_800_000, "temperature_mc": None, "preemptions": 0}
     answer = {
-        "schema": 1,
+        "schema": 2,
         "nonce": NONCE,
         "kind": "time",
         "runner": "ncnn-cpp",
-        "ncnn": "1.0.20261020",
+        "engine": "ncnn",
+        "engine_version": "1.0.20261020",
         "machine": "aarch64",
         "pid": 7,
         "core": -1,
@@ -50,11 +51,12 @@ def probe_line(**changes: Any) -> str:
     """A probe's complete answer, with changes."""
     core = {"max_khz": 1_800_000, "min_khz": None, "cur_khz": None, "governor": "ondemand", "capacity": None}
     answer = {
-        "schema": 1,
+        "schema": 2,
         "nonce": NONCE,
         "kind": "probe",
         "runner": "ncnn-cpp",
-        "ncnn": "1.0.20261020",
+        "engine": "ncnn",
+        "engine_version": "1.0.20261020",
         "machine": "aarch64",
         "pid": 7,
         "cores": [{"id": 0, "midr": 0x410FD083, **core}],
@@ -109,7 +111,7 @@ def test_lines_of_others_and_carriage_returns_are_not_the_runner_s() -> None:
         ("Segmentation fault\n", "no complete answer .*Segmentation fault"),
         (time_line(nonce="0000"), "nonce '0000' of another call; expected '5f3a'"),
         (time_line() * 2, "gave 2 answers"),
-        (time_line(schema=2), "schema 2; expected 1: build and push the runner again"),
+        (time_line(schema=1), "schema 1; expected 2: build and push the runner again"),
         (probe_line(), "answered 'probe'; expected 'time'"),
         (time_line(loadavg=["much"]), "has .*much.* as 'loadavg'"),
         (time_line(core=1.5), "has .1.5. as 'core'"),
@@ -133,7 +135,7 @@ def test_an_output_that_was_asked_for_must_be_there() -> None:
 
 
 def test_a_runner_s_own_error_is_told_apart() -> None:
-    line = json.dumps({"schema": 1, "nonce": NONCE, "kind": "error", "error": "busy", "detail": "locked"}) + "\n"
+    line = json.dumps({"schema": 2, "nonce": NONCE, "kind": "error", "error": "busy", "detail": "locked"}) + "\n"
     with pytest.raises(RunnerError, match="busy: locked") as raised:
         read_time(line, JOB, NONCE)
     assert raised.value.error == "busy"

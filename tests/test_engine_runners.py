@@ -6,19 +6,20 @@ import fcntl
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from snsearch.engine.answers import read_probe, read_time
 from snsearch.engine.elf import Elf, read_elf
-from snsearch.engine.ncnn_model import write_model
 from snsearch.engine.ncnn_source import VERSION
 from snsearch.engine.parity import TOLERANCE, deviation, expected_outputs
 from snsearch.engine.protocol import RunnerError, TimeAnswer, TimeJob, probe_arguments
 from snsearch.engine.weights import random_weights
-from snsearch.graph import OpGraph
+from snsearch.graph import Op, OpGraph
 from tests.architectures import shufflenet
 from tests.runners import Runner
 from tests.test_engine_model import SINGLE, spaces
@@ -28,9 +29,13 @@ GATE = SINGLE["gate"]
 
 
 @pytest.fixture
-def model(tmp_path: Path) -> str:
-    """The name of a small model in tmp_path."""
-    return write_model(GATE, random_weights(GATE, seed=3)).save(tmp_path).name
+def model(runner: Runner, tmp_path: Path) -> str:
+    """The name of a small model in tmp_path, in the format of the runner's engine."""
+    return written(runner, GATE, tmp_path)
+
+
+def written(runner: Runner, ops: Sequence[Op], folder: Path) -> str:
+    return runner.engine.write_model(ops, random_weights(ops, seed=3)).save(folder).name
 
 
 def job_of(*prefixes: str) -> TimeJob:
@@ -44,7 +49,7 @@ def timed(runner: Runner, job: TimeJob, folder: Path, **environment: str) -> Tim
 def test_small_networks_of_every_space_compute_what_torch_computes(runner: Runner, tmp_path: Path) -> None:
     chosen = [(name, ops) for name, ops in spaces() if "-g1" in name or "-g3" in name or name.endswith("-g8")]
     weights = [random_weights(ops, seed=3) for _, ops in chosen]
-    prefixes = [write_model(ops, w).save(tmp_path).name for (_, ops), w in zip(chosen, weights, strict=True)]
+    prefixes = [written(runner, ops, tmp_path) for _, ops in chosen]
     job = replace(job_of(*prefixes), outputs=True, input_seed=11)
     answer = timed(runner, job, tmp_path)
     found = {
@@ -57,7 +62,7 @@ def test_small_networks_of_every_space_compute_what_torch_computes(runner: Runne
 
 def test_every_operator_computes_what_torch_computes(runner: Runner, tmp_path: Path) -> None:
     named = {name: ops for name, ops in SINGLE.items() if name != "squeezenet"}
-    prefixes = [write_model(ops, random_weights(ops, seed=3)).save(tmp_path).name for ops in named.values()]
+    prefixes = [written(runner, ops, tmp_path) for ops in named.values()]
     answer = timed(runner, replace(job_of(*prefixes), outputs=True), tmp_path)
     for (name, ops), model in zip(named.items(), answer.models, strict=True):
         expected = expected_outputs(ops, random_weights(ops, seed=3))
@@ -66,16 +71,17 @@ def test_every_operator_computes_what_torch_computes(runner: Runner, tmp_path: P
 
 def test_gates_of_a_deep_network_do_not_turn_on_a_last_digit(runner: Runner, tmp_path: Path) -> None:
     ops = OpGraph.of(shufflenet(8, 384, 768, 1536, se_reduction=16, resolution=(64, 64))).ops
-    weights = random_weights(ops, seed=3)
-    job = replace(job_of(write_model(ops, weights).save(tmp_path).name), outputs=True)
-    assert (
-        deviation(timed(runner, job, tmp_path).models[0].output or (), expected_outputs(ops, weights))
-        < TOLERANCE / 10
-    )
+    job = replace(job_of(written(runner, ops, tmp_path)), outputs=True)
+    expected = expected_outputs(ops, random_weights(ops, seed=3))
+    assert deviation(timed(runner, job, tmp_path).models[0].output or (), expected) < TOLERANCE / 10
 
 
 def test_half_precision_is_near_and_only_where_asked_for(runner: Runner, model: str, tmp_path: Path) -> None:
     job = replace(job_of(model), outputs=True, precision="float16")
+    if runner.engine.name != "ncnn":
+        with pytest.raises(RunnerError, match="usage: onnxruntime is run in float32, not in float16"):
+            timed(runner, job, tmp_path)
+        return
     found = deviation(
         timed(runner, job, tmp_path).models[0].output or (), expected_outputs(GATE, random_weights(GATE, 3))
     )
@@ -84,14 +90,15 @@ def test_half_precision_is_near_and_only_where_asked_for(runner: Runner, model: 
 
 def test_an_answer_says_who_ran_where(runner: Runner, model: str, tmp_path: Path) -> None:
     answer = timed(runner, job_of(model), tmp_path)
-    assert answer.runner == f"ncnn-{runner.name}"
-    assert answer.ncnn == VERSION
-    assert answer.machine == ("aarch64" if runner.name == "cpp" else os.uname().machine)
+    assert answer.runner == runner.name
+    assert answer.engine == runner.engine.name
+    assert answer.engine_version == (VERSION if answer.engine == "ncnn" else version("onnxruntime"))
+    assert answer.machine == ("aarch64" if runner.name == "ncnn-cpp" else os.uname().machine)
     assert set(answer.cores_allowed) == os.sched_getaffinity(0)
 
 
 def test_rounds_are_interleaved_and_every_run_is_kept(runner: Runner, model: str, tmp_path: Path) -> None:
-    other = write_model(SINGLE["max pool"]).save(tmp_path).name
+    other = written(runner, SINGLE["max pool"], tmp_path)
     job = replace(job_of(model, other, model), rounds=3, repeats=2, warmup_runs=2)
     answer = timed(runner, job, tmp_path)
     assert [len(round_ns) for model in answer.models for round_ns in model.samples_ns] == [2] * 9
@@ -129,14 +136,15 @@ def test_two_runners_do_not_measure_at_once(runner: Runner, model: str, tmp_path
 
 
 def test_a_model_that_cannot_be_loaded_is_named(runner: Runner, model: str, tmp_path: Path) -> None:
-    with pytest.raises(RunnerError, match=r"nothing\.param cannot be loaded") as raised:
+    first, last = runner.engine.suffixes[0], runner.engine.suffixes[-1]
+    with pytest.raises(RunnerError, match=rf"nothing\{first} cannot be loaded") as raised:
         timed(runner, job_of(model, "nothing"), tmp_path)
     assert raised.value.error == "model"
-    weights = tmp_path / f"{model}.bin"
+    weights = tmp_path / f"{model}{last}"
     whole = weights.read_bytes()
     for damaged in (whole[: len(whole) // 2], None):
         weights.unlink() if damaged is None else weights.write_bytes(damaged)
-        with pytest.raises(RunnerError, match=r"\.bin cannot be loaded"):
+        with pytest.raises(RunnerError, match=rf"\{last} cannot be loaded"):
             timed(runner, job_of(model), tmp_path)
 
 
@@ -197,7 +205,7 @@ def test_emulated_arm_is_told_from_silicon(
         pytest.skip("this host is an aarch64 itself")
     for cpu in ("max", "cortex-a72"):
         command = (*qemu_aarch64, "-cpu", cpu, str(aarch64_runner))
-        answer = read_probe(Runner("cpp", command)(probe_arguments(NONCE), tmp_path).stdout, NONCE)
+        answer = read_probe(Runner("ncnn-cpp", command)(probe_arguments(NONCE), tmp_path).stdout, NONCE)
         assert answer.machine == "aarch64"
         assert answer.emulated_because() is not None, cpu
         # Newer emulators hide the host's kernel; then counter, core id and rate must tell.

@@ -60,6 +60,8 @@ OWNERS: dict[str, set[str]] = {
     "PIL": {"images"},
     "datasets": {"sources"},
     "ncnn": {"engine"},
+    "onnx": {"engine"},
+    "onnxruntime": {"engine"},
     "sklearn": {"sources", "surrogate"},
     "scipy": {"calibration", "confidence", "ranking", "surrogate", "fidelity", "contrasts"},
     "torch": {
@@ -193,7 +195,8 @@ def test_every_third_party_package_is_a_declared_dependency() -> None:
     with (PACKAGE.parent / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     optional = project["optional-dependencies"]
-    declared = " ".join([*project["dependencies"], *optional["hub"], *optional["ncnn"]]).lower()
+    extras = [name for extra in ("hub", "ncnn", "onnxruntime") for name in optional[extra]]
+    declared = " ".join([*project["dependencies"], *extras]).lower()
     third_party = {f.module.split(".")[0] for f in IMPORTS} - {"snsearch", *sys.stdlib_module_names}
     assert third_party
     assert not [name for name in sorted(third_party) if DISTRIBUTION.get(name, name).lower() not in declared]

@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-import snsearch
 from snsearch.arch import Architecture
 from snsearch.board import Board, Runner, open_board, pinned_core
 from snsearch.devices.registry import Device, home
+from snsearch.engine.engines import ENGINES, NCNN, engine_of
 from snsearch.errors import DeviceError
 from snsearch.measure import Effort, Subject, Unmeasured, measure
 from snsearch.measurements import Measurement
+from snsearch.runners import runners_of
 from snsearch.subjects import network_subject, reference_subject
+from tests.runners import python_runner_of
 
 RUNNER = Path(__file__).parent / "fake_runner.py"
-PYTHON_RUNNER = Path(snsearch.__file__).parent / "engine" / "python_runner.py"
 QUICK = Effort(rounds=5, least_repeats=4, seconds=0.001, batch=2, warmup_ms=0, cool_down_s=0.0)
 DEVICE = Device(name="board", url="local")
 
@@ -59,7 +60,15 @@ def subjects(folder: Path, *names: str) -> list[Subject]:
         prefix = folder / f"model-{name}"
         prefix.with_name(prefix.name + ".param").write_text(name)
         prefix.with_name(prefix.name + ".bin").write_bytes(name.encode())
-        made.append(Subject(name=name, artefact=f"sha-of-{name}", prefix=prefix, deviation=_deviation))
+        made.append(
+            Subject(
+                name=name,
+                artefact=f"sha-of-{name}",
+                prefix=prefix,
+                suffixes=NCNN.suffixes,
+                deviation=_deviation,
+            )
+        )
     return made
 
 
@@ -68,7 +77,7 @@ def run(
 ) -> list[Measurement | Unmeasured]:
     """What a session measures of models of those names."""
     reference, *others = subjects(tmp_path, "reference", *names)
-    with open_board(device, lambda transport, machine: Runner.of(RUNNER, sys.executable)) as board:
+    with open_board(device, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
         return list(measure(board, others, reference, effort=effort, **options))
 
 
@@ -110,7 +119,7 @@ def test_models_of_a_batch_and_the_reference_share_rounds_on_the_fastest_core(tm
 def test_the_last_core_of_the_fastest_cluster_is_chosen_unless_another_is_named(tmp_path: Path, work: Path) -> None:
     def core(wanted: int | None = None, device: Device = DEVICE, **values: Any) -> int:
         behave(work, **values)
-        with open_board(device, lambda transport, machine: Runner.of(RUNNER, sys.executable)) as board:
+        with open_board(device, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
             return pinned_core(board, wanted)
 
     assert core(cores=[[0, 1000], [1, 2000], [2, 2000], [3, 1000]]) == 2
@@ -127,7 +136,7 @@ def test_a_wrong_output_refuses_the_time(tmp_path: Path, work: Path) -> None:
         return 2e-4
 
     reference, sound, wrong = subjects(tmp_path, "reference", "sound", "wrong")
-    with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, sys.executable)) as board:
+    with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
         found = list(measure(board, [replace(wrong, deviation=deviation), sound], reference, effort=QUICK))
     by_name = {one.subject: one for one in found if isinstance(one, Measurement)}
     assert by_name["wrong"].verdict == "refused"
@@ -236,7 +245,7 @@ def test_a_failing_run_keeps_what_was_measured_before(trouble: str, message: str
     reference, *others = subjects(tmp_path, "reference", "a", "b", "c", "d")
     kept: list[Measurement | Unmeasured] = []
     with (
-        open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, sys.executable)) as board,
+        open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board,
         pytest.raises(DeviceError, match=message),
     ):
         kept.extend(measure(board, others, reference, effort=QUICK))
@@ -267,7 +276,7 @@ def test_two_users_of_one_device_at_once_are_told(tmp_path: Path, work: Path) ->
 
 def test_one_snsearch_at_a_time_holds_a_device(tmp_path: Path, work: Path) -> None:
     def runner_of(transport: Any, machine: str) -> Runner:
-        return Runner.of(RUNNER, sys.executable)
+        return Runner.of(RUNNER, python=sys.executable)
 
     with (
         open_board(DEVICE, runner_of),
@@ -280,7 +289,7 @@ def test_one_snsearch_at_a_time_holds_a_device(tmp_path: Path, work: Path) -> No
 def test_a_full_disk_is_named_and_nothing_half_stays(tmp_path: Path, work: Path) -> None:
     reference, big = subjects(tmp_path, "reference", "big")
     big.prefix.with_name(big.prefix.name + ".bin").write_bytes(bytes(64 * 1024))
-    with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, sys.executable)) as board:
+    with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
 
         class Full:
             """The way to a device whose disk takes only small files."""
@@ -353,7 +362,7 @@ def test_a_hot_device_is_let_cool_between_batches(
 
 
 def test_the_board_says_what_it_is(work: Path) -> None:
-    with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, sys.executable)) as board:
+    with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
         assert isinstance(board, Board)
         assert board.temperature_mc() == 40_000
         assert board.emulated_because is None
@@ -361,14 +370,25 @@ def test_the_board_says_what_it_is(work: Path) -> None:
     assert home() == work.parent
 
 
-def test_the_python_runner_computes_what_torch_does_and_is_timed() -> None:
-    pytest.importorskip("ncnn")
-    device = Device(name="local", url="local")
-    network = network_subject(Architecture.from_key("shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2_3x64x64_c10"))
+@pytest.mark.parametrize("name", ENGINES)
+def test_the_python_runner_computes_what_torch_does_and_is_timed(name: str, tmp_path: Path) -> None:
+    engine = engine_of(name)
+    python_runner_of(engine)
+    device = Device(name="host", url="local", engine=name)
+    arch = Architecture.from_key("shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2_3x64x64_c10")
     effort = Effort(rounds=2, seconds=0.01, warmup_ms=1, warmups=0, attempts=1, cool_down_s=0)
-    with open_board(device, lambda transport, machine: Runner.of(PYTHON_RUNNER, sys.executable)) as board:
-        [made] = measure(board, [network], reference_subject(), effort=effort)
+    with open_board(device, runners_of(device)) as board:
+        [made] = measure(board, [network_subject(arch, engine)], reference_subject(engine), effort=effort)
+        assert not list((tmp_path / "home" / "work").glob(f"{made.artefact}*")), "removed when it was measured"
     assert isinstance(made, Measurement)
     assert 0 < made.parity < 1e-4
-    assert made.host.runner == "ncnn-python"
+    assert made.host.runner == f"{name}-python"
+    assert made.host.library.startswith(f"{name} ")
+    assert made.host.library in made.provenance
     assert min(made.samples_ns[0]) > 0
+
+
+def test_a_runner_of_another_engine_is_refused(tmp_path: Path, work: Path) -> None:
+    behave(work, engine="ncnn")
+    with pytest.raises(DeviceError, match=r"with onnxruntime, and its runner .* runs ncnn; .* --engine ncnn"):
+        run(tmp_path, "a", device=replace(DEVICE, engine="onnxruntime"))

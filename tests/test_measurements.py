@@ -27,7 +27,8 @@ HOST = Host(
     memory_kb=4_000_000,
     runner="ncnn-cpp",
     runner_sha256="ab" * 32,
-    ncnn="1.0.20260101",
+    engine="ncnn",
+    engine_version="1.0.20260101",
     snsearch="0.1.0",
 )
 MEASUREMENT = Measurement(
@@ -95,9 +96,17 @@ def test_only_sound_and_flagged_measurements_are_latencies() -> None:
         assert "why" in made.provenance or verdict == "emulated"
 
 
+def test_a_record_of_the_time_of_one_engine_is_read() -> None:
+    values = MEASUREMENT.to_json() | {"schema": 1}
+    host = values["host"]
+    del host["engine"]
+    host["ncnn"] = host.pop("engine_version")
+    assert Measurement.from_json(values) == MEASUREMENT
+
+
 def test_a_record_of_another_schema_or_shape_is_refused() -> None:
-    with pytest.raises(DeviceError, match="schema 2"):
-        Measurement.from_json(MEASUREMENT.to_json() | {"schema": 2})
+    with pytest.raises(DeviceError, match="schema 3"):
+        Measurement.from_json(MEASUREMENT.to_json() | {"schema": 3})
     values = MEASUREMENT.to_json()
     del values["parity"]
     with pytest.raises(DeviceError, match="parity"):

@@ -115,4 +115,4 @@ def test_every_piece_has_a_name_of_its_own_and_can_be_written_for_the_engine() -
     pieces = plan().pieces
     assert len({piece.name for piece in pieces}) == len(pieces) == 48
     for piece in sorted(pieces, key=lambda piece: len(piece.ops))[::6]:
-        assert write_model(piece.ops).param
+        assert write_model(piece.ops).files[".param"]

@@ -12,6 +12,7 @@ import click
 from snsearch.cli.console import print_json, print_table, printable
 from snsearch.cli.options import complete_names
 from snsearch.devices.registry import (
+    DEFAULT_ENGINE,
     Device,
     checked_device_name,
     checked_url,
@@ -23,6 +24,7 @@ from snsearch.devices.registry import (
     read_device,
     write_device,
 )
+from snsearch.engine.engines import ENGINES
 from snsearch.errors import DeviceError, SpecError
 from snsearch.units import format_bytes
 
@@ -59,11 +61,25 @@ def device() -> None:
 @click.argument("url")
 @click.option("--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the last of the fastest]")
 @RUNNER
+@click.option(
+    "--engine",
+    type=click.Choice(list(ENGINES)),
+    default=DEFAULT_ENGINE,
+    show_default=True,
+    help="What runs the models there: a device may be added once for each.",
+)
 @click.option("--ssh-options", default="", metavar="OPTIONS", help='Further options of ssh, such as "-F my_config".')
 @click.option("--unchecked", is_flag=True, help="Add it without reaching it.")
 @click.option("--force", is_flag=True, help="Replace a device of that name.")
 def add(
-    name: str, url: str, core: int | None, runner: Path | None, ssh_options: str, unchecked: bool, force: bool
+    name: str,
+    url: str,
+    core: int | None,
+    runner: Path | None,
+    engine: str,
+    ssh_options: str,
+    unchecked: bool,
+    force: bool,
 ) -> None:
     """Keep a device under a NAME; it is reached and checked first."""
     from snsearch.board import identity_of, open_board
@@ -76,9 +92,12 @@ def add(
         name=name,
         url=checked_url(url),
         core=core,
+        engine=engine,
         ssh_options=tuple(shlex.split(ssh_options)),
         runner="" if runner is None else str(runner.absolute()),
     )
+    if new.is_counted and engine != DEFAULT_ENGINE:
+        raise DeviceError(f"{new.url} counts {DEFAULT_ENGINE}'s code; {engine} cannot be counted")
     if not unchecked and not new.is_counted:
         with open_board(new, runners_of(new)) as board:
             described = f"{board.probe.soc or 'unknown SoC'}, {board.probe.machine}"
@@ -107,6 +126,7 @@ def list_devices(form: str) -> None:
                         "url": one.url,
                         "description": one.description,
                         "core": one.core,
+                        "engine": one.engine,
                         "measurements": counts[one.name],
                         "profile": profile_path(one.name).is_file(),
                     }
@@ -121,10 +141,10 @@ def list_devices(form: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("name", "URL", "device", "core", "measurements", "profile")
+    table = Table("name", "URL", "device", "engine", "core", "measurements", "profile")
     for one in found:
         table.add_row(
-            *map(escape, (one.name, one.url, printable(one.description) or "not reached yet")),
+            *map(escape, (one.name, one.url, printable(one.description) or "not reached yet", one.engine)),
             "fastest" if one.core is None else str(one.core),
             str(counts[one.name]),
             "yes" if profile_path(one.name).is_file() else "no",
@@ -141,6 +161,7 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
     """Print what a device is, whether the engine agrees with torch there, and what would spoil a measurement."""
     from snsearch.board import open_board
     from snsearch.checkup import check as check_board
+    from snsearch.engine.engines import engine_of
     from snsearch.runners import runners_of
     from snsearch.subjects import reference_subject
 
@@ -151,7 +172,7 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
         check_counted(chosen.url, runner=runner or chosen.own_runner, form=form)
         return
     with open_board(chosen, runners_of(chosen, runner)) as board:
-        found = check_board(board, reference_subject(), core)
+        found = check_board(board, reference_subject(engine_of(chosen.engine)), core)
     if form == "json":
         print_json(found.to_json())
     else:
@@ -270,7 +291,7 @@ def _print(found: Checkup) -> None:
         ("memory", "unknown" if found.memory_kb is None else format_bytes(found.memory_kb * 1024)),
         ("temperature", "unknown" if found.temperature_mc is None else f"{found.temperature_mc / 1000:.0f} °C"),
         ("load average", "unknown" if found.loadavg is None else ", ".join(f"{load:.2f}" for load in found.loadavg)),
-        ("engine", f"ncnn {found.ncnn}, {found.runner}, runner {found.runner_sha256[:12]}"),
+        ("engine", f"{found.engine} {found.engine_version}, {found.runner}, runner {found.runner_sha256[:12]}"),
         ("multiply-adds", f"{found.simd_gflops:.2g} GFLOP/s on one core"),
         ("parity", f"{found.parity:.1e} of the largest output ({'sound' if found.is_sound else 'NOT sound'})"),
     ]

@@ -187,7 +187,7 @@ def _print(outcomes: Sequence[Outcome], form: str) -> None:
 def _conditions(one: Measurement) -> str:
     hot = "" if one.sustained_minutes is None else f", after {one.sustained_minutes:g} minutes of running"
     return (
-        f"{one.host.device}: {one.host.words}; ncnn {one.host.ncnn} ({one.host.runner}), one thread, "
+        f"{one.host.device}: {one.host.words}; {one.host.library} ({one.host.runner}), one thread, "
         f"{one.precision}{hot}"
     )
 

@@ -71,17 +71,19 @@ def session(
 ) -> Session:
     """Measures architectures on a device, what is known left out; each is kept as soon as it is there."""
     from snsearch.device_log import measure_once
+    from snsearch.engine.engines import engine_of
     from snsearch.runners import runners_of
     from snsearch.subjects import network_subject, reference_subject
 
     outcomes: list[Outcome] = []
+    engine = engine_of(asked.device.engine)
     unique = list(dict.fromkeys(archs))
     try:
         with stop_on_signals(lambda: say("stopping at the next step; once more ends at once")) as stop:
             for one in measure_once(
                 asked.device,
-                [network_subject(arch) for arch in unique],
-                reference_subject(),
+                [network_subject(arch, engine) for arch in unique],
+                reference_subject(engine),
                 runners_of(asked.device, asked.runner),
                 again=asked.again,
                 core=asked.core,
@@ -180,6 +182,7 @@ def _outliers(one: Measurement) -> str:
 def _show_board(board: Board) -> None:
     because = board.emulated_because
     probe = board.probe
-    say(f"{board.device.name}: {probe.soc or 'unknown SoC'}, {probe.machine}, {probe.runner}, ncnn {probe.ncnn}")
+    engine = f"{probe.engine} {probe.engine_version} ({probe.runner})"
+    say(f"{board.device.name}: {probe.soc or 'unknown SoC'}, {probe.machine}, {engine}")
     if because is not None:
         say(f"emulated: {because}; parity is checked, and no time is a latency")

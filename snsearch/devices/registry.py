@@ -18,9 +18,11 @@ from snsearch.devices.adb import AdbTransport, serial_of
 from snsearch.devices.local import LocalTransport
 from snsearch.devices.ssh import SshAddress, SshTransport
 from snsearch.devices.transport import Transport
+from snsearch.engine.engines import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
 from snsearch.toml_reader import as_text, list_of, read_table, suggestion
 
+DEFAULT_ENGINE = NCNN.name
 LOCAL = "local"  # this host, by URL and by name
 HOME_VARIABLE = "SNSEARCH_HOME"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -34,6 +36,7 @@ class Device:
     name: str
     url: str
     core: int | None = None  # to pin to; None: the fastest one
+    engine: str = DEFAULT_ENGINE  # that runs the models
     ssh_options: tuple[str, ...] = ()
     runner: str = ""  # file of a runner of the user's own; "": the one that was built for the device's machine
     identity: str = ""  # of the hardware, as its probe gave it; "" where it was never asked
@@ -53,6 +56,7 @@ class Device:
         """The entry as a file that read_device reads back."""
         lines = ["schema = 1", f"url = {_quoted(self.url)}"]
         lines += [] if self.core is None else [f"core = {self.core}"]
+        lines += [] if self.engine == DEFAULT_ENGINE else [f"engine = {_quoted(self.engine)}"]
         if self.ssh_options:
             lines.append(f"ssh_options = [{', '.join(map(_quoted, self.ssh_options))}]")
         lines += [f"runner = {_quoted(self.runner)}"] if self.runner else []
@@ -114,13 +118,16 @@ def is_url(text: str) -> bool:
 
 
 def device_of(text: str) -> Device:
-    """The device that the user names: one that was added, or a URL. Raises DeviceError."""
+    """The device that the user names: one that was added, or a URL. Raises DeviceError.
+
+    A URL means the device that was added with it for the default engine; another engine's is asked for by its name.
+    """
     if not is_url(text):
         return read_device(text)
     url = checked_url(text)
     for name in device_names():
         device = read_device(name)
-        if device.url == url:
+        if device.url == url and device.engine == DEFAULT_ENGINE:
             return device
     if url == LOCAL:
         return Device(name=LOCAL, url=url)
@@ -148,6 +155,7 @@ def read_device(name: str) -> Device:
             name=name,
             url=checked_url(table.get("url", as_text, EXPECTED_URL)),
             core=table.optional("core", _as_core, "the number of a core, from 0"),
+            engine=table.get("engine", _as_engine, " or ".join(ENGINES), DEFAULT_ENGINE),
             ssh_options=table.get("ssh_options", list_of(as_text), "a list of options of ssh", ()),
             runner=table.optional("runner", as_text, "the file of a runner") or "",
             identity=table.optional("identity", as_text, "a text") or "",
@@ -196,6 +204,12 @@ def _as_core(value: Any) -> int:
     if type(value) is not int or not 0 <= value < 4096:
         raise TypeError
     return value
+
+
+def _as_engine(value: Any) -> str:
+    if value not in ENGINES:
+        raise TypeError
+    return str(value)
 
 
 def _quoted(text: str) -> str:

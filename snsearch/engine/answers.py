@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from snsearch.engine.protocol import (
     SCHEMA,
@@ -143,16 +143,19 @@ def _shortened(text: str, length: int = 120) -> str:
 def _common(answer: _Record) -> dict[str, Any]:
     return {
         "runner": answer.get("runner", _runner),
-        "ncnn": answer.get("ncnn", _text),
+        "engine": answer.get("engine", _text),
+        "engine_version": answer.get("engine_version", _text),
         "machine": answer.get("machine", _text),
         "pid": answer.get("pid", _integer),
     }
 
 
 def _runner(value: Any) -> RunnerKind:
-    if value not in ("ncnn-cpp", "ncnn-python"):
-        raise ValueError
-    return "ncnn-cpp" if value == "ncnn-cpp" else "ncnn-python"
+    known: tuple[RunnerKind, ...] = get_args(RunnerKind)
+    for kind in known:
+        if value == kind:
+            return kind
+    raise ValueError
 
 
 def _text(value: Any) -> str:

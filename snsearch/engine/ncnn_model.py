@@ -7,16 +7,18 @@ operator of the kind "input" that is read is an input; every other tensor that n
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
+from snsearch.engine.artefact import (
+    Artefact,
+    check_reads_vector,
+    folded_weights,
+    image_read,
+    input_and_output_shapes,
+    tensor_shapes,
+)
 from snsearch.engine.padding import padding_of
-from snsearch.engine.weights import Floats, Weights, random_weights, weight_shape
-from snsearch.errors import SpecError
+from snsearch.engine.weights import Floats, Weights, random_weights
 from snsearch.graph import Activation, Op
 
 MAGIC = 7767517
@@ -25,45 +27,7 @@ ADD, MULTIPLY = 0, 2  # BinaryOp's operation types
 FLOOR = 1  # Pooling's padding mode: given sides, and the output's size rounded down
 SHAPE_HINT = -23330
 FLOAT32_TAG = bytes(4)  # before each weight in the .bin
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Artefact:
-    """A model in ncnn's format; `key` is the hash of its content."""
-
-    param: bytes
-    weights: bytes
-    inputs: tuple[Shape, ...]  # (channels, height, width), or (channels,) of a pooled tensor
-    outputs: tuple[Shape, ...]
-
-    @property
-    def key(self) -> str:
-        """The SHA-256 of both files' contents."""
-        return hashlib.sha256(hashlib.sha256(self.param).digest() + hashlib.sha256(self.weights).digest()).hexdigest()
-
-    def save(self, folder: Path) -> Path:
-        """Writes KEY.param and KEY.bin unless they are there, and returns the prefix FOLDER/KEY."""
-        prefix = folder / self.key
-        for suffix, content in ((".param", self.param), (".bin", self.weights)):
-            path = prefix.with_name(prefix.name + suffix)
-            if not path.is_file() or path.stat().st_size != len(content):
-                _write_whole(path, content)
-        return prefix
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that nobody sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+PARAM, BIN = ".param", ".bin"
 
 
 def write_model(ops: Sequence[Op], weights: Weights | None = None) -> Artefact:
@@ -72,33 +36,6 @@ def write_model(ops: Sequence[Op], weights: Weights | None = None) -> Artefact:
     Raises SpecError where an operator cannot be written: a size that no padding gives, a window on a pooled tensor.
     """
     return _Writer(ops, random_weights(ops) if weights is None else weights).artefact()
-
-
-def output_indices(ops: Sequence[Op]) -> tuple[int, ...]:
-    """The operators whose tensors nobody reads, in order."""
-    read = {source for op in ops for source in op.inputs}
-    return tuple(index for index, op in enumerate(ops) if index not in read and op.kind != "input")
-
-
-def tensor_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
-    """The shape of each operator's tensor: (channels,) behind a global pooling, else (channels, height, width)."""
-    readers: dict[int, list[Op]] = {}
-    for op in ops:
-        for source in op.inputs:
-            readers.setdefault(source, []).append(op)
-    shapes: list[Shape] = []
-    for index, op in enumerate(ops):
-        flat = op.kind in ("global_pool", "linear")
-        if op.kind == "input" and op.height == op.width == 1:
-            # ncnn's linear layer and gate read vectors; a 1x1 image that a window reads stays one.
-            flat = all(
-                reader.kind == "linear" or (reader.kind == "scale" and reader.inputs[1] == index)
-                for reader in readers.get(index, ())
-            )
-        elif op.inputs and all(len(shapes[source]) == 1 for source in op.inputs):
-            flat = True
-        shapes.append((op.channels,) if flat else (op.channels, op.height, op.width))
-    return tuple(shapes)
 
 
 class _Writer:
@@ -124,14 +61,9 @@ class _Writer:
                 continue  # ncnn would take it for an output
             self._tensor(index, self._operator(index, op, [self._waiting[source].pop() for source in op.inputs]))
         head = f"{MAGIC}\n{len(self._lines)} {self._blobs}\n"
-        return Artefact(
-            param=(head + "".join(f"{line}\n" for line in self._lines)).encode(),
-            weights=b"".join(self._binary),
-            inputs=tuple(
-                self._shapes[index] for index, op in enumerate(self._ops) if op.kind == "input" and self._reads[index]
-            ),
-            outputs=tuple(self._shapes[index] for index in output_indices(self._ops)),
-        )
+        param = (head + "".join(f"{line}\n" for line in self._lines)).encode()
+        inputs, outputs = input_and_output_shapes(self._ops)
+        return Artefact(files={PARAM: param, BIN: b"".join(self._binary)}, inputs=inputs, outputs=outputs)
 
     def _layer(
         self, kind: str, name: str, bottoms: Sequence[str], tops: Sequence[str], parameters: Mapping[int, object]
@@ -164,18 +96,18 @@ class _Writer:
             case "conv":
                 self._convolution(index, op, name, bottoms, blob, activation)
             case "linear":
-                self._vectors_only(op)
+                check_reads_vector(self._ops, op, self._shapes)
                 weight, bias = self._folded(index)
                 sizes = {0: op.channels, 1: int(bias is not None), 2: weight.size, 9: activation}
                 self._layer("InnerProduct", name, bottoms, [blob], sizes)
             case "max_pool" | "avg_pool":
-                pad = padding_of(op, self._image(op))
+                pad = padding_of(op, image_read(self._ops, op, self._shapes))
                 sizes = {0: int(op.kind == "avg_pool"), 1: op.kernel, 2: op.stride}
                 sizes |= {3: pad.left, 13: pad.top, 14: pad.right, 15: pad.bottom}
                 sizes |= {5: FLOOR, 6: 1}  # the average counts the padding, as torch's does
                 self._layer("Pooling", name, bottoms, [blob], sizes)
             case "global_pool":
-                self._image(op)
+                image_read(self._ops, op, self._shapes)
                 self._layer("Pooling", name, bottoms, [blob], {0: 1, 4: 1})
             case "channel_shuffle":
                 self._layer("ShuffleChannel", name, bottoms, [blob], {0: op.groups})
@@ -192,7 +124,7 @@ class _Writer:
         return blob
 
     def _convolution(self, index: int, op: Op, name: str, bottoms: list[str], blob: str, activation: int) -> None:
-        pad = padding_of(op, self._image(op))
+        pad = padding_of(op, image_read(self._ops, op, self._shapes))
         weight, bias = self._folded(index)
         sizes = {0: op.channels, 1: op.kernel, 3: op.stride}
         sizes |= {4: pad.left, 14: pad.top, 15: pad.right, 16: pad.bottom}
@@ -205,28 +137,8 @@ class _Writer:
 
     def _folded(self, index: int) -> tuple[Floats, Floats | None]:
         """The operator's folded weight and bias, which are also written."""
-        op = self._ops[index]
-        if index not in self._weights:
-            raise SpecError(f"{op.name}: there are no weights for operator {index}")
-        weight, bias = self._weights[index].folded()
-        if weight.shape != weight_shape(op):
-            raise SpecError(f"{op.name}: its weight has the shape {weight.shape}; expected {weight_shape(op)}")
+        weight, bias = folded_weights(self._ops, index, self._weights)
         self._binary.append(FLOAT32_TAG + weight.astype("<f4").tobytes())
         if bias is not None:
             self._binary.append(bias.astype("<f4").tobytes())
         return weight, bias
-
-    def _image(self, op: Op) -> Op:
-        """The operator that makes what this one reads. Raises SpecError where a window moves over a vector."""
-        [source] = op.inputs
-        if len(self._shapes[source]) == 1:
-            raise SpecError(f"{op.name}: a window cannot move over the pooled tensor of {self._ops[source].name}")
-        return self._ops[source]
-
-    def _vectors_only(self, op: Op) -> None:
-        [source] = op.inputs
-        if len(self._shapes[source]) != 1:
-            raise SpecError(
-                f"{op.name}: a linear layer reads a pooled tensor; {self._ops[source].name} makes "
-                f"{'x'.join(map(str, self._shapes[source]))}"
-            )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from snsearch.engine.ncnn_model import output_indices, tensor_shapes
+from snsearch.engine.artefact import output_indices, read_indices, tensor_shapes
 from snsearch.engine.padding import padding_of
 from snsearch.engine.protocol import model_input
 from snsearch.engine.weights import EPSILON, LayerWeights, Weights
@@ -31,7 +31,7 @@ def expected_outputs(ops: Sequence[Op], weights: Weights, input_seed: int = 0) -
     Batch norms are computed as such, not folded.
     """
     shapes = tensor_shapes(ops)
-    read = {source for op in ops for source in op.inputs}
+    read = read_indices(ops)
     tensors: list[Tensor] = []
     fed = 0
     with torch.no_grad():

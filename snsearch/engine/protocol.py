@@ -1,14 +1,15 @@
 """What a runner is asked, and what it answers: arguments out, one line of JSON back.
 
-`runner.cpp` and `python_runner.py` speak this protocol (schema 1):
+`runner.cpp` and `python_runner.py` speak this protocol (schema 2):
 
     RUNNER probe --nonce NONCE
     RUNNER time --nonce NONCE --core N|-1 --warmup-runs 5 --warmup-ms 1000 --rounds R --repeats K --alarm-s T
                 --input-seed S --precision float32|float16 [--outputs] [--lock FILE] PREFIX...
 
-PREFIX.param and PREFIX.bin are a model, relative to the runner's working folder. A runner prints one line. Only a
-complete line with the nonce that was sent is an answer: exit codes get lost on the way, and a link that drops
-leaves half a line or none. `answers` reads it.
+PREFIX and each suffix of the engine (.param and .bin of ncnn, .onnx of ONNX Runtime) are a model's files, relative
+to the runner's working folder. The runner in Python runs either engine: `--engine` says which. A runner prints one
+line. Only a complete line with the nonce that was sent is an answer: exit codes get lost on the way, and a link that
+drops leaves half a line or none. `answers` reads it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from numpy.typing import NDArray
 
 from snsearch.errors import DeviceError
 
-SCHEMA = 1
+SCHEMA = 2
 QEMU_COUNTER_HZ = 62_500_000
 QEMU_MIDR = 0xF0510
 
 Precision = Literal["float32", "float16"]
-RunnerKind = Literal["ncnn-cpp", "ncnn-python"]
+RunnerKind = Literal["ncnn-cpp", "ncnn-python", "onnxruntime-python"]
 
 
 class AnswerError(DeviceError):
@@ -112,7 +113,8 @@ class TimeAnswer:
     """The samples of a TimeJob."""
 
     runner: RunnerKind
-    ncnn: str
+    engine: str  # "ncnn" or "onnxruntime"
+    engine_version: str
     machine: str
     pid: int
     core: int
@@ -150,7 +152,8 @@ class ProbeAnswer:
     """What a runner sees of the device."""
 
     runner: RunnerKind
-    ncnn: str
+    engine: str  # "ncnn" or "onnxruntime"
+    engine_version: str
     machine: str
     pid: int
     cores: tuple[Core, ...]

@@ -1,13 +1,14 @@
-"""The runner in Python: the protocol of `protocol` over the `ncnn` wheel.
+"""The runner in Python: the protocol of `protocol` over the wheel of ncnn or of ONNX Runtime.
 
-This file alone runs on any Linux board with Python (3.8 or newer), numpy and ncnn: it imports nothing of snsearch.
-What it cannot see (ARM's counter, a core's id where the kernel does not show it) is null, as everything that cannot
-be read.
+This file alone runs on any Linux board with Python (3.8 or newer), numpy and the engine: it imports nothing of
+snsearch. What it cannot see (ARM's counter, a core's id where the kernel does not show it) is null, as everything
+that cannot be read.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import os
@@ -20,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-SCHEMA = 1
+SCHEMA = 2
 NONCE = r"[A-Za-z0-9_-]{1,64}"
 ERROR_EXIT = 3
 LOST_EXIT = 4
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     nonce = nonce_of(arguments)
     try:
         asked = parse(arguments)
-        answer = probe() if asked.command == "probe" else time_models(asked)
+        answer = probe(asked) if asked.command == "probe" else time_models(asked)
         code = 0
     except Refusal as refusal:
         answer = {"kind": "error", "error": refusal.error, "detail": refusal.detail}
@@ -77,6 +78,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The arguments. Raises Refusal."""
     parser = Arguments(add_help=False, allow_abbrev=False)
     parser.add_argument("command", choices=("probe", "time"))
+    parser.add_argument("--engine", choices=tuple(ENGINES), default="ncnn")
     parser.add_argument("--nonce", required=True)
     parser.add_argument("--core", type=int, default=-1)
     parser.add_argument("--warmup-runs", type=int, default=5)
@@ -97,24 +99,24 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return asked
 
 
-def common(kind: str) -> dict[str, Any]:
+def common(kind: str, asked: argparse.Namespace) -> dict[str, Any]:
     """What every answer carries."""
     return {
         "kind": kind,
-        "runner": "ncnn-python",
-        "ncnn": engine().__version__,
+        "runner": f"{asked.engine}-python",
+        "engine": asked.engine,
+        "engine_version": engine(asked.engine).__version__,
         "machine": platform.machine(),
         "pid": os.getpid(),
     }
 
 
-def engine() -> Any:
-    """The ncnn module."""
+def engine(name: str) -> Any:
+    """The engine's module."""
     try:
-        import ncnn
+        return importlib.import_module(name)
     except ImportError as error:
-        raise Refusal("engine", f"Python's ncnn cannot be imported: {error}; pip install ncnn") from None
-    return ncnn
+        raise Refusal("engine", f"Python's {name} cannot be imported: {error}; pip install {name}") from None
 
 
 def read_text(path: Path) -> str | None:
@@ -172,9 +174,9 @@ def hottest_mc(of: Sequence[Path]) -> int | None:
     return max((mc for mc in read if mc is not None and 1000 <= mc < 150_000), default=None)
 
 
-def probe() -> dict[str, Any]:
+def probe(asked: argparse.Namespace) -> dict[str, Any]:
     """What this runner sees of the device."""
-    answer = common("probe")
+    answer = common("probe", asked)
     allowed = cores_allowed()
     listed = [int(path.name[3:]) for path in CPUS.glob("cpu*") if path.name[3:].isdigit()]
     cores = []
@@ -206,7 +208,7 @@ def probe() -> dict[str, Any]:
         "counter_hz": None,
         "simd_gflops": simd_gflops(),
         "marker": emulation_marker(),
-        "features": features(),
+        "features": ENGINES[asked.engine].features(),
     }
 
 
@@ -233,18 +235,6 @@ def cpuinfo(key: str) -> str | None:
     """The first value of a key of /proc/cpuinfo."""
     line = re.search(rf"^{key}\s*: (.*)$", read_text(Path("/proc/cpuinfo")) or "", re.MULTILINE)
     return line[1].strip() if line else None
-
-
-def features() -> list[str]:
-    """The vector instructions that ncnn can use here."""
-    known = {
-        "neon": "cpu_support_arm_neon",
-        "vfpv4": "cpu_support_arm_vfpv4",
-        "asimdhp": "cpu_support_arm_asimdhp",
-        "avx": "cpu_support_x86_avx",
-        "avx2": "cpu_support_x86_avx2",
-    }
-    return [name for name, function in known.items() if getattr(engine(), function, int)()]
 
 
 def simd_gflops() -> float:
@@ -275,8 +265,8 @@ def model_input(shape: tuple[int, ...], seed: int, index: int) -> Any:
     return (counted.astype(np.float32) * np.float32(2**-23)).reshape(shape)
 
 
-class Model:
-    """A loaded model with its inputs."""
+class NcnnModel:
+    """A model that ncnn loaded, with its inputs."""
 
     def __init__(self, prefix: str, asked: argparse.Namespace) -> None:
         self.prefix = prefix
@@ -298,7 +288,7 @@ class Model:
 
     @staticmethod
     def _empty(asked: argparse.Namespace) -> Any:
-        net = engine().Net()
+        net = engine("ncnn").Net()
         net.opt.num_threads = 1
         half = asked.precision == "float16"
         net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = half
@@ -308,7 +298,7 @@ class Model:
         """The same values as ncnn's layers pass them to each other: channels packed, in the precision asked for."""
         import numpy as np
 
-        mat = engine().Mat(*values.shape[::-1])
+        mat = engine("ncnn").Mat(*values.shape[::-1])
         np.asarray(mat)[...] = values  # rows of channels may be padded, which the view knows
         net = self._empty(asked)
         if net.load_param_mem(ADD_ZERO):
@@ -323,7 +313,7 @@ class Model:
 
     def run(self) -> int:
         """Runs once, to every output, which stays as the last layer leaves it; returns the nanoseconds."""
-        made = engine().Mat
+        made = engine("ncnn").Mat
         start = time.perf_counter_ns()
         extractor = self._net.create_extractor()
         for index, mat in self._inputs:
@@ -343,15 +333,93 @@ class Model:
         for index in self._outputs:
             code, mat = extractor.extract(index)
             self._check(code)
-            read = np.array(mat)
-            if not np.isfinite(read).all():
-                raise Refusal("model", f"{self.prefix} puts out a number that is not finite")
-            values += (float(f"{value:.9g}") for value in read.ravel().tolist())
+            values += printed(self.prefix, np.array(mat))
         return values
 
     def _check(self, code: int) -> None:
         if code:
             raise Refusal("memory" if code == -100 else "model", f"{self.prefix} cannot be run: {code}")
+
+    @staticmethod
+    def features() -> list[str]:
+        """The vector instructions that ncnn can use here."""
+        known = {
+            "neon": "cpu_support_arm_neon",
+            "vfpv4": "cpu_support_arm_vfpv4",
+            "asimdhp": "cpu_support_arm_asimdhp",
+            "avx": "cpu_support_x86_avx",
+            "avx2": "cpu_support_x86_avx2",
+        }
+        return [name for name, function in known.items() if getattr(engine("ncnn"), function, int)()]
+
+
+class OnnxRuntimeModel:
+    """A model that ONNX Runtime loaded, with its inputs."""
+
+    def __init__(self, prefix: str, asked: argparse.Namespace) -> None:
+        if asked.precision != "float32":
+            raise Refusal("usage", f"onnxruntime is run in float32, not in {asked.precision}")
+        self.prefix = prefix
+        self.samples_ns: list[list[int]] = []
+        self._path = f"{prefix}.onnx"
+        module = engine("onnxruntime")
+        if not Path(self._path).is_file():
+            raise Refusal("model", f"{self._path} cannot be loaded")
+        options = module.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        try:
+            self._session = module.InferenceSession(self._path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's own exceptions have no common class
+            raise self._refusal("loaded", error) from None
+        # Inputs stay where they are, and outputs where the runtime makes them: no run copies any.
+        self._binding = self._session.io_binding()
+        for number, given in enumerate(self._session.get_inputs()):
+            values = model_input(tuple(given.shape), asked.input_seed, number)
+            self._binding.bind_ortvalue_input(given.name, module.OrtValue.ortvalue_from_numpy(values))
+        for made in self._session.get_outputs():
+            self._binding.bind_output(made.name, "cpu")
+
+    def run(self) -> int:
+        """Runs once, to every output; returns the nanoseconds."""
+        start = time.perf_counter_ns()
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as error:
+            raise self._refusal("run", error) from None
+        return max(1, time.perf_counter_ns() - start)
+
+    def output(self) -> list[float]:
+        """The values of every output."""
+        self.run()
+        return [value for read in self._binding.copy_outputs_to_cpu() for value in printed(self.prefix, read)]
+
+    def _refusal(self, what: str, error: Exception) -> Refusal:
+        said = str(error).splitlines()[:1]
+        memory = isinstance(error, MemoryError) or "allocate memory" in str(error)
+        return Refusal("memory" if memory else "model", f"{self._path} cannot be {what}: {''.join(said)[:200]}")
+
+    @staticmethod
+    def features() -> list[str]:
+        """The vector instructions that the kernel tells of and the runtime can use."""
+        known = {"asimd": "neon", "neon": "neon", "asimdhp": "asimdhp", "avx": "avx", "avx2": "avx2"}
+        told = (cpuinfo("Features") or cpuinfo("flags") or "").split()
+        return sorted({known[word] for word in told if word in known})
+
+
+ENGINES: dict[str, type[NcnnModel] | type[OnnxRuntimeModel]] = {
+    "ncnn": NcnnModel,
+    "onnxruntime": OnnxRuntimeModel,
+}
+
+
+def printed(prefix: str, values: Any) -> list[float]:
+    """The values of an output with nine digits, which tell every float32 from the next."""
+    import numpy as np
+
+    if not np.isfinite(values).all():
+        raise Refusal("model", f"{prefix} puts out a number that is not finite")
+    return [float(f"{value:.9g}") for value in values.ravel().tolist()]
 
 
 def state(asked: argparse.Namespace, of: Sequence[Path], begin_ns: int) -> dict[str, Any]:
@@ -395,7 +463,7 @@ def time_models(asked: argparse.Namespace) -> dict[str, Any]:
             raise Refusal("core", f"core {asked.core} cannot be pinned to: {error}") from None
     load = load_average()
     warm = processor_zones()
-    models = [Model(prefix, asked) for prefix in asked.prefixes]
+    models = [ENGINES[asked.engine](prefix, asked) for prefix in asked.prefixes]
     warmed, warm_from = 0, time.perf_counter_ns()
     while warmed < asked.warmup_runs or time.perf_counter_ns() - warm_from < asked.warmup_ms * 1_000_000:
         for model in models:
@@ -407,7 +475,7 @@ def time_models(asked: argparse.Namespace) -> dict[str, Any]:
             model.samples_ns.append([model.run() for _ in range(asked.repeats)])
         states.append(state(asked, warm, begin_ns))
     answer = {
-        **common("time"),
+        **common("time", asked),
         "core": asked.core,
         "cores_allowed": allowed,
         "models": [

@@ -61,7 +61,7 @@ std::string quoted(const std::string& text) {
 }
 
 [[noreturn]] void fail(const char* error, const std::string& detail) {
-    finish("{\"schema\":1,\"nonce\":" + quoted(nonce) + ",\"kind\":\"error\",\"error\":" + quoted(error) +
+    finish("{\"schema\":2,\"nonce\":" + quoted(nonce) + ",\"kind\":\"error\",\"error\":" + quoted(error) +
                ",\"detail\":" + quoted(detail) + "}",
            3);
 }
@@ -190,9 +190,9 @@ std::optional<int64_t> hottest_mc(const std::vector<std::string>& zones) {
 std::string common(const char* kind) {
     utsname name;
     uname(&name);
-    return "{\"schema\":1,\"nonce\":" + quoted(nonce) + ",\"kind\":\"" + kind +
-           "\",\"runner\":\"ncnn-cpp\",\"ncnn\":" + quoted(NCNN_VERSION_STRING) + ",\"machine\":" + quoted(name.machine) +
-           ",\"pid\":" + std::to_string(getpid());
+    return "{\"schema\":2,\"nonce\":" + quoted(nonce) + ",\"kind\":\"" + kind +
+           "\",\"runner\":\"ncnn-cpp\",\"engine\":\"ncnn\",\"engine_version\":" + quoted(NCNN_VERSION_STRING) +
+           ",\"machine\":" + quoted(name.machine) + ",\"pid\":" + std::to_string(getpid());
 }
 
 // ---- probe

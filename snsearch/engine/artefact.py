@@ -1,0 +1,121 @@
+"""A model's files, and what every writer of models knows of operators: shapes, outputs, what can be written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from snsearch.engine.weights import Floats, Weights, weight_shape
+from snsearch.errors import SpecError
+from snsearch.graph import Op
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Artefact:
+    """A model in an engine's format; `key` is the hash of its content."""
+
+    files: Mapping[str, bytes]  # by suffix, in the engine's order
+    inputs: tuple[Shape, ...]  # (channels, height, width), or (channels,) of a pooled tensor
+    outputs: tuple[Shape, ...]
+
+    @property
+    def key(self) -> str:
+        """The SHA-256 of the files' own digests."""
+        digests = [hashlib.sha256(content).digest() for content in self.files.values()]
+        return hashlib.sha256(b"".join(digests)).hexdigest()
+
+    def save(self, folder: Path) -> Path:
+        """Writes KEY and each suffix unless the file is there, and returns the prefix FOLDER/KEY."""
+        prefix = folder / self.key
+        for suffix, content in self.files.items():
+            path = prefix.with_name(prefix.name + suffix)
+            if not path.is_file() or path.stat().st_size != len(content):
+                _write_whole(path, content)
+        return prefix
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Writes a file so that nobody sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_indices(ops: Sequence[Op]) -> frozenset[int]:
+    """The operators whose tensors another reads. Inputs among them are the model's; other inputs are left out."""
+    return frozenset(source for op in ops for source in op.inputs)
+
+
+def output_indices(ops: Sequence[Op]) -> tuple[int, ...]:
+    """The operators whose tensors nobody reads, in order."""
+    read = read_indices(ops)
+    return tuple(index for index, op in enumerate(ops) if index not in read and op.kind != "input")
+
+
+def tensor_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
+    """The shape of each operator's tensor: (channels,) behind a global pooling, else (channels, height, width)."""
+    readers: dict[int, list[Op]] = {}
+    for op in ops:
+        for source in op.inputs:
+            readers.setdefault(source, []).append(op)
+    shapes: list[Shape] = []
+    for index, op in enumerate(ops):
+        flat = op.kind in ("global_pool", "linear")
+        if op.kind == "input" and op.height == op.width == 1:
+            # A linear layer and a gate read vectors; a 1x1 image that a window reads stays one.
+            flat = all(
+                reader.kind == "linear" or (reader.kind == "scale" and reader.inputs[1] == index)
+                for reader in readers.get(index, ())
+            )
+        elif op.inputs and all(len(shapes[source]) == 1 for source in op.inputs):
+            flat = True
+        shapes.append((op.channels,) if flat else (op.channels, op.height, op.width))
+    return tuple(shapes)
+
+
+def input_and_output_shapes(ops: Sequence[Op]) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
+    """The shapes of a model's inputs and of its outputs, in order."""
+    shapes, read = tensor_shapes(ops), read_indices(ops)
+    inputs = tuple(shapes[index] for index, op in enumerate(ops) if op.kind == "input" and index in read)
+    return inputs, tuple(shapes[index] for index in output_indices(ops))
+
+
+def folded_weights(ops: Sequence[Op], index: int, weights: Weights) -> tuple[Floats, Floats | None]:
+    """An operator's weight and bias with its batch norm in them. Raises SpecError where there are none that fit."""
+    op = ops[index]
+    if index not in weights:
+        raise SpecError(f"{op.name}: there are no weights for operator {index}")
+    weight, bias = weights[index].folded()
+    if weight.shape != weight_shape(op):
+        raise SpecError(f"{op.name}: its weight has the shape {weight.shape}; expected {weight_shape(op)}")
+    return weight, bias
+
+
+def image_read(ops: Sequence[Op], op: Op, shapes: Sequence[Shape]) -> Op:
+    """The operator that makes what a window reads. Raises SpecError where that is a vector."""
+    [source] = op.inputs
+    if len(shapes[source]) == 1:
+        raise SpecError(f"{op.name}: a window cannot move over the pooled tensor of {ops[source].name}")
+    return ops[source]
+
+
+def check_reads_vector(ops: Sequence[Op], op: Op, shapes: Sequence[Shape]) -> None:
+    """Raises SpecError where a linear layer reads an image."""
+    [source] = op.inputs
+    if len(shapes[source]) != 1:
+        raise SpecError(
+            f"{op.name}: a linear layer reads a pooled tensor; {ops[source].name} makes "
+            f"{'x'.join(map(str, shapes[source]))}"
+        )
