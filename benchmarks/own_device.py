@@ -1,10 +1,11 @@
 """Profiles this host, measures networks that no fit has seen, and writes how far they are missed.
 
-    python -m benchmarks.own_device            measures here, in about six minutes of a quiet machine
-    python -m benchmarks.own_device --home DIR keeps the measurements there, and goes on from those that it finds
+    python -m benchmarks.own_device                       measures here, in about ten minutes of a quiet machine
+    python -m benchmarks.own_device --engine onnxruntime  the same with the other engine
+    python -m benchmarks.own_device --home DIR            keeps the measurements there, and goes on from what it finds
 
 The networks of the profile and those that judge it are measured in one session in a shuffled order, through the path
-of `snsearch device profile` and `snsearch measure`. Writes results/own_device.json.
+of `snsearch device profile` and `snsearch measure`. Writes results/own_device_ENGINE.json.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 
 from snsearch.arch import Architecture
 from snsearch.calibration import KeptOut, Sample, fit, log_log_flops, pixel_scaling, predict_ms
-from snsearch.device_log import measure_once
+from snsearch.device_log import known_of, measure_once
 from snsearch.device_profile import (
     EFFORT,
     OWN_FORMS,
@@ -32,9 +33,11 @@ from snsearch.device_profile import (
     make_profile,
     network_sample,
     refuse_emulated,
+    steady_ms,
     subject_of,
 )
 from snsearch.devices.registry import HOME_VARIABLE, Device
+from snsearch.engine.engines import ENGINES, engine_of
 from snsearch.lattice import Design
 from snsearch.measurements import Measurement
 from snsearch.profile_plan import Plan, drawn_networks, plan_of
@@ -43,9 +46,9 @@ from snsearch.solver import scaled
 from snsearch.spec import load_space, mflops_budget
 from snsearch.subjects import network_subject, reference_subject
 
-RESULTS = Path(__file__).parent / "results" / "own_device.json"
+RESULTS = Path(__file__).parent / "results"
 SPACE = "shufflenet-v1"
-DRAWN = 40  # networks that judge, drawn as the profile's are, with another seed
+DRAWN = 80  # networks that judge, drawn as the profile's are, with another seed
 JUDGING_SEED = 1
 NEAR = 0.1
 
@@ -67,16 +70,17 @@ def measured_here(
     device: Device, plan: Plan, judging: tuple[Architecture, ...]
 ) -> tuple[dict[str, Measurement], list[str]]:
     """The measurement of every judging network, by key, and what failed; the plan's are kept in the device's log."""
-    subjects = [network_subject(arch) for arch in judging]
+    engine = engine_of(device.engine)
+    subjects = [network_subject(arch, engine) for arch in judging]
     artefacts = {subject.artefact for subject in subjects}
-    subjects += [subject_of(thing) for thing in plan.things]
+    subjects += [subject_of(thing, engine) for thing in plan.things]
     random.Random(0).shuffle(subjects)
     found: dict[str, Measurement] = {}
     failed: list[str] = []
     outcomes = measure_once(
         device,
         subjects,
-        reference_subject(),
+        reference_subject(engine),
         runners_of(device),
         effort=EFFORT,
         on_board=refuse_emulated,
@@ -94,10 +98,18 @@ def measured_here(
     return found, failed
 
 
-def report(own: OwnProfile, judging: tuple[Architecture, ...], found: dict[str, Measurement]) -> dict[str, Any]:
-    """What the judging networks say of the profile, beside the two baselines on the profile's own networks."""
+def report(
+    own: OwnProfile, judging: tuple[Architecture, ...], found: dict[str, Measurement], steady: dict[str, float]
+) -> dict[str, Any]:
+    """What the judging networks say of the profile, beside the two baselines on the profile's own networks.
+
+    `steady` are the latencies by artefact over the reference's in the same rounds, as the profile's own figures are;
+    what was undisturbed is also judged as it was measured.
+    """
     archs = [arch for arch in judging if arch.key in found]
-    samples = [network_sample(arch, found[arch.key].latency_ms or 0.0) for arch in archs]
+    samples = [network_sample(arch, steady[found[arch.key].artefact]) for arch in archs]
+    measured = [network_sample(arch, found[arch.key].latency_ms or 0.0) for arch in archs]
+    calm = [index for index, arch in enumerate(archs) if found[arch.key].verdict == "ok"]
     ways = {
         "profile": [own.profile.predict(arch).ms for arch in archs],
         "log_log_flops": list(map(log_log_flops(own.samples), samples)),
@@ -106,6 +118,11 @@ def report(own: OwnProfile, judging: tuple[Architecture, ...], found: dict[str, 
     document: dict[str, Any] = {"networks": len(archs)}
     for name, predicted in ways.items():
         document[name] = _scores(samples, predicted)
+    document["as_measured"] = _scores(measured, ways["profile"])
+    document["undisturbed"] = {
+        "networks": len(calm),
+        **_scores([measured[index] for index in calm], [ways["profile"][index] for index in calm]),
+    }
     started = time.perf_counter()
     for arch in archs:
         own.profile.predict(arch)
@@ -141,6 +158,8 @@ def table(judged: dict[str, Any]) -> str:
     """The table of benchmarks/README.md."""
     rows = {
         "**the profile**": judged["profile"],
+        "the same, as measured": judged["as_measured"],
+        f"the same, as measured, the {judged['undisturbed']['networks']} undisturbed": judged["undisturbed"],
         **judged["alternatives"],
         "log-log FLOPs": judged["log_log_flops"],
         "pixel scaling": judged["pixel_scaling"],
@@ -173,19 +192,22 @@ def _scores(samples: list[Sample], predicted: list[float]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, help="where measurements are kept  [default: a folder that goes away]")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--engine", choices=tuple(ENGINES), default="ncnn")
+    parser.add_argument("--out", type=Path, help="default: results/own_device_ENGINE.json")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         os.environ[HOME_VARIABLE] = str(asked.home or temporary)
         started = time.monotonic()
-        device = Device(name="this-host", url="local")
+        device = Device(name="this-host", url="local", engine=asked.engine)
         plan = plan_of(load_space(SPACE))
         judging = judging_networks(plan)
         found, failed = measured_here(device, plan, judging)
         own = make_profile(device, plan, runners_of(device))
         one = next(iter(found.values()))
-        judged = report(own, judging, found)
-        document = {
+        subjects = [subject_of(thing, engine_of(device.engine)) for thing in plan.things]
+        steady = steady_ms([*known_of(device, subjects).values(), *found.values()])
+        judged = report(own, judging, found, steady)
+        document: dict[str, Any] = {
             "host": one.host.words,
             "library": own.profile.library,
             "seconds": round(time.monotonic() - started),
@@ -195,12 +217,13 @@ def main() -> None:
             "profile": own.profile.to_json() | {"fitted_on": len(own.profile.fitted_on)},
             "judged": judged,
         }
-    asked.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    out = asked.out or RESULTS / f"own_device_{asked.engine}.json"
+    out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(table(judged))
     print(f"inside the 95 % interval: {judged['inside_the_interval']:.0%} of {judged['networks']}")
     print(f"within the profile: {json.dumps(document['profile']['kept_out'])}")
     print(f"{document['seconds']} s, {document['verdicts']}, failed: {len(failed)}")
-    print(f"wrote {asked.out}")
+    print(f"wrote {out}")
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ _KERNEL_PACKS = ("read_{}_bytes", "write_{}_bytes", "depthwise_{}_macs")
 _KERNEL_ALONE = (
     *("repacked_bytes", "weight_bytes", "group_calls", "strided_depthwise_macs", "first_macs", "dense_3x3_macs"),
     *("dense_spatial_macs", "grouped_spatial_macs", "element_bytes", "pool_bytes", "gate_bytes", "gate_weight_bytes"),
-    *("linear_bytes", "edge_bytes", "runs"),
+    *("linear_bytes", "spatial_operators", "edge_bytes", "runs", "networks"),
 )
 _SHUFFLES = ("shuffle_bytes", "wide_shuffle_bytes", "single_shuffle_bytes")
 

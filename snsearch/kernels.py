@@ -67,8 +67,10 @@ class KernelTerms(NamedTuple):
     streamed_weight_bytes: float
     operators: float
     gate_operators: float
+    spatial_operators: float
     edge_bytes: float
     runs: float
+    networks: float
 
 
 KERNEL_MEANINGS: dict[str, str] = {
@@ -99,8 +101,10 @@ KERNEL_MEANINGS: dict[str, str] = {
     "streamed_weight_bytes": "what all weights together exceed 1 MiB by: no cache keeps them until the next run",
     "operators": "operators but squeeze-and-excitation's, each one call of the library",
     "gate_operators": "squeeze-and-excitation's operators, most of them on a single pixel",
+    "spatial_operators": "convolutions of more than one pixel that are not depthwise, each one call of the library",
     "edge_bytes": "what comes from outside and goes there: the library packs it on the way",
     "runs": "runs of the model, which is one: what the library does once",
+    "networks": "whole networks, one or none: each run begins with caches that hold the end of the one before",
 }
 
 _AT = {name: index for index, name in enumerate(KernelTerms._fields)}
@@ -113,6 +117,7 @@ _REPACKED, _WEIGHTS, _GROUP_CALLS = _AT["repacked_bytes"], _AT["weight_bytes"], 
 _STRIDED, _FIRST = _AT["strided_depthwise_macs"], _AT["first_macs"]
 _DENSE_3X3, _DENSE_SPATIAL = _AT["dense_3x3_macs"], _AT["dense_spatial_macs"]
 _GROUPED_SPATIAL, _OPERATORS = _AT["grouped_spatial_macs"], _AT["operators"]
+_SPATIAL_OPERATORS, _NETWORKS = _AT["spatial_operators"], _AT["networks"]
 _SHUFFLE, _WIDE_SHUFFLE = _AT["shuffle_bytes"], _AT["wide_shuffle_bytes"]
 _SINGLE_SHUFFLE = _AT["single_shuffle_bytes"]
 _ELEMENTS, _POOL, _GATE = _AT["element_bytes"], _AT["pool_bytes"], _AT["gate_bytes"]
@@ -183,7 +188,9 @@ def _add_convolution(total: list[float], op: Op, read: int, made: int, times: in
             left -= whole
         total[_READ_AT[pack_of(group_in)]] += times * read
         total[_WRITE_AT[pack_of(group_out)]] += times * made
-    elif groups > 1:
+        return
+    total[_SPATIAL_OPERATORS] += times
+    if groups > 1:
         total[_GROUPED_SPATIAL] += times * macs
     elif channels_in <= 4:
         total[_FIRST] += times * macs
@@ -219,6 +226,7 @@ def network_kernel_terms(arch: Architecture) -> KernelTerms:
         ops = block_ops(arch, placed.spec)
         for op in ops:
             _add(total, op, ops, placed.repeats)
+    total[_NETWORKS] = 1.0
     height, width = arch.resolution
     total[_EDGE] += (arch.input_channels * height * width + arch.classes) * BYTES
     return _summed(total)

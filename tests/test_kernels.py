@@ -34,8 +34,10 @@ BY_HAND = NOTHING._replace(
     pool_bytes=4 * ((1536 + 384) + (384 + 96) + (192 + 12)),
     linear_bytes=4 * 120,
     operators=15,
+    spatial_operators=1,
     edge_bytes=4 * (3 * 1024 + 10),
     runs=1,
+    networks=1,
 )
 
 
@@ -99,6 +101,7 @@ def test_squeeze_and_excitation_has_its_own_operators_weights_and_bytes() -> Non
     build.squeeze_excite(0, 16)
     terms = block_kernel_terms(build.ops)
     assert (terms.operators, terms.gate_operators) == (0, 4)
+    assert (terms.runs, terms.networks) == (1, 0), "a block is no network"
     assert terms.gate_weight_bytes == 4 * 2 * 32 * 2
     # The pool reads 32x4x4 and makes 32; the scale reads both and makes 32x4x4.
     assert terms.gate_bytes == 4 * ((512 + 32) + (512 + 32 + 512))
@@ -136,4 +139,4 @@ def test_a_network_has_the_terms_of_its_graph(arch: Architecture) -> None:
         ops = OpGraph.of(arch).ops
     except SpecError:
         assume(False)
-    assert network_kernel_terms(arch) == block_kernel_terms(ops)
+    assert network_kernel_terms(arch) == block_kernel_terms(ops)._replace(networks=1)
