@@ -130,7 +130,8 @@ def open_board(device: Device, runner_of: RunnerOf) -> Iterator[Board]:
     try:
         transport = connect(device)
         try:
-            board = make_ready(device, transport, runner_of(transport, machine_of(transport)))
+            machine = machine_of(transport)
+            board = make_ready(device, transport, machine, runner_of(transport, machine))
             check_identity(device, board.probe)
             yield board
         finally:
@@ -139,9 +140,9 @@ def open_board(device: Device, runner_of: RunnerOf) -> Iterator[Board]:
         lock.release()
 
 
-def make_ready(device: Device, transport: Transport, runner: Runner) -> Board:
+def make_ready(device: Device, transport: Transport, machine: str, runner: Runner) -> Board:
     """The device with the runner in place and its answer to a probe. Raises DeviceError."""
-    check_machine(runner.file, machine_of(transport), transport.url)
+    check_machine(runner.file, machine, transport.url)
     deploy(transport, runner.file, runner.name, executable=True)
     probe = probe_on(transport, runner)
     if probe.engine != device.engine:

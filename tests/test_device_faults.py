@@ -98,7 +98,7 @@ def _long(prefix: str, alarm_s: int) -> TimeJob:
 def ready(emulated_board: Board, board_transport: Transport, aarch64_runner: Path) -> tuple[Transport, Runner, str]:
     """The board's transport, the runner that is in place there, and the name of a model that is."""
     runner = Runner.of(aarch64_runner)
-    make_ready(Device(name="board", url=emulated_board.url), board_transport, runner)
+    make_ready(Device(name="board", url=emulated_board.url), board_transport, "aarch64", runner)
     prefix = reference_subject().prefix
     for suffix in (".param", ".bin"):
         board_transport.push(prefix.with_name(prefix.name + suffix), prefix.name + suffix)
