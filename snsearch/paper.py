@@ -26,6 +26,7 @@ from snsearch.proxy import Recipe
 from snsearch.solver import Solution, solve
 from snsearch.spec import Budget, load_space, mflops_budget
 from snsearch.trainings import Curve, Training
+from snsearch.whole_files import write_whole
 
 TABLES = (2, 3, 4, 5)
 HARDLY_LEARNS = 0.8  # of the error of guessing: such a network says little about its structure
@@ -465,10 +466,7 @@ class PaperSettings:
         mine = {"schema": 1, **asdict(self)}
         try:
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                partial = path.with_name(path.name + ".partial")
-                partial.write_text(json.dumps(mine, indent=2) + "\n", encoding="utf-8")
-                partial.replace(path)
+                write_whole(path, json.dumps(mine, indent=2) + "\n")
                 return
             theirs = json.loads(path.read_text(encoding="utf-8"))
         except OSError as error:

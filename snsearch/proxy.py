@@ -18,6 +18,7 @@ from snsearch.arch import Architecture
 from snsearch.data import Augmentation, Batches, Dataset, Images
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.model import build_model
+from snsearch.whole_files import whole_file
 
 Schedule = Literal["cosine", "constant"]
 OnBatch = Callable[[int, int, float], None]  # images seen, images of the whole training, running loss
@@ -320,11 +321,9 @@ class ProxyTraining:
             "cpu_seconds": self._cpu_seconds,
             "curve": [asdict(point) for point in self._curve],
         }
-        partial = path.with_name(path.name + ".partial")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, partial)
-            partial.replace(path)
+            with whole_file(path) as partial:
+                torch.save(state, partial)
         except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
             raise StudyError(
                 f"a training's state cannot be saved as {str(path)!r}: {error}".splitlines()[0]

@@ -7,8 +7,8 @@ curve, `scores.csv` the training-free scores. It grows: trainings that it lacks 
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from snsearch.proxy import Recipe
 from snsearch.scores import ScoreResult
 from snsearch.spec import Budget
 from snsearch.trainings import Curve, Training, TrainingLog, read_log
+from snsearch.whole_files import write_whole
 
 SCHEMA = 1
 REFERENCE = "reference"  # the recipe of the long trainings
@@ -164,11 +165,9 @@ def read_set(folder: Path) -> ReferenceSet:
 
 def write_set(reference: ReferenceSet, folder: Path) -> None:
     """Writes a set's set.json in one step. Raises StudyError where it cannot be written."""
-    partial = folder / "set.json.partial"
+    text = json.dumps(reference.to_json(), indent=1, ensure_ascii=False) + "\n"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(reference.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(folder / "set.json")
+        write_whole(folder / "set.json", text)
     except OSError as error:
         raise StudyError(f"the set {str(folder)!r} cannot be written: {error.strerror}") from None
 
@@ -227,17 +226,14 @@ class LoggedScore:
 
 def write_scores(folder: Path, scores: Sequence[tuple[str, ScoreResult]], versions: tuple[str, str]) -> None:
     """Writes the training-free scores of a set's members in one step; versions are snsearch's and torch's."""
-    partial = folder / "scores.csv.partial"
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_SCORE_COLUMNS)
+    for label, result in scores:
+        cost = f"{result.cpu_seconds:.4f}"
+        writer.writerow((label, result.name, result.seed, f"{result.value:.8g}", cost, *versions))
     try:
-        with partial.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(_SCORE_COLUMNS)
-            for label, result in scores:
-                cost = f"{result.cpu_seconds:.4f}"
-                writer.writerow((label, result.name, result.seed, f"{result.value:.8g}", cost, *versions))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(folder / "scores.csv")
+        write_whole(folder / "scores.csv", text.getvalue())
     except OSError as error:
         raise StudyError(f"the scores of {str(folder)!r} cannot be written: {error.strerror}") from None
 

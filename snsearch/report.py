@@ -29,6 +29,7 @@ from snsearch.solver import Solution
 from snsearch.spec import Budget
 from snsearch.study import StudyRecord, TrialRecord
 from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_resolution
+from snsearch.whole_files import write_whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -482,10 +483,7 @@ def write_page(text: str, path: Path) -> None:
 
     Raises StudyError where it cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise StudyError(f"the page {str(path)!r} cannot be written: {error.strerror or error}") from None

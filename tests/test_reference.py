@@ -227,6 +227,7 @@ def test_a_foreign_file_holds_no_scores(tmp_path: Path, content: bytes) -> None:
 
 
 def test_scores_that_cannot_be_written_or_read_are_named(tmp_path: Path) -> None:
+    (tmp_path / "none").touch()
     with pytest.raises(StudyError, match="cannot be written"):
         write_scores(tmp_path / "none", [], ("1", "2"))
     (tmp_path / "scores.csv").mkdir()

@@ -11,6 +11,7 @@ import click
 from snsearch.cli.console import print_json, printable, say
 from snsearch.cli.latency import errors_line
 from snsearch.devices.registry import Device, profile_path
+from snsearch.whole_files import write_whole
 
 if TYPE_CHECKING:
     from snsearch.device_profile import OwnProfile
@@ -50,10 +51,9 @@ def make_and_print(
             stop=stop,
         )
     path = profile_path(device.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = made.profile.to_toml()
     for target in (path, *([] if out is None else [out])):
-        target.write_text(text, encoding="utf-8")
+        write_whole(target, text)
         say(f"wrote {target}")
     if form == "toml":
         sys.stdout.write(text)

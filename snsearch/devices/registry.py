@@ -21,6 +21,7 @@ from snsearch.devices.transport import Transport
 from snsearch.engine.engines import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
 from snsearch.toml_reader import as_text, list_of, read_table, suggestion
+from snsearch.whole_files import write_whole
 
 DEFAULT_ENGINE = NCNN.name
 LOCAL = "local"  # this host, by URL and by name
@@ -173,11 +174,8 @@ def write_device(device: Device, *, replace: bool = False) -> Path:
     checked_url(device.url)
     if path.exists() and not replace:
         raise DeviceError(f"there is a device {device.name!r} already, {read_device(device.name).url}; see --force")
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(device.to_toml(), encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, device.to_toml())
     except OSError as error:
         raise DeviceError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
     return path

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from snsearch.engine.weights import Floats, Weights, weight_shape
 from snsearch.errors import SpecError
 from snsearch.graph import Op
+from snsearch.whole_files import write_whole
 
 Shape = tuple[int, ...]
 
@@ -36,21 +35,8 @@ class Artefact:
         for suffix, content in self.files.items():
             path = prefix.with_name(prefix.name + suffix)
             if not path.is_file() or path.stat().st_size != len(content):
-                _write_whole(path, content)
+                write_whole(path, content)
         return prefix
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that nobody sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def read_indices(ops: Sequence[Op]) -> frozenset[int]:

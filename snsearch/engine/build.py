@@ -22,6 +22,7 @@ from snsearch.engine.compilers import MACHINES, Compiler, CompilerKind, Target, 
 from snsearch.engine.elf import read_elf
 from snsearch.engine.ncnn_source import ARCHIVE_SHA256, VERSION, ncnn_source
 from snsearch.errors import DeviceError
+from snsearch.whole_files import whole_file
 
 RUNNER_NAME = "snsearch-runner"
 HERE = Path(__file__).parent
@@ -91,8 +92,8 @@ def build_runner(
             built.parent.mkdir(exist_ok=True)
             (built.parent / "build.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
             # Beside the other first, since a build may end while the old runner is being read.
-            shutil.copy2(made, built.with_suffix(".new"))
-            built.with_suffix(".new").replace(built)
+            with whole_file(built) as partial:
+                shutil.copy2(made, partial)
     return built
 
 
