@@ -20,15 +20,16 @@ int main(int count, char **arguments)
     snprintf(path, sizeof path, "%s.param", prefix);
     FILE *file = fopen(path, "r");
     if (!file || fgetc(file) == 'x') {
-        printf("{\"schema\":1,\"nonce\":\"%s\",\"kind\":\"error\",\"error\":\"model\",\"detail\":\"cannot be read\"}\n",
+        printf("{\"schema\":2,\"nonce\":\"%s\",\"kind\":\"error\",\"error\":\"model\",\"detail\":\"cannot be read\"}\n",
                nonce);
         return FAILS;
     }
     for (int repeat = 0; repeat < repeats; repeat++)
         for (int at = 0; at < 1 << 16; at += 64)
             memory[at];
-    printf("{\"schema\":1,\"nonce\":\"%s\",\"kind\":\"time\",\"runner\":\"ncnn-cpp\",\"ncnn\":\"1.0.1\","
-           "\"machine\":\"%s\",\"pid\":1,\"core\":-1,\"cores_allowed\":[0],\"models\":[{\"prefix\":\"%s\","
+    printf("{\"schema\":2,\"nonce\":\"%s\",\"kind\":\"time\",\"runner\":\"ncnn-cpp\",\"engine\":\"ncnn\","
+           "\"engine_version\":\"1.0.1\",\"machine\":\"%s\",\"pid\":1,\"core\":-1,\"cores_allowed\":[0],"
+           "\"models\":[{\"prefix\":\"%s\","
            "\"output\":null,\"samples_ns\":[[1%s]]}],\"states\":[{\"at_ns\":1,\"khz\":null,\"temperature_mc\":null,"
            "\"preemptions\":null},{\"at_ns\":2,\"khz\":null,\"temperature_mc\":null,\"preemptions\":null}],"
            "\"loadavg\":null,\"warmup_runs\":0}\n",

@@ -13,14 +13,19 @@ from snsearch.counted import CountedRecord, Counter, cpu_of, is_counted, open_co
 from snsearch.counting.counts import Counts
 from snsearch.counting.tools import requirements
 from snsearch.counting.weighing import Weighing
-from snsearch.engine.ncnn_model import Artefact
+from snsearch.engine.artefact import Artefact
+from snsearch.engine.ncnn_model import BIN, PARAM
 from snsearch.engine.protocol import RunnerError
 from snsearch.errors import DeviceError
 
 TESTS = Path(__file__).parent
-MODEL = Artefact(param=b"a model\n", weights=b"weights", inputs=(), outputs=())
-OTHER = Artefact(param=b"another\n", weights=b"weights", inputs=(), outputs=())
-BROKEN = Artefact(param=b"x\n", weights=b"", inputs=(), outputs=())
+
+
+def _model(param: bytes) -> Artefact:
+    return Artefact(files={PARAM: param, BIN: b"weights"}, inputs=(), outputs=())
+
+
+MODEL, OTHER, BROKEN = map(_model, (b"a model\n", b"another\n", b"x\n"))
 
 
 @pytest.fixture(scope="module")
