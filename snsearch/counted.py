@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snsearch.counting.counts import Counts
+from snsearch.counted_record import SCHEMA, CountedRecord
 from snsearch.counting.cpus import Cpu, load_cpu
 from snsearch.counting.run import count_repeat
 from snsearch.counting.tools import Tools, find_tools
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from snsearch.engine.artefact import Artefact
 
 SCHEME = "counted://"
-SCHEMA = 1
 NONCE = "counted"  # of the same length in every run, as all that the runner is given
 PREFIX = "model"
 TIMEOUT_S = 1800
@@ -60,39 +59,6 @@ def profile_name(url: str) -> str:
             f"device {url!r}: no model of its counts is shipped that could rank candidates; of {some} one is"
         )
     return name
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CountedRecord:
-    """The counts of one inference, and what they were made with."""
-
-    cpu: str
-    counts: Counts
-    artefact: str
-    runner: str  # its hash
-    ncnn: str
-    qemu: str
-    key: str  # the hash of all that the counts depend on
-
-    @property
-    def provenance(self) -> str:
-        """What kind of figure this is."""
-        return f"counted, ncnn {self.ncnn} for aarch64 under qemu {self.qemu}, caches of {self.cpu}; not a latency"
-
-    def to_json(self) -> dict[str, object]:
-        """The record as JSON values."""
-        return {
-            "schema": SCHEMA,
-            "kind": "counted",
-            "cpu": self.cpu,
-            "counts": self.counts.to_json(),
-            "artefact": self.artefact,
-            "runner": self.runner,
-            "ncnn": self.ncnn,
-            "qemu": self.qemu,
-            "key": self.key,
-            "provenance": self.provenance,
-        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,12 +173,10 @@ def open_counter(cpu: Cpu, runner: Path | None = None, folder: Path | None = Non
 def _read(path: Path, key: str) -> CountedRecord | None:
     """The record of a file; None where there is none, or a damaged one, which is then counted anew."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        counts = Counts.from_json(values["counts"])
-        texts = {name: str(values[name]) for name in ("cpu", "artefact", "runner", "ncnn", "qemu", "key")}
-    except (OSError, ValueError, KeyError, TypeError):
+        found = CountedRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, DeviceError):
         return None
-    return CountedRecord(counts=counts, **texts) if counts is not None and texts["key"] == key else None
+    return found if found.key == key else None
 
 
 def _write(path: Path, record: CountedRecord) -> None:

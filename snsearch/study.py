@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from snsearch.arch import Architecture
 from snsearch.costs import Costs
+from snsearch.counted_record import CountedNetwork
 from snsearch.errors import StudyError
 from snsearch.lattice import Design
 from snsearch.measurements import Measurement
@@ -145,6 +146,7 @@ class StudyRecord:
     provenance: tuple[dict[str, Any], ...]  # one entry a run: versions, host, command, start
     trials: tuple[TrialRecord, ...]
     measurements: tuple[Measurement, ...]  # on devices, in the order in which they were made
+    counts: tuple[CountedNetwork, ...]  # on the caches of cores, in the order in which they were kept
 
     @property
     def candidates(self) -> tuple[TrialRecord, ...]:
@@ -450,14 +452,6 @@ class Study:
         """The study's trials as plain records, by number."""
         return _records(self._study)
 
-    def add_measurement(self, measurement: Measurement) -> None:
-        """Keeps what was measured of a candidate on a device; each under a key of its own, as further seeds are."""
-        _add_measurement(self._study, measurement)
-
-    def measurements(self) -> tuple[Measurement, ...]:
-        """What was measured of the candidates, in the order in which it was."""
-        return _measurements(self._study)
-
 
 def _parameters(design: Design, with_shuffle: bool) -> dict[str, Any]:
     values: dict[str, Any] = {"groups": design.groups, "depth": design.depth, "se": design.se}
@@ -483,18 +477,21 @@ _REPEAT = "repeat:"  # trial number:seed
 _LOST = "lost repeat:"
 _TAKEN = "taken repeat:"
 _MEASURED = "measured:"  # device:artefact:digest of the record
+_COUNTED = "counted:"  # digest of the network, the core, and all that the counts depend on
 
 
-def _add_measurement(study: optuna.Study, measurement: Measurement) -> None:
-    values = measurement.to_json()
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
-    key = f"{_MEASURED}{measurement.host.device}:{measurement.artefact[:16]}:{digest}"
-    study.set_user_attr(key, values)
+def _digest(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _measurements(study: optuna.Study) -> tuple[Measurement, ...]:
     kept = [Measurement.from_json(value) for key, value in study.user_attrs.items() if key.startswith(_MEASURED)]
     return tuple(sorted(kept, key=lambda one: one.measured))
+
+
+def _counts(study: optuna.Study) -> tuple[CountedNetwork, ...]:
+    kept = [CountedNetwork.from_json(value) for key, value in study.user_attrs.items() if key.startswith(_COUNTED)]
+    return tuple(sorted(kept, key=lambda one: one.kept))
 
 
 def _records(study: optuna.Study) -> tuple[TrialRecord, ...]:
@@ -557,15 +554,31 @@ def _record(
 
 
 def add_measurement(url: str, name: str, measurement: Measurement) -> None:
-    """Keeps what was measured of a candidate in a study that no search has open. Raises StudyError."""
+    """Keeps what was measured of a candidate on a device; each under a key of its own, as further seeds are.
+
+    Raises StudyError where there is no such study.
+    """
+    values = measurement.to_json()
+    key = f"{_MEASURED}{measurement.host.device}:{measurement.artefact[:16]}:{_digest(values)[:12]}"
     with _opened(url, name) as study:
-        _add_measurement(study, measurement)
+        study.set_user_attr(key, values)
+
+
+def add_counts(url: str, name: str, counted: CountedNetwork) -> None:
+    """Keeps what was counted of a candidate, in the place of what was counted before with all the same.
+
+    Raises StudyError where there is no such study.
+    """
+    key = _COUNTED + _digest([counted.subject, counted.core.name, counted.record.key])
+    with _opened(url, name) as study:
+        study.set_user_attr(key, counted.to_json())
 
 
 def read_study(url: str, name: str | None = None) -> StudyRecord:
     """The study of that name as plain records; without a name, the storage's only one.
 
-    Raises StudyError where there is none, or several, or it was not made by snsearch.
+    Raises StudyError where there is none, or several, or it was not made by snsearch, and DeviceError where it holds
+    measurements or counts of a schema that is not known.
     """
     with _opened(url, name) as study:
         return StudyRecord(
@@ -574,6 +587,7 @@ def read_study(url: str, name: str | None = None) -> StudyRecord:
             provenance=tuple(study.user_attrs.get("runs", ())),
             trials=_records(study),
             measurements=_measurements(study),
+            counts=_counts(study),
         )
 
 

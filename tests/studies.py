@@ -12,6 +12,9 @@ import torch
 
 from snsearch.arch import Architecture
 from snsearch.candidates import Candidates, candidates_of
+from snsearch.counted_record import CountedNetwork, CountedRecord
+from snsearch.counting.counts import Counts
+from snsearch.counting.cpus import load_cpu
 from snsearch.data import Dataset
 from snsearch.objective import mac_and_bytes_cost
 from snsearch.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe
@@ -123,6 +126,39 @@ def made_up_record(
         duplicate_of=duplicate_of,
         finished=None,
     )
+
+
+def made_up_counts(
+    subject: str,
+    *,
+    instructions: int = 1_000_000,
+    l1d_misses: int = 10_000,
+    l2_misses: int = 1_000,
+    core: str = "cortex-a72",
+    runner: str = "ab" * 32,
+    kept: str = "2026-01-01T00:00:00+00:00",
+) -> CountedNetwork:
+    """A network's counts on a core, though nothing was counted."""
+    record = CountedRecord(
+        cpu=core,
+        counts=Counts(
+            instructions=instructions,
+            loads=0,
+            stores=0,
+            l1d_accesses=0,
+            l1d_misses=l1d_misses,
+            l1i_accesses=0,
+            l1i_misses=0,
+            l2_accesses=0,
+            l2_misses=l2_misses,
+        ),
+        artefact=f"artefact of {subject}",
+        runner=runner,
+        ncnn="1.0.20261020",
+        qemu="7.2.22",
+        key=f"{core} {runner} {subject}",
+    )
+    return CountedNetwork(subject=subject, core=load_cpu(core), record=record, kept=kept)
 
 
 def pretended_training(errors_of: Callable[[Architecture], tuple[float, ...]]) -> Callable[..., ProxyResult]:

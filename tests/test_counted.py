@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from snsearch.counted import CountedRecord, Counter, cpu_of, is_counted, open_counter, profile_name
+from snsearch.counted import Counter, cpu_of, is_counted, open_counter, profile_name
+from snsearch.counted_record import CountedRecord
 from snsearch.counting.counts import Counts
 from snsearch.counting.tools import requirements
 from snsearch.counting.weighing import Weighing

@@ -37,7 +37,7 @@ ROWS: list[set[str]] = [
     {"data", "tight", "latency"},
     {"kernels"},
     {"lattice", "conventions", "terms", "forms"},
-    {"costs", "images"},
+    {"costs", "images", "counted_record"},
     {"graph"},
     {"arch", "spec", "counting"},
     {"processes", "toml_reader", "turns"},

@@ -27,6 +27,7 @@ def _study(tmp_path: Any, *measurements: Measurement) -> StudyRecord:
         provenance=(),
         trials=tuple(trials),
         measurements=measurements,
+        counts=(),
     )
 
 

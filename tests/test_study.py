@@ -14,10 +14,10 @@ from pathlib import Path
 import optuna
 import pytest
 
-from snsearch.errors import StudyError
+from snsearch.errors import DeviceError, StudyError
 from snsearch.lattice import Design
-from snsearch.study import Settings, Study, add_measurement, explored, read_study, trained
-from tests.studies import Setup, candidates_at, made_up_record, made_up_result
+from snsearch.study import Settings, Study, add_counts, add_measurement, explored, read_study, trained
+from tests.studies import Setup, candidates_at, made_up_counts, made_up_record, made_up_result
 from tests.test_measurements import MEASUREMENT
 
 DESIGN = Design(groups=3, scale=0.5, depth="paper", se=False)
@@ -387,15 +387,39 @@ def test_releasing_puts_back_what_this_process_trains_only(setup: Setup) -> None
 
 
 def test_measurements_of_candidates_are_kept_beside_the_trials(setup: Setup) -> None:
-    study = Study.open(setup.url, "digits", setup.settings())
+    Study.open(setup.url, "digits", setup.settings()).close()
     later = replace(MEASUREMENT, measured="2026-01-02T00:00:00+00:00", verdict="flagged", reasons=("other load",))
-    study.add_measurement(later)
-    study.add_measurement(MEASUREMENT)
-    study.add_measurement(MEASUREMENT)
-    assert study.measurements() == (MEASUREMENT, later), "the same record is kept once"
-    study.close()
+    for one in (later, MEASUREMENT, MEASUREMENT):
+        add_measurement(setup.url, "digits", one)
+    assert read_study(setup.url).measurements == (MEASUREMENT, later), "the same record is kept once"
     other = replace(MEASUREMENT, subject="another", artefact="ef" * 32)
     add_measurement(setup.url, "digits", other)
     assert set(read_study(setup.url).measurements) == {MEASUREMENT, later, other}
     with pytest.raises(StudyError, match="no study 'letters'"):
         add_measurement(setup.url, "letters", other)
+
+
+def test_counts_of_candidates_are_kept_once_for_all_that_they_depend_on(setup: Setup) -> None:
+    Study.open(setup.url, "digits", setup.settings()).close()
+    assert read_study(setup.url).counts == ()
+    first = made_up_counts("a-key")
+    again = replace(first, kept="2026-01-02T00:00:00+00:00")
+    others = (
+        made_up_counts("a-key", core="cortex-a53", kept="2026-01-03T00:00:00+00:00"),
+        made_up_counts("a-key", runner="cd" * 32, kept="2026-01-04T00:00:00+00:00"),
+        # Another architecture can be the same model, and keeps its own.
+        replace(first, subject="another-key", kept="2026-01-05T00:00:00+00:00"),
+    )
+    for one in (*reversed(others), first, again):
+        add_counts(setup.url, "digits", one)
+    assert read_study(setup.url).counts == (again, *others)
+    with pytest.raises(StudyError, match="no study 'letters'"):
+        add_counts(setup.url, "letters", first)
+
+
+def test_a_study_with_counts_of_an_unknown_schema_is_refused(setup: Setup) -> None:
+    Study.open(setup.url, "digits", setup.settings()).close()
+    study = optuna.load_study(study_name="digits", storage=setup.url)
+    study.set_user_attr("counted:0123", {**made_up_counts("a-key").to_json(), "schema": 2})
+    with pytest.raises(DeviceError, match="counts have schema 2; this version reads schema 1"):
+        read_study(setup.url)

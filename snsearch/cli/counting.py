@@ -14,7 +14,8 @@ import click
 
 from snsearch.cli.console import print_json, print_table
 from snsearch.costs import count_macs
-from snsearch.counted import CountedRecord, counted_runner, cpu_of, open_counter
+from snsearch.counted import counted_runner, cpu_of, open_counter
+from snsearch.counted_record import CountedRecord
 from snsearch.counting.tools import requirements
 from snsearch.errors import DeviceError
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,18 @@ class Cpu:
         """A hash of all that counts depend on."""
         told = (self.qemu_cpu, self.midr, self.cores, str(self.l1d), str(self.l1i), str(self.l2))
         return hashlib.sha256(repr(told).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """The core as JSON values, which from_json reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Cpu:
+        """The core of to_json's values. Raises KeyError or TypeError where they are none."""
+        known = {field.name: values[field.name] for field in fields(cls)}
+        caches = {name: Cache(**known[name]) for name in ("l1d", "l1i", "l2")}
+        weighing = None if known["weighing"] is None else Weighing(**known["weighing"])
+        return cls(**{**known, **caches, "weighing": weighing})
 
     def system_files(self) -> dict[str, str]:
         """What /proc and /sys say of this core, by path without the leading slash.
