@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snsearch.charts import Axis, Frame, Mark, Scatter, steps
+from snsearch.charts import Scatter
 from snsearch.confidence import Score
+from snsearch.error_chart import Candidate, error_scatter
 from snsearch.measured import measured_by_device
 from snsearch.measurements import Measurement
 from snsearch.pareto import front
@@ -79,7 +80,7 @@ def _section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Se
         title=f"Measured on {name}" if timed else f"On {name}: no latency",
         summary=_summary(rows, study.settings.cost_axis, own),
         rows=rows,
-        scatter=_scatter(timed, fronts, groups) if timed else None,
+        scatter=error_scatter([_drawn(*each) for each in timed], fronts, groups, height=400) if timed else None,
         axis=f"ms ({name}, measured)",
         facts=_facts(ours[-1][2], host.words),
     )
@@ -141,36 +142,16 @@ def _summary(rows: Sequence[DeviceRow], predicted_for: str, own: bool) -> tuple[
     return tuple(lines)
 
 
-def _scatter(timed: Sequence[Measured], fronts: set[int], groups: Sequence[int]) -> Scatter:
-    frame = Frame(width=960, height=400)
-    ends = [score.error + sign * score.deviation_95 for _, score, _ in timed for sign in (-1, 1)]
-    reach = [end for _, _, one in timed for end in (one.statistics.low_ms, one.statistics.high_ms)]
-    margin = 0.05 * (max(reach) - min(reach))
-    x = Axis.over([max(0.0, min(reach) - margin), max(reach) + margin], *frame.x_range)
-    y = Axis.over([min(1.0, max(0.0, end)) for end in ends], *frame.y_range, percent=True)
-    marks = []
-    for trial, score, one in sorted(timed, key=lambda each: each[0].number in fronts):
-        assert trial.architecture is not None
-        stats = one.statistics
-        marks.append(
-            Mark(
-                number=trial.number,
-                x=x.at(stats.median_ms),
-                y=y.at(score.error),
-                y_low=y.at(max(0.0, score.error - score.deviation_95)),
-                y_high=y.at(min(1.0, score.error + score.deviation_95)),
-                x_low=x.at(stats.low_ms),
-                x_high=x.at(stats.high_ms),
-                color=groups.index(trial.architecture.groups),
-                square=bool(trial.architecture.se_reduction),
-                on_front=trial.number in fronts,
-                label=f"#{trial.number}" + ("*" if one.verdict == "flagged" else ""),
-                title=f"#{trial.number} {trial.words}: error {score.error:.2%} ± {score.deviation_95:.2%}, "
-                f"{one.provenance}: {stats.median_ms:.3g} ms",
-            )
-        )
-    line = sorted((x.at(one.latency_ms or 0.0), y.at(s.error)) for t, s, one in timed if t.number in fronts)
-    return Scatter(frame=frame, x=x, y=y, marks=tuple(marks), front=steps(line, frame.x_range[1]))
+def _drawn(trial: TrialRecord, score: Score, one: Measurement) -> Candidate:
+    stats = one.statistics
+    return Candidate(
+        trial=trial,
+        score=score,
+        cost=stats.median_ms,
+        cost_interval=(stats.low_ms, stats.high_ms),
+        label=f"#{trial.number}" + ("*" if one.verdict == "flagged" else ""),
+        cost_words=f"{one.provenance}: {stats.median_ms:.3g} ms",
+    )
 
 
 def _facts(one: Measurement, words: str) -> tuple[tuple[str, str], ...]:

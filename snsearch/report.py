@@ -18,10 +18,11 @@ from markupsafe import Markup
 
 from snsearch import __version__
 from snsearch.channel_table import Row, layout
-from snsearch.charts import Axis, Frame, Line, Lines, Mark, Scatter, steps
+from snsearch.charts import Axis, Frame, Line, Lines, Scatter
 from snsearch.confidence import Score, scores_of, seed_noise
 from snsearch.costs import Costs, count_costs
 from snsearch.device_section import DeviceSection, device_sections, measured_document, provenance_of
+from snsearch.error_chart import Candidate, error_scatter
 from snsearch.errors import StudyError
 from snsearch.group_costs import groups_words
 from snsearch.measured import measured_by_device, standing
@@ -220,31 +221,21 @@ def _recount(trials: Sequence[TrialRecord], budget: Budget) -> str:
     )
 
 
-def _scatter(rows: Sequence[CandidateRow], groups: Sequence[int]) -> Scatter:
-    frame = Frame(width=960, height=460)
-    ends = [row.error + sign * row.deviation_95 for row in rows for sign in (-1, 1)]
-    x = Axis.over([row.cost for row in rows], *frame.x_range)
-    y = Axis.over([min(1.0, max(0.0, end)) for end in ends], *frame.y_range, percent=True)
-    marks = tuple(
-        Mark(
-            number=row.number,
-            x=x.at(row.cost),
-            y=y.at(row.error),
-            y_low=y.at(max(0.0, row.error - row.deviation_95)),
-            y_high=y.at(min(1.0, row.error + row.deviation_95)),
-            color=groups.index(row.groups),
-            square=row.se,
-            on_front=row.on_front,
+def _scatter(trials: Sequence[TrialRecord], rows: Sequence[CandidateRow], groups: Sequence[int]) -> Scatter:
+    drawn = [
+        Candidate(
+            trial=trial,
+            score=row.score,
+            cost=row.cost,
+            cost_interval=None,
             # Where there are many, the front is named and the others have their tooltip and their row.
             label=(f"#{row.number}" if row.on_front or len(rows) <= 25 else "")
             + (f" g={row.groups}" if len(groups) > 8 else ""),  # the palette has eight colors
-            title=f"#{row.number} {row.words}: error {row.error:.2%} ± "
-            f"{row.deviation_95:.2%}, cost {row.cost:.1f}, {row.mflops} MFLOPs, {row.params} parameters",
+            cost_words=f"cost {row.cost:.1f}, {row.mflops} MFLOPs, {row.params} parameters",
         )
-        for row in sorted(rows, key=lambda row: row.on_front)  # what is drawn last is on top
-    )
-    line = [(x.at(row.cost), y.at(row.error)) for row in sorted(rows, key=lambda r: r.cost) if row.on_front]
-    return Scatter(frame=frame, x=x, y=y, marks=marks, front=steps(line, frame.x_range[1]))
+        for trial, row in zip(trials, rows, strict=True)
+    ]
+    return error_scatter(drawn, {row.number for row in rows if row.on_front}, groups, height=460)
 
 
 def _lines(trials: Sequence[TrialRecord], rows: Sequence[CandidateRow], groups: Sequence[int]) -> Lines:
@@ -389,7 +380,7 @@ def report_data(study: StudyRecord) -> ReportData:
         summary=_summary(rows),
         cost_label=settings.cost_label,
         cost_axis=settings.cost_axis,
-        scatter=_scatter(rows, groups),
+        scatter=_scatter(trials, rows, groups),
         devices=device_sections(study, trials, scores, groups),
         lines=_lines(trials, rows, groups),
         groups=groups,

@@ -23,7 +23,7 @@ ROWS: list[set[str]] = [
     {"workers", "fidelity"},
     {"report", "search", "paper"},
     {"device_section", "group_costs"},
-    {"proposals", "reference", "measured", "device_profile"},
+    {"proposals", "reference", "measured", "device_profile", "error_chart"},
     {"study", "verify", "confidence", "trainings", "surrogate"},
     {"rungs"},
     {"candidates", "proxy", "scores", "charts", "channel_table", "profile_plan"},
