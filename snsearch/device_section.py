@@ -11,6 +11,7 @@ from typing import Any
 
 from snsearch.charts import Scatter
 from snsearch.confidence import Score
+from snsearch.counted_record import CountedNetwork
 from snsearch.error_chart import Candidate, error_scatter
 from snsearch.measured import measured_by_device
 from snsearch.measurements import Measurement
@@ -185,11 +186,17 @@ def measured_document(study: StudyRecord) -> list[dict[str, Any]]:
     return [{key: value for key, value in one.to_json().items() if key not in left_out} for one in study.measurements]
 
 
-def provenance_of(key: str, cost_name: str, measured: Mapping[str, Mapping[str, Measurement]]) -> str:
-    """Which kinds of figures a candidate has beside its error: "predicted; measured on pi"."""
+def provenance_of(
+    key: str,
+    cost_name: str,
+    counted: Mapping[str, Mapping[str, CountedNetwork]],
+    measured: Mapping[str, Mapping[str, Measurement]],
+) -> str:
+    """Which kinds of figures a candidate has beside its error: "predicted; counted on cortex-a72; measured on pi"."""
     kinds = ["counted"]
     if cost_name.startswith("latency "):
         kinds = ["predicted from counted cost" if cost_name.startswith("latency counted-") else "predicted"]
+    kinds += [f"counted on {core}" for core, found in counted.items() if key in found]
     for device, found in measured.items():
         if (one := found.get(key)) is not None:
             kinds.append(f"{'measured' if one.latency_ms is not None else one.verdict} on {device}")

@@ -1,10 +1,11 @@
-"""A study's candidates and what was measured of them: which ones are worth a measurement, and what was found."""
+"""A study's candidates and what was measured or counted of them: which ones are worth it, and what was found."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from snsearch.confidence import Z95, scores_of
+from snsearch.counted_record import CountedNetwork
 from snsearch.measurements import Measurement
 from snsearch.pareto import front, possible_front
 from snsearch.study import StudyRecord, TrialRecord
@@ -46,6 +47,22 @@ def measured_by_device(study: StudyRecord) -> dict[str, dict[str, Measurement]]:
         kept = found.setdefault(name, {}).get(one.subject)
         if kept is None or one.verdict != "refused" or kept.verdict == "refused":
             found[name][one.subject] = one
+    return found
+
+
+def counted_by_core(study: StudyRecord) -> dict[str, dict[str, CountedNetwork]]:
+    """What was counted, by core and architecture; the last that was kept of each.
+
+    Other cores of the same name stand apart, under a name that says so.
+    """
+    digests: dict[str, set[str]] = {}
+    for one in study.counts:
+        digests.setdefault(one.core.name, set()).add(one.core.digest)
+    found: dict[str, dict[str, CountedNetwork]] = {}
+    for one in study.counts:
+        several = len(digests[one.core.name]) > 1
+        name = f"{one.core.name}, description {one.core.digest[:8]}" if several else one.core.name
+        found.setdefault(name, {})[one.subject] = one
     return found
 
 

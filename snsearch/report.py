@@ -21,11 +21,12 @@ from snsearch.channel_table import Row, layout
 from snsearch.charts import Axis, Frame, Line, Lines, Scatter
 from snsearch.confidence import Score, scores_of, seed_noise
 from snsearch.costs import Costs, count_costs
+from snsearch.counted_section import CountedSection, counted_document, counted_sections
 from snsearch.device_section import DeviceSection, device_sections, measured_document, provenance_of
 from snsearch.error_chart import Candidate, error_scatter
 from snsearch.errors import StudyError
 from snsearch.group_costs import groups_words
-from snsearch.measured import measured_by_device, standing
+from snsearch.measured import counted_by_core, measured_by_device, standing
 from snsearch.solver import Solution
 from snsearch.spec import Budget
 from snsearch.study import StudyRecord, TrialRecord
@@ -102,6 +103,7 @@ class ReportData:
     cost_axis: str
     scatter: Scatter
     devices: tuple[DeviceSection, ...]
+    cores: tuple[CountedSection, ...]
     lines: Lines
     groups: tuple[int, ...]  # in the palette's order
     channel_table: tuple[Row, list[Row], list[Row]]
@@ -362,9 +364,9 @@ def report_data(study: StudyRecord) -> ReportData:
     settings = study.settings
     scores = scores_of([trial.results for trial in trials])
     fronts, possible = standing(trials)
-    measured = measured_by_device(study)
+    counted, measured = counted_by_core(study), measured_by_device(study)
     rows = tuple(
-        _row(trial, score, fronts, possible, provenance_of(_key(trial), settings.cost_name, measured))
+        _row(trial, score, fronts, possible, provenance_of(_key(trial), settings.cost_name, counted, measured))
         for trial, score in zip(trials, scores, strict=True)
     )
     groups = tuple(sorted({row.groups for row in rows}))
@@ -382,6 +384,7 @@ def report_data(study: StudyRecord) -> ReportData:
         cost_axis=settings.cost_axis,
         scatter=_scatter(trials, rows, groups),
         devices=device_sections(study, trials, scores, groups),
+        cores=counted_sections(study, trials, scores, groups),
         lines=_lines(trials, rows, groups),
         groups=groups,
         channel_table=layout(
@@ -434,6 +437,7 @@ def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any
             for trial in study.candidates
         ],
         "measurements": measured_document(study),
+        "counts": counted_document(study),
     }
 
 

@@ -121,4 +121,4 @@ def test_a_counted_device_predicts_by_its_shipped_profile(run: Callable[..., Out
     ],
 )
 def test_a_study_s_page_tells_counted_predictions_from_others(objective: str, kind: str) -> None:
-    assert provenance_of("a key", objective, {}) == kind
+    assert provenance_of("a key", objective, {}, {}) == kind

@@ -22,7 +22,7 @@ ROWS: list[set[str]] = [
     {"fidelity_page"},
     {"workers", "fidelity"},
     {"report", "search", "paper"},
-    {"device_section", "group_costs"},
+    {"device_section", "counted_section", "group_costs"},
     {"proposals", "reference", "measured", "device_profile", "error_chart"},
     {"study", "verify", "confidence", "trainings", "surrogate"},
     {"rungs"},

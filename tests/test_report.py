@@ -9,13 +9,15 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from snsearch.counted_record import CountedNetwork
 from snsearch.errors import StudyError
 from snsearch.report import ReportData, render, report_data, write_report
 from snsearch.study import Settings, StudyRecord, TrialRecord, read_study
-from tests.studies import Setup
+from tests.studies import Setup, made_up_counts
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028"
@@ -176,6 +178,112 @@ def test_the_embedded_json_is_the_document_whatever_it_holds(study: StudyRecord)
     found = re.search(r'<script type="application/json" id="study">(.*?)</script>', render(data), re.DOTALL)
     assert found is not None
     assert json.loads(found[1]) == json.loads(json.dumps(data.document))
+
+
+def _counted(study: StudyRecord, *millions: float, **options: Any) -> tuple[CountedNetwork, ...]:
+    """Counts of the study's first candidates: so many million instructions, half as many misses."""
+    return tuple(
+        made_up_counts(
+            trial.architecture.key,
+            instructions=round(1e6 * value),
+            l1d_misses=round(5e5 * value),
+            l2_misses=round(5e5 * value),
+            **options,
+        )
+        for trial, value in zip(study.candidates, millions, strict=False)
+        if trial.architecture is not None
+    )
+
+
+def test_a_core_has_a_section_of_the_candidates_that_were_counted(study: StudyRecord) -> None:
+    scored = _scored(study, [(0.1, 50.0), (0.2, 40.0), (0.3, 60.0), (0.4, 30.0)])
+    foreign = made_up_counts("shufflenet-of-another-study")
+    data = report_data(replace(scored, counts=(*_counted(scored, 20, 10, 30), foreign)))
+    [section] = data.cores
+    assert section.title == "Counted on cortex-a72"
+    assert [(row.number, row.instructions, row.l1d_misses, row.l2_misses) for row in section.rows] == [
+        (0, "20.00", "10.000", "10.000"),
+        (1, "10.00", "5.000", "5.000"),
+        (2, "30.00", "15.000", "15.000"),
+    ]
+    assert [row.on_front for row in section.rows] == [True, True, False]
+    # The A72's file: 10 * 0.325973 + 5 * 8.04795 + 5 * 9.18806 ms, and a factor of 1.26941 either way.
+    assert section.rows[1].predicted == "89.4 [70.5, 114]"
+    assert "They are not latencies." in section.summary[0]
+    assert section.summary[1].startswith("Milliseconds are predicted from counted cost, Raspberry Pi 4B")
+    assert len(section.summary) == 2
+    assert dict(section.facts)["Caches"].startswith("L1d 32 KiB, 2 ways, lines of 64 bytes; L1i 48 KiB")
+    assert [row.provenance.partition("; ")[2] for row in data.rows] == ["counted on cortex-a72"] * 3 + [""]
+
+
+def test_error_is_drawn_against_millions_of_instructions_with_their_own_front(study: StudyRecord) -> None:
+    scored = _scored(study, [(0.1, 50.0), (0.2, 40.0), (0.3, 60.0)])
+    data = report_data(replace(scored, counts=_counted(scored, 20, 25, 10)))
+    [section] = data.cores
+    chart = section.scatter
+    marks = {mark.number: mark for mark in chart.marks}
+    assert [marks[number].x for number in range(3)] == [chart.x.at(millions) for millions in (20, 25, 10)]
+    assert {row.number for row in data.rows if row.on_front} == {0, 1}
+    assert {number for number, mark in marks.items() if mark.on_front} == {0, 2}
+    assert [row.on_front for row in section.rows] == [True, False, True]
+    assert marks[0].x_low is None, "a count has no interval"
+    assert "not a latency: 20.00 M instructions" in marks[0].title
+    assert chart.front.split()[0] == f"{marks[2].x:g},{marks[2].y:g}"
+
+
+def test_a_core_without_published_figures_has_no_milliseconds(study: StudyRecord) -> None:
+    data = report_data(replace(study, counts=_counted(study, 20, core="cortex-a76")))
+    [section] = data.cores
+    assert [row.predicted for row in section.rows] == [""]
+    assert len(section.summary) == 1
+    assert "predicted ms" not in render(data)
+    assert "predicted ms" in render(report_data(replace(study, counts=_counted(study, 20))))
+
+
+def test_the_last_count_of_a_candidate_is_shown_and_mixed_programs_are_told(study: StudyRecord) -> None:
+    later = _counted(study, 21, runner="cd" * 32, kept="2026-01-02T00:00:00+00:00")
+    [section] = report_data(replace(study, counts=(*_counted(study, 20, 10), *later))).cores
+    assert [row.instructions for row in section.rows] == ["21.00", "10.00"]
+    assert section.summary[-1].startswith("Several runners or versions of qemu")
+    assert "runner cdcdcdcdcdcd" in dict(section.facts)["Engine"]
+
+
+def test_other_cores_of_one_name_have_sections_of_their_own(study: StudyRecord) -> None:
+    first, second = _counted(study, 20, 10)
+    small = replace(second.core, l2=replace(second.core.l2, size=1 << 19))
+    sections = report_data(replace(study, counts=(first, replace(second, core=small)))).cores
+    assert [[row.instructions for row in section.rows] for section in sections] == [["20.00"], ["10.00"]]
+    assert sections[0].title != sections[1].title
+
+
+def test_counts_stand_in_the_document_and_a_study_without_has_none(study: StudyRecord, data: ReportData) -> None:
+    assert (data.cores, data.document["counts"]) == ((), [])
+    [first] = _counted(study, 20)
+    [shown] = report_data(replace(study, counts=(first,))).document["counts"]
+    assert shown["subject"] == first.subject
+    assert shown["counts"] == first.record.counts.to_json()
+    assert shown["kind"] == "counted"
+    assert shown["predicted"] == first.predicted_json()
+
+
+def test_a_core_s_own_words_are_escaped(study: StudyRecord) -> None:
+    [first] = _counted(study, 20)
+    assert first.core.weighing is not None
+    hostile = replace(
+        first,
+        core=replace(
+            first.core,
+            name=HOSTILE,
+            title=HOSTILE,
+            source=HOSTILE,
+            weighing=replace(first.core.weighing, device=HOSTILE, source=HOSTILE),
+        ),
+        record=replace(first.record, cpu=HOSTILE, ncnn=HOSTILE, qemu=HOSTILE, runner=HOSTILE),
+    )
+    page, clean = (render(report_data(replace(study, counts=(one,)))) for one in (hostile, first))
+    for tag in ("<script", "</script", "<img"):
+        assert page.count(tag) == clean.count(tag)
+    assert page.count("&lt;img src=x onerror=alert(2)&gt;") >= 8, "in title, axis, facts, sentences, tooltip and rows"
 
 
 def test_names_that_are_no_unicode_stand_in_a_page_that_can_be_written(study: StudyRecord, tmp_path: Path) -> None:

@@ -28,6 +28,11 @@ class Cache:
     def __str__(self) -> str:
         return f"{self.size}:{self.ways}:{self.line}"
 
+    @property
+    def words(self) -> str:
+        """The cache for readers: "32 KiB, 2 ways, lines of 64 bytes"."""
+        return f"{self.size // 1024} KiB, {self.ways} ways, lines of {self.line} bytes"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cpu:
