@@ -5,20 +5,34 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from snsearch.arch import Architecture
 from snsearch.cli.search_device import objective_for
+from snsearch.counted import open_counter
+from snsearch.counted_record import CountedRecord
 from snsearch.counting.cpus import load_cpu
 from snsearch.counting.tools import requirements
 from snsearch.device_section import provenance_of
 from snsearch.devices.registry import device_of
+from snsearch.engine.artefact import Artefact
+from snsearch.errors import DeviceError
+from snsearch.measured import worth_measuring
+from snsearch.study import StudyRecord, read_study
 from tests.conftest import Outcome
+from tests.studies import made_up_counts, pretended_training
+from tests.test_cli_search import SMALL
 from tests.test_counted import build_stand_in
 
 URL = "counted://cortex-a72"
+NAME = "shufflenet-v1-3-digits"
+SEARCH = ("search", *SMALL, "--trials", "4")
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +71,134 @@ def test_counts_are_never_called_a_latency(run: Callable[..., Outcome], stand_in
     shown = run("measure", "shufflenet-v1", "--scale", "0.25", "--device", URL, "--runner", str(stand_in)).out
     assert "not a latency" in shown
     assert "predicted ms, 95 %" in shown
+
+
+@dataclass
+class PretendedCounter:
+    """Counts nothing: a wider model has more instructions. Ends, as told, before a model."""
+
+    counted: list[str] = field(default_factory=list)
+    before: Callable[[int], None] = lambda index: None
+
+    def count(self, artefact: Artefact, *, again: bool = False) -> CountedRecord:
+        self.before(len(self.counted))
+        self.counted.append(artefact.key)
+        size = sum(map(len, artefact.files.values()))
+        return made_up_counts(artefact.key, instructions=10 * size, l1d_misses=size, l2_misses=size // 10).record
+
+
+@pytest.fixture
+def counter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> PretendedCounter:
+    """What counts, in a folder of the test's own in which nothing is trained."""
+    found = PretendedCounter()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("snsearch.cli.counting.open_counter", lambda cpu, runner: found)
+    monkeypatch.setattr("snsearch.search.train_proxy", pretended_training(_four_groups_are_worse))
+    return found
+
+
+def _four_groups_are_worse(arch: Architecture) -> tuple[float, ...]:
+    """Errors by which one of four candidates is not worth counting."""
+    last = 0.8 if arch.groups == 4 else 0.4
+    return last + 0.1, last
+
+
+def _study() -> StudyRecord:
+    return read_study(f"sqlite:///reports/{NAME}/study.db")
+
+
+def _page() -> str:
+    return Path("reports", NAME, "report.html").read_text(encoding="utf-8")
+
+
+def _worth() -> set[str]:
+    return {trial.architecture.key for trial in worth_measuring(_study()) if trial.architecture}
+
+
+def test_a_search_ends_in_counts_that_stand_in_the_study_and_on_its_page(
+    run: Callable[..., Outcome], counter: PretendedCounter
+) -> None:
+    outcome = run(*SEARCH, "--device", URL)
+    assert outcome.code == 0, outcome.err
+    record = _study()
+    assert {one.subject for one in record.counts} == _worth()
+    assert len(record.counts) == len(_worth())
+    assert {one.core.name for one in record.counts} == {"cortex-a72"}
+    assert "Counted on cortex-a72" in _page()
+    document = json.loads(run("report", NAME, "--format", "json").out)
+    assert [one["subject"] for one in document["counts"]] == [one.subject for one in record.counts]
+    assert all(one["counts"]["instructions"] and one["predicted"]["interval_ms"] for one in document["counts"])
+    kinds = {one["key"]: one["provenance"] for one in document["candidates"]}
+    assert {key for key, kind in kinds.items() if kind.endswith("; counted on cortex-a72")} == _worth()
+
+
+def test_measuring_a_study_on_a_core_keeps_each_count_once_and_writes_the_page_again(
+    run: Callable[..., Outcome], counter: PretendedCounter
+) -> None:
+    assert run(*SEARCH, "--profile", "counted").code == 0
+    assert "Counted on" not in _page()
+    outcome = run("measure", NAME, "--device", URL)
+    assert outcome.code == 0
+    assert f"report: reports/{NAME}/report.html" in outcome.err
+    assert {one.subject for one in _study().counts} == _worth()
+    assert "Counted on cortex-a72" in _page()
+    assert run("measure", NAME, "--all", "--device", URL, "--format", "json").code == 0
+    assert len(_study().counts) == len(_study().candidates) > len(_worth())
+    assert run("measure", NAME, "--device", "counted://cortex-a76").code == 0
+    assert "Counted on cortex-a76" in _page()
+    assert len(_study().counts) == len(_study().candidates) + len(_worth())
+
+
+def test_what_was_counted_before_a_fault_is_kept_and_shown(
+    run: Callable[..., Outcome], counter: PretendedCounter
+) -> None:
+    assert run(*SEARCH).code == 0
+
+    def fail(index: int) -> None:
+        if index == 1:
+            assert len(_study().counts) == 1, "the first is kept before the second is counted"
+            raise DeviceError("qemu ended")
+
+    counter.before = fail
+    outcome = run("measure", NAME, "--all", "--device", URL, "--format", "json")
+    assert outcome.code == 8
+    assert "qemu ended" in outcome.err
+    assert [one["network"] for one in json.loads(outcome.out)["counted"]] == [one.subject for one in _study().counts]
+    assert "Counted on cortex-a72" in _page()
+
+
+def test_a_search_whose_machine_cannot_count_has_its_page_and_says_how_to_count_later(
+    run: Callable[..., Outcome], counter: PretendedCounter
+) -> None:
+    def fail(index: int) -> None:
+        raise DeviceError("qemu ended")
+
+    counter.before = fail
+    outcome = run(*SEARCH, "--device", URL)
+    assert outcome.code == 0
+    assert f"qemu ended\nLater: snsearch measure reports/{NAME} --device {URL}" in outcome.err
+    assert "Counted on" not in _page()
+
+
+def test_an_interrupt_ends_counting_behind_the_network_and_the_search_has_its_page(
+    run: Callable[..., Outcome], counter: PretendedCounter
+) -> None:
+    counter.before = lambda index: os.kill(os.getpid(), signal.SIGINT)
+    outcome = run(*SEARCH, "--finalists", "2", "--device", URL)
+    assert outcome.code == 130
+    assert "stopping after this network" in outcome.err
+    assert len(_study().counts) == 1 < len(_worth())
+    assert "Counted on cortex-a72" in _page()
+
+
+def test_a_study_is_counted_by_the_real_emulator(
+    run: Callable[..., Outcome], counter: PretendedCounter, stand_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(*SEARCH).code == 0
+    monkeypatch.setattr("snsearch.cli.counting.open_counter", open_counter)
+    assert run("measure", NAME, "--device", URL, "--runner", str(stand_in)).code == 0
+    assert {one.subject for one in _study().counts} == _worth()
+    assert all(one.record.counts.instructions > 3 * 1024 for one in _study().counts)
 
 
 def test_a_core_or_minutes_make_no_sense_for_what_has_no_time(run: Callable[..., Outcome]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -198,6 +199,16 @@ def test_a_program_that_does_not_repeat_is_refused(tools: Tools, tmp_path: Path)
     program = build_program(tmp_path, 16)
     with pytest.raises(DeviceError, match="a second repeat executed nothing"):
         count_repeat(tools, load_cpu("cortex-a72"), program, lambda repeats: ["1"])
+
+
+def test_the_terminal_s_interrupt_does_not_reach_what_is_counted(tmp_path: Path) -> None:
+    stand_in = tmp_path / "setarch"
+    stand_in.write_text("#!/bin/sh\nread -r line < /proc/$$/stat\necho $line\necho '{\"threads\":1}' > counts.json\n")
+    stand_in.chmod(0o755)
+    tools = Tools(qemu=tmp_path, qemu_version="7.2.22", setarch=stand_in, plugin=tmp_path)
+    _, printed = run_counted(tools, load_cpu("cortex-a72"), stand_in, [], [], 60)
+    session = int(printed.split()[5])
+    assert session != os.getsid(0)
 
 
 def test_what_is_missing_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

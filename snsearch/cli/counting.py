@@ -5,120 +5,154 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.console import print_json, print_table
+from snsearch.arch import Architecture
+from snsearch.cli.console import print_json, print_table, say
 from snsearch.costs import count_macs
 from snsearch.counted import counted_runner, cpu_of, open_counter
-from snsearch.counted_record import CountedRecord
+from snsearch.counted_record import CountedNetwork
+from snsearch.counting.counts import Counts
 from snsearch.counting.tools import requirements
 from snsearch.errors import DeviceError
+from snsearch.interrupt import stop_on_signals
 
 if TYPE_CHECKING:
-    from snsearch.arch import Architecture
-    from snsearch.counting.cpus import Cpu
+    from snsearch.cli.measuring import Asked
 
 _COLUMNS = (("M instructions", "instructions"), ("M L1d misses", "l1d_misses"), ("M L2 misses", "l2_misses"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One network's counts."""
+class Counting:
+    """What was counted, and why it ended early."""
 
-    arch: Architecture
-    macs: int
-    record: CountedRecord
+    networks: tuple[CountedNetwork, ...]
+    fault: DeviceError | None = None
+    interrupted: bool = False
 
-    def milliseconds(self, cpu: Cpu) -> tuple[float, float, float] | None:
-        """What a device's published figures make of the counts, with the interval; None without such figures."""
-        return None if cpu.weighing is None else cpu.weighing.milliseconds(self.record.counts)
+    def end(self) -> None:
+        """Ends the command as counting ended. Raises DeviceError, KeyboardInterrupt."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        if self.fault is not None:
+            raise self.fault
 
 
 def count_networks(
-    url: str, archs: Sequence[Architecture], *, runner: Path | None, again: bool, form: str = "table"
-) -> tuple[Row, ...]:
-    """Counts each architecture once on the core that the URL names, and prints the counts.
+    asked: Asked,
+    archs: Sequence[Architecture],
+    *,
+    form: str = "table",
+    keep: Callable[[CountedNetwork], None] = lambda one: None,
+) -> Counting:
+    """Counts each architecture once on the core that the device names, and prints the counts.
 
-    What was counted before is not counted again unless asked. Raises DeviceError.
+    What was counted before is not counted again unless asked; each is kept as soon as it is there.
     """
+    done = _counting(asked, archs, keep)
+    _print(done.networks, form)
+    return done
+
+
+def count_study(url: str, name: str, asked: Asked, *, everything: bool = False, form: str = "table") -> Counting:
+    """Counts a study's candidates, and keeps the counts in the study too. Raises StudyError."""
+    from snsearch.cli.measuring import study_architectures
+    from snsearch.study import add_counts
+
+    archs = study_architectures(url, name, everything=everything)
+    return count_networks(asked, archs, form=form, keep=lambda one: add_counts(url, name, one))
+
+
+def _counting(asked: Asked, archs: Sequence[Architecture], keep: Callable[[CountedNetwork], None]) -> Counting:
     from snsearch.engine.ncnn_model import write_model
     from snsearch.graph import OpGraph
 
-    cpu = cpu_of(url)
-    counter = open_counter(cpu, runner)
-    rows = []
+    networks: list[CountedNetwork] = []
     unique = list(dict.fromkeys(archs))
-    for number, arch in enumerate(unique, start=1):
-        record = counter.count(write_model(OpGraph.of(arch).ops), again=again)
-        rows.append(Row(arch=arch, macs=count_macs(arch), record=record))
-        millions = record.counts.instructions / 1e6
-        click.echo(f"{number} of {len(unique)}: {arch.key}: {millions:.2f} M instructions", err=True)
-    _print(cpu, rows, form)
-    return tuple(rows)
+    try:
+        core = cpu_of(asked.device.url)
+        counter = open_counter(core, asked.own_runner)
+        with stop_on_signals(lambda: say("stopping after this network; once more ends at once")) as stop:
+            for number, arch in enumerate(unique, start=1):
+                if stop():
+                    return Counting(networks=tuple(networks), interrupted=True)
+                record = counter.count(write_model(OpGraph.of(arch).ops), again=asked.again)
+                kept = datetime.now(UTC).isoformat()
+                networks.append(CountedNetwork(subject=arch.key, core=core, record=record, kept=kept))
+                keep(networks[-1])
+                millions = record.counts.instructions / 1e6
+                say(f"{number} of {len(unique)}: {arch.key}: {millions:.2f} M instructions")
+    except KeyboardInterrupt:
+        return Counting(networks=tuple(networks), interrupted=True)
+    except DeviceError as error:
+        return Counting(networks=tuple(networks), fault=error)
+    return Counting(networks=tuple(networks))
 
 
-def row_json(cpu: Cpu, row: Row) -> dict[str, Any]:
+def _network_json(one: CountedNetwork) -> dict[str, Any]:
     """A network's counts as JSON values."""
-    ms = row.milliseconds(cpu)
-    worth = (
-        None
-        if ms is None or cpu.weighing is None
-        else {
-            "ms": round(ms[0], 4),
-            "interval_ms": [round(ms[1], 4), round(ms[2], 4)],
-            "provenance": cpu.weighing.provenance,
-        }
-    )
-    return {"network": row.arch.key, "macs": row.macs, **row.record.to_json(), "predicted": worth}
+    return {
+        "network": one.subject,
+        "macs": _macs(one),
+        **one.record.to_json(),
+        "predicted": one.predicted_json(),
+    }
 
 
-def _print(cpu: Cpu, rows: Sequence[Row], form: str) -> None:
+def _macs(one: CountedNetwork) -> int:
+    return count_macs(Architecture.from_key(one.subject))
+
+
+def _print(networks: Sequence[CountedNetwork], form: str) -> None:
     if form == "json":
-        print_json({"schema": 1, "counted": [row_json(cpu, row) for row in rows]})
+        print_json({"schema": 1, "counted": [_network_json(one) for one in networks]})
     elif form == "csv":
-        sys.stdout.write(_csv(cpu, rows))
-    elif rows:
-        _table(cpu, rows)
+        sys.stdout.write(_csv(networks))
+    elif networks:
+        _table(networks)
 
 
-def _csv(cpu: Cpu, rows: Sequence[Row]) -> str:
+def _csv(networks: Sequence[CountedNetwork]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    names = list(rows[0].record.counts.to_json()) if rows else []
+    names = [field.name for field in fields(Counts)]
     writer.writerow(("key", "mflops", *names, "predicted_ms", "low_ms", "high_ms", "provenance"))
-    for row in rows:
-        ms = row.milliseconds(cpu)
+    for one in networks:
+        ms = one.milliseconds
         worth = [""] * 3 if ms is None else [f"{value:.4f}" for value in ms]
-        counts = row.record.counts.to_json().values()
-        writer.writerow((row.arch.key, round(row.macs / 1e6, 4), *counts, *worth, row.record.provenance))
+        counts = one.record.counts.to_json().values()
+        writer.writerow((one.subject, round(_macs(one) / 1e6, 4), *counts, *worth, one.record.provenance))
     return out.getvalue()
 
 
-def _table(cpu: Cpu, rows: Sequence[Row]) -> None:
+def _table(networks: Sequence[CountedNetwork]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    weighing = networks[0].core.weighing
     table = Table("network")
     for name in ("MFLOPs", *(head for head, _ in _COLUMNS)):
         table.add_column(name, justify="right")
-    if cpu.weighing is not None:
+    if weighing is not None:
         table.add_column("predicted ms, 95 % interval", justify="right")
-    for row in rows:
-        counts = row.record.counts.to_json()
-        cells = [f"{row.macs / 1e6:.1f}", *(f"{counts[name] / 1e6:.2f}" for _, name in _COLUMNS)]
-        if (ms := row.milliseconds(cpu)) is not None:
+    for one in networks:
+        counts = one.record.counts.to_json()
+        cells = [f"{_macs(one) / 1e6:.1f}", *(f"{counts[name] / 1e6:.2f}" for _, name in _COLUMNS)]
+        if (ms := one.milliseconds) is not None:
             cells.append(f"{ms[0]:.1f} [{ms[1]:.1f}, {ms[2]:.1f}]")
-        table.add_row(escape(row.arch.key), *cells)
+        table.add_row(escape(one.subject), *cells)
     print_table(table)
-    for line in dict.fromkeys(row.record.provenance for row in rows):
+    for line in dict.fromkeys(one.record.provenance for one in networks):
         click.echo(f"  {line}")
-    if cpu.weighing is not None:
-        click.echo(f"  ms: {cpu.weighing.provenance}")
+    if weighing is not None:
+        click.echo(f"  ms: {weighing.provenance}")
 
 
 def check_counted(url: str, *, runner: Path | None, form: str) -> None:
@@ -148,8 +182,7 @@ def check_counted(url: str, *, runner: Path | None, form: str) -> None:
     else:
         click.echo(f"{url}: {cpu.title}")
         for name in ("l1d", "l1i", "l2"):
-            cache = getattr(cpu, name)
-            click.echo(f"  {name:<3}  {cache.size // 1024} KiB, {cache.ways} ways, lines of {cache.line} bytes")
+            click.echo(f"  {name:<3}  {getattr(cpu, name).words}")
         click.echo(f"  from {cpu.source}")
         for name, there, remedy in needs:
             click.echo(f"  {name}: {there or f'MISSING: {remedy}'}")

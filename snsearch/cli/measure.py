@@ -33,7 +33,7 @@ from snsearch.measurements import Measurement
 from snsearch.spec import SpaceSpec
 
 if TYPE_CHECKING:
-    from snsearch.cli.measuring import Asked, Outcome
+    from snsearch.cli.measuring import Outcome
 
 SUSTAINED_MINUTES = 30.0
 
@@ -102,7 +102,8 @@ def measure(
     form: str,
     **bounds: Any,
 ) -> None:
-    from snsearch.cli.measuring import Asked, session, study_architectures, study_session
+    from snsearch.cli.counting import Counting, count_networks, count_study
+    from snsearch.cli.measuring import Asked, Session, session, study_session
     from snsearch.cli.report import located_study, rewrite_page
 
     asked = Asked(device=device_of(device_text), again=again, core=core, sustained_minutes=sustained, runner=runner)
@@ -110,15 +111,16 @@ def measure(
         raise click.UsageError(
             f"--core and --sustained time a device; {asked.device.url} is counted, and has no time"
         )
+    done: Session | Counting
     if (found := located_study(spec, storage, out)) is not None:
         if given := given_for_a_space(_OWN):
             raise click.UsageError(f"{spec!r} is a study; {', '.join(given)} apply to a space")
         url, name, folder = found
         if asked.device.is_counted:
-            _count(asked, study_architectures(url, name, everything=everything), form)
-            return
-        done = study_session(url, name, asked, everything=everything)
-        _print(done.outcomes, form)
+            done = count_study(url, name, asked, everything=everything, form=form)
+        else:
+            done = study_session(url, name, asked, everything=everything)
+            _print(done.outcomes, form)
         click.echo(f"report: {rewrite_page(url, name, folder)}", err=True)
     else:
         if everything:
@@ -134,17 +136,11 @@ def measure(
 
         archs = architectures_of(spec, budgets, designs_of, free_budget(bounds), given_for_a_space(_OWN))
         if asked.device.is_counted:
-            _count(asked, archs, form)
-            return
-        done = session(asked, archs)
-        _print(done.outcomes, form)
+            done = count_networks(asked, archs, form=form)
+        else:
+            done = session(asked, archs)
+            _print(done.outcomes, form)
     done.end()
-
-
-def _count(asked: Asked, archs: Sequence[Architecture], form: str) -> None:
-    from snsearch.cli.counting import count_networks
-
-    count_networks(asked.device.url, archs, runner=asked.own_runner, again=asked.again, form=form)
 
 
 _OWN = (

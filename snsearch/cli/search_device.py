@@ -14,6 +14,7 @@ from snsearch.latency import DEFAULT_PROFILE
 from snsearch.objective import Objective, objective_of
 
 if TYPE_CHECKING:
+    from snsearch.cli.counting import Counting
     from snsearch.cli.measuring import Session
     from snsearch.study import StudyRecord
 
@@ -82,8 +83,8 @@ def _stored(url: str, name: str) -> StudyRecord | None:
 
 def measure_found(
     device: Device, url: str, folder: Path, storage: str | None, *, interrupted: bool
-) -> Session | None:
-    """Measures the front and the finalists of a search; None where nothing was to be measured.
+) -> Session | Counting | None:
+    """Measures or counts the front and the finalists of a search; None where nothing was to be measured.
 
     A device that fails costs no study: the session carries its fault, and it is said how to measure later.
     """
@@ -95,8 +96,7 @@ def measure_found(
         click.echo(f"not measured yet; {later} measures what is there", err=True)
         return None
     if device.is_counted:
-        _count_found(device, url, folder.name, later)
-        return None
+        return _count_found(device, url, folder.name, later)
     try:
         found = study_session(url, folder.name, Asked(device=device))
     except StudyError:  # nothing was trained, which the search itself says
@@ -108,15 +108,16 @@ def measure_found(
     return found
 
 
-def _count_found(device: Device, url: str, name: str, later: str) -> None:
+def _count_found(device: Device, url: str, name: str, later: str) -> Counting | None:
     """Counts the front and the finalists; a machine that cannot count has its study all the same."""
-    from snsearch.cli.counting import count_networks
-    from snsearch.cli.measuring import study_architectures
+    from snsearch.cli.counting import count_study
+    from snsearch.cli.measuring import Asked
 
     try:
-        archs = study_architectures(url, name)
-        count_networks(device.url, archs, runner=device.own_runner, again=False)
+        found = count_study(url, name, Asked(device=device))
     except StudyError:  # nothing was trained, which the search itself says
-        return
-    except DeviceError as error:
-        click.echo(f"not counted: {printable(str(error))}\nLater: {later}", err=True)
+        return None
+    if found.fault is not None:
+        click.echo(f"not all candidates are counted: {printable(str(found.fault))}\nLater: {later}", err=True)
+        return None
+    return found

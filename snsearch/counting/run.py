@@ -49,7 +49,14 @@ def run_counted(
         try:
             # An emulator's core dump is of no use, and may be large.
             done = subprocess.run(
-                command, cwd=folder, env={}, capture_output=True, text=True, errors="replace", timeout=timeout_s
+                command,
+                cwd=folder,
+                env={},
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+                start_new_session=True,  # Ctrl-C asks snsearch, which lets the run end
             )
         except subprocess.TimeoutExpired:
             raise DeviceError(
