@@ -155,18 +155,26 @@ def _table(networks: Sequence[CountedNetwork]) -> None:
         click.echo(f"  ms: {weighing.provenance}")
 
 
+def missing_to_count(runner: Path | None) -> tuple[str, ...]:
+    """The names of what this machine lacks to count with."""
+    return tuple(name for name, there, _ in _needs(runner) if there is None)
+
+
+def _needs(runner: Path | None) -> list[tuple[str, str | None, str]]:
+    """What counting needs: its name, where it was found (None: nowhere), and how to get it."""
+    found = counted_runner() if runner is None else runner
+    runner_need = (
+        "the aarch64 runner",
+        None if found is None else str(found),
+        "snsearch device build-runner --machine aarch64 (some minutes, once)",
+    )
+    return [*((need.name, need.found, need.remedy) for need in requirements()), runner_need]
+
+
 def check_counted(url: str, *, runner: Path | None, form: str) -> None:
     """Prints the core that is counted on, and what counting needs of this machine. Raises DeviceError if it lacks."""
     cpu = cpu_of(url)
-    found = counted_runner() if runner is None else runner
-    needs = [(need.name, need.found, need.remedy) for need in requirements()]
-    needs.append(
-        (
-            "the aarch64 runner",
-            None if found is None else str(found),
-            "snsearch device build-runner --machine aarch64 (some minutes, once)",
-        )
-    )
+    needs = _needs(runner)
     if form == "json":
         print_json(
             {
@@ -186,5 +194,5 @@ def check_counted(url: str, *, runner: Path | None, form: str) -> None:
         click.echo(f"  from {cpu.source}")
         for name, there, remedy in needs:
             click.echo(f"  {name}: {there or f'MISSING: {remedy}'}")
-    if missing := [name for name, there, _ in needs if there is None]:
+    if missing := missing_to_count(runner):
         raise DeviceError(f"{url}: {' and '.join(missing)} missing; see above for how to get what counting needs")

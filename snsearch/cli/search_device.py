@@ -30,6 +30,14 @@ def target_of(text: str, url: str, name: str) -> Device:
 
     device = device_of(text)
     if device.is_counted:
+        from snsearch.cli.counting import missing_to_count
+
+        if missing := missing_to_count(device.own_runner):
+            click.echo(
+                f"{device.url}: {' and '.join(missing)} missing, so that nothing will be counted at the end "
+                f"(snsearch device check {device.url} says how to get it); the search goes by a model of the counts",
+                err=True,
+            )
         return device
     try:
         with open_board(device, runners_of(device)):
