@@ -23,6 +23,7 @@ from snsearch.measurements import Measurement
 from snsearch.verdicts import PARITY, Evidence, judge
 
 INPUT_SEED = 1
+HOT_SECONDS = 30.0  # of a job that heats a device: so long a command to stop may wait
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -309,8 +310,22 @@ class _Run:
         until = time.monotonic() + max(0.0, minutes * 60 - 60)
         while (left := until - time.monotonic()) > 0:
             self.say(f"running for {left / 60:.1f} more minutes before it is timed")
-            repeats = self.effort.repeats(one.one_run_ns, min(30.0, left))
-            self._answer((one.subject.prefix.name,), repeats, one.one_run_ns)
+            # As one long warm-up, which has no gaps that would let the device cool.
+            seconds = min(HOT_SECONDS, left)
+            self._run(
+                TimeJob(
+                    prefixes=(one.subject.prefix.name,),
+                    rounds=1,
+                    repeats=1,
+                    alarm_s=math.ceil(60 + seconds + 8 * one.one_run_ns / 1e9),
+                    core=self.core,
+                    warmup_runs=1,
+                    warmup_ms=math.ceil(1000 * seconds),
+                    input_seed=INPUT_SEED,
+                    lock=LOCK,
+                    precision=self.precision,
+                )
+            )
 
     def _cool_down(self, start_mc: int | None) -> None:
         """Waits until the device is nearly as cool as it began, or the effort's time is over."""

@@ -61,7 +61,7 @@ def turn_on_server(engine: Any, study: str) -> Turn:
             return Turn(lambda: _on_mysql(engine, name))
         case other:
             raise StudyError(
-                f"studies cannot be kept in {other}, for want of a lock by name; use SQLite or PostgreSQL"
+                f"studies cannot be kept in {other}, for want of a lock by name; use SQLite, PostgreSQL or MySQL"
             )
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,46 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
         finally:
             call("pg_ctl", "--pgdata", data, "--mode", "immediate", "--wait", "stop")
+
+
+@pytest.fixture
+def mariadb() -> Iterator[str]:
+    """The storage URL of an empty database of its own on MariaDB, on a Unix socket alone."""
+    pytest.importorskip("pymysql", reason="PyMySQL is not installed (pip install 'snsearch[mysql]')")
+    programs = [shutil.which(name) for name in ("mariadb-install-db", "mariadbd", "mariadb")]
+    install, server, client = (program or "" for program in programs)
+    if None in programs:
+        pytest.skip("MariaDB is not installed (apt-get install mariadb-server)")
+    with tempfile.TemporaryDirectory(prefix="snsearch-mariadb-") as folder:
+        owner = None
+        if os.geteuid() == 0:  # the server refuses to run as root
+            owner = "mysql"
+            shutil.chown(folder, owner)
+        data, socket = f"--datadir={folder}/data", f"--socket={folder}/socket"
+        made = [install, "--no-defaults", data, "--auth-root-authentication-method=normal", "--skip-test-db"]
+        subprocess.run(made, check=True, capture_output=True, timeout=120, user=owner, cwd=folder)
+        words = [server, "--no-defaults", data, socket, "--skip-networking", "--innodb-flush-log-at-trx-commit=0"]
+        with Path(folder, "log").open("wb") as log:
+            running = subprocess.Popen(words, stdout=log, stderr=log, user=owner, cwd=folder)
+        try:
+            ask = [client, "--no-defaults", "--user=root", socket, "--execute=CREATE DATABASE snsearch"]
+            deadline = time.monotonic() + 60
+            while subprocess.run(ask, capture_output=True, timeout=60).returncode:
+                assert running.poll() is None, Path(folder, "log").read_text(errors="replace")[-2000:]
+                assert time.monotonic() < deadline, "MariaDB does not answer"
+                time.sleep(0.1)
+            yield f"mysql+pymysql://root@/snsearch?unix_socket={folder}/socket"
+        finally:
+            running.terminate()
+            running.wait(60)
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def database_server(request: pytest.FixtureRequest) -> str:
+    """The storage URL of an empty database on each kind of server in turn."""
+    url = request.getfixturevalue(request.param)
+    assert isinstance(url, str)
+    return url
 
 
 @dataclass(frozen=True)

@@ -141,12 +141,12 @@ def test_two_workers_train_as_many_candidates_as_asked_each_once(here: Path) -> 
     assert record.provenance[0]["workers"] == 2
 
 
-def test_two_workers_search_on_a_database_server(here: Path, run: Run, postgresql: str) -> None:
-    storage = ("--storage", postgresql)
+def test_two_workers_search_on_a_database_server(here: Path, run: Run, database_server: str) -> None:
+    storage = ("--storage", database_server)
     with _process(here, "--trials", "6", "--workers", "2", *storage) as process:
         _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    record = read_study(postgresql, "shufflenet-v1-3-digits")
+    record = read_study(database_server, "shufflenet-v1-3-digits")
     assert len({trial.architecture.key for trial in record.candidates if trial.architecture}) == 6
     assert not list(here.rglob("*.db*"))
     document = json.loads(run("report", "shufflenet-v1-3-digits", *storage, "--format", "json").out)

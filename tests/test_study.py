@@ -245,12 +245,12 @@ study.close()
 """
 
 
-@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql", "mariadb"])
 def test_processes_that_ask_at_once_never_get_the_same_trial(
     setup: Setup, storage: str, request: pytest.FixtureRequest
 ) -> None:
-    if storage == "postgresql":
-        setup.storage = request.getfixturevalue("postgresql")
+    if storage != "sqlite":
+        setup.storage = request.getfixturevalue(storage)
     study = Study.open(setup.url, "digits", setup.settings())
     for design in list(setup.candidates().solutions)[:40]:
         study.enqueue(design)

@@ -256,16 +256,24 @@ def test_an_error_ends_the_turn(tmp_path: Path) -> None:
         pass
 
 
-def test_a_turn_on_a_server_excludes_other_connections_of_the_same_study_only(postgresql: str, setup: Setup) -> None:
-    first, second = (Study.open(postgresql, "digits", setup.settings()) for _ in range(2))
-    other = Study.open(postgresql, "others", setup.settings())
+WAITING = {
+    "postgresql": "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
+    "mysql": "SELECT count(*) FROM information_schema.processlist WHERE state = 'User lock'",
+}
+
+
+def test_a_turn_on_a_server_excludes_other_connections_of_the_same_study_only(
+    database_server: str, setup: Setup
+) -> None:
+    first, second = (Study.open(database_server, "digits", setup.settings()) for _ in range(2))
+    other = Study.open(database_server, "others", setup.settings())
     order: list[str] = []
 
     def enter_second() -> None:
         with second.turn:
             order.append("second")
 
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waiting = WAITING[first._storage.engine.dialect.name]
     with first.turn:
         with other.turn:
             order.append("other")
