@@ -34,13 +34,13 @@ def runners_of(device: Device, file: Path | None = None) -> RunnerOf:
 def _python_runner(transport: Transport, machine: str, engine: Engine) -> Runner:
     """The runner in Python, where the device has the engine's wheel. Raises DeviceError."""
     here = transport.url == "local"
-    if here and importlib.util.find_spec(engine.module) is not None:
+    if here and importlib.util.find_spec(engine.name) is not None:
         return Runner.of(_PYTHON, engine=engine.name, python=sys.executable)
     if not here:
-        looked = transport.run(["python3", "-c", f"import {engine.module}, numpy"], timeout_s=_LOOK_SECONDS)
+        looked = transport.run(["python3", "-c", f"import {engine.name}, numpy"], timeout_s=_LOOK_SECONDS)
         if looked.exit_code == 0:
             return Runner.of(_PYTHON, engine=engine.name)
-    advice = f'pip install "snsearch[{engine.extra}]"' if here else f"pip install {engine.module} numpy there"
+    advice = f'pip install "snsearch[{engine.name}]"' if here else f"pip install {engine.name} numpy there"
     if engine.has_static_runner:
         advice = f"snsearch device build-runner --machine {'native' if here else machine}, or {advice}"
     raise DeviceError(f"{transport.url}: there is no runner of {engine.name} for {machine} yet: {advice}")

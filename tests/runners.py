@@ -84,8 +84,8 @@ def _cpp(request: pytest.FixtureRequest) -> Runner:
 
 def python_runner_of(engine: Engine) -> Runner:
     """The runner in Python; skips the test where the engine's wheel is not installed."""
-    for module in (engine.module, *(("onnx",) if engine is ONNX_RUNTIME else ())):
-        pytest.importorskip(module, reason=f"{module} is not installed (pip install 'snsearch[{engine.extra}]')")
+    for module in (engine.name, *(("onnx",) if engine is ONNX_RUNTIME else ())):
+        pytest.importorskip(module, reason=f"{module} is not installed (pip install 'snsearch[{engine.name}]')")
     words = (sys.executable, python_runner.__file__, "--engine", engine.name)
     return Runner("onnxruntime-python" if engine is ONNX_RUNTIME else "ncnn-python", words)
 

@@ -19,15 +19,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in options, in a device's entry and in records."""
-
-    @property
-    def module(self) -> str:
-        """The Python module that runs its models on a device; its wheel has the same name."""
-
-    @property
-    def extra(self) -> str:
-        """The extra of snsearch that brings what this host needs of it."""
+        """Its name in options, devices' entries and records; also of its Python module, its wheel and our extra."""
 
     @property
     def has_static_runner(self) -> bool:
@@ -46,8 +38,6 @@ class Engine(Protocol):
 
 class _Ncnn:
     name = "ncnn"
-    module = "ncnn"
-    extra = "ncnn"
     has_static_runner = True
     suffixes = (".param", ".bin")
 
@@ -59,8 +49,6 @@ class _Ncnn:
 
 class _OnnxRuntime:
     name = "onnxruntime"
-    module = "onnxruntime"
-    extra = "onnxruntime"
     has_static_runner = False
     suffixes = (".onnx",)
 
@@ -68,7 +56,7 @@ class _OnnxRuntime:
         if importlib.util.find_spec("onnx") is None:
             raise DeviceError(
                 "models for onnxruntime are written with the package onnx, which is not installed here: "
-                f'pip install "snsearch[{self.extra}]"'
+                f'pip install "snsearch[{self.name}]"'
             )
         from snsearch.engine.onnx_model import write_model
 
