@@ -342,6 +342,7 @@ def profile_of(calibration: Calibration, *, without: Sequence[str] = (), **about
         unseen=calibration.unseen,
         rates=tuple((term, _six(rate)) for term, rate in calibration.rates.items()),
         interval_factor=_six(calibration.families.interval_factor()),
+        judged_ms=_reach(calibration.networks, without),
         kept_out=calibration.networks.score(without).networks,
         by_network=errors(calibration.networks),
         by_family=errors(calibration.families),
@@ -349,6 +350,12 @@ def profile_of(calibration: Calibration, *, without: Sequence[str] = (), **about
         pixel_scaling=errors(calibration.pixels),
         **about,
     )
+
+
+def _reach(kept: KeptOut, without: Sequence[str]) -> tuple[float, float]:
+    """The fastest and the slowest network that was kept out."""
+    judged = [ms for name, ms in zip(kept.names, kept.measured_ms, strict=True) if name not in without]
+    return _six(min(judged)), _six(max(judged))
 
 
 def _six(value: float) -> float:

@@ -18,6 +18,7 @@ from snsearch.kernels import KERNEL_MEANINGS, KernelTerms, network_kernel_terms
 from snsearch.resources import bundled_names
 from snsearch.terms import MEANINGS, Terms, network_terms
 from snsearch.toml_reader import Table, as_integer, as_number, as_text, find_file, list_of, read_table, suggestion
+from snsearch.units import three_digits
 
 DEFAULT_PROFILE = "snapdragon-820"
 
@@ -59,6 +60,7 @@ class Profile:
     unseen: tuple[str, ...] = ()  # terms that no figure had, so that nothing tells what they cost
     rates: tuple[tuple[str, float], ...]
     interval_factor: float
+    judged_ms: tuple[float, float] | None = None  # the fastest and the slowest network that it is judged by
     kept_out: int  # networks, each predicted by rates that have not seen it
     by_network: Errors
     by_family: Errors  # the same with all of its family kept out
@@ -78,6 +80,16 @@ class Profile:
             f"predicted, {self.device}, fitted on {self.figures} figures, ±{self.by_network.mape * 100:.0f} % "
             f"(mean error of networks kept out; {self.source})"
         )
+
+    def remark(self, ms: float) -> str:
+        """What is to be said of a prediction that lies, with its interval, beyond what the profile is judged by."""
+        if self.judged_ms is None:
+            return ""
+        fastest, slowest = self.judged_ms
+        if ms * self.interval_factor >= fastest and ms / self.interval_factor <= slowest:
+            return ""
+        low, high = map(three_digits, self.judged_ms)
+        return f"outside of the {low} to {high} ms that the profile is judged by: the interval may be too narrow"
 
     def terms_of(self, arch: Architecture) -> Terms | KernelTerms:
         """A network's terms as this profile counts them. Raises SpecError where channels do not divide."""
@@ -100,11 +112,12 @@ class Profile:
                     f"{arch.key} has; fit it on such ones too"
                 )
         ms = self.predict_terms(terms)
+        remark = self.remark(ms)
         return Latency(
             ms=ms,
             low_ms=ms / self.interval_factor,
             high_ms=ms * self.interval_factor,
-            provenance=self.provenance,
+            provenance=f"{self.provenance}; {remark}" if remark else self.provenance,
         )
 
     def to_toml(self) -> str:
@@ -129,8 +142,10 @@ class Profile:
         if self.unseen:
             document["unseen"] = list(self.unseen)
         document["interval_factor"] = self.interval_factor
-        document["fitted_on"] = list(self.fitted_on)
         lines = [f"{key} = {_toml(value)}" for key, value in document.items()]
+        if self.judged_ms is not None:
+            lines.append(f"judged_ms = [{', '.join(map(_toml, self.judged_ms))}]  # fastest and slowest network")
+        lines.append(f"fitted_on = {_toml(list(self.fitted_on))}")
         lines += ["", "[nanoseconds]  # a unit of each term"]
         lines += [f"{term} = {_toml(rate)}" for term, rate in self.rates]
         lines += ["", "[kept_out]", f"networks = {self.kept_out}"]
@@ -164,6 +179,7 @@ class Profile:
             "unseen": list(self.unseen),
             "nanoseconds": dict(self.rates),
             "interval_factor": self.interval_factor,
+            "judged_ms": None if self.judged_ms is None else list(self.judged_ms),
             "kept_out": {
                 "networks": self.kept_out,
                 **{
@@ -209,6 +225,16 @@ def _factor(value: Any) -> float:
     if number < 1:
         raise TypeError
     return number
+
+
+def _range(value: Any) -> tuple[float, float]:
+    """Two latencies, the lower one first."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise TypeError
+    low, high = map(as_number, value)
+    if low > high:
+        raise TypeError
+    return low, high
 
 
 def _cache(value: Any) -> int:
@@ -272,6 +298,7 @@ def read_profile(path: Path) -> Profile:
         unseen=unseen,
         cache_bytes=table.optional("cache_bytes", _cache, "bytes of the cache"),
         interval_factor=table.get("interval_factor", _factor, "a number of at least 1"),
+        judged_ms=table.optional("judged_ms", _range, "two numbers of milliseconds, the lower one first"),
         fitted_on=table.get("fitted_on", list_of(as_text), "a list of networks"),
         rates=_rates(table.table("nanoseconds"), counting),
         kept_out=kept_out.get("networks", as_integer, "a positive integer"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snsearch.costs import Costs
 from snsearch.counted import is_counted, profile_name
 from snsearch.latency import Profile, load_profile
 from snsearch.solver import Solution
+from snsearch.units import three_digits
 
 COUNTED = "counted"  # the name of the objective that needs no device
 
@@ -52,11 +53,17 @@ def objective_of(text: str) -> Objective:
     if text == COUNTED:
         return counted_objective()
     profile = load_profile(profile_name(text) if is_counted(text) else text)
-    digest = hashlib.sha256(profile.to_toml().encode()).hexdigest()[:8]
+    # What a profile is judged by changes no figure, and makes no other study.
+    digest = hashlib.sha256(replace(profile, judged_ms=None).to_toml().encode()).hexdigest()[:8]
+    judged = (
+        ""
+        if profile.judged_ms is None
+        else ", judged on networks of {} to {} ms".format(*map(three_digits, profile.judged_ms))
+    )
     return Objective(
         name=f"latency {profile.name} {digest}",
         label=f"Latency in ms, {profile.provenance}; 95 % interval of one prediction: a factor of "
-        f"{profile.interval_factor:.2f} either way",
+        f"{profile.interval_factor:.2f} either way{judged}",
         axis=f"ms ({profile.device}, predicted)",
         profile=profile,
     )

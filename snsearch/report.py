@@ -30,7 +30,7 @@ from snsearch.measured import counted_by_core, measured_by_device, standing
 from snsearch.solver import Solution
 from snsearch.spec import Budget
 from snsearch.study import StudyRecord, TrialRecord
-from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_resolution
+from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_resolution, three_digits
 from snsearch.whole_files import write_whole
 
 
@@ -59,6 +59,11 @@ class CandidateRow:
     tied: bool  # not on the front, but noise leaves it a place there
     key: str
     provenance: str  # of the figures that are weighed against the error
+
+    @property
+    def cost_shown(self) -> str:
+        """The cost for readers."""
+        return three_digits(self.cost)
 
     @property
     def error(self) -> float:
@@ -153,14 +158,14 @@ def _summary(rows: Sequence[CandidateRow]) -> tuple[str, ...]:
     best = min(rows, key=lambda row: (row.error, row.cost))
     lines = [
         f"Lowest proxy error: #{best.number} ({best.words}), {best.error:.1%} ± {best.deviation_95:.1%} "
-        f"({best.seeds} seed{'s' if best.seeds > 1 else ''}) at a cost of {best.cost:.1f}."
+        f"({best.seeds} seed{'s' if best.seeds > 1 else ''}) at a cost of {three_digits(best.cost)}."
     ]
     near = [row for row in rows if row.error - best.error <= math.hypot(row.deviation_95, best.deviation_95)]
     cheapest = min(near, key=lambda row: row.cost)
     if cheapest.number != best.number:
         lines.append(
             f"Cheapest that cannot be told apart from it: #{cheapest.number} ({cheapest.words}), "
-            f"{cheapest.error:.1%} ± {cheapest.deviation_95:.1%} at {cheapest.cost:.1f}, "
+            f"{cheapest.error:.1%} ± {cheapest.deviation_95:.1%} at {three_digits(cheapest.cost)}, "
             f"{1 - cheapest.cost / best.cost:.0%} less."
         )
     if len(near) > 1:
@@ -233,7 +238,7 @@ def _scatter(trials: Sequence[TrialRecord], rows: Sequence[CandidateRow], groups
             # Where there are many, the front is named and the others have their tooltip and their row.
             label=(f"#{row.number}" if row.on_front or len(rows) <= 25 else "")
             + (f" g={row.groups}" if len(groups) > 8 else ""),  # the palette has eight colors
-            cost_words=f"cost {row.cost:.1f}, {row.mflops} MFLOPs, {row.params} parameters",
+            cost_words=f"cost {three_digits(row.cost)}, {row.mflops} MFLOPs, {row.params} parameters",
         )
         for trial, row in zip(trials, rows, strict=True)
     ]

@@ -77,6 +77,11 @@ def plain_resolution(resolution: tuple[int, int]) -> int | str:
     return resolution[0] if resolution[0] == resolution[1] else format_resolution(resolution)
 
 
+def three_digits(value: float) -> str:
+    """A figure such as a latency with one decimal, or three digits where it is small: "38.4", "6.97", "0.0946"."""
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.3g}"  # what rounds to ten is printed as ten
+
+
 def format_count(value: float) -> str:
     """The count with three or four significant digits: "1.87 M", "340 k", "950"."""
     # What rounds up to the next unit or digit is printed there: 999,960 is "1.00 M", not "1000.0 k".

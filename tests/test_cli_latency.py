@@ -66,6 +66,16 @@ def test_without_a_device_it_is_the_snapdragon_820(rows: Run) -> None:
     assert (found["scale"], found["resolution"]) == (1, 224)
 
 
+def test_predictions_beyond_what_the_profile_is_judged_by_are_said(rows: Run, run: Run) -> None:
+    arguments = ("--groups", "3", "--scale", "0.25,1")
+    small, usual = rows(*arguments)
+    assert "outside of the 15.2 to 612.0 ms that the profile is judged by" in small["provenance"]
+    assert "outside" not in usual["provenance"]
+    assert (
+        "1 of 2 lie outside of the 15.2 to 612.0 ms that the profile is judged by" in run("latency", *arguments).out
+    )
+
+
 def test_lists_of_groups_scales_and_resolutions_are_multiplied(rows: Run) -> None:
     found = rows("--groups", "1,8", "--scale", "0.5,1", "--resolution", "128,480x640")
     assert [(row["groups"], row["scale"], row["resolution"]) for row in found] == [

@@ -132,6 +132,7 @@ def test_two_workers_train_as_many_candidates_as_asked_each_once(here: Path) -> 
         _out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "7 candidates are tried" in err
+    assert "candidates are predicted outside of the 15.2 to 612.0 ms that the profile is judged by" in err
     record = _study(here)
     assert len(record.candidates) == 7
     keys = [trial.architecture.key for trial in record.candidates if trial.architecture]

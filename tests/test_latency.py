@@ -13,6 +13,7 @@ from snsearch.arch import Architecture
 from snsearch.errors import SpecError
 from snsearch.latency import DEFAULT_PROFILE, Errors, Profile, load_profile, read_profile, shipped_profiles
 from snsearch.lattice import Design
+from snsearch.objective import objective_of
 from snsearch.solver import scaled, solve
 from snsearch.spec import load_space, mflops_budget, with_input
 from snsearch.terms import NO_TERMS, Terms, network_terms
@@ -60,6 +61,32 @@ def test_a_latency_carries_its_interval_and_says_what_it_is() -> None:
     )
 
 
+def test_a_prediction_beyond_what_the_profile_is_judged_by_says_so() -> None:
+    ms = PLAIN.predict(PAPER_1X).ms
+    for judged, outside in (
+        ((ms / 2, ms * 2), False),
+        ((ms * 1.2, ms * 2), False),  # its interval, a factor of 1.25, reaches in
+        ((ms * 1.3, ms * 2), True),
+        ((ms / 2, ms / 1.3), True),
+    ):
+        profile = replace(PLAIN, judged_ms=judged)
+        assert ("outside of the" in profile.predict(PAPER_1X).provenance) == outside, judged
+        assert bool(profile.remark(ms)) == outside
+    assert replace(PLAIN, judged_ms=(15.2, 612.0)).remark(0.1) == (
+        "outside of the 15.2 to 612.0 ms that the profile is judged by: the interval may be too narrow"
+    )
+
+
+def test_what_a_profile_is_judged_by_makes_no_other_objective(tmp_path: Path) -> None:
+    names = set()
+    for number, judged in enumerate((None, (1.0, 2.0))):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(replace(PLAIN, judged_ms=judged).to_toml())
+        names.add(objective_of(str(path)).name)
+    assert len(names) == 1
+    assert objective_of(str(path)).label.endswith("either way, judged on networks of 1 to 2 ms")
+
+
 def test_bytes_beyond_a_cache_are_counted_with_the_profile_s_cache() -> None:
     far = replace(PLAIN, rates=(("far_bytes", 1.0),), cache_bytes=100_000)
     assert far.predict(PAPER_1X).ms == pytest.approx(network_terms(PAPER_1X, 100_000).far_bytes / 1e6)
@@ -73,6 +100,7 @@ def test_a_profile_written_and_read_is_the_same(tmp_path: Path) -> None:
     path.write_text(PLAIN.to_toml(), encoding="utf-8")
     assert read_profile(path) == PLAIN
     cached = replace(PLAIN, rates=(("far_bytes", 0.5),), cache_bytes=1 << 20, core="Cortex-A57", note="a remark")
+    cached = replace(cached, judged_ms=(0.25, 185.0))
     path.write_text(cached.to_toml(), encoding="utf-8")
     assert read_profile(path) == cached
 
@@ -94,6 +122,11 @@ def test_any_name_and_rate_survive_the_file(tmp_path_factory: pytest.TempPathFac
     [
         ("device =", "devize =", r'profile "p.toml": missing key "device"'),
         ('note = ""', 'nota = ""', r'unknown key "nota"; did you mean "note"\?'),
+        (
+            "interval_factor",
+            "judged_ms = [2, 1]\ninterval_factor",
+            r"judged_ms is \[2, 1\]; expected two numbers",
+        ),
         ("element_bytes =", "element_byte =", r'\[nanoseconds\]: unknown term "element_byte"; did you mean'),
         ("element_bytes = 3.0", "element_bytes = -3.0", "element_bytes is -3.0; expected nanoseconds of at least 0"),
         (

@@ -22,6 +22,7 @@ from snsearch.units import (
     parse_duration,
     parse_resolution,
     plain_resolution,
+    three_digits,
 )
 
 
@@ -178,3 +179,9 @@ def test_a_size_just_below_a_unit_moves_to_the_unit() -> None:
 )
 def test_durations_are_printed_as_a_person_says_them(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_figures_have_one_decimal_or_three_digits_where_they_are_small() -> None:
+    assert [three_digits(value) for value in (1234.56, 38.44, 10, 9.996, 6.97, 0.09462)] == [
+        *("1234.6", "38.4", "10.0", "10.0", "6.97", "0.0946")
+    ]

@@ -26,7 +26,7 @@ from snsearch.latency import DEFAULT_PROFILE, Latency, Profile, load_profile
 from snsearch.lattice import Design
 from snsearch.solver import Solution, scaled, solve
 from snsearch.spec import SpaceSpec, load_space, mflops_budget, with_input
-from snsearch.units import format_mflops, format_resolution, plain_resolution
+from snsearch.units import format_mflops, format_resolution, plain_resolution, three_digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,11 +75,6 @@ def _csv(rows: list[Row]) -> str:
     return out.getvalue()
 
 
-def format_ms(ms: float) -> str:
-    """Milliseconds with one decimal, or three digits where they are few."""
-    return f"{ms:.1f}" if ms >= 10 else f"{ms:.3g}"
-
-
 def errors_line(profile: Profile) -> str:
     """The profile's kept-out error beside the baselines', in words."""
     parts = [
@@ -108,12 +103,14 @@ def _print(rows: list[Row], profile: Profile) -> None:
             f"{row.solution.scale:g}",
             format_resolution(arch.resolution),
             format_mflops(row.solution.costs.macs),
-            format_ms(latency.ms),
-            f"{format_ms(latency.low_ms)} to {format_ms(latency.high_ms)}",
+            three_digits(latency.ms),
+            f"{three_digits(latency.low_ms)} to {three_digits(latency.high_ms)}",
         )
     print_table(table)
     click.echo(f"  {profile.library} on {profile.device}, {profile.threads} thread, {profile.precision}")
     click.echo(f"  {errors_line(profile)}")
+    if remarks := [remark for row in rows if (remark := profile.remark(row.latency.ms))]:
+        click.echo(f"  {len(remarks)} of {len(rows)} lie {remarks[0]}")
 
 
 def _solutions(

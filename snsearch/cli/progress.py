@@ -17,7 +17,7 @@ from rich.text import Text
 from snsearch.cli.console import progress_console
 from snsearch.pareto import front
 from snsearch.study import explored, trained
-from snsearch.units import format_duration
+from snsearch.units import format_duration, three_digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def front_table(data: ReportData) -> Table:
                 f"{row.error:.2%}",
                 f"±{row.deviation_95:.2%}",
                 str(row.seeds),
-                f"{row.cost:.1f}",
+                three_digits(row.cost),
                 row.mflops,
                 row.params,
             )
@@ -130,7 +130,8 @@ class SearchProgress:
                 )
         elif self._live is None:
             self._console.print(
-                f"#{record.number} {escape(record.words)}: error {record.proxy.error:.2%}, cost {record.cost:.1f}, "
+                f"#{record.number} {escape(record.words)}: error {record.proxy.error:.2%}, "
+                f"cost {'unknown' if record.cost is None else three_digits(record.cost)}, "
                 f"{format_duration(record.proxy.seconds)}"
             )
         if self._all is not None:
@@ -164,7 +165,7 @@ class SearchProgress:
         for index in front(points)[:_SHOWN]:
             record = records[index]
             error, cost = points[index]
-            table.add_row(f"#{record.number}", escape(record.words), f"{error:.2%}", f"{cost:.1f}")
+            table.add_row(f"#{record.number}", escape(record.words), f"{error:.2%}", three_digits(cost))
         parts: list[RenderableType] = [self._bars, Text(self._pace(every))]
         return Group(*parts, table) if records else Group(*parts)
 

@@ -29,6 +29,7 @@ from snsearch.spec import Budget, load_budget, load_space, with_input
 
 if TYPE_CHECKING:
     from snsearch.data import Dataset
+    from snsearch.objective import Objective
     from snsearch.study import StudyRecord
 
 DEFAULT_TRIALS = 24
@@ -60,6 +61,14 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _say_what_is_extrapolated(objective: Objective, costs: list[float]) -> None:
+    """Says how many candidates the profile of the second objective predicts beyond what it is judged by."""
+    if objective.profile is None:
+        return
+    if remarks := [remark for cost in costs if (remark := objective.profile.remark(cost))]:
+        click.echo(f"{len(remarks)} of {len(costs)} candidates are predicted {remarks[0]}", err=True)
 
 
 def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, classes: int | None) -> Budget:
@@ -208,6 +217,7 @@ def search(
     progress = SearchProgress()
     budget = _budget_at(budget_text, dataset, resolution, classes)
     candidates = candidates_of(space, budget, tight=tight, search_shuffle=search_shuffle, cost=objective.of)
+    _say_what_is_extrapolated(objective, list(candidates.cost.values()))
     usual = default_recipe(len(dataset.train))
     recipe = replace(
         usual,
