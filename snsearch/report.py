@@ -153,19 +153,20 @@ def _row(trial: TrialRecord, score: Score, fronts: set[int], possible: set[int],
     )
 
 
-def _summary(rows: Sequence[CandidateRow]) -> tuple[str, ...]:
+def _summary(rows: Sequence[CandidateRow], cost_axis: str) -> tuple[str, ...]:
     """What the front says, in sentences that claim no more than the noise allows."""
+    unit = cost_axis.partition(" (")[0]  # such as ms, or MMACs + MB moved
     best = min(rows, key=lambda row: (row.error, row.cost))
     lines = [
         f"Lowest proxy error: #{best.number} ({best.words}), {best.error:.1%} ± {best.deviation_95:.1%} "
-        f"({best.seeds} seed{'s' if best.seeds > 1 else ''}) at a cost of {three_digits(best.cost)}."
+        f"({best.seeds} seed{'s' if best.seeds > 1 else ''}) at {three_digits(best.cost)} {unit}."
     ]
     near = [row for row in rows if row.error - best.error <= math.hypot(row.deviation_95, best.deviation_95)]
     cheapest = min(near, key=lambda row: row.cost)
     if cheapest.number != best.number:
         lines.append(
             f"Cheapest that cannot be told apart from it: #{cheapest.number} ({cheapest.words}), "
-            f"{cheapest.error:.1%} ± {cheapest.deviation_95:.1%} at {three_digits(cheapest.cost)}, "
+            f"{cheapest.error:.1%} ± {cheapest.deviation_95:.1%} at {three_digits(cheapest.cost)} {unit}, "
             f"{1 - cheapest.cost / best.cost:.0%} less."
         )
     if len(near) > 1:
@@ -384,7 +385,7 @@ def report_data(study: StudyRecord) -> ReportData:
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         version=__version__,
         rows=rows,
-        summary=_summary(rows),
+        summary=_summary(rows, settings.cost_axis),
         cost_label=settings.cost_label,
         cost_axis=settings.cost_axis,
         scatter=_scatter(trials, rows, groups),

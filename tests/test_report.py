@@ -301,6 +301,12 @@ def test_the_page_reaches_for_nothing_outside_itself(data: ReportData) -> None:
     assert "https:" not in page
 
 
+def test_the_summary_gives_costs_with_their_unit(data: ReportData) -> None:
+    unit = data.cost_axis.partition(" (")[0]
+    assert unit
+    assert re.search(rf" at \d+\.\d+ {re.escape(unit)}\.$", data.summary[0])
+
+
 def test_writing_leaves_no_partial_file(data: ReportData, tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
     write_report(data, path)
