@@ -6,7 +6,6 @@ of its fit beside those of two plain baselines on the same folds; `calibration` 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,19 @@ from snsearch.forms import Counting
 from snsearch.kernels import KERNEL_MEANINGS, KernelTerms, network_kernel_terms
 from snsearch.resources import bundled_names
 from snsearch.terms import MEANINGS, Terms, network_terms
-from snsearch.toml_reader import Table, as_integer, as_number, as_text, find_file, list_of, read_table, suggestion
+from snsearch.toml_reader import (
+    Table,
+    as_amount,
+    as_factor,
+    as_integer,
+    as_number,
+    as_text,
+    find_file,
+    list_of,
+    read_table,
+    suggestion,
+    toml_value,
+)
 from snsearch.units import three_digits
 
 DEFAULT_PROFILE = "snapdragon-820"
@@ -142,15 +153,15 @@ class Profile:
         if self.unseen:
             document["unseen"] = list(self.unseen)
         document["interval_factor"] = self.interval_factor
-        lines = [f"{key} = {_toml(value)}" for key, value in document.items()]
+        lines = [f"{key} = {toml_value(value)}" for key, value in document.items()]
         if self.judged_ms is not None:
-            lines.append(f"judged_ms = [{', '.join(map(_toml, self.judged_ms))}]  # fastest and slowest network")
-        lines.append(f"fitted_on = {_toml(list(self.fitted_on))}")
+            lines.append(f"judged_ms = [{', '.join(map(toml_value, self.judged_ms))}]  # fastest and slowest network")
+        lines.append(f"fitted_on = {toml_value(list(self.fitted_on))}")
         lines += ["", "[nanoseconds]  # a unit of each term"]
-        lines += [f"{term} = {_toml(rate)}" for term, rate in self.rates]
+        lines += [f"{term} = {toml_value(rate)}" for term, rate in self.rates]
         lines += ["", "[kept_out]", f"networks = {self.kept_out}"]
         for name, errors in self._errors().items():
-            lines.append(f"{name} = {{ mape = {_toml(errors.mape)}, spearman = {_toml(errors.spearman)} }}")
+            lines.append(f"{name} = {{ mape = {toml_value(errors.mape)}, spearman = {toml_value(errors.spearman)} }}")
         return "\n".join(lines) + "\n"
 
     def _errors(self) -> dict[str, Errors]:
@@ -195,36 +206,10 @@ _FIELDS: dict[Counting, tuple[str, ...]] = {"quantities": Terms._fields, "kernel
 _MEANINGS = {**MEANINGS, **KERNEL_MEANINGS}
 
 
-def _toml(value: Any) -> str:
-    """A TOML value: numbers to six digits, texts quoted, lists one entry a line."""
-    if isinstance(value, list):
-        return "[\n" + "".join(f"  {_toml(entry)},\n" for entry in value) + "]"
-    if isinstance(value, float):
-        text = f"{value:.6g}"
-        return text if any(mark in text for mark in ".e") else f"{text}.0"
-    if isinstance(value, int):
-        return str(value)
-    escaped = "".join(f"\\u{ord(c):04x}" if c in '"\\' or ord(c) < 32 or ord(c) == 127 else c for c in str(value))
-    return f'"{escaped}"'
-
-
-def _rate(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        raise TypeError
-    return float(value)
-
-
 def _correlation(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1 <= value <= 1:
         raise TypeError
     return float(value)
-
-
-def _factor(value: Any) -> float:
-    number = as_number(value)
-    if number < 1:
-        raise TypeError
-    return number
 
 
 def _range(value: Any) -> tuple[float, float]:
@@ -255,7 +240,7 @@ def _counting(value: Any) -> Counting:
 
 
 def _rates(table: Table, counting: Counting) -> tuple[tuple[str, float], ...]:
-    rates = table.get_all(_rate, "nanoseconds of at least 0")
+    rates = table.get_all(as_amount, "nanoseconds of at least 0")
     for term, _ in rates:
         if term not in _FIELDS[counting]:
             raise SpecError(f'{table.where}: unknown term "{term}"{suggestion(term, _FIELDS[counting])}')
@@ -267,7 +252,7 @@ def _rates(table: Table, counting: Counting) -> tuple[tuple[str, float], ...]:
 def _errors(table: Table, name: str) -> Errors:
     part = table.table(name)
     errors = Errors(
-        mape=part.get("mape", _rate, "a mean absolute relative error, such as 0.1"),
+        mape=part.get("mape", as_amount, "a mean absolute relative error, such as 0.1"),
         spearman=part.get("spearman", _correlation, "a rank correlation from -1 to 1"),
     )
     part.done()
@@ -297,7 +282,7 @@ def read_profile(path: Path) -> Profile:
         counting=counting,
         unseen=unseen,
         cache_bytes=table.optional("cache_bytes", _cache, "bytes of the cache"),
-        interval_factor=table.get("interval_factor", _factor, "a number of at least 1"),
+        interval_factor=table.get("interval_factor", as_factor, "a number of at least 1"),
         judged_ms=table.optional("judged_ms", _range, "two numbers of milliseconds, the lower one first"),
         fitted_on=table.get("fitted_on", list_of(as_text), "a list of networks"),
         rates=_rates(table.table("nanoseconds"), counting),

@@ -1,4 +1,4 @@
-"""The strict reader of the project's TOML files, key by key: an unknown key is an error with a suggestion."""
+"""The strict reader of TOML files: an unknown key is an error with a suggestion. And how values are written."""
 
 from __future__ import annotations
 
@@ -101,6 +101,31 @@ def as_number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise TypeError
     return float(value)
+
+
+def as_amount(value: Any) -> float:
+    """A finite number of at least 0."""
+    return 0.0 if value == 0 and not isinstance(value, bool) else as_number(value)
+
+
+def as_factor(value: Any) -> float:
+    """A finite number of at least 1."""
+    if as_number(value) < 1:
+        raise TypeError
+    return float(value)
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML has it: numbers to six digits, texts quoted, lists one entry a line."""
+    if isinstance(value, list):
+        return "[\n" + "".join(f"  {toml_value(entry)},\n" for entry in value) + "]"
+    if isinstance(value, float):
+        text = f"{value:.6g}"
+        return text if any(mark in text for mark in ".e") else f"{text}.0"
+    if isinstance(value, int):
+        return str(value)
+    escaped = "".join(f"\\u{ord(c):04x}" if c in '"\\' or ord(c) < 32 or ord(c) == 127 else c for c in str(value))
+    return f'"{escaped}"'
 
 
 def list_of(item: Callable[[Any], T], *, empty: bool = False) -> Callable[[Any], tuple[T, ...]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from snsearch.counting.counts import Counts
-from snsearch.toml_reader import Table, as_integer, as_number, as_text
+from snsearch.toml_reader import Table, as_amount, as_factor, as_integer, as_text, toml_value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,21 +40,9 @@ class Weighing:
 
     def to_toml(self) -> str:
         """The table of a core's file."""
-        lines = ["[milliseconds]  # a million of each", f'device = "{self.device}"', f'source = "{self.source}"']
-        for name in ("instructions", "l1_misses", "l2_misses", "mape", "interval_factor"):
-            text = f"{getattr(self, name):.6g}"
-            lines.append(f"{name} = {text if '.' in text or 'e' in text else f'{text}.0'}")
-        return "\n".join([*lines, f"networks = {self.networks}"]) + "\n"
-
-
-def _weight(value: Any) -> float:
-    return 0.0 if value == 0 and not isinstance(value, bool) else as_number(value)
-
-
-def _factor(value: Any) -> float:
-    if as_number(value) < 1:
-        raise TypeError
-    return as_number(value)
+        names = ("device", "source", "instructions", "l1_misses", "l2_misses", "mape", "interval_factor", "networks")
+        lines = [f"{name} = {toml_value(getattr(self, name))}" for name in names]
+        return "\n".join(["[milliseconds]  # a million of each", *lines]) + "\n"
 
 
 def read_weighing(table: Table) -> Weighing:
@@ -64,12 +51,12 @@ def read_weighing(table: Table) -> Weighing:
     found = Weighing(
         device=table.get("device", as_text, "the device whose figures were fitted on"),
         source=table.get("source", as_text, "where those figures come from"),
-        instructions=table.get("instructions", _weight, weight),
-        l1_misses=table.get("l1_misses", _weight, weight),
-        l2_misses=table.get("l2_misses", _weight, weight),
+        instructions=table.get("instructions", as_amount, weight),
+        l1_misses=table.get("l1_misses", as_amount, weight),
+        l2_misses=table.get("l2_misses", as_amount, weight),
         networks=table.get("networks", as_integer, "how many figures were fitted on"),
-        mape=table.get("mape", _weight, "a mean absolute relative error, such as 0.1"),
-        interval_factor=table.get("interval_factor", _factor, "a number of at least 1"),
+        mape=table.get("mape", as_amount, "a mean absolute relative error, such as 0.1"),
+        interval_factor=table.get("interval_factor", as_factor, "a number of at least 1"),
     )
     table.done()
     return found

@@ -20,7 +20,7 @@ from snsearch.devices.ssh import SshAddress, SshTransport
 from snsearch.devices.transport import Transport
 from snsearch.engine.engines import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
-from snsearch.toml_reader import as_text, list_of, read_table, suggestion
+from snsearch.toml_reader import as_text, list_of, read_table, suggestion, toml_value
 from snsearch.whole_files import write_whole
 
 DEFAULT_ENGINE = NCNN.name
@@ -55,14 +55,14 @@ class Device:
 
     def to_toml(self) -> str:
         """The entry as a file that read_device reads back."""
-        lines = ["schema = 1", f"url = {_quoted(self.url)}"]
+        lines = ["schema = 1", f"url = {toml_value(self.url)}"]
         lines += [] if self.core is None else [f"core = {self.core}"]
-        lines += [] if self.engine == DEFAULT_ENGINE else [f"engine = {_quoted(self.engine)}"]
+        lines += [] if self.engine == DEFAULT_ENGINE else [f"engine = {toml_value(self.engine)}"]
         if self.ssh_options:
-            lines.append(f"ssh_options = [{', '.join(map(_quoted, self.ssh_options))}]")
-        lines += [f"runner = {_quoted(self.runner)}"] if self.runner else []
-        lines += [f"identity = {_quoted(self.identity)}"] if self.identity else []
-        lines += [f"description = {_quoted(self.description)}"] if self.description else []
+            lines.append(f"ssh_options = [{', '.join(map(toml_value, self.ssh_options))}]")
+        lines += [f"runner = {toml_value(self.runner)}"] if self.runner else []
+        lines += [f"identity = {toml_value(self.identity)}"] if self.identity else []
+        lines += [f"description = {toml_value(self.description)}"] if self.description else []
         return "\n".join(lines) + "\n"
 
 
@@ -208,9 +208,3 @@ def _as_engine(value: Any) -> str:
     if value not in ENGINES:
         raise TypeError
     return str(value)
-
-
-def _quoted(text: str) -> str:
-    """A TOML text."""
-    escaped = "".join(f"\\u{ord(c):04x}" if c in '"\\' or ord(c) < 32 or ord(c) == 127 else c for c in text)
-    return f'"{escaped}"'
