@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from snsearch.counting.run import count_repeat
 from snsearch.counting.tools import Tools, find_tools
 from snsearch.errors import DeviceError, SpecError
 from snsearch.resources import bundled_names
+from snsearch.whole_files import write_whole
 
 if TYPE_CHECKING:
     from snsearch.engine.artefact import Artefact
@@ -182,10 +182,6 @@ def _read(path: Path, key: str) -> CountedRecord | None:
 def _write(path: Path, record: CountedRecord) -> None:
     """Writes the record whole or not at all. Raises DeviceError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(record.to_json(), file, indent=1)
-        Path(name).replace(path)
+        write_whole(path, json.dumps(record.to_json(), indent=1))
     except OSError as error:
         raise DeviceError(f'counts cannot be kept in "{path.parent}": {error.strerror or error}') from None

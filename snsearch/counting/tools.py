@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from snsearch.errors import DeviceError
+from snsearch.whole_files import whole_file
 
 PLUGIN_SOURCE = Path(__file__).parent / "plugin.c"
 QEMU = "qemu-aarch64"
@@ -124,24 +123,17 @@ def build_plugin(cache_folder: Path, compiler: Path, api: int) -> Path:
         return built
     if "," in str(built):
         raise DeviceError(f'"{cache_folder}" holds a comma, at which qemu ends a plugin\'s name; use another folder')
-    cache_folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=cache_folder, suffix=".so")
-    os.close(handle)
-    command = [
-        *(str(compiler), "-O2", "-std=gnu11", "-fPIC", "-shared", "-fvisibility=hidden", f"-DPLUGIN_API={api}"),
-        *("-o", name, str(PLUGIN_SOURCE)),
-    ]
+    options = ("-O2", "-std=gnu11", "-fPIC", "-shared", "-fvisibility=hidden", f"-DPLUGIN_API={api}")
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        if done.returncode:
-            said = done.stderr.strip().splitlines()
-            raise DeviceError(
-                f"the counting plugin cannot be built: {compiler} says: {said[0] if said else 'nothing'}; "
-                "expected a C compiler with its headers (apt-get install gcc libc6-dev)"
-            )
-        Path(name).replace(built)
+        with whole_file(built) as partial:
+            command = [str(compiler), *options, "-o", str(partial), str(PLUGIN_SOURCE)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+            if done.returncode:
+                said = done.stderr.strip().splitlines()
+                raise DeviceError(
+                    f"the counting plugin cannot be built: {compiler} says: {said[0] if said else 'nothing'}; "
+                    "expected a C compiler with its headers (apt-get install gcc libc6-dev)"
+                )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise DeviceError(f"the counting plugin cannot be built: {error}") from None
-    finally:
-        Path(name).unlink(missing_ok=True)
     return built
