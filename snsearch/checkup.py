@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snsearch.board import LOCK, Board, hottest, identity_of, pinned_core
-from snsearch.engine.protocol import Core, ProbeAnswer, TimeJob
-from snsearch.measure import INPUT_SEED, Subject
+from snsearch.board import Board, hottest, identity_of, pinned_core
+from snsearch.engine.protocol import Core, ProbeAnswer
+from snsearch.measure import INPUT_SEED, Subject, parity_job
 from snsearch.measurements import ARM_MACHINES
 from snsearch.verdicts import FREQUENCY, LOAD, PARITY
 
@@ -147,19 +147,7 @@ def check(board: Board, reference: Subject, core: int | None = None) -> Checkup:
     """The device's facts, with the reference network's output compared to torch's on it. Raises DeviceError."""
     probe, pinned = board.probe, pinned_core(board, core)
     reference.put(board.transport)
-    job = TimeJob(
-        prefixes=(reference.prefix.name,),
-        rounds=1,
-        repeats=1,
-        alarm_s=300,
-        core=pinned,
-        warmup_runs=1,
-        warmup_ms=0,
-        input_seed=INPUT_SEED,
-        outputs=True,
-        lock=LOCK,
-    )
-    output = board.time(job).models[0].output
+    output = board.time(parity_job(reference, pinned)).models[0].output
     assert output is not None, "read_time asks for what the job does"
     return Checkup(
         device=board.device.name,

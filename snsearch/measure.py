@@ -47,6 +47,23 @@ class Subject:
             deploy(transport, file, file.name)
 
 
+def parity_job(subject: Subject, core: int, precision: Precision = "float32") -> TimeJob:
+    """One run of a model on that core, whose output is to be compared with torch's."""
+    return TimeJob(
+        prefixes=(subject.prefix.name,),
+        rounds=1,
+        repeats=1,
+        alarm_s=300,
+        core=core,
+        warmup_runs=1,
+        warmup_ms=0,
+        input_seed=INPUT_SEED,
+        outputs=True,
+        lock=LOCK,
+        precision=precision,
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unmeasured:
     """A model that the runner could not run, and why."""
@@ -268,21 +285,7 @@ class _Run:
 
     def _checked(self, subject: Subject) -> _Checked:
         """The model after one run whose output is compared with torch's."""
-        answer = self._run(
-            TimeJob(
-                prefixes=(subject.prefix.name,),
-                rounds=1,
-                repeats=1,
-                alarm_s=300,
-                core=self.core,
-                warmup_runs=1,
-                warmup_ms=0,
-                input_seed=INPUT_SEED,
-                outputs=True,
-                lock=LOCK,
-                precision=self.precision,
-            )
-        )
+        answer = self._run(parity_job(subject, self.core, self.precision))
         output = answer.models[0].output
         assert output is not None, "read_time asks for what the job does"
         return _Checked(

@@ -26,6 +26,7 @@ from snsearch.interrupt import stop_on_signals
 if TYPE_CHECKING:
     from snsearch.cli.measuring import Asked
 
+Need = tuple[str, str | None, str]  # its name, where it was found (None: nowhere), and how to get it
 _COLUMNS = (("M instructions", "instructions"), ("M L1d misses", "l1d_misses"), ("M L2 misses", "l2_misses"))
 
 
@@ -157,11 +158,15 @@ def _table(networks: Sequence[CountedNetwork]) -> None:
 
 def missing_to_count(runner: Path | None) -> tuple[str, ...]:
     """The names of what this machine lacks to count with."""
-    return tuple(name for name, there, _ in _needs(runner) if there is None)
+    return _missing(_needs(runner))
 
 
-def _needs(runner: Path | None) -> list[tuple[str, str | None, str]]:
-    """What counting needs: its name, where it was found (None: nowhere), and how to get it."""
+def _missing(needs: Sequence[Need]) -> tuple[str, ...]:
+    return tuple(name for name, there, _ in needs if there is None)
+
+
+def _needs(runner: Path | None) -> list[Need]:
+    """What counting needs."""
     found = counted_runner() if runner is None else runner
     runner_need = (
         "the aarch64 runner",
@@ -194,5 +199,5 @@ def check_counted(url: str, *, runner: Path | None, form: str) -> None:
         click.echo(f"  from {cpu.source}")
         for name, there, remedy in needs:
             click.echo(f"  {name}: {there or f'MISSING: {remedy}'}")
-    if missing := missing_to_count(runner):
+    if missing := _missing(needs):
         raise DeviceError(f"{url}: {' and '.join(missing)} missing; see above for how to get what counting needs")
