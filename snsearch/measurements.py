@@ -158,10 +158,11 @@ class Measurement:
             case "flagged":
                 return f"measured, flagged: {'; '.join(self.reasons)}; {host}, {with_what}"
             case _:
-                return f"measured, {host}, {with_what}{self._sustained}"
+                return f"measured, {host}, {with_what}{self.sustained_words}"
 
     @property
-    def _sustained(self) -> str:
+    def sustained_words(self) -> str:
+        """How long it ran before it was timed, to be put behind other words; "" where it was cool."""
         return "" if self.sustained_minutes is None else f", after {self.sustained_minutes:g} minutes of running"
 
     def to_json(self) -> dict[str, Any]:

@@ -35,7 +35,9 @@ def block_subject(name: str, ops: Sequence[Op], engine: Engine = NCNN, folder: P
 
         return parity.deviation(output, parity.expected_outputs(ops, random_weights(ops), seed))
 
-    return Subject(name=name, artefact=artefact.key, prefix=prefix, suffixes=engine.suffixes, deviation=deviation)
+    return Subject(
+        name=name, artefact=artefact.key, prefix=prefix, suffixes=tuple(artefact.files), deviation=deviation
+    )
 
 
 def network_subject(arch: Architecture, engine: Engine = NCNN, folder: Path | None = None) -> Subject:

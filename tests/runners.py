@@ -26,6 +26,9 @@ from snsearch.errors import DeviceError
 CACHE = Path(os.environ.get("SNSEARCH_TEST_CACHE") or cache_folder())
 
 
+SUFFIXES = {"ncnn": (".param", ".bin"), "onnxruntime": (".onnx",)}  # of a model's files
+
+
 @dataclass(frozen=True)
 class Runner:
     """A runner that can be called here: the words before its arguments."""

@@ -27,7 +27,7 @@ from snsearch.resources import bundled_names
 from snsearch.solver import scaled
 from snsearch.spec import Budget, load_space
 from tests.architectures import shufflenet
-from tests.runners import python_runner_of
+from tests.runners import SUFFIXES, python_runner_of
 
 Ops = tuple[Op, ...]
 SMALL = Budget(name="small", macs=1, resolution=(33, 47), classes=5)
@@ -216,14 +216,14 @@ def test_a_key_is_that_of_the_content_and_files_are_written_once(engine: Engine,
     assert one.key == write(engine, ops, seed=1).key
     assert one.key != write(engine, ops, seed=2).key
     prefix = one.save(tmp_path / "models")
-    last = engine.suffixes[-1]
+    last = SUFFIXES[engine.name][-1]
     written = prefix.with_suffix(last).stat().st_mtime_ns
     assert one.save(tmp_path / "models") == prefix
     assert prefix.with_suffix(last).stat().st_mtime_ns == written
     prefix.with_suffix(last).write_bytes(b"half")
     one.save(tmp_path / "models")
     assert prefix.with_suffix(last).read_bytes() == one.files[last]
-    assert {path.suffix for path in (tmp_path / "models").iterdir()} == set(engine.suffixes) == set(one.files)
+    assert {path.suffix for path in (tmp_path / "models").iterdir()} == set(SUFFIXES[engine.name]) == set(one.files)
 
 
 def test_a_model_s_head_counts_its_layers_and_blobs() -> None:

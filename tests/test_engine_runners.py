@@ -21,7 +21,7 @@ from snsearch.engine.protocol import RunnerError, TimeAnswer, TimeJob, probe_arg
 from snsearch.engine.weights import random_weights
 from snsearch.graph import Op, OpGraph
 from tests.architectures import shufflenet
-from tests.runners import Runner
+from tests.runners import SUFFIXES, Runner
 from tests.test_engine_model import SINGLE, spaces
 
 NONCE = "5f3a-1"
@@ -136,7 +136,7 @@ def test_two_runners_do_not_measure_at_once(runner: Runner, model: str, tmp_path
 
 
 def test_a_model_that_cannot_be_loaded_is_named(runner: Runner, model: str, tmp_path: Path) -> None:
-    first, last = runner.engine.suffixes[0], runner.engine.suffixes[-1]
+    first, last = SUFFIXES[runner.engine.name][0], SUFFIXES[runner.engine.name][-1]
     with pytest.raises(RunnerError, match=rf"nothing\{first} cannot be loaded") as raised:
         timed(runner, job_of(model, "nothing"), tmp_path)
     assert raised.value.error == "model"

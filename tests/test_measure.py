@@ -21,7 +21,7 @@ from snsearch.measure import Effort, Subject, Unmeasured, measure
 from snsearch.measurements import Measurement
 from snsearch.runners import runners_of
 from snsearch.subjects import network_subject, reference_subject
-from tests.runners import python_runner_of
+from tests.runners import SUFFIXES, python_runner_of
 
 RUNNER = Path(__file__).parent / "fake_runner.py"
 QUICK = Effort(rounds=5, least_repeats=4, seconds=0.001, batch=2, warmup_ms=0, cool_down_s=0.0)
@@ -65,7 +65,7 @@ def subjects(folder: Path, *names: str) -> list[Subject]:
                 name=name,
                 artefact=f"sha-of-{name}",
                 prefix=prefix,
-                suffixes=NCNN.suffixes,
+                suffixes=SUFFIXES[NCNN.name],
                 deviation=_deviation,
             )
         )

@@ -60,6 +60,17 @@ def architectures_of(
     return [solve(space, budget, design).architecture for budget in budgets for design in designs_of(space)]
 
 
+def designs_by(
+    groups: Sequence[int] | None, scales: Sequence[float] | None, *, depth: str | None, se: bool, no_shuffle: bool
+) -> Callable[[SpaceSpec], list[Design]]:
+    """What the options of a space say: every scale with every group count, by default the space's first."""
+    return lambda space: [
+        Design(groups=g, scale=scale, depth=depth, se=se, shuffle=False if no_shuffle else None)
+        for scale in scales or (None,)
+        for g in groups or space.groups[:1]
+    ]
+
+
 def given_for_a_space(own: Sequence[str]) -> list[str]:
     """The options of the command line, but for the command's own, that say which network of a space."""
     context = click.get_current_context()

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from snsearch.arch import Architecture
-from snsearch.cli.architectures import KEY_HELP, architectures_of, given_for_a_space
+from snsearch.cli.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
 from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import (
     GROUPS,
@@ -22,8 +22,6 @@ from snsearch.cli.options import (
 from snsearch.conventions import ConventionCount, count_conventions
 from snsearch.costs import CostReport, cost_report
 from snsearch.graph import OpGraph
-from snsearch.lattice import Design
-from snsearch.spec import SpaceSpec
 from snsearch.units import format_bytes, format_count, format_mflops
 
 
@@ -51,14 +49,7 @@ def count(
     **bounds: Any,
 ) -> None:
     budgets = gather_budgets(mflops, (), **bounds) if mflops else []
-
-    def designs_of(space: SpaceSpec) -> list[Design]:
-        return [
-            Design(groups=g, scale=scale, depth=depth, se=se, shuffle=False if no_shuffle else None)
-            for scale in scales or (None,)
-            for g in groups or space.groups[:1]
-        ]
-
+    designs_of = designs_by(groups, scales, depth=depth, se=se, no_shuffle=no_shuffle)
     found = architectures_of(spec, budgets, designs_of, free_budget(bounds), given_for_a_space(_OWN))
     documents = []
     for arch in found:

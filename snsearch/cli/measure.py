@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snsearch.arch import Architecture
-from snsearch.cli.architectures import KEY_HELP, architectures_of, given_for_a_space
+from snsearch.cli.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
 from snsearch.cli.console import print_json, print_table, printable
 from snsearch.cli.device import RUNNER, complete_devices
 from snsearch.cli.options import (
@@ -27,10 +27,8 @@ from snsearch.cli.options import (
 )
 from snsearch.costs import count_macs
 from snsearch.devices.registry import device_of
-from snsearch.lattice import Design
 from snsearch.measure import Unmeasured
 from snsearch.measurements import Measurement
-from snsearch.spec import SpaceSpec
 
 if TYPE_CHECKING:
     from snsearch.cli.measuring import Outcome
@@ -126,14 +124,7 @@ def measure(
         if everything:
             raise click.UsageError(f"--all applies to a study, and there is none called {spec!r}")
         budgets = gather_budgets(mflops, (), **bounds) if mflops else []
-
-        def designs_of(space: SpaceSpec) -> list[Design]:
-            return [
-                Design(groups=g, scale=scale, depth=depth, se=se, shuffle=False if no_shuffle else None)
-                for scale in scales or (None,)
-                for g in groups or space.groups[:1]
-            ]
-
+        designs_of = designs_by(groups, scales, depth=depth, se=se, no_shuffle=no_shuffle)
         archs = architectures_of(spec, budgets, designs_of, free_budget(bounds), given_for_a_space(_OWN))
         if asked.device.is_counted:
             done = count_networks(asked, archs, form=form)
@@ -181,10 +172,9 @@ def _print(outcomes: Sequence[Outcome], form: str) -> None:
 
 
 def _conditions(one: Measurement) -> str:
-    hot = "" if one.sustained_minutes is None else f", after {one.sustained_minutes:g} minutes of running"
     return (
         f"{one.host.device}: {one.host.words}; {one.host.library} ({one.host.runner}), one thread, "
-        f"{one.precision}{hot}"
+        f"{one.precision}{one.sustained_words}"
     )
 
 

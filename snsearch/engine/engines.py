@@ -25,10 +25,6 @@ class Engine(Protocol):
     def has_static_runner(self) -> bool:
         """Whether `snsearch device build-runner` builds a runner for it, which needs no Python on the device."""
 
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """The suffixes of a model's files."""
-
     def write_model(self, ops: Sequence[Op], weights: Weights) -> Artefact:
         """The operators as a model of one thread in float32.
 
@@ -39,7 +35,6 @@ class Engine(Protocol):
 class _Ncnn:
     name = "ncnn"
     has_static_runner = True
-    suffixes = (".param", ".bin")
 
     def write_model(self, ops: Sequence[Op], weights: Weights) -> Artefact:
         from snsearch.engine.ncnn_model import write_model
@@ -50,7 +45,6 @@ class _Ncnn:
 class _OnnxRuntime:
     name = "onnxruntime"
     has_static_runner = False
-    suffixes = (".onnx",)
 
     def write_model(self, ops: Sequence[Op], weights: Weights) -> Artefact:
         if importlib.util.find_spec("onnx") is None:
