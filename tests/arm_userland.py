@@ -143,12 +143,12 @@ def _run(arguments: list[str]) -> str:
 def _unpack(packages: list[Path], folder: Path) -> None:
     folder.mkdir()
     for package in packages:
-        reading = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE)
         left_out = [f"--exclude={pattern}" for pattern in _NOT_NEEDED]
         # Debian's /bin, /lib and /sbin are links since base-files of this suite made them so.
         words = ["tar", "-x", "-C", str(folder), "--keep-directory-symlink", "--no-same-owner", *left_out]
-        subprocess.run(words, stdin=reading.stdout, check=True, timeout=120)
-        if reading.wait():
+        with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as reading:
+            subprocess.run(words, stdin=reading.stdout, check=True, timeout=120)
+        if reading.returncode:
             raise UnavailableError(f"dpkg-deb cannot read {package.name}")
     for place in ("data", WHEELS):
         (folder / place).mkdir(parents=True)
