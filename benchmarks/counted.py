@@ -32,11 +32,11 @@ from benchmarks.counted_devices import (
 )
 from benchmarks.counted_networks import BUDGETS, Network, networks_for, space_networks
 from benchmarks.latency_profiles import PROFILES
-from snsearch.calibration import Calibration, KeptOut, Sample, calibrate, family_of, predict_ms, profile_of
-from snsearch.counting.weighing import Weighing
-from snsearch.forms import COUNTED_CACHES, COUNTED_FORMS
-from snsearch.latency import Profile, load_profile
-from snsearch.terms import ops_terms
+from snsearch.device.counting.weighing import Weighing
+from snsearch.latency.calibration import Calibration, KeptOut, Sample, calibrate, family_of, predict_ms, profile_of
+from snsearch.latency.forms import COUNTED_CACHES, COUNTED_FORMS
+from snsearch.latency.profile import Profile, load_profile
+from snsearch.latency.terms import ops_terms
 
 RESULTS = Path(__file__).parent / "results" / "counted.json"
 CPU_FILES = PROFILES.parent / "cpus"

@@ -18,7 +18,15 @@ from benchmarks.latency_profiles import (
     snapdragon_820_calibration,
 )
 from benchmarks.published.samples import NCNN_DEVICES, ncnn, snapdragon_810, snapdragon_820
-from snsearch.calibration import Calibration, KeptOut, Sample, keep_out, log_log_flops, network_of, pixel_scaling
+from snsearch.latency.calibration import (
+    Calibration,
+    KeptOut,
+    Sample,
+    keep_out,
+    log_log_flops,
+    network_of,
+    pixel_scaling,
+)
 
 PARTS = ("instructions", "l1_misses", "l2_misses")
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from benchmarks.published import networks as nets
 from benchmarks.published.samples import NETWORKS_810 as NETWORKS_V2
 from benchmarks.published.samples import NETWORKS_NCNN, rows_of, snapdragon_810
-from snsearch.arch import Architecture
-from snsearch.candidates import candidates_of, matched_set
-from snsearch.costs import op_macs
-from snsearch.counting.counts import Counts
-from snsearch.graph import Op, OpGraph
-from snsearch.spec import load_space, mflops_budget, with_input
+from snsearch.device.counting.counts import Counts
+from snsearch.network.arch import Architecture
+from snsearch.network.costs import op_macs
+from snsearch.network.graph import Op, OpGraph
+from snsearch.solver.candidates import candidates_of, matched_set
+from snsearch.solver.spec import load_space, mflops_budget, with_input
+from snsearch.study.objective import counted_objective
 
 COUNTS = Path(__file__).parent / "results" / "counted.csv"
 CPUS = ("cortex-a72", "cortex-a53", "cortex-a57", "cortex-a76")
@@ -99,7 +100,7 @@ def published() -> tuple[Network, ...]:
 def _drawn(mflops: float, resolution: int, count: int) -> Iterator[Architecture]:
     space = load_space("shufflenet-v1")
     budget = with_input(mflops_budget(mflops), resolution=(resolution, resolution))
-    candidates = candidates_of(space, budget, tight=True, search_shuffle=True)
+    candidates = candidates_of(space, budget, tight=True, search_shuffle=True, cost=counted_objective().of)
     for design in matched_set(candidates, count):
         yield candidates.solutions[design].architecture
 

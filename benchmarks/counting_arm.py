@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks.counted_networks import CPUS, Row, networks_for, read_rows, write_rows
-from snsearch.counted import SCHEME, cpu_of, open_counter
+from snsearch.device.counting.counter import SCHEME, cpu_of, open_counter
 from snsearch.engine.ncnn_model import write_model
 
 

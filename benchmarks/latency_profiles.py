@@ -27,15 +27,24 @@ from benchmarks.published.samples import (
     snapdragon_810,
     snapdragon_820,
 )
-from snsearch.calibration import Calibration, Rates, Sample, calibrate, family_of, fixed_form, keep_out, profile_of
-from snsearch.forms import FORMS, RICH_FORMS, SPATIAL_STRENGTH, STRENGTHS, TRANSFORM_FORMS, drawn_to
-from snsearch.latency import Profile
-from snsearch.lattice import Design
-from snsearch.solver import scaled
-from snsearch.spec import load_space, mflops_budget
-from snsearch.terms import Terms, network_terms
+from snsearch.latency.calibration import (
+    Calibration,
+    Rates,
+    Sample,
+    calibrate,
+    family_of,
+    fixed_form,
+    keep_out,
+    profile_of,
+)
+from snsearch.latency.forms import FORMS, RICH_FORMS, SPATIAL_STRENGTH, STRENGTHS, TRANSFORM_FORMS, drawn_to
+from snsearch.latency.profile import Profile
+from snsearch.latency.terms import Terms, network_terms
+from snsearch.solver.lattice import Design
+from snsearch.solver.solving import scaled
+from snsearch.solver.spec import load_space, mflops_budget
 
-PROFILES = Path(__file__).parent.parent / "snsearch" / "profiles"
+PROFILES = Path(__file__).parent.parent / "snsearch" / "latency" / "profiles"
 RESULTS = Path(__file__).parent / "results" / "latency.json"
 
 NCNN_MAPE = 0.10  # what is shipped of ncnn's devices: a kept-out error up to this ...

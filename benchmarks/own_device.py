@@ -23,10 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from snsearch.arch import Architecture
-from snsearch.calibration import KeptOut, Sample, fit, log_log_flops, pixel_scaling, predict_ms
-from snsearch.device_log import known_of, measure_once
-from snsearch.device_profile import (
+from snsearch.device.log import known_of, measure_once
+from snsearch.device.measurements import Measurement
+from snsearch.device.profile_fit import (
     EFFORT,
     OWN_FORMS,
     OwnProfile,
@@ -36,15 +35,16 @@ from snsearch.device_profile import (
     steady_ms,
     subject_of,
 )
-from snsearch.devices.registry import HOME_VARIABLE, Device
+from snsearch.device.profile_plan import Plan, drawn_networks, plan_of
+from snsearch.device.registry import HOME_VARIABLE, Device
+from snsearch.device.runners import runners_of
+from snsearch.device.subjects import network_subject, reference_subject
 from snsearch.engine.engines import ENGINES, engine_of
-from snsearch.lattice import Design
-from snsearch.measurements import Measurement
-from snsearch.profile_plan import Plan, drawn_networks, plan_of
-from snsearch.runners import runners_of
-from snsearch.solver import scaled
-from snsearch.spec import load_space, mflops_budget
-from snsearch.subjects import network_subject, reference_subject
+from snsearch.latency.calibration import KeptOut, Sample, fit, log_log_flops, pixel_scaling, predict_ms
+from snsearch.network.arch import Architecture
+from snsearch.solver.lattice import Design
+from snsearch.solver.solving import scaled
+from snsearch.solver.spec import load_space, mflops_budget
 
 RESULTS = Path(__file__).parent / "results"
 SPACE = "shufflenet-v1"

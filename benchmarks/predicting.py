@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from snsearch.arch import Architecture
-from snsearch.costs import count_costs, count_macs
-from snsearch.latency import load_profile
-from snsearch.lattice import Design
-from snsearch.solver import scaled
-from snsearch.spec import load_space, mflops_budget, with_input
+from snsearch.latency.profile import load_profile
+from snsearch.network.arch import Architecture
+from snsearch.network.costs import count_costs, count_macs
+from snsearch.solver.lattice import Design
+from snsearch.solver.solving import scaled
+from snsearch.solver.spec import load_space, mflops_budget, with_input
 
 REPEATS = 7
 LOOPS = 3  # over all candidates

@@ -28,18 +28,18 @@ import numpy as np
 import optuna
 import torch
 
-from snsearch.candidates import Candidates, candidates_of, deployed_on, label_of
-from snsearch.latency import DEFAULT_PROFILE
-from snsearch.objective import objective_of
-from snsearch.pareto import front
-from snsearch.proxy import CurvePoint, ProxyResult, default_recipe
-from snsearch.rungs import Rungs
-from snsearch.search import Search, settings_of
-from snsearch.sources import load_data
-from snsearch.spec import load_budget, load_space
-from snsearch.study import Sampler, Study, explored, sampler_of
-from snsearch.trainings import Curve, Training, TrainingLog, TrainingsObserver, read_log, run_trainings
-from snsearch.turns import Turn
+from snsearch.lab.trainings import Curve, Training, TrainingLog, TrainingsObserver, read_log, run_trainings
+from snsearch.latency.profile import DEFAULT_PROFILE
+from snsearch.solver.candidates import Candidates, candidates_of, deployed_on, label_of
+from snsearch.solver.spec import load_budget, load_space
+from snsearch.study.loop import Search, settings_of
+from snsearch.study.objective import objective_of
+from snsearch.study.pareto import front
+from snsearch.study.rungs import Rungs
+from snsearch.study.storage import Sampler, Study, explored, sampler_of
+from snsearch.study.turns import Turn
+from snsearch.training.proxy import CurvePoint, ProxyResult, default_recipe
+from snsearch.training.sources import load_data
 
 RESULTS = Path(__file__).parent / "results" / "replay.json"
 TABLE = RESULTS.with_name("replay-fashion-mnist-13.csv")
@@ -234,7 +234,7 @@ def replayed(table: Table, dataset: Any, candidates: Candidates, arm: str, seed:
         checkpoints=Path("nowhere"),
         observer=_Silent(),
     )
-    with patch("snsearch.search.train_proxy", table.train):
+    with patch("snsearch.study.loop.train_proxy", table.train):
         search.run(TRIALS)
     return list(_progress(table, explored(study.records())))
 

@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from snsearch import solver
-from snsearch.lattice import Design
-from snsearch.spec import load_space, mflops_budget
+from snsearch.solver import solving as solver
+from snsearch.solver.lattice import Design
+from snsearch.solver.spec import load_space, mflops_budget
 
 GROUPS = (1, 2, 3, 4, 8)
 REPEATS = 30

@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from snsearch.arch import Architecture
-from snsearch.costs import count_costs
-from snsearch.data import Images
-from snsearch.lattice import Design
-from snsearch.proxy import ProxyTraining, Recipe
-from snsearch.solver import scaled
-from snsearch.sources import load_data
-from snsearch.spec import load_space, mflops_budget
+from snsearch.network.arch import Architecture
+from snsearch.network.costs import count_costs
+from snsearch.solver.lattice import Design
+from snsearch.solver.solving import scaled
+from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.training.data import Images
+from snsearch.training.proxy import ProxyTraining, Recipe
+from snsearch.training.sources import load_data
 
 IMAGES = 3200
 BATCH = 64

@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 from scipy.stats import rankdata
 
-from snsearch.arch import Architecture
-from snsearch.fidelity import DEFAULT
-from snsearch.ranking import Array, kendall_tau
-from snsearch.reference import REFERENCE, curves_of, read_set, set_folder
-from snsearch.surrogate import WIDTH_WEIGHT, design_matrix, features_of, long_run_ranks, pooled
+from snsearch.lab.fidelity import DEFAULT
+from snsearch.lab.ranking import Array, kendall_tau
+from snsearch.lab.reference import REFERENCE, curves_of, read_set, set_folder
+from snsearch.network.arch import Architecture
+from snsearch.study.surrogate import WIDTH_WEIGHT, design_matrix, features_of, long_run_ranks, pooled
 
 TUNED, KEPT_OUT = ("fashion-mnist-13", "glyphs-8"), "letters-5"
 PROXY_SEEDS = (100, 101)

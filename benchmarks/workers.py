@@ -17,14 +17,15 @@ from pathlib import Path
 
 import torch
 
-from snsearch.candidates import candidates_of
-from snsearch.processes import Event
-from snsearch.proxy import Recipe
-from snsearch.search import deployed, settings_of
-from snsearch.sources import load_data
-from snsearch.spec import load_budget, load_space
-from snsearch.study import Study
-from snsearch.workers import Plan, run_workers
+from snsearch.solver.candidates import candidates_of
+from snsearch.solver.spec import load_budget, load_space
+from snsearch.study.loop import deployed, settings_of
+from snsearch.study.objective import counted_objective
+from snsearch.study.storage import Study
+from snsearch.study.workers import Plan, run_workers
+from snsearch.training.processes import Event
+from snsearch.training.proxy import Recipe
+from snsearch.training.sources import load_data
 
 TRIALS = 10
 REPEATS = 3
@@ -50,7 +51,7 @@ def main() -> None:
     dataset = load_data("fashion-mnist")
     budget = deployed(load_budget("40"), dataset, named=False, classes=None)
     space = load_space("shufflenet-v1")
-    candidates = candidates_of(space, budget, tight=True, search_shuffle=False)
+    candidates = candidates_of(space, budget, tight=True, search_shuffle=False, cost=counted_objective().of)
     recipe = Recipe(images=4000, test_images=2000)
     settings = settings_of(
         space, budget, dataset, recipe, data="fashion-mnist", seed=0, tight=True, search_shuffle=False

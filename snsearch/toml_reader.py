@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from snsearch.errors import SpecError
-from snsearch.resources import Kind, bundled_folder, bundled_names
+from snsearch.files import Kind, bundled_folder, bundled_names
 
 T = TypeVar("T")
 

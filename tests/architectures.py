@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from snsearch.arch import Architecture
+from snsearch.network.arch import Architecture
 
 UNIT_KINDS = ("shufflenet", "bottleneck", "plain", "separable")
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from snsearch.devices.adb import FOLDER as ADB_FOLDER
-from snsearch.devices.registry import Device, connect
-from snsearch.devices.ssh import FOLDER as SSH_FOLDER
-from snsearch.devices.transport import Transport
+from snsearch.device.registry import Device, connect
+from snsearch.device.transports.adb import FOLDER as ADB_FOLDER
+from snsearch.device.transports.ssh import FOLDER as SSH_FOLDER
+from snsearch.device.transports.transport import Transport
 from tests.arm_userland import WHEELS, UnavailableError, arm_userland
 from tests.boards import SMALL_REFERENCE, Board, own_home
 from tests.furnishing import furnished, needs, started
@@ -145,7 +145,7 @@ def emulated_board(
     A small network stands for the one that is run between others.
     """
     found: Board = request.getfixturevalue(f"{request.param}_board")
-    monkeypatch.setattr("snsearch.subjects.REFERENCE", SMALL_REFERENCE)
+    monkeypatch.setattr("snsearch.device.subjects.REFERENCE", SMALL_REFERENCE)
     found.reach(monkeypatch)
     own_home(tmp_path, monkeypatch)
     found.clear()

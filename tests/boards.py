@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from snsearch.devices.registry import Device, connect
+from snsearch.device.registry import Device, connect
 from snsearch.errors import DeviceError
 from tests.enclosures import Enclosure
 from tests.runners import CACHE

@@ -15,12 +15,12 @@ import pytest
 
 from snsearch.engine import python_runner
 from snsearch.engine.build import build_runner, built_runner
-from snsearch.engine.cache import cache_folder
 from snsearch.engine.compilers import find_cmake, find_compiler
 from snsearch.engine.engines import NCNN, ONNX_RUNTIME, Engine, engine_of
 from snsearch.engine.ncnn_source import ncnn_source
 from snsearch.engine.protocol import RunnerKind
 from snsearch.errors import DeviceError
+from snsearch.files import cache_folder
 
 # Read before any test names another folder: building takes minutes, and one build serves every run.
 CACHE = Path(os.environ.get("SNSEARCH_TEST_CACHE") or cache_folder())

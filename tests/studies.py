@@ -10,20 +10,20 @@ from typing import Any
 
 import torch
 
-from snsearch.arch import Architecture
-from snsearch.candidates import Candidates, candidates_of
-from snsearch.counted_record import CountedNetwork, CountedRecord
-from snsearch.counting.counts import Counts
-from snsearch.counting.cpus import load_cpu
-from snsearch.data import Dataset
-from snsearch.objective import mac_and_bytes_cost
-from snsearch.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe
-from snsearch.rungs import Rungs
-from snsearch.search import Search, deployed, settings_of
-from snsearch.solver import Solution
-from snsearch.sources import load_data
-from snsearch.spec import Budget, SpaceSpec, load_budget, load_space, with_input
-from snsearch.study import Sampler, Settings, Status, Study, TrialRecord
+from snsearch.device.counting.counts import Counts
+from snsearch.device.counting.cpus import load_cpu
+from snsearch.device.counting.record import CountedNetwork, CountedRecord
+from snsearch.network.arch import Architecture
+from snsearch.solver.candidates import Candidates, candidates_of
+from snsearch.solver.solving import Solution
+from snsearch.solver.spec import Budget, SpaceSpec, load_budget, load_space, with_input
+from snsearch.study.loop import Search, deployed, settings_of
+from snsearch.study.objective import counted_objective, mac_and_bytes_cost
+from snsearch.study.rungs import Rungs
+from snsearch.study.storage import Sampler, Settings, Status, Study, TrialRecord
+from snsearch.training.data import Dataset
+from snsearch.training.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe
+from snsearch.training.sources import load_data
 
 RECIPE = Recipe(images=256, batch_size=64, test_images=179, curve_points=2, recalibration=128)
 
@@ -64,7 +64,9 @@ def small_budget(dataset: Dataset, mflops: str = "3") -> Budget:
 @cache
 def candidates_at(mflops: str, space: str = "shufflenet-v1") -> Candidates:
     """A space's candidates of a budget at 224x224, solved once for all tests."""
-    return candidates_of(load_space(space), load_budget(mflops), tight=False, search_shuffle=False)
+    return candidates_of(
+        load_space(space), load_budget(mflops), tight=False, search_shuffle=False, cost=counted_objective().of
+    )
 
 
 def made_up_result(
@@ -222,7 +224,7 @@ class Setup:
         )
 
     def candidates(self) -> Candidates:
-        return candidates_of(self.space, self.budget, tight=True, search_shuffle=False)
+        return candidates_of(self.space, self.budget, tight=True, search_shuffle=False, cost=counted_objective().of)
 
     def search(self, observer: Log | None = None, candidates: Candidates | None = None) -> Search:
         """A prepared search on the study in the folder."""

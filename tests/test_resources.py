@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from snsearch import resources
+from snsearch import files as resources
 from snsearch.errors import SnsearchError
-from snsearch.resources import Kind, bundled_folder, bundled_names
+from snsearch.files import Kind, bundled_folder, bundled_names
 
 
 @pytest.mark.parametrize(

@@ -59,14 +59,20 @@ def test_the_wheel_carries_spaces_budgets_profiles_templates_and_types(wheel: Pa
     for kind in ("spaces", "budgets"):
         bundled = {f"snsearch/{kind}/{path.name}" for path in (CHECKOUT / kind).glob("*.toml")}
         assert bundled <= set(names)
-    profiles = {f"snsearch/profiles/{path.name}" for path in (CHECKOUT / "snsearch" / "profiles").glob("*.toml")}
+    profiles = {
+        f"snsearch/latency/profiles/{path.name}"
+        for path in (CHECKOUT / "snsearch" / "latency" / "profiles").glob("*.toml")
+    }
     assert len(profiles) > 1
     assert profiles <= set(names)
-    cpus = {f"snsearch/cpus/{path.name}" for path in (CHECKOUT / "snsearch" / "cpus").glob("*.toml")}
+    cpus = {
+        f"snsearch/device/counting/cores/{path.name}"
+        for path in (CHECKOUT / "snsearch" / "device" / "counting" / "cores").glob("*.toml")
+    }
     assert len(cpus) > 1
     assert cpus <= set(names)
-    assert "snsearch/counting/plugin.c" in names
-    assert "snsearch/templates/report.html.j2" in names
+    assert "snsearch/device/counting/plugin.c" in names
+    assert "snsearch/pages/templates/report.html.j2" in names
     assert {f"snsearch/engine/{name}" for name in ("runner.cpp", "CMakeLists.txt", "python_runner.py")} <= set(names)
     assert "snsearch/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "reports/", "benchmarks/", "spaces/"))]
@@ -86,7 +92,7 @@ def test_the_wheel_predicts_from_outside_the_checkout(installed: Path, tmp_path:
 
 
 def test_the_wheel_s_own_files_are_found_before_a_checkout_s(installed: Path, tmp_path: Path) -> None:
-    code = "from snsearch.resources import bundled_folder as f; print(f('spaces')); print(f('budgets'))"
+    code = "from snsearch.files import bundled_folder as f; print(f('spaces')); print(f('budgets'))"
     folders = [Path(line) for line in _run(installed, tmp_path, "-c", code).splitlines()]
     assert all(folder.is_relative_to(installed) for folder in folders)
 
@@ -94,7 +100,7 @@ def test_the_wheel_s_own_files_are_found_before_a_checkout_s(installed: Path, tm
 def test_the_wheel_renders_its_template(installed: Path, tmp_path: Path) -> None:
     code = (
         "from jinja2 import Environment, PackageLoader\n"
-        "print(Environment(loader=PackageLoader('snsearch'), autoescape=True)"
+        "print(Environment(loader=PackageLoader('snsearch.pages'), autoescape=True)"
         ".get_template('report.html.j2').filename)"
     )
     assert Path(_run(installed, tmp_path, "-c", code).strip()).is_relative_to(installed)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snsearch.whole_files import whole_file, write_whole
+from snsearch.files import whole_file, write_whole
 
 
 def test_a_file_is_replaced_in_one_step_and_nothing_else_stays(tmp_path: Path) -> None:

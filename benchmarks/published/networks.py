@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snsearch.arch import Architecture
-from snsearch.graph import Activation, BlockBuilder, Op, OpGraph
+from snsearch.network.arch import Architecture
+from snsearch.network.graph import Activation, BlockBuilder, Op, OpGraph
 
 
 def rounded(value: float, step: int) -> int:

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.published import networks as nets
-from snsearch.calibration import Role, Sample
-from snsearch.costs import op_macs
-from snsearch.forms import CACHES
-from snsearch.graph import Op
-from snsearch.terms import Terms, ops_terms
+from snsearch.latency.calibration import Role, Sample
+from snsearch.latency.forms import CACHES
+from snsearch.latency.terms import Terms, ops_terms
+from snsearch.network.costs import op_macs
+from snsearch.network.graph import Op
 
 FOLDER = Path(__file__).parent
 PIECE_WEIGHT = 0.5  # of a microbenchmark, where a network has 1: there are more of them, and what counts is networks

@@ -10,11 +10,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from snsearch.arch import Architecture
 from snsearch.errors import SpecError
-from snsearch.lattice import Design
-from snsearch.solver import scaled, solve
-from snsearch.spec import Budget, SpaceSpec, load_space
+from snsearch.network import Architecture
+from snsearch.solver import Budget, Design, SpaceSpec, load_space, scaled, solve
 
 KEY_HELP = "SPEC is an architecture key, a JSON file that `snsearch solve --format json` wrote, or a space."
 

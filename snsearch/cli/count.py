@@ -6,7 +6,6 @@ from typing import Any
 
 import click
 
-from snsearch.arch import Architecture
 from snsearch.cli.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
 from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import (
@@ -19,9 +18,7 @@ from snsearch.cli.options import (
     free_budget,
     gather_budgets,
 )
-from snsearch.conventions import ConventionCount, count_conventions
-from snsearch.costs import CostReport, cost_report
-from snsearch.graph import OpGraph
+from snsearch.network import Architecture, ConventionCount, CostReport, OpGraph, cost_report, count_conventions
 from snsearch.units import format_bytes, format_count, format_mflops
 
 
@@ -72,7 +69,7 @@ def _checked(arch: Architecture) -> dict[str, int]:
     """The real counters' totals. Raises VerificationError where they disagree with the cost report."""
     from dataclasses import asdict
 
-    from snsearch.verify import verify
+    from snsearch.network import verify
 
     verification = verify(arch)
     verification.check()

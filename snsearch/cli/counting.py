@@ -13,15 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.arch import Architecture
 from snsearch.cli.console import print_json, print_table, say
-from snsearch.costs import count_macs
-from snsearch.counted import counted_runner, cpu_of, open_counter
-from snsearch.counted_record import CountedNetwork
-from snsearch.counting.counts import Counts
-from snsearch.counting.tools import requirements
+from snsearch.device import CountedNetwork, Counts, counted_runner, cpu_of, open_counter, requirements
 from snsearch.errors import DeviceError
 from snsearch.interrupt import stop_on_signals
+from snsearch.network import Architecture, count_macs
 
 if TYPE_CHECKING:
     from snsearch.cli.measuring import Asked
@@ -65,15 +61,15 @@ def count_networks(
 def count_study(url: str, name: str, asked: Asked, *, everything: bool = False, form: str = "table") -> Counting:
     """Counts a study's candidates, and keeps the counts in the study too. Raises StudyError."""
     from snsearch.cli.measuring import study_architectures
-    from snsearch.study import add_counts
+    from snsearch.pages import keep_counts
 
     archs = study_architectures(url, name, everything=everything)
-    return count_networks(asked, archs, form=form, keep=lambda one: add_counts(url, name, one))
+    return count_networks(asked, archs, form=form, keep=lambda one: keep_counts(url, name, one))
 
 
 def _counting(asked: Asked, archs: Sequence[Architecture], keep: Callable[[CountedNetwork], None]) -> Counting:
-    from snsearch.engine.ncnn_model import write_model
-    from snsearch.graph import OpGraph
+    from snsearch.engine import write_model
+    from snsearch.network import OpGraph
 
     networks: list[CountedNetwork] = []
     unique = list(dict.fromkeys(archs))

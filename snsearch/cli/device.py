@@ -11,7 +11,7 @@ import click
 
 from snsearch.cli.console import print_json, print_table, printable
 from snsearch.cli.options import complete_names
-from snsearch.devices.registry import (
+from snsearch.device import (
     DEFAULT_ENGINE,
     Device,
     checked_device_name,
@@ -24,12 +24,12 @@ from snsearch.devices.registry import (
     read_device,
     write_device,
 )
-from snsearch.engine.engines import ENGINES
+from snsearch.engine import ENGINES
 from snsearch.errors import DeviceError, SpecError
 from snsearch.units import format_bytes
 
 if TYPE_CHECKING:
-    from snsearch.checkup import Checkup, Cluster
+    from snsearch.device import Checkup, Cluster
 
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 RUNNER = click.option(
@@ -82,8 +82,7 @@ def add(
     force: bool,
 ) -> None:
     """Keep a device under a NAME; it is reached and checked first."""
-    from snsearch.board import identity_of, open_board
-    from snsearch.runners import runners_of
+    from snsearch.device import identity_of, open_board, runners_of
 
     checked_device_name(name)
     if name in device_names() and not force:
@@ -112,7 +111,7 @@ def add(
 @FORMAT
 def list_devices(form: str) -> None:
     """List the devices that were added."""
-    from snsearch.device_log import log_of
+    from snsearch.device import log_of
 
     found = [read_device(name) for name in device_names()]
     counts = {one.name: len(log_of(one).read()) for one in found}
@@ -159,11 +158,9 @@ def list_devices(form: str) -> None:
 @FORMAT
 def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
     """Print what a device is, whether the engine agrees with torch there, and what would spoil a measurement."""
-    from snsearch.board import open_board
-    from snsearch.checkup import check as check_board
-    from snsearch.engine.engines import engine_of
-    from snsearch.runners import runners_of
-    from snsearch.subjects import reference_subject
+    from snsearch.device import check as check_board
+    from snsearch.device import open_board, reference_subject, runners_of
+    from snsearch.engine import engine_of
 
     chosen = device_of(name)
     if chosen.is_counted:
@@ -263,9 +260,9 @@ def forget(name: str) -> None:
 @click.option("--again", is_flag=True, help="Build it also where it was built before.")
 def build_runner(machine: Any, compiler: Any, archive: Path | None, again: bool) -> None:
     """Build the static runner from ncnn's sources, once; it takes minutes."""
-    from snsearch.devices.deploy import sha256_of
-    from snsearch.engine import build
-    from snsearch.engine.compilers import host_target
+    from snsearch.device import sha256_of
+    from snsearch.engine import build_runner as build
+    from snsearch.engine import host_target
 
     target = host_target() if machine == "native" else machine
     if target is None:
@@ -274,7 +271,7 @@ def build_runner(machine: Any, compiler: Any, archive: Path | None, again: bool)
     def show(line: str) -> None:
         click.echo(printable(line.rstrip()), err=True)
 
-    path = build.build_runner(target, kind=compiler, archive=archive, on_line=show, again=again)
+    path = build(target, kind=compiler, archive=archive, on_line=show, again=again)
     click.echo(f"{path}: {target}, {format_bytes(path.stat().st_size)}, sha256 {sha256_of(path)}")
 
 

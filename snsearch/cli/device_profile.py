@@ -10,11 +10,11 @@ import click
 
 from snsearch.cli.console import print_json, printable, say
 from snsearch.cli.latency import errors_line
-from snsearch.devices.registry import Device, profile_path
-from snsearch.whole_files import write_whole
+from snsearch.device import Device, profile_path
+from snsearch.files import write_whole
 
 if TYPE_CHECKING:
-    from snsearch.device_profile import OwnProfile
+    from snsearch.device import OwnProfile
 
 WORST = 3  # networks that are named
 
@@ -32,11 +32,9 @@ def make_and_print(
     form: str,
 ) -> None:
     """Makes the device's profile, keeps it with the device, and prints it."""
-    from snsearch.device_profile import make_profile
+    from snsearch.device import NETWORKS, PIECES, make_profile, plan_of, runners_of
     from snsearch.interrupt import stop_on_signals
-    from snsearch.profile_plan import NETWORKS, PIECES, plan_of
-    from snsearch.runners import runners_of
-    from snsearch.spec import load_space
+    from snsearch.solver import load_space
 
     plan = plan_of(load_space(space_name), networks=networks or NETWORKS, pieces=pieces or PIECES)
     with stop_on_signals(lambda: say("stopping at the next step; what was measured is kept")) as stop:

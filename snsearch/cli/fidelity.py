@@ -17,11 +17,11 @@ from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import RESOLUTION, complete_names
 from snsearch.cli.trainings import TrainingsProgress, machine_of, machine_options, read_dataset
 from snsearch.errors import StudyError
-from snsearch.spec import load_budget, load_space, with_input
+from snsearch.solver import load_budget, load_space, with_input
+from snsearch.study import counted_objective
 
 if TYPE_CHECKING:
-    from snsearch.fidelity import SetFidelity
-    from snsearch.reference import ReferenceSet
+    from snsearch.lab import ReferenceSet, SetFidelity
 
 PROXY_SEED = 100  # apart from the reference's, with which a proxy would share its noise
 
@@ -90,20 +90,30 @@ def run(
     space = load_space(space_text)
     load_budget(budget_text)  # a wrong name should not cost the wait for torch and the data
 
-    from snsearch.candidates import candidates_of, deployed_on, digest_of, matched_set
-    from snsearch.fidelity import FEWEST_MEMBERS
     from snsearch.interrupt import stop_on_signals
-    from snsearch.proxy import Recipe, default_recipe
-    from snsearch.reference import REFERENCE, ReferenceSet, extended, log_of, members_of, read_set, write_set
+    from snsearch.lab import (
+        FEWEST_MEMBERS,
+        REFERENCE,
+        ReferenceSet,
+        extended,
+        log_of,
+        members_of,
+        read_set,
+        run_trainings,
+        write_set,
+    )
+    from snsearch.solver import candidates_of, deployed_on, digest_of, matched_set
     from snsearch.study import environment
-    from snsearch.trainings import run_trainings
+    from snsearch.training import Recipe, default_recipe
 
     machine = machine_of(proxy_device, workers, threads, tasks=count)
     dataset = read_dataset(data, None)
     budget = deployed_on(
         with_input(load_budget(budget_text), resolution=resolution), dataset.channels, len(dataset.classes)
     )
-    candidates = candidates_of(space, budget, tight=True, search_shuffle="shuffle" in space.options)
+    candidates = candidates_of(
+        space, budget, tight=True, search_shuffle="shuffle" in space.options, cost=counted_objective().of
+    )
     train_images = len(dataset.train)
     wanted = ReferenceSet(
         name=(out or Path(f"fidelity-{Path(budget_text).stem}-{Path(data).stem}")).name,
@@ -184,8 +194,7 @@ def _score(reference: ReferenceSet, dataset: Any, folder: Path, device: Any, sto
     import torch
 
     from snsearch import __version__
-    from snsearch.reference import read_scores, write_scores
-    from snsearch.scores import zero_cost
+    from snsearch.lab import read_scores, write_scores, zero_cost
 
     if read_scores(folder):
         return
@@ -200,7 +209,7 @@ def _score(reference: ReferenceSet, dataset: Any, folder: Path, device: Any, sto
 
 
 def _read(folder: Path) -> SetFidelity:
-    from snsearch.fidelity import fidelity_of
+    from snsearch.lab import fidelity_of
 
     return fidelity_of(folder)
 
@@ -214,7 +223,7 @@ def show(sets: tuple[str, ...], whole: bool, form: str) -> None:
 
     Nothing is trained: rank correlations and their bootstrap intervals come from the trainings that a set holds.
     """
-    from snsearch.reference import set_folder, shipped_sets
+    from snsearch.lab import set_folder, shipped_sets
 
     names = sets or shipped_sets()
     if not names:
@@ -234,8 +243,7 @@ def show(sets: tuple[str, ...], whole: bool, form: str) -> None:
 
 
 def _print_table(found: list[SetFidelity], *, whole: bool) -> None:
-    from snsearch.fidelity import notable
-    from snsearch.fidelity_page import HEAD, proxy_cells
+    from snsearch.lab import HEAD, notable, proxy_cells
 
     for one in found:
         reference = one.reference

@@ -21,11 +21,9 @@ from snsearch.cli.options import (
     design_options,
     plain_number,
 )
-from snsearch.costs import count_macs
 from snsearch.latency import DEFAULT_PROFILE, Latency, Profile, load_profile
-from snsearch.lattice import Design
-from snsearch.solver import Solution, scaled, solve
-from snsearch.spec import SpaceSpec, load_space, mflops_budget, with_input
+from snsearch.network import count_macs
+from snsearch.solver import Design, Solution, SpaceSpec, load_space, mflops_budget, scaled, solve, with_input
 from snsearch.units import format_mflops, format_resolution, plain_resolution, three_digits
 
 
@@ -194,7 +192,7 @@ def latency(
         raise click.UsageError("--profile and --device both name the device; give one of them")
     space = load_space(space_name)
     if device_text is not None:
-        from snsearch.devices.profiles import profile_of_device
+        from snsearch.device import profile_of_device
 
         profile = profile_of_device(device_text)
     else:

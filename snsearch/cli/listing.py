@@ -10,8 +10,8 @@ from rich.table import Table
 
 from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import complete_names
-from snsearch.resources import bundled_names
-from snsearch.spec import Budget, SpaceSpec, load_budget, load_space
+from snsearch.files import bundled_names
+from snsearch.solver import Budget, SpaceSpec, load_budget, load_space
 from snsearch.units import format_resolution, plain_resolution
 
 FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.arch import Architecture
 from snsearch.cli.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
 from snsearch.cli.console import print_json, print_table, printable
 from snsearch.cli.device import RUNNER, complete_devices
@@ -25,10 +24,8 @@ from snsearch.cli.options import (
     gather_budgets,
     study_options,
 )
-from snsearch.costs import count_macs
-from snsearch.devices.registry import device_of
-from snsearch.measure import Unmeasured
-from snsearch.measurements import Measurement
+from snsearch.device import Measurement, Unmeasured, device_of
+from snsearch.network import Architecture, count_macs
 
 if TYPE_CHECKING:
     from snsearch.cli.measuring import Outcome

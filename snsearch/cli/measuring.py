@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snsearch.cli.console import printable, say
+from snsearch.device import Measurement, Unmeasured
 from snsearch.errors import DeviceError, StudyError
 from snsearch.interrupt import stop_on_signals
-from snsearch.measure import Unmeasured
-from snsearch.measurements import Measurement
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from snsearch.arch import Architecture
-    from snsearch.board import Board
-    from snsearch.devices.registry import Device
+    from snsearch.device import Board, Device
+    from snsearch.network import Architecture
     from snsearch.study import StudyRecord
 
 Outcome = Measurement | Unmeasured
@@ -70,10 +68,8 @@ def session(
     asked: Asked, archs: Sequence[Architecture], keep: Callable[[Measurement], None] = lambda one: None
 ) -> Session:
     """Measures architectures on a device, what is known left out; each is kept as soon as it is there."""
-    from snsearch.device_log import measure_once
-    from snsearch.engine.engines import engine_of
-    from snsearch.runners import runners_of
-    from snsearch.subjects import network_subject, reference_subject
+    from snsearch.device import measure_once, network_subject, reference_subject, runners_of
+    from snsearch.engine import engine_of
 
     outcomes: list[Outcome] = []
     engine = engine_of(asked.device.engine)
@@ -111,7 +107,7 @@ def study_architectures(url: str, name: str, *, everything: bool = False) -> lis
 
 
 def _architectures(record: StudyRecord, everything: bool) -> list[Architecture]:
-    from snsearch.measured import worth_measuring
+    from snsearch.pages import worth_measuring
 
     chosen = record.candidates if everything else worth_measuring(record)
     archs = [trial.architecture for trial in chosen if trial.architecture is not None]
@@ -122,15 +118,16 @@ def _architectures(record: StudyRecord, everything: bool) -> list[Architecture]:
 
 def study_session(url: str, name: str, asked: Asked, *, everything: bool = False) -> Session:
     """Measures a study's candidates, and keeps what is measured in the study too. Raises StudyError."""
-    from snsearch.study import add_measurement, read_study
+    from snsearch.pages import keep_measurement, measurements_of
+    from snsearch.study import read_study
 
     record = read_study(url, name)
     archs = _architectures(record, everything)
-    there = set(record.measurements)
+    there = set(measurements_of(record))
 
     def keep(one: Measurement) -> None:
         if one not in there:
-            add_measurement(url, name, one)
+            keep_measurement(url, name, one)
 
     return session(asked, archs, keep)
 

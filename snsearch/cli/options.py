@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from snsearch.errors import SpecError
-from snsearch.resources import bundled_names
-from snsearch.spec import Budget, Match, Precision, load_budget, mflops_budget, with_input
+from snsearch.files import bundled_names
+from snsearch.network import Precision
+from snsearch.solver import Budget, Match, load_budget, mflops_budget, with_input
 from snsearch.units import parse_bytes, parse_count, parse_duration, parse_resolution
 
 T = TypeVar("T")

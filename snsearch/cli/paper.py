@@ -22,10 +22,8 @@ from snsearch.errors import SnsearchError, SpecError
 from snsearch.units import format_mflops
 
 if TYPE_CHECKING:
-    from snsearch.data import Dataset
-    from snsearch.paper import LineUp, Verdict
-    from snsearch.proxy import Recipe
-    from snsearch.trainings import Curve
+    from snsearch.lab import Curve, LineUp, Verdict
+    from snsearch.training import Dataset, Recipe
 
     Curves = Mapping[tuple[str, str, int], Curve]
 
@@ -110,9 +108,8 @@ def paper(
     folder = out or _default_folder(data, quick=quick)
 
     from snsearch.interrupt import stop_on_signals
-    from snsearch.paper import PaperSettings, judge, line_up, trainings_of
-    from snsearch.proxy import Recipe
-    from snsearch.trainings import TrainingLog, run_trainings
+    from snsearch.lab import PaperSettings, TrainingLog, judge, line_up, run_trainings, trainings_of
+    from snsearch.training import Recipe
 
     line_ups = [
         line_up(mflops, tables, tight=tight) for mflops in sorted({m for several in budgets for m in several})
@@ -201,7 +198,7 @@ class _Page:
 
     def networks(self) -> list[dict[str, Any]]:
         """One JSON object a network."""
-        from snsearch.paper import errors_of, trained_macs
+        from snsearch.lab import errors_of, trained_macs
 
         return [
             {

@@ -11,11 +11,10 @@ import click
 
 from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import complete_names
-from snsearch.devices.profiles import named_profile
-from snsearch.devices.registry import device_names, profile_path
+from snsearch.device import device_names, named_profile, profile_path
 from snsearch.errors import SpecError
+from snsearch.files import bundled_names
 from snsearch.latency import DEFAULT_PROFILE, load_profile
-from snsearch.resources import bundled_names
 
 
 @click.command()
@@ -138,7 +137,7 @@ def calibrate(
     library, thread count and precision. The profile is a file that `snsearch latency --profile` reads; it says how
     far networks that were kept out of the fit were missed.
     """
-    from snsearch.calibration import calibrate_own
+    from snsearch.latency import calibrate_own
 
     about: dict[str, Any] = {
         "name": name,

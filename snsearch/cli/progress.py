@@ -15,19 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from snsearch.cli.console import progress_console
-from snsearch.pareto import front
-from snsearch.study import explored, trained
+from snsearch.study import explored, front, trained
 from snsearch.units import format_duration, three_digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from snsearch.candidates import Candidates
-    from snsearch.processes import Event
-    from snsearch.proxy import ProxyResult
-    from snsearch.report import ReportData
-    from snsearch.solver import Solution
+    from snsearch.pages import ReportData
+    from snsearch.solver import Candidates, Solution
     from snsearch.study import Study, TrialRecord
+    from snsearch.training import Event, ProxyResult
 
 _SHOWN = 8  # candidates of the front in the live display
 

@@ -27,7 +27,7 @@ def report(study: str | None, storage: str | None, out: Path, html: Path | None,
         _report_set(folder, out, html, form)
         return
 
-    from snsearch.report import report_data, write_report
+    from snsearch.pages import report_data, write_report
     from snsearch.study import read_study
 
     name, url, folder = _locate(study, storage, out)
@@ -56,7 +56,7 @@ def located_study(text: str, storage: str | None, out: Path) -> tuple[str, str, 
 
 def rewrite_page(url: str, name: str, folder: Path) -> Path:
     """Writes the page of a study with trained candidates anew; its path."""
-    from snsearch.report import report_data, write_report
+    from snsearch.pages import report_data, write_report
     from snsearch.study import read_study
 
     path = folder / "report.html"
@@ -66,7 +66,7 @@ def rewrite_page(url: str, name: str, folder: Path) -> Path:
 
 def _set_folder(text: str) -> Path | None:
     """The folder of a reference set, where the text names one."""
-    from snsearch.reference import set_folder
+    from snsearch.lab import set_folder
 
     try:
         return set_folder(text)
@@ -75,9 +75,7 @@ def _set_folder(text: str) -> Path | None:
 
 
 def _report_set(folder: Path, out: Path, html: Path | None, form: str) -> None:
-    from snsearch.fidelity import fidelity_of
-    from snsearch.fidelity_page import fidelity_page, write_fidelity_page
-    from snsearch.reference import REFERENCE, SHIPPED, curves_of
+    from snsearch.lab import REFERENCE, SHIPPED, curves_of, fidelity_of, fidelity_page, write_fidelity_page
 
     found = fidelity_of(folder)
     if form == "json":

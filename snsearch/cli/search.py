@@ -25,12 +25,11 @@ from snsearch.cli.search_device import measure_found, objective_for, target_of
 from snsearch.cli.trainings import machine_of, machine_options, read_dataset
 from snsearch.errors import StudyError
 from snsearch.latency import DEFAULT_PROFILE
-from snsearch.spec import Budget, load_budget, load_space, with_input
+from snsearch.solver import Budget, load_budget, load_space, with_input
 
 if TYPE_CHECKING:
-    from snsearch.data import Dataset
-    from snsearch.objective import Objective
-    from snsearch.study import StudyRecord
+    from snsearch.study import Objective, StudyRecord
+    from snsearch.training import Dataset
 
 DEFAULT_TRIALS = 24
 
@@ -73,7 +72,7 @@ def _say_what_is_extrapolated(objective: Objective, costs: list[float]) -> None:
 
 def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, classes: int | None) -> Budget:
     """The budget at the deployed input; a bare number of MFLOPs takes channels and classes from the data."""
-    from snsearch.search import deployed
+    from snsearch.study import deployed
 
     budget = with_input(load_budget(text), resolution=resolution, classes=classes)
     return deployed(budget, dataset, named=not _is_number(text), classes=classes)
@@ -203,14 +202,21 @@ def search(
     target = None if device_text is None else target_of(device_text, url, folder.name)
     objective = objective_for(profile_text, target, url, folder.name)
 
-    from snsearch.candidates import candidates_of
     from snsearch.cli.progress import SearchProgress
     from snsearch.interrupt import stop_on_signals
-    from snsearch.proxy import default_recipe
-    from snsearch.rungs import Rungs
-    from snsearch.search import Search, settings_of
-    from snsearch.study import Study, environment, read_study, without_password
-    from snsearch.workers import Plan, run_workers
+    from snsearch.solver import candidates_of
+    from snsearch.study import (
+        Plan,
+        Rungs,
+        Search,
+        Study,
+        environment,
+        read_study,
+        run_workers,
+        settings_of,
+        without_password,
+    )
+    from snsearch.training import default_recipe
 
     machine = machine_of(proxy_device, workers, threads, tasks=trials)
     dataset = read_dataset(data, proxy_resolution)
@@ -316,7 +322,7 @@ def search(
 
 def _finish(record: StudyRecord, folder: Path, reason: str) -> None:
     from snsearch.cli.progress import front_table
-    from snsearch.report import report_data, write_report
+    from snsearch.pages import report_data, write_report
 
     click.echo(f"search ended: {reason}", err=True)
     if not record.candidates:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from snsearch.cli.console import print_table, printable
-from snsearch.devices.registry import Device, device_of, profile_path
+from snsearch.device import Device, device_of, named_profile, profile_path
 from snsearch.errors import DeviceError, StudyError
 from snsearch.latency import DEFAULT_PROFILE
-from snsearch.objective import Objective, objective_of
+from snsearch.study import COUNTED, Objective, counted_objective, latency_objective
 
 if TYPE_CHECKING:
     from snsearch.cli.counting import Counting
@@ -25,8 +25,7 @@ def target_of(text: str, url: str, name: str) -> Device:
     Raises DeviceError where it cannot be used, before anything is trained. A study that has begun goes on all the
     same: the device is needed at its end only.
     """
-    from snsearch.board import open_board
-    from snsearch.runners import runners_of
+    from snsearch.device import open_board, runners_of
 
     device = device_of(text)
     if device.is_counted:
@@ -49,6 +48,11 @@ def target_of(text: str, url: str, name: str) -> Device:
     return device
 
 
+def _objective_of(text: str) -> Objective:
+    """The objective of that name: "counted", or the latency that a profile, a device's or a file's too, predicts."""
+    return counted_objective() if text == COUNTED else latency_objective(named_profile(text))
+
+
 def objective_for(profile_text: str | None, device: Device | None, url: str, name: str) -> Objective:
     """The second objective: of the profile that is named, else of the device's own, else of the default one.
 
@@ -57,12 +61,12 @@ def objective_for(profile_text: str | None, device: Device | None, url: str, nam
     qemu. Raises SpecError, and DeviceError where a counted device has no model.
     """
     if profile_text is not None or device is None:
-        return objective_of(profile_text or DEFAULT_PROFILE)
+        return _objective_of(profile_text or DEFAULT_PROFILE)
     if device.is_counted:
-        return objective_of(device.url)
+        return _objective_of(device.url)
     own = profile_path(device.name)
-    choices = [objective_of(str(own))] if own.is_file() else []
-    choices.append(objective_of(DEFAULT_PROFILE))
+    choices = [_objective_of(str(own))] if own.is_file() else []
+    choices.append(_objective_of(DEFAULT_PROFILE))
     stored = _stored(url, name)
     chosen = next(
         (one for one in choices if stored is not None and one.name == stored.settings.cost_name), choices[0]

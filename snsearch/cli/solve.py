@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from snsearch.channel_table import layout
 from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import (
     GROUPS,
@@ -23,11 +22,9 @@ from snsearch.cli.options import (
     gather_budgets,
 )
 from snsearch.errors import InfeasibleBudgetError, SpecError
-from snsearch.lattice import Design
-from snsearch.resources import bundled_names
-from snsearch.solver import Solution, scaled
+from snsearch.files import bundled_names
+from snsearch.solver import Design, Solution, SpaceSpec, layout, load_space, scaled
 from snsearch.solver import solve as solve_budget
-from snsearch.spec import SpaceSpec, load_space
 from snsearch.units import (
     format_resolution,
     plain_resolution,

@@ -17,9 +17,8 @@ from snsearch.cli.console import printable, progress_console
 from snsearch.units import format_duration
 
 if TYPE_CHECKING:
-    from snsearch.data import Dataset
-    from snsearch.proxy import ProxyResult
-    from snsearch.trainings import Training
+    from snsearch.lab import Training
+    from snsearch.training import Dataset, ProxyResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN_SKIPPED = 5
@@ -59,7 +58,7 @@ def machine_of(device: str, workers: int | None, threads: int | None, *, tasks: 
     """The machine of the options, for so many trainings; torch's threads are set. Raises StudyError."""
     import torch
 
-    from snsearch.proxy import pick_device
+    from snsearch.training import pick_device
 
     chosen = pick_device(device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -72,7 +71,7 @@ def machine_of(device: str, workers: int | None, threads: int | None, *, tasks: 
 
 def read_dataset(data: str, side: int | None) -> Dataset:
     """The data set of a `--data` text, with a progress bar, and a line for what was skipped."""
-    from snsearch.sources import load_data
+    from snsearch.training import load_data
 
     console = progress_console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:

@@ -1,4 +1,8 @@
-"""The inference engines: models written from operators, the programs that run them, and their protocol.
+"""Inference engines: models written from operators, runners, parity with torch.
 
-Nothing here knows how a device is reached; nothing is imported before it is asked for.
+Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

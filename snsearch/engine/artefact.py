@@ -9,8 +9,8 @@ from pathlib import Path
 
 from snsearch.engine.weights import Floats, Weights, weight_shape
 from snsearch.errors import SpecError
-from snsearch.graph import Op
-from snsearch.whole_files import write_whole
+from snsearch.files import write_whole
+from snsearch.network import Op
 
 Shape = tuple[int, ...]
 

@@ -17,12 +17,11 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from snsearch.engine.cache import cache_folder
 from snsearch.engine.compilers import MACHINES, Compiler, CompilerKind, Target, find_cmake, find_compiler, target_of
 from snsearch.engine.elf import read_elf
 from snsearch.engine.ncnn_source import ARCHIVE_SHA256, VERSION, ncnn_source
 from snsearch.errors import DeviceError
-from snsearch.whole_files import whole_file
+from snsearch.files import cache_folder, whole_file
 
 RUNNER_NAME = "snsearch-runner"
 HERE = Path(__file__).parent

@@ -11,7 +11,7 @@ from snsearch.errors import DeviceError
 if TYPE_CHECKING:
     from snsearch.engine.artefact import Artefact
     from snsearch.engine.weights import Weights
-    from snsearch.graph import Op
+    from snsearch.network import Op
 
 
 class Engine(Protocol):

@@ -19,7 +19,7 @@ from snsearch.engine.artefact import (
 )
 from snsearch.engine.padding import padding_of
 from snsearch.engine.weights import Floats, Weights, random_weights
-from snsearch.graph import Activation, Op
+from snsearch.network import Activation, Op
 
 MAGIC = 7767517
 ACTIVATION_TYPES: dict[Activation, int] = {"none": 0, "relu": 1, "sigmoid": 4}

@@ -26,7 +26,7 @@ from snsearch.engine.artefact import (
 )
 from snsearch.engine.padding import padding_of
 from snsearch.engine.weights import Weights, random_weights
-from snsearch.graph import Op
+from snsearch.network import Op
 
 OPSET = 13  # axes as inputs; what runtimes of the last five years read
 IR_VERSION = 7  # that came with it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from snsearch.errors import SpecError
-from snsearch.graph import Op
+from snsearch.network import Op
 
 
 class Padding(NamedTuple):

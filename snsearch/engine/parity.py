@@ -18,7 +18,7 @@ from snsearch.engine.padding import padding_of
 from snsearch.engine.protocol import model_input
 from snsearch.engine.weights import EPSILON, LayerWeights, Weights
 from snsearch.errors import DeviceError
-from snsearch.graph import Op
+from snsearch.network import Op
 
 TOLERANCE = 1e-4
 

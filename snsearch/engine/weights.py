@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snsearch.errors import SpecError
-from snsearch.graph import Op
+from snsearch.network import Op
 
 EPSILON = 1e-5  # torch's batch norm
 

@@ -1,0 +1,185 @@
+"""Devices that are counted: what one inference of ncnn's ARM code executes and misses, without a board.
+
+`counted://cortex-a72` is no device that can be reached, and its figures are no latency: they are counts of the
+static runner under qemu, with the caches of a file of cpus/. They are cached by the hash of all that they depend on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snsearch.device.counting.cpus import Cpu, load_cpu
+from snsearch.device.counting.record import SCHEMA, CountedRecord
+from snsearch.device.counting.run import count_repeat
+from snsearch.device.counting.tools import Tools, find_tools
+from snsearch.errors import DeviceError, SpecError
+from snsearch.files import bundled_names, write_whole
+
+if TYPE_CHECKING:
+    from snsearch.engine import Artefact
+
+SCHEME = "counted://"
+NONCE = "counted"  # of the same length in every run, as all that the runner is given
+PREFIX = "model"
+TIMEOUT_S = 1800
+
+
+def is_counted(url: str) -> bool:
+    """Whether a device's URL asks for counted cost."""
+    return url.startswith(SCHEME)
+
+
+def cpu_of(url: str) -> Cpu:
+    """The core that a URL such as counted://cortex-a72 names. Raises DeviceError."""
+    assert is_counted(url), "other devices are reached by a transport"
+    name = url.removeprefix(SCHEME)
+    try:
+        return load_cpu(name)
+    except SpecError as error:
+        known = ", ".join(f"{SCHEME}{known}" for known in bundled_names("cpus"))
+        raise DeviceError(f"device {url!r}: {error}; expected one of {known}, or a core's TOML file") from None
+
+
+def profile_name(url: str) -> str:
+    """The profile whose predictions rank candidates for a counted device, so that none waits for qemu.
+
+    Raises DeviceError where none is shipped.
+    """
+    name, known = f"counted-{cpu_of(url).name}", bundled_names("profiles")
+    if name not in known:
+        some = ", ".join(f"{SCHEME}{one.removeprefix('counted-')}" for one in known if one.startswith("counted-"))
+        raise DeviceError(
+            f"device {url!r}: no model of its counts is shipped that could rank candidates; of {some} one is"
+        )
+    return name
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counter:
+    """Counts inferences of models on one core's caches; made by `open_counter`."""
+
+    cpu: Cpu
+    tools: Tools
+    runner: Path
+    runner_digest: str
+    folder: Path  # of what was counted before
+
+    def key(self, artefact: str) -> str:
+        """The hash of all that the counts of a model depend on."""
+        parts = (SCHEMA, self.runner_digest, artefact, self.cpu.digest, self.tools.digest)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def count(self, artefact: Artefact, *, again: bool = False) -> CountedRecord:
+        """The counts of one inference of the model, from the cache unless it is to be counted again.
+
+        A second inference less the first: what it takes with weights and buffers in place. Raises DeviceError.
+        """
+        key = self.key(artefact.key)
+        path = self.folder / f"{key}.json"
+        if not again and (known := _read(path, key)) is not None:
+            return known
+        found = self._counted(artefact, key)
+        _write(path, found)
+        return found
+
+    def _counted(self, artefact: Artefact, key: str) -> CountedRecord:
+        from snsearch.engine import TimeJob, read_time
+
+        versions: set[str] = set()
+
+        def job(repeats: int) -> TimeJob:
+            return TimeJob(
+                prefixes=(PREFIX,), rounds=1, repeats=repeats, alarm_s=TIMEOUT_S, warmup_runs=0, warmup_ms=0
+            )
+
+        def arguments(repeats: int) -> Sequence[str]:
+            return job(repeats).arguments(NONCE)
+
+        def check(repeats: int, printed: str) -> None:
+            answer = read_time(printed, job(repeats), NONCE)
+            if answer.machine != "aarch64":
+                raise DeviceError(f'the runner "{self.runner.name}" is for {answer.machine}; expected aarch64')
+            versions.add(answer.engine_version)
+
+        with tempfile.TemporaryDirectory(prefix="snsearch-model-") as name:
+            files = tuple(Path(name, PREFIX + suffix) for suffix in artefact.files)
+            for file, content in zip(files, artefact.files.values(), strict=True):
+                file.write_bytes(content)
+            counts = count_repeat(
+                self.tools,
+                self.cpu,
+                self.runner,
+                arguments,
+                files,
+                timeout_s=TIMEOUT_S,
+                check=check,
+            )
+        return CountedRecord(
+            cpu=self.cpu.name,
+            counts=counts,
+            artefact=artefact.key,
+            runner=self.runner_digest,
+            ncnn=versions.pop(),
+            qemu=self.tools.qemu_version,
+            key=key,
+        )
+
+
+def counted_runner() -> Path | None:
+    """The runner that is counted: the one that was built for aarch64, or None where none was."""
+    from snsearch.engine import built_runner
+
+    return built_runner("aarch64")
+
+
+def counted_folder() -> Path:
+    """Where the plugin and counts are kept."""
+    from snsearch.files import cache_folder
+
+    return cache_folder() / "counted"
+
+
+def open_counter(cpu: Cpu, runner: Path | None = None, folder: Path | None = None) -> Counter:
+    """A counter on that core; what it builds and counts is kept in the folder.
+
+    `runner` is a static aarch64 one, by default the one that was built here. Raises DeviceError that says what is
+    missing and how to get it.
+    """
+    folder = counted_folder() if folder is None else folder
+    runner = counted_runner() if runner is None else runner
+    if runner is None:
+        raise DeviceError(
+            "counted cost needs the aarch64 runner: snsearch device build-runner --machine aarch64 "
+            "(some minutes, once)"
+        )
+    try:
+        digest = hashlib.sha256(runner.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DeviceError(
+            f'the aarch64 runner "{runner}" cannot be read ({error.strerror}); build it with '
+            "snsearch device build-runner"
+        ) from None
+    return Counter(cpu=cpu, tools=find_tools(folder), runner=runner, runner_digest=digest, folder=folder)
+
+
+def _read(path: Path, key: str) -> CountedRecord | None:
+    """The record of a file; None where there is none, or a damaged one, which is then counted anew."""
+    try:
+        found = CountedRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, DeviceError):
+        return None
+    return found if found.key == key else None
+
+
+def _write(path: Path, record: CountedRecord) -> None:
+    """Writes the record whole or not at all. Raises DeviceError."""
+    try:
+        write_whole(path, json.dumps(record.to_json(), indent=1))
+    except OSError as error:
+        raise DeviceError(f'counts cannot be kept in "{path.parent}": {error.strerror or error}') from None

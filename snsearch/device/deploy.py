@@ -1,0 +1,99 @@
+"""Files on a device as they are here: for its machine, whole, and not pushed twice."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from snsearch.device.transports.transport import CONNECT_SECONDS, Transport, last_line
+from snsearch.engine import read_elf
+from snsearch.errors import DeviceError
+
+# Machine of a binary -> the names that `uname -m` has for machines that run it.
+RUNS_ON: dict[str, tuple[str, ...]] = {
+    "i686": ("i386", "i586", "i686", "x86_64"),
+    "armv7l": ("armv7l", "armv8l", "aarch64", "arm64"),  # 64-bit kernels run it where the processor still can
+    "x86_64": ("x86_64", "amd64"),
+    "aarch64": ("aarch64", "arm64"),
+}
+
+
+def machine_of(transport: Transport) -> str:
+    """What the device's kernel calls its machine, such as "aarch64". Raises DeviceError."""
+    output = transport.run(["uname", "-m"], timeout_s=CONNECT_SECONDS)
+    machine = output.stdout.strip()
+    if output.exit_code or not machine or len(machine.split()) != 1:
+        raise DeviceError(
+            f"{transport.url}: uname -m does not say what machine it is: {last_line(output.stderr + output.stdout)}"
+        )
+    return machine
+
+
+def check_machine(path: Path, machine: str, url: str) -> None:
+    """Raises DeviceError where a binary is not for the machine.
+
+    A wrong one need not fail by itself: a static x86 binary runs in an emulated aarch64 userland, and would be timed.
+    """
+    elf = read_elf(path)
+    if elf is not None and machine not in RUNS_ON.get(elf.machine, ()):
+        raise DeviceError(
+            f'"{path.name}" is built for {elf.machine}, and {url} is {machine}; build a runner for it with '
+            "snsearch device build-runner"
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """The file's digest, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def deploy(transport: Transport, source: Path, name: str, *, executable: bool = False) -> None:
+    """Puts a local file into the device's work folder, unless the same is there already, and checks it there.
+
+    Raises DeviceError where what arrives is not what was sent, as on a full disk.
+    """
+    wanted = sha256_of(source)
+    if _digest_there(transport, name) == wanted:
+        return
+    fault = ""
+    try:
+        transport.push(source, name, executable=executable)
+    except DeviceError as error:
+        fault = str(error)
+        if _free_kib(transport) is None:  # not even that can be asked
+            raise
+    if not fault and _digest_there(transport, name) == wanted:
+        return
+    transport.run(["rm", "-f", name, f"{name}.partial"], timeout_s=CONNECT_SECONDS)
+    free, needed = _free_kib(transport), source.stat().st_size // 1024 + 1
+    if free is not None and free < needed:
+        raise DeviceError(
+            f"{transport.url}: its disk is full: {name} needs {needed} KiB and {free} KiB are free; make room on the "
+            "device, then give the same command again" + (f" ({fault})" if fault else "")
+        )
+    raise DeviceError(
+        fault or f"{transport.url}: {name} did not arrive as it was sent; see that the device's storage is sound"
+    )
+
+
+def _digest_there(transport: Transport, name: str) -> str | None:
+    """The digest of the device's file; None where there is none."""
+    output = transport.run(["sha256sum", name], timeout_s=CONNECT_SECONDS)
+    words = output.stdout.split()
+    if output.exit_code == 0 and words:
+        return words[0].removeprefix("\\")
+    if output.exit_code == 127:
+        raise DeviceError(f"{transport.url}: has no sha256sum to check files with; install coreutils there")
+    return None
+
+
+def _free_kib(transport: Transport) -> int | None:
+    """Free KiB where the work folder is; None where that cannot be told."""
+    try:
+        output = transport.run(["df", "-Pk", "."], timeout_s=CONNECT_SECONDS)
+    except DeviceError:
+        return None
+    lines = output.stdout.splitlines()
+    words = lines[-1].split() if output.exit_code == 0 and len(lines) > 1 else []
+    return int(words[3]) if len(words) > 3 and words[3].isdigit() else None

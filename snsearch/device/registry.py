@@ -1,0 +1,210 @@
+"""The user's devices: one TOML file a device, and beside it a folder for what was measured on it.
+
+`$SNSEARCH_HOME/devices/NAME.toml` says how a device is reached and what it said of itself when it was added;
+`$SNSEARCH_HOME/devices/NAME/` holds its measurements and its latency profile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snsearch.device.transports.adb import AdbTransport, serial_of
+from snsearch.device.transports.local import LocalTransport
+from snsearch.device.transports.ssh import SshAddress, SshTransport
+from snsearch.device.transports.transport import Transport
+from snsearch.engine import ENGINES, NCNN
+from snsearch.errors import DeviceError, SpecError
+from snsearch.files import write_whole
+from snsearch.toml_reader import as_text, list_of, read_table, suggestion, toml_value
+
+DEFAULT_ENGINE = NCNN.name
+LOCAL = "local"  # this host, by URL and by name
+HOME_VARIABLE = "SNSEARCH_HOME"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+EXPECTED_URL = "expected local, ssh://[user@]host[:port], adb://SERIAL or counted://NAME"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """A device: its name, how it is reached, and what it said of itself when it was added."""
+
+    name: str
+    url: str
+    core: int | None = None  # to pin to; None: the fastest one
+    engine: str = DEFAULT_ENGINE  # that runs the models
+    ssh_options: tuple[str, ...] = ()
+    runner: str = ""  # file of a runner of the user's own; "": the one that was built for the device's machine
+    identity: str = ""  # of the hardware, as its probe gave it; "" where it was never asked
+    description: str = ""  # such as "Raspberry Pi 4, aarch64"
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is no device but a counter of instructions and cache misses."""
+        return self.url.startswith("counted://")
+
+    @property
+    def own_runner(self) -> Path | None:
+        """The user's own runner; None where the device has none."""
+        return Path(self.runner) if self.runner else None
+
+    def to_toml(self) -> str:
+        """The entry as a file that read_device reads back."""
+        lines = ["schema = 1", f"url = {toml_value(self.url)}"]
+        lines += [] if self.core is None else [f"core = {self.core}"]
+        lines += [] if self.engine == DEFAULT_ENGINE else [f"engine = {toml_value(self.engine)}"]
+        if self.ssh_options:
+            lines.append(f"ssh_options = [{', '.join(map(toml_value, self.ssh_options))}]")
+        lines += [f"runner = {toml_value(self.runner)}"] if self.runner else []
+        lines += [f"identity = {toml_value(self.identity)}"] if self.identity else []
+        lines += [f"description = {toml_value(self.description)}"] if self.description else []
+        return "\n".join(lines) + "\n"
+
+
+def home() -> Path:
+    """The folder of what snsearch keeps of the user's: $SNSEARCH_HOME, else the platform's folder for data."""
+    if given := os.environ.get(HOME_VARIABLE):
+        return Path(given)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "snsearch"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "snsearch"
+
+
+def devices_folder() -> Path:
+    """The folder of the devices' files."""
+    return home() / "devices"
+
+
+def device_folder(name: str) -> Path:
+    """The folder of what was measured on a device."""
+    return devices_folder() / (name if name == LOCAL else checked_device_name(name))
+
+
+def profile_path(name: str) -> Path:
+    """Where a device's own latency profile is, once it was made."""
+    return device_folder(name) / "profile.toml"
+
+
+def checked_device_name(name: str) -> str:
+    """The name, where it can be a file's. Raises DeviceError."""
+    if not _NAME.fullmatch(name) or name == LOCAL:
+        raise DeviceError(
+            f"device name {name!r}: expected up to 64 letters, digits, dots, dashes and underscores, beginning with "
+            "a letter or digit, and not local, which is this host"
+        )
+    return name
+
+
+def checked_url(url: str) -> str:
+    """The URL, where it is one that snsearch knows. Raises DeviceError."""
+    if url == LOCAL or re.fullmatch(r"counted://[A-Za-z0-9][A-Za-z0-9._-]*", url):
+        return url
+    if url.startswith("ssh://"):
+        SshAddress.parse(url)
+    elif url.startswith("adb://"):
+        serial_of(url)
+    else:
+        raise DeviceError(f"device {url!r}: {EXPECTED_URL}")
+    return url
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is meant as a device's URL, and not as its name."""
+    return text == LOCAL or "://" in text
+
+
+def device_of(text: str) -> Device:
+    """The device that the user names: one that was added, or a URL. Raises DeviceError.
+
+    A URL means the device that was added with it for the default engine; another engine's is asked for by its name.
+    """
+    if not is_url(text):
+        return read_device(text)
+    url = checked_url(text)
+    for name in device_names():
+        device = read_device(name)
+        if device.url == url and device.engine == DEFAULT_ENGINE:
+            return device
+    if url == LOCAL:
+        return Device(name=LOCAL, url=url)
+    # One that was not added keeps its measurements under a name made from its URL.
+    digest = hashlib.sha256(url.encode()).hexdigest()[:8]
+    words = re.sub(r"[^A-Za-z0-9]+", "-", url.partition("://")[2]).strip("-")[:40]
+    return Device(name=f"{words or 'device'}-{digest}", url=url)
+
+
+def device_names() -> tuple[str, ...]:
+    """The names of all devices that were added."""
+    return tuple(sorted(path.stem for path in devices_folder().glob("*.toml")))
+
+
+def read_device(name: str) -> Device:
+    """The device of that name. Raises DeviceError where there is none, or its file cannot be read."""
+    path = devices_folder() / f"{checked_device_name(name)}.toml"
+    if not path.is_file():
+        known = device_names()
+        near = suggestion(name, known) if known else "; none was added yet"
+        raise DeviceError(f"no device is named {name!r}{near} (snsearch device add {name} URL)")
+    try:
+        table = read_table(path, "device")
+        device = Device(
+            name=name,
+            url=checked_url(table.get("url", as_text, EXPECTED_URL)),
+            core=table.optional("core", _as_core, "the number of a core, from 0"),
+            engine=table.get("engine", _as_engine, " or ".join(ENGINES), DEFAULT_ENGINE),
+            ssh_options=table.get("ssh_options", list_of(as_text), "a list of options of ssh", ()),
+            runner=table.optional("runner", as_text, "the file of a runner") or "",
+            identity=table.optional("identity", as_text, "a text") or "",
+            description=table.optional("description", as_text, "a text") or "",
+        )
+        table.done()
+    except SpecError as error:
+        raise DeviceError(f"{error} (in {str(path.parent)!r})") from None
+    return device
+
+
+def write_device(device: Device, *, replace: bool = False) -> Path:
+    """Keeps a device in a file, and returns its path. Raises DeviceError where the name is taken."""
+    path = devices_folder() / f"{checked_device_name(device.name)}.toml"
+    checked_url(device.url)
+    if path.exists() and not replace:
+        raise DeviceError(f"there is a device {device.name!r} already, {read_device(device.name).url}; see --force")
+    try:
+        write_whole(path, device.to_toml())
+    except OSError as error:
+        raise DeviceError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
+    return path
+
+
+def forget_device(name: str) -> None:
+    """Removes a device's entry; what was measured on it stays. Raises DeviceError where there is none."""
+    read_device(name)
+    (devices_folder() / f"{name}.toml").unlink()
+
+
+def connect(device: Device) -> Transport:
+    """The way to a device; nothing is sent yet. Raises DeviceError for one that is none."""
+    if device.url == LOCAL:
+        return LocalTransport(folder=home() / "work")
+    if device.url.startswith("ssh://"):
+        return SshTransport(url=device.url, options=device.ssh_options)
+    if device.url.startswith("adb://"):
+        return AdbTransport(url=device.url)
+    raise DeviceError(f"{device.url} is no device that runs commands; expected local, ssh://… or adb://…")
+
+
+def _as_core(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 4096:
+        raise TypeError
+    return value
+
+
+def _as_engine(value: Any) -> str:
+    if value not in ENGINES:
+        raise TypeError
+    return str(value)

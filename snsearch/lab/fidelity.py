@@ -1,0 +1,359 @@
+"""How well cheap scores rank the members of a reference set as long training does, and what they cost.
+
+A proxy is a recipe, a number of images of it, and what is read off the learning curve there. All are judged alike:
+against the mean error of the long trainings over their seeds, by rank correlation, with the noise ceiling of that
+reference beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from scipy.stats import rankdata
+
+from snsearch.errors import StudyError
+from snsearch.lab.ranking import Agreement, Array, Ceiling, agreement, noise_ceiling
+from snsearch.lab.reference import REFERENCE, LoggedScore, ReferenceSet, curves_of, read_scores, read_set
+from snsearch.lab.trainings import Curve
+from snsearch.study import design_matrix, long_run_ranks, pooled
+from snsearch.training import default_recipe
+
+DEFAULT = "default"  # the recipe that a search trains with
+DEFAULT_SCORING = "error, pooled, with parameters"
+FEWEST_MEMBERS = 6
+
+Kind = Literal["training", "reference cut short", "zero-cost", "combination"]
+
+
+def _area(curve: Curve) -> float:
+    """Mean test error over the curve's points."""
+    return float(np.mean([point.test_error for point in curve]))
+
+
+def _extrapolated(curve: Curve) -> float:
+    """The test loss where the curve's last three points lead with the inverse root of the images, without end."""
+    points = curve[-3:]
+    if len(points) < 2:
+        return points[-1].test_loss
+    _, end = np.polyfit([1 / math.sqrt(point.images_seen) for point in points], [p.test_loss for p in points], 1)
+    return float(end)
+
+
+# What is read off a learning curve up to some point; less is better.
+SCORINGS: dict[str, Callable[[Curve], float]] = {
+    "error": lambda curve: curve[-1].test_error,
+    "loss": lambda curve: curve[-1].test_loss,
+    "training loss": lambda curve: curve[-1].train_loss,
+    "area under the error curve": _area,
+    "extrapolated loss": _extrapolated,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fidelity:
+    """One proxy at one cost, against the reference."""
+
+    proxy: str
+    kind: Kind
+    images: int | None  # training images seen; None where nothing was trained
+    seeds: int  # that one use of the proxy takes
+    cost_seconds: float  # CPU seconds of a candidate
+    cost_ratio: float  # to one long training
+    agreement: Agreement
+    default: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SetFidelity:
+    """All proxies of a reference set."""
+
+    reference: ReferenceSet
+    members: int  # that have all seeds of the reference
+    seeds: int
+    ceiling: Ceiling
+    errors: tuple[float, ...]  # of the reference, member by member
+    seed_errors: dict[int, tuple[float, ...]]  # the same by seed
+    reference_seconds: float  # CPU seconds of one long training
+    rows: tuple[Fidelity, ...]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """One flat record a proxy and cost."""
+        budget = self.reference.budget.macs
+        return [
+            {
+                "set": self.reference.name,
+                "data": self.reference.data,
+                "budget_mflops": None if budget is None else budget / 1e6,
+                "candidates": self.members,
+                "reference_seeds": self.seeds,
+                "noise_ceiling": self.ceiling.mean,
+                "noise_ceiling_one_seed": self.ceiling.one_seed,
+                "tuned_on": self.reference.tuned_on,
+                "proxy": row.proxy,
+                "kind": row.kind,
+                "images": row.images,
+                "seeds": row.seeds,
+                "kendall_tau": row.agreement.kendall_tau,
+                "interval": list(row.agreement.interval),
+                "spearman": row.agreement.spearman,
+                "spearman_interval": list(row.agreement.spearman_interval),
+                "regret_top1": row.agreement.regret_top1,
+                "regret_top3": row.agreement.regret_top3,
+                "cost_seconds": row.cost_seconds,
+                "cost_ratio": row.cost_ratio,
+                "default": row.default,
+            }
+            for row in self.rows
+        ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DefaultFidelity:
+    """What a reference set says of the default proxy alone."""
+
+    reference: ReferenceSet
+    members: int
+    ceiling: float
+    images: int  # that the proxy trains on
+    ranked: Agreement  # by DEFAULT_SCORING
+    plain: Agreement  # by the last error as it is
+
+
+def notable(found: SetFidelity) -> tuple[Fidelity, ...]:
+    """The rows worth a first look: the default, every proxy at its whole length, and what needs no training."""
+    longest: dict[str, Fidelity] = {}
+    for row in found.rows:
+        kept = longest.get(row.proxy)
+        if kept is None or row.cost_seconds > kept.cost_seconds:
+            longest[row.proxy] = row
+    cheap = [row for row in longest.values() if row.kind != "reference cut short"]
+    cut = [row for row in found.rows if row.kind == "reference cut short"]
+    return (*cheap, *sorted(cut, key=lambda row: row.cost_seconds)[:2])
+
+
+def fidelity_of(folder: Path) -> SetFidelity:
+    """The fidelity of every proxy that a set's folder holds.
+
+    Raises StudyError where fewer than two seeds of the reference, or six members with all of them, are trained yet.
+    """
+    whole = _read_whole(folder)
+    return _judge(whole, read_scores(folder))
+
+
+def default_fidelity_of(folder: Path) -> DefaultFidelity | None:
+    """The fidelity of the default proxy alone, in a fraction of the time that all proxies take.
+
+    None where the set holds no training by the recipe that is the default now. Raises StudyError as fidelity_of does.
+    """
+    whole = _read_whole(folder)
+    reference, labels = whole.reference, whole.labels
+    tried = _whole_seeds(whole.curves, labels, DEFAULT)
+    if not tried or not _is_current(reference, DEFAULT):
+        return None
+    ends = [[whole.curves[label, DEFAULT, seed][-1] for label in labels] for seed in tried]
+    short = np.array([[point.test_error for point in row] for row in ends])
+    archs = [member.architecture for member in reference.members]
+    params = [member.params for member in reference.members]
+    return DefaultFidelity(
+        reference=reference,
+        members=len(labels),
+        ceiling=noise_ceiling(whole.errors).mean,
+        images=ends[0][0].images_seen,
+        ranked=agreement(np.array([long_run_ranks(archs, row, params) for row in short]), whole.errors),
+        plain=agreement(short, whole.errors),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Whole:
+    """A set that holds enough to judge by."""
+
+    reference: ReferenceSet
+    curves: dict[tuple[str, str, int], Curve]
+    labels: list[str]  # of the members
+    seeds: list[int]  # of the reference, whole
+
+    @property
+    def errors(self) -> Array:
+        """(seeds, members) errors of the reference."""
+        ends = [[self.curves[label, REFERENCE, seed][-1] for label in self.labels] for seed in self.seeds]
+        return np.array([[point.test_error for point in row] for row in ends])
+
+
+def _read_whole(folder: Path) -> _Whole:
+    reference = read_set(folder)
+    curves = curves_of(folder)
+    labels = [member.label for member in reference.members]
+    seeds = _whole_seeds(curves, labels, REFERENCE)
+    if len(seeds) < 2:
+        raise StudyError(
+            f"the set {reference.name!r} has {len(seeds)} whole seeds of the reference; fidelity needs two, and at "
+            f"least {FEWEST_MEMBERS} members: the command that makes it goes on where it stopped"
+        )
+    if len(labels) < FEWEST_MEMBERS:
+        raise StudyError(f"the set {reference.name!r} has {len(labels)} members; fidelity needs {FEWEST_MEMBERS}")
+    return _Whole(reference=reference, curves=curves, labels=labels, seeds=seeds)
+
+
+def _is_current(reference: ReferenceSet, recipe: str) -> bool:
+    """Whether the set's recipe of that name is the one that a search trains with now."""
+    return recipe == DEFAULT and reference.recipes.get(recipe) == default_recipe(reference.train_images)
+
+
+def _whole_seeds(curves: dict[tuple[str, str, int], Curve], labels: Sequence[str], recipe: str) -> list[int]:
+    """The seeds of a recipe that every member is trained with; one that is under way does not count yet."""
+    seeds = sorted({seed for _, name, seed in curves if name == recipe})
+    return [seed for seed in seeds if all((label, recipe, seed) in curves for label in labels)]
+
+
+def _judge(whole_set: _Whole, scores: Sequence[LoggedScore]) -> SetFidelity:
+    reference, curves = whole_set.reference, whole_set.curves
+    labels, seeds, errors = whole_set.labels, whole_set.seeds, whole_set.errors
+    long = float(np.mean([curves[label, REFERENCE, seed][-1].cpu_seconds for label in labels for seed in seeds]))
+    archs = [member.architecture for member in reference.members]
+    params = [member.params for member in reference.members]
+    rows: list[Fidelity] = []
+
+    def add(
+        proxy: str,
+        kind: Kind,
+        values: Array,
+        seconds: float,
+        *,
+        images: int | None,
+        seeds: int,
+        default: bool = False,
+    ) -> None:
+        rows.append(
+            Fidelity(
+                proxy=proxy,
+                kind=kind,
+                images=images,
+                seeds=seeds,
+                cost_seconds=seconds,
+                cost_ratio=seconds / long,
+                agreement=agreement(values, errors),
+                default=default,
+            )
+        )
+
+    matrix = design_matrix(archs)
+    for recipe in sorted({recipe for _, recipe, _ in curves} - {REFERENCE}):
+        tried = _whole_seeds(curves, labels, recipe)
+        if not tried:
+            continue
+        whole = [[curves[label, recipe, seed] for label in labels] for seed in tried]
+        current = _is_current(reference, recipe)
+        for index, last in enumerate(whole[0][0]):
+            parts = [[curve[: index + 1] for curve in row] for row in whole]
+            seconds = float(np.mean([part[-1].cpu_seconds for row in parts for part in row]))
+            final = index + 1 == len(whole[0][0])
+            for scoring, read in SCORINGS.items():
+                values = np.array([[read(part) for part in row] for row in parts])
+                kinds = [(scoring, values)]
+                if final:
+                    kinds.append((f"{scoring}, pooled", _pooled(matrix, values)))
+                if final and scoring == "error":
+                    kinds.append((DEFAULT_SCORING, np.array([long_run_ranks(archs, row, params) for row in values])))
+                for name, array in kinds:
+                    default = current and final and name == DEFAULT_SCORING
+                    label = f"{recipe}: {name}"
+                    add(label, "training", array, seconds, images=last.images_seen, seeds=1, default=default)
+                    if final and len(tried) > 1 and scoring in ("error", "loss") and name != DEFAULT_SCORING:
+                        mean = (
+                            array.mean(0, keepdims=True)
+                            if name == scoring
+                            else _pooled(matrix, values.mean(0, keepdims=True))
+                        )
+                        add(
+                            f"{label}, mean of {len(tried)} seeds", "training", mean, seconds * len(tried),
+                            images=last.images_seen, seeds=len(tried),
+                        )  # fmt: skip
+    for index, last in enumerate(curves[labels[0], REFERENCE, seeds[0]][:-1]):
+        # A seed is judged by the others only: with itself it shares its noise.
+        parts = [[curves[label, REFERENCE, seed][: index + 1] for label in labels] for seed in seeds]
+        seconds = float(np.mean([part[-1].cpu_seconds for row in parts for part in row]))
+        values = np.array([[SCORINGS["error"](part) for part in row] for row in parts])
+        rows.append(
+            Fidelity(
+                proxy="reference cut short: error",
+                kind="reference cut short",
+                images=last.images_seen,
+                seeds=1,
+                cost_seconds=seconds,
+                cost_ratio=seconds / long,
+                agreement=_of_others(values, errors),
+                default=False,
+            )
+        )
+    zero = _zero_cost(scores, labels)
+    for name, (values, seconds) in zero.items():
+        add(name, "zero-cost", values, seconds, images=None, seeds=1)
+    if zero:
+        shared = min(len(values) for values, _ in zero.values())
+        ranks = np.mean([rankdata(values[:shared], axis=1) for values, _ in zero.values()], axis=0)
+        add(
+            "mean rank of the zero-cost scores", "combination", ranks, sum(s for _, s in zero.values()),
+            images=None, seeds=1,
+        )  # fmt: skip
+        best = next((row for row in rows if row.default), None)
+        if best is not None:
+            informed = design_matrix(archs, np.array([values.mean(0) for values, _ in zero.values()]).T)
+            tried = _whole_seeds(curves, labels, DEFAULT)
+            short = np.array([[curves[label, DEFAULT, seed][-1].test_error for label in labels] for seed in tried])
+            seconds = best.cost_seconds + sum(s for _, s in zero.values())
+            add(
+                "default: error, pooled with zero-cost scores", "combination", _pooled(informed, short), seconds,
+                images=best.images, seeds=1,
+            )  # fmt: skip
+    return SetFidelity(
+        reference=reference,
+        members=len(labels),
+        seeds=len(seeds),
+        ceiling=noise_ceiling(errors),
+        errors=tuple(float(error) for error in errors.mean(0)),
+        seed_errors={seed: tuple(map(float, row)) for seed, row in zip(seeds, errors, strict=True)},
+        reference_seconds=long,
+        rows=tuple(rows),
+    )
+
+
+def _pooled(matrix: Array, values: Array) -> Array:
+    return np.array([pooled(matrix, row) for row in values])
+
+
+def _of_others(values: Array, errors: Array) -> Agreement:
+    """The mean agreement of each seed's values with the errors of the other seeds."""
+    each = [agreement(values[i : i + 1], np.delete(errors, i, axis=0)) for i in range(len(errors))]
+
+    def mean(read: Callable[[Agreement], float]) -> float:
+        return float(np.mean([read(one) for one in each]))
+
+    return Agreement(
+        kendall_tau=mean(lambda a: a.kendall_tau),
+        interval=(mean(lambda a: a.interval[0]), mean(lambda a: a.interval[1])),
+        spearman=mean(lambda a: a.spearman),
+        spearman_interval=(mean(lambda a: a.spearman_interval[0]), mean(lambda a: a.spearman_interval[1])),
+        regret_top1=mean(lambda a: a.regret_top1),
+        regret_top3=mean(lambda a: a.regret_top3),
+    )
+
+
+def _zero_cost(scores: Sequence[LoggedScore], labels: list[str]) -> dict[str, tuple[Array, float]]:
+    """Of each training-free score, (seeds, members) values where less is better, and CPU seconds of one."""
+    by_name: dict[str, dict[tuple[str, int], LoggedScore]] = {}
+    for score in scores:
+        by_name.setdefault(score.name, {})[score.candidate, score.seed] = score
+    result = {}
+    for name, found in by_name.items():
+        seeds = sorted({seed for _, seed in found})
+        seeds = [seed for seed in seeds if all((label, seed) in found for label in labels)]
+        if seeds:
+            values = np.array([[-found[label, seed].value for label in labels] for seed in seeds])
+            result[name] = (values, float(np.mean([score.cpu_seconds for score in found.values()])))
+    return result

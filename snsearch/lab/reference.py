@@ -1,0 +1,260 @@
+"""Reference sets: matched candidates of one budget, trained long with several seeds, to judge cheap scores by.
+
+A set is a folder: `set.json` says what was trained on what and how, `trainings.csv` holds every training's learning
+curve, `scores.csv` the training-free scores. It grows: trainings that it lacks are added, none is done twice.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from snsearch.errors import StudyError
+from snsearch.files import write_whole
+from snsearch.lab.scores import ScoreResult
+from snsearch.lab.trainings import Curve, Training, TrainingLog, read_log
+from snsearch.network import Architecture
+from snsearch.solver import Budget, Candidates, Design, label_of
+from snsearch.training import Recipe
+
+SCHEMA = 1
+REFERENCE = "reference"  # the recipe of the long trainings
+SHIPPED = Path(__file__).parent / "references"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A candidate of a set."""
+
+    label: str
+    design: Design
+    architecture: Architecture
+    macs: int
+    params: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferenceSet:
+    """What stands in a set's `set.json`."""
+
+    name: str
+    space: str
+    space_digest: str
+    budget: Budget
+    tight: bool
+    data: str
+    data_fingerprint: str
+    data_description: str
+    train_images: int
+    members: tuple[Member, ...]
+    recipes: dict[str, Recipe]  # REFERENCE and the proxies', by name
+    seeds: tuple[int, ...]  # of the reference
+    remark: str = ""  # why this data, say
+    tuned_on: bool = False  # proxies were chosen by looking at this set
+    runs: tuple[dict[str, Any], ...] = field(default=())  # environments that it was computed in
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values; from_json reads them back."""
+        members = [
+            asdict(member) | {"architecture": member.architecture.to_json(), "key": member.architecture.key}
+            for member in self.members
+        ]
+        own = {name: getattr(self, name) for name in (f.name for f in fields(self))}
+        return own | {
+            "schema": SCHEMA,
+            "budget": self.budget.to_json(),
+            "members": members,
+            "recipes": {name: asdict(recipe) for name, recipe in self.recipes.items()},
+            "seeds": list(self.seeds),
+            "runs": list(self.runs),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ReferenceSet:
+        """The set of to_json's values. Raises StudyError for another schema."""
+        if values.get("schema") != SCHEMA:
+            raise StudyError(f"the set has schema {values.get('schema')!r}; this version reads schema {SCHEMA}")
+        members = tuple(
+            Member(
+                label=member["label"],
+                design=Design(**member["design"]),
+                architecture=Architecture.from_json(member["architecture"]),
+                macs=member["macs"],
+                params=member["params"],
+            )
+            for member in values["members"]
+        )
+        known = {f.name: values[f.name] for f in fields(cls)}
+        return cls(
+            **known
+            | {
+                "budget": Budget.from_json(values["budget"]),
+                "members": members,
+                "recipes": {name: Recipe(**recipe) for name, recipe in values["recipes"].items()},
+                "seeds": tuple(values["seeds"]),
+                "runs": tuple(values["runs"]),
+            }
+        )
+
+    def trainings(self, recipe: str, seeds: Sequence[int]) -> list[Training]:
+        """The trainings of every member with a recipe, seed by seed."""
+        return [
+            Training(
+                label=member.label,
+                architecture=member.architecture,
+                recipe_name=recipe,
+                recipe=self.recipes[recipe],
+                seed=seed,
+            )
+            for seed in seeds
+            for member in self.members
+        ]
+
+
+def members_of(candidates: Candidates, designs: Sequence[Design]) -> tuple[Member, ...]:
+    """The designs as members of a set."""
+    solutions = [candidates.solutions[design] for design in designs]
+    return tuple(
+        Member(
+            label=label_of(design),
+            design=design,
+            architecture=solution.architecture,
+            macs=solution.costs.macs,
+            params=solution.costs.params,
+        )
+        for design, solution in zip(designs, solutions, strict=True)
+    )
+
+
+def shipped_folders() -> tuple[Path, ...]:
+    """The folders of the sets that come with snsearch, each called as its set."""
+    return tuple(sorted(path.parent for path in SHIPPED.glob("*/set.json")))
+
+
+def shipped_sets() -> tuple[str, ...]:
+    """The names of the sets that come with snsearch."""
+    return tuple(folder.name for folder in shipped_folders())
+
+
+def set_folder(text: str) -> Path:
+    """The folder of a shipped set's name, or of a path. Raises StudyError where there is none."""
+    for folder in (Path(text), SHIPPED / text):
+        if (folder / "set.json").is_file():
+            return folder
+    known = ", ".join(shipped_sets()) or "none"
+    raise StudyError(f"no reference set {text!r}: expected a folder with a set.json, or one of these: {known}")
+
+
+def read_set(folder: Path) -> ReferenceSet:
+    """The set of a folder. Raises StudyError where its set.json cannot be read."""
+    path = folder / "set.json"
+    try:
+        return ReferenceSet.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise StudyError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(f"{str(path)!r} is no reference set: {type(error).__name__}: {error}") from None
+
+
+def write_set(reference: ReferenceSet, folder: Path) -> None:
+    """Writes a set's set.json in one step. Raises StudyError where it cannot be written."""
+    text = json.dumps(reference.to_json(), indent=1, ensure_ascii=False) + "\n"
+    try:
+        write_whole(folder / "set.json", text)
+    except OSError as error:
+        raise StudyError(f"the set {str(folder)!r} cannot be written: {error.strerror}") from None
+
+
+def extended(stored: ReferenceSet, wanted: ReferenceSet) -> ReferenceSet:
+    """A stored set with what a new run adds to it: recipes, seeds, environments.
+
+    Raises StudyError where the two are not of one kind: another budget, space, data, candidates or recipe.
+    """
+    differing = [
+        name
+        for name in ("space", "space_digest", "budget", "tight", "data_fingerprint", "members")
+        if getattr(stored, name) != getattr(wanted, name)
+    ]
+    differing += [
+        f"recipe {name!r}" for name, recipe in wanted.recipes.items() if stored.recipes.get(name, recipe) != recipe
+    ]
+    if differing:
+        raise StudyError(
+            f"the set {stored.name!r} was made with another {', '.join(differing).replace('_', ' ')}; "
+            "name another folder"
+        )
+    return replace(
+        stored,
+        recipes=stored.recipes | wanted.recipes,
+        seeds=tuple(sorted({*stored.seeds, *wanted.seeds})),
+        remark=wanted.remark or stored.remark,
+        runs=(*stored.runs, *wanted.runs),
+    )
+
+
+def log_of(folder: Path) -> TrainingLog:
+    """The log of a set's trainings."""
+    return TrainingLog(folder / "trainings.csv")
+
+
+def curves_of(folder: Path) -> dict[tuple[str, str, int], Curve]:
+    """The learning curves of a set, by candidate, recipe and seed."""
+    path = folder / "trainings.csv"
+    return read_log(path) if path.exists() else {}
+
+
+_SCORE_COLUMNS = ("candidate", "score", "seed", "value", "cpu_seconds", "snsearch", "torch")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedScore:
+    """A training-free score of a member; more is better."""
+
+    candidate: str
+    name: str
+    seed: int
+    value: float
+    cpu_seconds: float
+
+
+def write_scores(folder: Path, scores: Sequence[tuple[str, ScoreResult]], versions: tuple[str, str]) -> None:
+    """Writes the training-free scores of a set's members in one step; versions are snsearch's and torch's."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_SCORE_COLUMNS)
+    for label, result in scores:
+        cost = f"{result.cpu_seconds:.4f}"
+        writer.writerow((label, result.name, result.seed, f"{result.value:.8g}", cost, *versions))
+    try:
+        write_whole(folder / "scores.csv", text.getvalue())
+    except OSError as error:
+        raise StudyError(f"the scores of {str(folder)!r} cannot be written: {error.strerror}") from None
+
+
+def read_scores(folder: Path) -> tuple[LoggedScore, ...]:
+    """The training-free scores of a set; empty where none were computed."""
+    path = folder / "scores.csv"
+    if not path.exists():
+        return ()
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return tuple(
+            LoggedScore(
+                candidate=row["candidate"],
+                name=row["score"],
+                seed=int(row["seed"]),
+                value=float(row["value"]),
+                cpu_seconds=float(row["cpu_seconds"]),
+            )
+            for row in rows
+        )
+    except OSError as error:
+        raise StudyError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
+        raise StudyError(f"{str(path)!r} holds no scores: {type(error).__name__}: {error}") from None

@@ -1,0 +1,328 @@
+"""Many trainings, kept one by one: a list of them is run over worker processes into a CSV log, and resumed from it.
+
+The log is the result: one row a point of a learning curve, readable by any tool. It holds whole trainings only, and
+is written by one process at a time.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import filelock
+import torch
+
+from snsearch import __version__
+from snsearch.errors import StudyError
+from snsearch.network import Architecture
+from snsearch.training import (
+    Dataset,
+    Event,
+    ProxyResult,
+    Recipe,
+    Report,
+    Stop,
+    TrainingDiverged,
+    run_processes,
+    spawn_context,
+    train_proxy,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Training:
+    """One training to be done: what, how, with which seed. Label, recipe's name and seed identify it."""
+
+    label: str
+    architecture: Architecture
+    recipe_name: str
+    recipe: Recipe
+    seed: int
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """What tells this training from the others of its list."""
+        return self.label, self.recipe_name, self.seed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedPoint:
+    """One row of a log: a point of the learning curve of a finished training."""
+
+    candidate: str
+    recipe: str  # by name
+    seed: int
+    images_seen: int
+    test_images: int
+    test_error: float
+    test_loss: float
+    train_loss: float  # mean since the point before
+    cpu_seconds: float  # since the training began
+    threads: int
+    device: str
+    snsearch: str
+    torch: str
+
+    @property
+    def identity(self) -> tuple[str, str, int]:
+        """Of the training that the point belongs to."""
+        return self.candidate, self.recipe, self.seed
+
+
+Curve = tuple[LoggedPoint, ...]  # of one training, by images seen
+_COLUMNS = tuple(field.name for field in fields(LoggedPoint))
+_HEADER = ",".join(_COLUMNS) + "\n"
+_CONVERT: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "str": str}
+
+
+class TrainingLog:
+    """The CSV file of finished trainings. To be appended to inside `with log:` only, which keeps others out."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = filelock.FileLock(f"{path}.lock", timeout=0)
+
+    def __enter__(self) -> TrainingLog:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise StudyError(f"another process is at work on {str(self.path)!r}") from None
+        try:
+            self._mend()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._lock.release()
+
+    def append(self, training: Training, result: ProxyResult) -> None:
+        """Keeps a finished training; on the disk when this returns. Raises StudyError where it cannot be written."""
+        rows = io.StringIO()
+        writer = csv.writer(rows, lineterminator="\n")
+        for point in result.curve:
+            writer.writerow(
+                (
+                    *training.identity,
+                    point.images_seen,
+                    point.test_images,
+                    f"{point.test_error:.6g}",
+                    f"{point.test_loss:.6g}",
+                    f"{point.train_loss:.6g}",
+                    f"{point.cpu_seconds:.2f}",
+                    result.threads,
+                    result.device,
+                    __version__,
+                    result.torch_version,
+                )
+            )
+        self._write(rows.getvalue())
+
+    def read(self) -> dict[tuple[str, str, int], Curve]:
+        """The curves of the finished trainings; empty where there is no log yet."""
+        return read_log(self.path) if self.path.exists() else {}
+
+    def _mend(self) -> None:
+        """Begins the file, or cuts what a killed run left of its last training, which is done again."""
+        data = self.path.read_bytes() if self.path.exists() else b""
+        whole = _whole(data)
+        if len(whole) < len(data):
+            with self.path.open("r+b") as file:
+                file.truncate(len(whole))
+        if not whole:
+            self._write(_HEADER)
+
+    def _write(self, text: str) -> None:
+        try:
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StudyError(f"the log {str(self.path)!r} cannot be written: {error.strerror}") from None
+
+
+def _whole(data: bytes) -> bytes:
+    """A log without what a killed run left of its last training; another kind of file as it is.
+
+    The rows of a training are written together: where the last row is torn, those of the same training before it are
+    no whole training either.
+    """
+    header = _HEADER.encode()
+    if header.startswith(data) and data != header:
+        return b""
+    if data.endswith(b"\n") or not data.startswith(header):
+        return data
+    *rows, torn = data.splitlines(keepends=True)
+    if len(rows) > 1:
+        start = _start_of(rows[-1])
+        if torn.startswith(start) or start.startswith(torn):
+            while len(rows) > 1 and rows[-1].startswith(start):
+                rows.pop()
+    return b"".join(rows)
+
+
+def _start_of(row: bytes) -> bytes:
+    """What the rows of one training begin with."""
+    fields_of_row = next(csv.reader([row.decode(errors="replace")]))
+    text = io.StringIO()
+    csv.writer(text, lineterminator=",").writerow(fields_of_row[:3])
+    return text.getvalue().encode()
+
+
+def read_log(path: Path) -> dict[tuple[str, str, int], Curve]:
+    """The curves of a log's trainings, by candidate, recipe and seed. Raises StudyError for another kind of file."""
+    curves: dict[tuple[str, str, int], list[LoggedPoint]] = {}
+    converters = [_CONVERT[str(field.type)] for field in fields(LoggedPoint)]
+    try:
+        data = _whole(path.read_bytes())
+    except OSError as error:
+        raise StudyError(f"the log {str(path)!r} cannot be read: {error.strerror}") from None
+    if data and not data.startswith(_HEADER.encode()):
+        raise StudyError(f"{str(path)!r} is no log of trainings: expected the columns {', '.join(_COLUMNS)}")
+    reader = csv.reader(io.StringIO(data.decode(errors="replace"), newline=""))
+    next(reader, None)
+    try:
+        for row in reader:
+            values = {name: convert(text) for name, convert, text in zip(_COLUMNS, converters, row, strict=True)}
+            point = LoggedPoint(**values)
+            curves.setdefault(point.identity, []).append(point)
+    except ValueError as error:
+        raise StudyError(f"the log {str(path)!r}, line {reader.line_num}: {error}") from None
+    return {identity: tuple(curve) for identity, curve in curves.items()}
+
+
+class TrainingsObserver(Protocol):
+    """Hears of trainings as they go on; every method returns at once."""
+
+    def begun(self, training: Training, worker: int) -> None:
+        """A training begins."""
+
+    def trained(self, images_seen: int, images_in_all: int, loss: float, worker: int) -> None:
+        """A training goes on."""
+
+    def ended(self, training: Training, result: ProxyResult, worker: int) -> None:
+        """A training is done and kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What every worker needs to know; goes to the workers whole."""
+
+    tasks: tuple[Training, ...]
+    dataset: Dataset
+    device: str
+    checkpoints: Path
+    next_task: Any  # a shared counter
+
+
+def run_trainings(
+    tasks: Sequence[Training],
+    dataset: Dataset,
+    log: TrainingLog,
+    *,
+    device: torch.device,
+    checkpoints: Path,
+    workers: int,
+    threads: int,
+    observer: TrainingsObserver,
+    stop: Stop,
+) -> None:
+    """Does the trainings that the log lacks, in their order, so many at once, and keeps each in the log.
+
+    A training that was stopped goes on from its last epoch when the same list is run again.
+
+    Raises:
+        KeyboardInterrupt: `stop` said so; what is finished is kept.
+        StudyError: another process is at work on the log, a file cannot be written, a worker died, or, once all
+            others are done, trainings whose loss left the finite numbers.
+    """
+    with log:
+        done = log.read()
+        left = tuple(task for task in tasks if task.identity not in done)
+        by_identity = {task.identity: task for task in left}
+        diverged: list[str] = []
+
+        def hear(event: Event) -> None:
+            kind, worker, details = event
+            if kind == "begun":
+                observer.begun(by_identity[details[0]], worker)
+            elif kind == "trained":
+                images_seen, images_in_all, loss = details
+                observer.trained(images_seen, images_in_all, loss, worker)
+            elif kind == "diverged":
+                diverged.append("{}, {}, seed {}: {}".format(*details[0], details[1]))
+            else:
+                task, result = by_identity[details[0]], details[1]
+                log.append(task, result)
+                _checkpoint(checkpoints, task).unlink(missing_ok=True)
+                observer.ended(task, result, worker)
+
+        if not left:
+            return
+        if workers == 1:
+            for task in left:
+                _do(task, dataset, device, checkpoints, lambda kind, *details: hear((kind, 0, details)), stop)
+        else:
+            job = _Job(
+                tasks=left,
+                dataset=dataset,
+                device=str(device),
+                checkpoints=checkpoints,
+                next_task=spawn_context().Value("i", 0),
+            )
+            run_processes(_work, job, workers=min(workers, len(left)), threads=threads, hear=hear, stop=stop)
+        if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+            checkpoints.rmdir()
+        if diverged:
+            others = f" (and {len(diverged) - 1} more)" if len(diverged) > 1 else ""
+            raise StudyError(f"a training diverged: {diverged[0]}{others}")
+
+
+def _work(job: _Job, worker: int, report: Report, stop: Stop) -> str:
+    while True:
+        with job.next_task.get_lock():
+            index = job.next_task.value
+            job.next_task.value += 1
+        if index >= len(job.tasks):
+            return "every training is done"
+        _do(job.tasks[index], job.dataset, torch.device(job.device), job.checkpoints, report, stop)
+
+
+def _do(
+    task: Training, dataset: Dataset, device: torch.device, checkpoints: Path, report: Report, stop: Stop
+) -> None:
+    """Does one training and reports how it goes on and ends. Raises KeyboardInterrupt where `stop` says so."""
+
+    def on_batch(images_seen: int, images_in_all: int, loss: float) -> None:
+        if stop():
+            raise KeyboardInterrupt
+        report("trained", images_seen, images_in_all, loss)
+
+    report("begun", task.identity)
+    try:
+        result = train_proxy(
+            task.architecture,
+            dataset,
+            task.recipe,
+            seed=task.seed,
+            device=device,
+            checkpoint=_checkpoint(checkpoints, task),
+            on_batch=on_batch,
+        )
+    except TrainingDiverged as error:
+        report("diverged", task.identity, str(error))
+    else:
+        report("ended", task.identity, result)
+
+
+def _checkpoint(folder: Path, task: Training) -> Path:
+    return folder / (hashlib.sha256(repr(task.identity).encode()).hexdigest()[:16] + ".pt")

@@ -1,0 +1,16 @@
+from .calibration import Calibration as Calibration
+from .calibration import Sample as Sample
+from .calibration import calibrate as calibrate
+from .calibration import calibrate_own as calibrate_own
+from .calibration import profile_of as profile_of
+from .forms import FORMS as FORMS
+from .forms import KERNEL_FORMS as KERNEL_FORMS
+from .kernels import block_kernel_terms as block_kernel_terms
+from .kernels import network_kernel_terms as network_kernel_terms
+from .profile import DEFAULT_PROFILE as DEFAULT_PROFILE
+from .profile import Latency as Latency
+from .profile import Profile as Profile
+from .profile import load_profile as load_profile
+from .profile import read_profile as read_profile
+from .terms import network_terms as network_terms
+from .terms import ops_terms as ops_terms

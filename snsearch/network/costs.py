@@ -1,0 +1,210 @@
+"""OpGraph -> CostReport: exact MACs, parameters, bytes moved and peak activation memory.
+
+Conventions, all stated once and used everywhere:
+
+- MACs are the multiply-adds of convolutions and fully connected layers. Batch norm, activations, pooling,
+  shuffles, biases and element-wise operators count nothing: this is what the papers call FLOPs.
+- params are what a training framework holds: weights, biases, and two values a channel of batch norm.
+- weight_bytes is the model as deployed: batch norm folded into one bias a channel.
+- bytes_moved: every operator reads its inputs and weights once and writes its output once; batch norm and
+  activation are fused into the operator in front of them.
+- peak_activation_bytes: while an operator runs, its inputs, its output and every tensor that is still to be read
+  are live; a tensor is freed behind its last reader; nothing but the fused epilogue works in place. Of all orders
+  in which the operators can run, the one with the least peak counts (found exactly, block by block: between two
+  blocks a single tensor is live). The input image counts; weights do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+from snsearch.network.arch import Architecture
+from snsearch.network.graph import BlockSpec, Op, OpGraph, block_ops, blocks
+
+Precision = Literal["float32", "float16", "int8"]
+BYTES_PER_VALUE: dict[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Costs:
+    """A network's totals. Sizes are in bytes at the precision asked for."""
+
+    macs: int
+    params: int
+    weight_bytes: int
+    bytes_moved: int
+    peak_activation_bytes: int
+
+    @property
+    def mflops(self) -> float:
+        """Millions of MACs: "MFLOPs" as the papers use the word."""
+        return self.macs / 1e6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpCost:
+    """One operator's share of a cost report."""
+
+    name: str
+    kind: str
+    output: tuple[int, int, int]  # channels, height, width
+    macs: int
+    params: int
+    bytes_moved: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostReport:
+    """Totals and, per operator in running order, what makes them."""
+
+    architecture: Architecture
+    precision: Precision
+    totals: Costs
+    operators: tuple[OpCost, ...]
+
+
+def op_macs(op: Op) -> int:
+    """MACs of one operator: output pixels x output channels x input channels of a group x kernel area."""
+    if op.kind == "conv":
+        return op.height * op.width * op.channels * (op.channels_in // op.groups) * op.kernel * op.kernel
+    return op.channels_in * op.channels if op.kind == "linear" else 0
+
+
+def op_weights(op: Op) -> int:
+    """Elements of the operator's weight tensor, without bias and norm."""
+    if op.kind == "conv":
+        return op.channels * (op.channels_in // op.groups) * op.kernel * op.kernel
+    return op.channels_in * op.channels if op.kind == "linear" else 0
+
+
+def op_params(op: Op) -> int:
+    """Trainable values: weights, bias, and batch norm's scale and shift."""
+    return op_weights(op) + op.channels * (2 * op.norm + op.bias)
+
+
+def _deployed_params(op: Op) -> int:
+    return op_weights(op) + op.channels * (op.norm or op.bias)
+
+
+def _elements_moved(op: Op, ops: Sequence[Op]) -> int:
+    return sum(ops[index].elements for index in op.inputs) + op.elements + _deployed_params(op)
+
+
+def peak_elements(ops: Sequence[Op]) -> int:
+    """The least possible peak of live elements over all orders in which a block's operators can run.
+
+    ops[0] is the block's input; the last operator makes its output. Exact: a breadth-first walk over the sets
+    of operators that can have run, each with the least peak that reaches it. What is live depends on the set
+    alone, not on the order inside it.
+    """
+    readers = [0] * len(ops)  # bit set of the operators that read each tensor
+    needs = [0] * len(ops)
+    for index, op in enumerate(ops):
+        for source in op.inputs:
+            readers[source] |= 1 << index
+            needs[index] |= 1 << source
+    sizes = [op.elements for op in ops]
+    frontier = {1: (sizes[0], sizes[0])}  # operators that have run -> (live elements, least peak so far)
+    for _ in range(len(ops) - 1):
+        reached: dict[int, tuple[int, int]] = {}
+        for ran, (live, peak) in frontier.items():
+            for index in range(1, len(ops)):
+                bit = 1 << index
+                if ran & bit or needs[index] & ~ran:
+                    continue
+                after = ran | bit
+                grown = live + sizes[index]
+                highest = max(peak, grown)
+                known = reached.get(after)
+                if known is None:
+                    freed = sum(sizes[source] for source in ops[index].inputs if not readers[source] & ~after)
+                    reached[after] = (grown - freed, highest)
+                elif highest < known[1]:
+                    reached[after] = (known[0], highest)
+        frontier = reached
+    return next(iter(frontier.values()))[1]
+
+
+def count_macs(arch: Architecture) -> int:
+    """The network's MACs alone, in tens of microseconds. Raises SpecError where channels do not divide."""
+    return sum(placed.repeats * sum(map(op_macs, block_ops(arch, placed.spec))) for placed in blocks(arch))
+
+
+def count_costs(arch: Architecture, precision: Precision = "float32") -> Costs:
+    """The network's totals, in a few hundred microseconds. Raises SpecError where channels do not divide."""
+    size = BYTES_PER_VALUE[precision]
+    macs = params = deployed = moved = peak = 0
+    for placed in blocks(arch):
+        ops = block_ops(arch, placed.spec)
+        times = placed.repeats
+        macs += times * sum(map(op_macs, ops))
+        params += times * sum(map(op_params, ops))
+        deployed += times * sum(map(_deployed_params, ops))
+        moved += times * sum(_elements_moved(op, ops) for op in ops[1:])
+        peak = max(peak, peak_elements(ops))
+    return Costs(
+        macs=macs,
+        params=params,
+        weight_bytes=deployed * size,
+        bytes_moved=moved * size,
+        peak_activation_bytes=peak * size,
+    )
+
+
+def cost_report(graph: OpGraph, precision: Precision = "float32") -> CostReport:
+    """The totals together with every operator's share."""
+    size = BYTES_PER_VALUE[precision]
+    return CostReport(
+        architecture=graph.architecture,
+        precision=precision,
+        totals=count_costs(graph.architecture, precision),
+        operators=tuple(
+            OpCost(
+                name=op.name,
+                kind=op.kind,
+                output=(op.channels, op.height, op.width),
+                macs=op_macs(op),
+                params=op_params(op),
+                bytes_moved=_elements_moved(op, graph.ops) * size,
+            )
+            for op in graph.ops[1:]
+        ),
+    )
+
+
+class StageMacs:
+    """MACs of a network as a sum over neighbouring stages, for solvers that vary the stages' widths.
+
+    The sum of `stem(channels)`, `stage(i, width_in, width_out)` over the stages and `head(width)` is count_macs
+    of the network with those widths; every term is counted by the same operators and remembered.
+    """
+
+    def __init__(self, arch: Architecture) -> None:
+        self._arch = arch
+        self._placed = tuple(blocks(arch))
+        self._block = lru_cache(maxsize=None)(self._block_macs)
+
+    def _block_macs(self, spec: BlockSpec) -> int:
+        return sum(map(op_macs, block_ops(self._arch, spec)))
+
+    def stem(self, channels: int) -> int:
+        """MACs of the first convolution."""
+        return self._block(self._placed[0].spec._replace(channels_out=channels))
+
+    def stage(self, index: int, width_in: int, width_out: int) -> int:
+        """MACs of one stage between those widths. Raises SpecError where they do not divide."""
+        total = 0
+        for placed in self._placed:
+            if placed.name == f"stage{index + 2}":
+                total += placed.repeats * self._block(
+                    placed.spec._replace(channels_in=width_in, channels_out=width_out)
+                )
+                width_in = width_out
+        return total
+
+    def head(self, width: int) -> int:
+        """MACs of the classifier behind the last stage."""
+        return self._block(self._placed[-1].spec._replace(channels_in=width))

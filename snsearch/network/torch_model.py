@@ -1,0 +1,174 @@
+"""OpGraph -> torch module: the same operators, shapes and parameters that the cost report counts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from snsearch.network.arch import Architecture
+from snsearch.network.graph import Activation, Op, OpGraph
+
+
+def _activate(x: Tensor, activation: Activation) -> Tensor:
+    if activation == "relu":
+        return functional.relu(x, inplace=True)
+    return torch.sigmoid(x) if activation == "sigmoid" else x
+
+
+class ConvNorm(nn.Module):
+    """Convolution, batch norm, and activation."""
+
+    def __init__(self, op: Op) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            op.channels_in, op.channels, op.kernel, op.stride, op.kernel // 2, groups=op.groups, bias=op.bias
+        )
+        self.norm = nn.BatchNorm2d(op.channels)
+        self.activation: Activation = op.activation
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return _activate(self.norm(self.conv(x_NCHW)), self.activation)
+
+
+class Dense(nn.Module):
+    """Fully connected layer on a pooled tensor (N, C), and activation."""
+
+    def __init__(self, op: Op) -> None:
+        super().__init__()
+        self.linear = nn.Linear(op.channels_in, op.channels)
+        self.activation: Activation = op.activation
+
+    def forward(self, x_NC: Tensor) -> Tensor:
+        return _activate(self.linear(x_NC), self.activation)
+
+
+class GlobalPool(nn.Module):
+    """Global average pooling from (N, C, H, W) to (N, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        pooled: Tensor = self.pool(x_NCHW)
+        return pooled.flatten(1)
+
+
+class Add(nn.Module):
+    """Element-wise sum, then ReLU."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return functional.relu(left + right, inplace=True)
+
+
+class Concat(nn.Module):
+    """Channel concatenation, then ReLU."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return functional.relu(torch.cat((left, right), dim=1), inplace=True)
+
+
+class Scale(nn.Module):
+    """Each channel times its gate of shape (N, C)."""
+
+    def forward(self, x_NCHW: Tensor, gate_NC: Tensor) -> Tensor:
+        return x_NCHW * gate_NC[:, :, None, None]
+
+
+def _module(op: Op) -> nn.Module:
+    match op.kind:
+        case "conv":
+            return ConvNorm(op)
+        case "linear":
+            return Dense(op)
+        case "max_pool":
+            return nn.MaxPool2d(op.kernel, op.stride, padding=op.kernel // 2)
+        case "avg_pool":
+            return nn.AvgPool2d(op.kernel, op.stride, padding=op.kernel // 2)
+        case "global_pool":
+            return GlobalPool()
+        case "channel_shuffle":
+            return nn.ChannelShuffle(op.groups)  # the paper's order: viewed as (g, C/g), transposed, flattened
+        case "add":
+            return Add()
+        case "concat":
+            return Concat()
+        case "scale":
+            return Scale()
+        case "input":
+            raise AssertionError("the input is no operator")
+
+
+class Network(nn.Module):
+    """A network that runs its graph's operators in order; submodules carry the operators' names.
+
+    Takes (N, input_channels, H, W) of any size that the strides leave a pixel of, and returns logits (N, classes).
+    """
+
+    def __init__(self, graph: OpGraph) -> None:
+        super().__init__()
+        self.architecture: Architecture = graph.architecture
+        last_reader = {source: index for index, op in enumerate(graph.ops) for source in op.inputs}
+        steps = []
+        for index, op in enumerate(graph.ops[1:], start=1):
+            self._attach(op.name, _module(op))
+            spent = tuple(source for source in op.inputs if last_reader[source] == index)
+            steps.append((op.name, op.inputs, spent))
+        self._steps = tuple(steps)
+
+    def _attach(self, name: str, module: nn.Module) -> None:
+        owner: nn.Module = self
+        *path, leaf = name.split(".")
+        for part in path:
+            if part not in owner._modules:
+                owner.add_module(part, nn.Module())
+            owner = owner.get_submodule(part)
+        owner.add_module(leaf, module)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        tensors: dict[int, Tensor] = {0: x_NCHW}
+        for index, (name, inputs, spent) in enumerate(self._steps, start=1):
+            tensors[index] = self.get_submodule(name)(*[tensors[source] for source in inputs])
+            for source in spent:
+                del tensors[source]
+        return tensors[len(self._steps)]
+
+
+def initialise(network: Network, seed: int, *, zero_start: bool = True) -> None:
+    """Sets every weight from the seed, the same on every device.
+
+    Convolutions by He's rule on the inputs of a group, the classifier small. With `zero_start` the last batch norm
+    of each residual branch that is added begins at zero, so that the unit begins as its shortcut
+    (arXiv:1706.02677, section 5.1).
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(tensor: Tensor, std: float) -> None:
+        tensor.copy_(torch.randn(tensor.shape, generator=generator) * std)
+
+    branch_ends = {op.name for op in OpGraph.of(network.architecture).ops if op.ends_branch}
+    with torch.no_grad():
+        for name, module in network.named_modules():
+            if isinstance(module, ConvNorm):
+                fan_in = module.conv.weight[0].numel()
+                normal(module.conv.weight, (2 / fan_in) ** 0.5)
+                module.norm.reset_running_stats()
+                nn.init.constant_(module.norm.weight, 0.0 if zero_start and name in branch_ends else 1.0)
+                nn.init.zeros_(module.norm.bias)
+            elif isinstance(module, Dense):
+                last = name == network._steps[-1][0]
+                normal(module.linear.weight, 0.01 if last else module.linear.in_features**-0.5)
+                nn.init.zeros_(module.linear.bias)
+
+
+def build_model(arch: Architecture, seed: int = 0, *, zero_start: bool = True) -> Network:
+    """The initialised torch module of an architecture, on the CPU, in training mode.
+
+    The global random state is neither read nor changed. Raises SpecError where channels do not divide.
+    """
+    with torch.device("meta"):
+        network = Network(OpGraph.of(arch))
+    network.to_empty(device="cpu")
+    initialise(network, seed, zero_start=zero_start)
+    return network

@@ -1,0 +1,160 @@
+"""The candidates of a search: every design of a space, solved for the budget before the first one is trained."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from snsearch.errors import InfeasibleBudgetError
+from snsearch.solver.lattice import Design
+from snsearch.solver.solving import Solution, solve
+from snsearch.solver.spec import Budget, SpaceSpec
+
+MATCH_LIMIT = 0.05  # candidates farther than this from the MFLOPs are not comparable, and are left out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidates:
+    """Every design of a search with its solution, each architecture once, and what was left out."""
+
+    choices: Mapping[str, Sequence[Any]]
+    solutions: dict[Design, Solution]
+    cost: dict[Design, float]  # the second objective of each solution, known before anything is trained
+    first: dict[str, Design]  # by architecture key: the design that stands for it
+    published: tuple[Design, ...]  # of each group count: default depth, no SE, the scale that fits the budget
+    left_out: dict[Design, str]
+
+    @property
+    def count(self) -> int:
+        """Different architectures."""
+        return len(self.first)
+
+
+def candidates_of(
+    space: SpaceSpec,
+    budget: Budget,
+    *,
+    tight: bool,
+    search_shuffle: bool,
+    cost: Callable[[Solution], float],
+) -> Candidates:
+    """Every design of the space solved for the budget; `cost` is the second objective.
+
+    Raises InfeasibleBudgetError where none comes near it, with the reason of one.
+    """
+    choices: dict[str, tuple[Any, ...]] = {
+        "groups": space.search_groups,
+        "depth": space.search_depths,
+        "se": space.search_se,
+    }
+    if space.search_scales:
+        choices["scale"] = space.search_scales
+    if search_shuffle:
+        space.check_option("shuffle")
+        choices["shuffle"] = (True, False)
+    solutions: dict[Design, Solution] = {}
+    first: dict[str, Design] = {}
+    left_out: dict[Design, str] = {}
+    for values in product(*choices.values()):
+        chosen = dict(zip(choices, values, strict=True))
+        design = Design(
+            groups=chosen["groups"],
+            depth=chosen["depth"],
+            se=chosen["se"],
+            scale=chosen.get("scale"),
+            shuffle=chosen.get("shuffle"),
+        )
+        try:
+            solution = solve(space, budget, design, tight=tight and budget.macs is not None)
+        except InfeasibleBudgetError as error:
+            left_out[design] = str(error)
+            continue
+        if solution.binding == "mflops" and abs(solution.deviation or 0.0) > MATCH_LIMIT:
+            left_out[design] = f"comes no nearer than {solution.deviation:+.1%} to the budget"
+            continue
+        solutions[design] = solution
+        first.setdefault(solution.architecture.key, design)
+    if not solutions:
+        raise InfeasibleBudgetError(
+            f"no design of {space.name} meets {budget.describe()}; for one: {next(iter(left_out.values()))}"
+        )
+    return Candidates(
+        choices=choices,
+        solutions=solutions,
+        cost={design: cost(solution) for design, solution in solutions.items()},
+        first=first,
+        published=tuple(_published(space, budget, choices, solutions)),
+        left_out=left_out,
+    )
+
+
+def _published(
+    space: SpaceSpec, budget: Budget, choices: Mapping[str, Sequence[Any]], solutions: dict[Design, Solution]
+) -> Iterator[Design]:
+    for groups in choices["groups"]:
+        design = Design(groups=groups, depth=choices["depth"][0], shuffle=True if "shuffle" in choices else None)
+        if space.search_scales:
+            try:
+                fit = solve(space, budget, design).scale
+            except InfeasibleBudgetError:
+                continue
+            nearest = min(space.search_scales, key=lambda scale: abs(math.log(scale / fit)))
+            design = replace(design, scale=nearest)
+        if design in solutions:
+            yield design
+
+
+def digest_of(space: SpaceSpec) -> str:
+    """Sixteen hex digits that change with anything in a space's file."""
+    return hashlib.sha256(repr(space).encode()).hexdigest()[:16]
+
+
+def deployed_on(budget: Budget, channels: int, classes: int) -> Budget:
+    """The budget at a data set's own channels and classes."""
+    return replace(budget, input_channels=channels, classes=classes)
+
+
+def label_of(design: Design) -> str:
+    """A short name that no other design of its space has: "g3 0.5x shallow se no-shuffle"."""
+    words = [f"g{design.groups}"]
+    words += [f"{design.scale:g}x"] if design.scale is not None else []
+    words += [design.depth] if design.depth else []
+    words += ["se"] if design.se else []
+    words += ["no-shuffle"] if design.shuffle is False else []
+    return " ".join(words)
+
+
+def matched_set(candidates: Candidates, count: int, seed: int = 0) -> tuple[Design, ...]:
+    """So many designs of different networks, with every choice (groups, depth, SE ...) as evenly present as may be.
+
+    Drawn one by one: of the designs left, in an order that the seed gives, the one whose choices were drawn least.
+    The same seed gives the same set, and a larger count goes on from it.
+    """
+    left = list(candidates.first.values())
+    random.Random(seed).shuffle(left)
+    drawn: list[Design] = []
+    seen: Counter[tuple[str, Any]] = Counter()
+    while left and len(drawn) < count:
+        best = min(left, key=lambda design: sum(seen[choice] for choice in _choices(design)))
+        left.remove(best)
+        drawn.append(best)
+        seen.update(_choices(best))
+    return tuple(drawn)
+
+
+def _choices(design: Design) -> list[tuple[str, Any]]:
+    # Pairs as well: twenty designs with each choice equally often could still have every SE on g=1.
+    single = [
+        ("groups", design.groups),
+        ("depth", design.depth),
+        ("se", design.se),
+        ("scale", design.scale),
+        ("shuffle", design.shuffle),
+    ]
+    return [*single, *((f"{a[0]} {b[0]}", (a[1], b[1])) for i, a in enumerate(single) for b in single[:i])]

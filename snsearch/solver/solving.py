@@ -1,0 +1,243 @@
+"""SpaceSpec + Budget -> Solution: the channel counts that meet a budget, proven best over the whole lattice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from snsearch.errors import InfeasibleBudgetError, SpecError
+from snsearch.network import Architecture, Costs, OpGraph, count_costs
+from snsearch.solver.lattice import PACK, Design, Line, Point, best_point, caps_of, nearest_multiple, stem_of_scale
+from snsearch.solver.spec import Budget, SpaceSpec
+from snsearch.solver.tight import TIGHT_TOLERANCE, tight_widths
+from snsearch.units import format_mflops
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Solution:
+    """An architecture of a space, what it costs, and how it stands to its budget."""
+
+    space: str
+    title: str
+    design: Design
+    scale: float
+    architecture: Architecture
+    costs: Costs
+    budget: Budget | None
+    deviation: float | None  # of the MACs from the budget's, relative
+    binding: str | None  # the bound that keeps the network from being wider
+    notes: tuple[str, ...]
+
+
+def _deviation(macs: int, budget: Budget) -> float | None:
+    return None if budget.macs is None else (macs - budget.macs) / budget.macs
+
+
+def is_packed(arch: Architecture) -> bool:
+    """Whether every convolution behind the first reads and writes a multiple of 4 channels a group.
+
+    Depthwise convolutions count by their channels. ARM engines have vector kernels for such layers only.
+    """
+    for op in OpGraph.of(arch).ops:
+        if op.kind != "conv" or op.name == "stem.conv":
+            continue
+        groups = 1 if op.groups == op.channels == op.channels_in else op.groups
+        if (op.channels_in // groups) % PACK or (op.channels // groups) % PACK:
+            return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def reference_width(space: SpaceSpec, groups: int) -> int:
+    """The first stage's width at 1x: what the space's reference budget solves to for this group count."""
+    line = Line(
+        space=space,
+        design=Design(groups=groups),
+        input=space.reference,
+        scale=1.0 if space.stem_at_scale else None,
+        pack=1,
+    )
+    return best_point(line, space.reference).widths[0]
+
+
+def _scales(space: SpaceSpec) -> Iterator[float]:
+    """The space's named scales upwards, then on in steps of 1.5 and 1.33: 2, 3, 4, 6, 8 …"""
+    yield from space.named_scales
+    scale = space.named_scales[-1]
+    while scale < 1e4:
+        yield scale * 1.5
+        yield scale * 2
+        scale *= 2
+
+
+@lru_cache(maxsize=256)
+def _budget_scale(space: SpaceSpec, budget: Budget) -> float:
+    """The scale whose network comes nearest to the budget, by the ratio of its worst bound.
+
+    It depends on the budget alone (the space's fewest groups, its default depth, no SE), so that the variants
+    that are matched with each other share a first convolution, as in the paper.
+    """
+    bounds = caps_of(replace(budget, match="under"))
+    groups = min(space.groups)
+    base = reference_width(space, groups)
+
+    def excess(scale: float) -> float:
+        line = Line(space=space, design=Design(groups=groups), input=budget, scale=scale, pack=1)
+        point = max(line.first(), nearest_multiple(base * scale, line.step) // line.step)
+        costs = line.costs(point)
+        return max(bound.cost(costs) / bound.limit for bound in bounds)
+
+    values: dict[float, float] = {}
+    for scale in _scales(space):
+        values[scale] = excess(scale)
+        if values[scale] > 1:
+            break
+    scale = space.named_scales[0]
+    while values[scale] > 1 and stem_of_scale(space, scale) >= 2:
+        scale /= 2
+        values[scale] = excess(scale)
+    return min(values, key=lambda scale: abs(math.log(values[scale])))
+
+
+def _check(space: SpaceSpec, design: Design) -> None:
+    space.check_groups(design.groups)
+    space.repeats(design.depth)
+    if design.se:
+        space.check_option("se")
+    if design.shuffle is not None and design.shuffle != space.shuffle:
+        space.check_option("shuffle")
+    if design.scale is not None and not 0.01 <= design.scale <= 100:
+        raise SpecError(f"scale {design.scale:g}: expected a number from 0.01 to 100")
+
+
+def _stem_note(line: Line, stem: int) -> tuple[str, ...]:
+    if line.scale is None or stem == stem_of_scale(line.space, line.scale):
+        return ()
+    named = stem_of_scale(line.space, line.scale)
+    if stem == nearest_multiple(named, 1):
+        return (f"first convolution of {stem} channels instead of {named:g}",)
+    reason = (
+        f"so that the stride-2 concatenation divides by {line.design.groups}"
+        if line.space.stem_multiple_of_groups and line.pack == 1
+        else f"so that its channels are packed by {PACK}"
+    )
+    return (f"first convolution of {stem} channels instead of {named:g}, {reason}",)
+
+
+def _solution(
+    line: Line, widths: Sequence[int], budget: Budget | None, binding: str | None, notes: tuple[str, ...]
+) -> Solution:
+    arch = line.architecture(widths)
+    costs = count_costs(arch, line.input.precision)
+    scale = line.scale
+    if scale is None:
+        scale = round(widths[0] / reference_width(line.space, line.design.groups), 4)
+    return Solution(
+        space=line.space.name,
+        title=line.space.title,
+        design=line.design,
+        scale=scale,
+        architecture=arch,
+        costs=costs,
+        budget=budget,
+        deviation=None if budget is None else _deviation(costs.macs, budget),
+        binding=binding,
+        notes=_stem_note(line, arch.stem_channels) + notes,
+    )
+
+
+def solve(space: SpaceSpec, budget: Budget, design: Design, *, tight: bool = False, packed: bool = False) -> Solution:
+    """The network of the space and design that meets the budget best, at the budget's resolution and classes.
+
+    `tight` lets the stages leave their proportion a little to come within 0.1 % of the MFLOPs; `packed` prefers
+    channels a group that divide by 4. Where no scale is asked for, the first convolution follows the budget, and
+    narrows further where nothing else fits.
+
+    Raises:
+        InfeasibleBudgetError: nothing meets the budget; names the smallest reachable and the bound that fails.
+        SpecError: the design does not belong to the space.
+    """
+    _check(space, design)
+    if design.scale is not None and not space.stem_at_scale:
+        raise SpecError(f"space {space.name}: all widths follow one scale, so a budget leaves none to choose")
+    if not space.stem_at_scale:
+        scales: list[float | None] = [None]
+    elif design.scale is not None:
+        scales = [design.scale]
+    else:
+        scales = [_budget_scale(space, budget)]
+        while stem_of_scale(space, scales[-1] or 1) > 1:
+            scales.append((scales[-1] or 1) / 2)
+    for scale in scales:
+        line = Line(space=space, design=design, input=budget, scale=scale, pack=1)
+        try:
+            point = best_point(line, budget)
+            break
+        except InfeasibleBudgetError:
+            if scale == scales[-1]:
+                raise
+    plain = _finish(line, budget, point, tight=tight)
+    if not packed:
+        return plain
+    return _packed(line, budget, plain, tight=tight)
+
+
+def _finish(line: Line, budget: Budget, point: Point, *, tight: bool) -> Solution:
+    if not tight:
+        return _solution(line, point.widths, budget, point.binding, ())
+    if budget.macs is None:
+        raise SpecError("tight solving comes close to an MFLOPs budget; this budget names none")
+    if not point.binding.startswith("mflops"):
+        note = f"tight: {point.binding} binds before the MFLOPs are reached"
+        return _solution(line, point.widths, budget, point.binding, (note,))
+    widths = tight_widths(line, budget, point.widths) or point.widths
+    solution = _solution(line, widths, budget, point.binding, ())
+    deviation = abs(solution.deviation or 0.0)
+    if deviation > TIGHT_TOLERANCE:
+        note = (
+            f"tight: no widths come nearer than {deviation:.3%} to the budget with every stage within a third "
+            "of its proportion"
+        )
+        return replace(solution, notes=(*solution.notes, note))
+    return solution
+
+
+def _packed(line: Line, budget: Budget, plain: Solution, *, tight: bool) -> Solution:
+    """The packed counterpart of a solution, with a note of what it costs; the plain one where there is none."""
+    if is_packed(plain.architecture):
+        return replace(plain, notes=(*plain.notes, "packed: already divides by 4"))
+    try:
+        for pack in (2, 4, 8, 16, 32, 64):
+            packed_line = replace(line, pack=pack)
+            solution = _finish(packed_line, budget, best_point(packed_line, budget), tight=tight)
+            if is_packed(solution.architecture):
+                break
+        else:
+            raise SpecError("the space has no such widths")
+    except (InfeasibleBudgetError, SpecError) as error:
+        return replace(plain, notes=(*plain.notes, f"packed: not possible here ({error})"))
+
+    def describe(one: Solution) -> str:
+        arch = one.architecture
+        widths = "/".join(map(str, (arch.stem_channels, *arch.stage_channels)))
+        text = f"{widths} channels, {format_mflops(one.costs.macs)} MFLOPs"
+        return text if one.deviation is None else f"{text} ({one.deviation:+.2%})"
+
+    return replace(solution, notes=(*solution.notes, f"packed: {describe(solution)} instead of {describe(plain)}"))
+
+
+def scaled(space: SpaceSpec, design: Design, at: Budget) -> Solution:
+    """The network of a scale without a budget: 1x is what the space's reference budget solves to.
+
+    `at` gives the resolution, classes, input channels and precision; its bounds are not read.
+
+    Raises SpecError where the design does not belong to the space.
+    """
+    _check(space, design)
+    scale = 1.0 if design.scale is None else design.scale
+    line = Line(space=space, design=design, input=at, scale=scale if space.stem_at_scale else None, pack=1)
+    wanted = reference_width(space, design.groups) * scale
+    point = max(line.first(), nearest_multiple(wanted, line.step) // line.step)
+    return _solution(line, line.widths(point), None, None, ())

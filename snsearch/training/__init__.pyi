@@ -1,0 +1,16 @@
+from .data import Batches as Batches
+from .data import Dataset as Dataset
+from .processes import Event as Event
+from .processes import Report as Report
+from .processes import Stop as Stop
+from .processes import run_processes as run_processes
+from .processes import spawn_context as spawn_context
+from .proxy import CurvePoint as CurvePoint
+from .proxy import OnPoint as OnPoint
+from .proxy import ProxyResult as ProxyResult
+from .proxy import Recipe as Recipe
+from .proxy import TrainingDiverged as TrainingDiverged
+from .proxy import default_recipe as default_recipe
+from .proxy import pick_device as pick_device
+from .proxy import train_proxy as train_proxy
+from .sources import load_data as load_data

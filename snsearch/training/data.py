@@ -1,0 +1,158 @@
+"""Data sets in memory as uint8 tensors, their held-out split, and the augmented batches drawn from them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from snsearch.training.images import Skipped
+
+Augmentation = Literal["none", "flip", "crop", "crop+flip"]
+
+HELD_OUT = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Images:
+    """One split: pixels (N, C, H, W) uint8 and labels (N,) int64."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Tensor) -> Images:
+        """The images of those indices."""
+        return Images(pixels=self.pixels[indices], labels=self.labels[indices])
+
+    def to(self, device: torch.device) -> Images:
+        """The split on a device."""
+        return Images(pixels=self.pixels.to(device), labels=self.labels.to(device))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dataset:
+    """A training and a test split, and where they come from."""
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    train: Images
+    test: Images
+    augmentation: Augmentation
+    skipped: tuple[Skipped, ...] = ()
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images: 1 where none has color, else 3."""
+        return int(self.train.pixels.shape[1])
+
+    @property
+    def side(self) -> int:
+        """Pixels a side."""
+        return int(self.train.pixels.shape[2])
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with any pixel or label."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.test):
+            digest.update(repr(tuple(split.pixels.shape)).encode())
+            for start in range(0, len(split), 4096):
+                digest.update(split.pixels[start : start + 4096].contiguous().numpy().tobytes())
+            digest.update(split.labels.numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def describe(self) -> str:
+        """Name, sizes and classes in a line."""
+        return (
+            f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, "
+            f"{len(self.classes)} classes, {self.channels}x{self.side}x{self.side}"
+        )
+
+
+def held_out(labels: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Indices of training and test images: a tenth of every class, at least one where it has two, is held out.
+
+    The same labels give the same split on every run and machine.
+    """
+    order = np.random.default_rng(0).permutation(len(labels))
+    by_class: dict[int, list[int]] = {}
+    for index in order:
+        by_class.setdefault(labels[index], []).append(int(index))
+    test = [i for group in by_class.values() if len(group) > 1 for i in group[: max(1, round(len(group) * HELD_OUT))]]
+    train = np.setdiff1d(np.arange(len(labels)), test)
+    return train, np.sort(np.asarray(test, dtype=np.int64))
+
+
+class Batches:
+    """Augmented training batches, drawn and assembled on the device that holds the images.
+
+    A batch is one gather: for each image, the rows and columns of a shifted and perhaps mirrored window. The order
+    and the augmentation depend on the seed alone, not on the device.
+    """
+
+    def __init__(self, images: Images, augmentation: Augmentation, *, batch_size: int, seed: int) -> None:
+        assert augmentation in get_args(Augmentation)
+        self._images = images
+        self._augmentation = augmentation
+        self._batch_size = min(batch_size, len(images))
+        self._generator = torch.Generator().manual_seed(seed)
+        self._mean, self._std = _statistics(images)
+
+    def __len__(self) -> int:
+        return len(self._images) // self._batch_size
+
+    @property
+    def state(self) -> Tensor:
+        """The random state, to go on from."""
+        return self._generator.get_state()
+
+    @state.setter
+    def state(self, value: Tensor) -> None:
+        self._generator.set_state(value)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass in a new order: normalised (B, C, H, W) float32, channels_last, and labels (B,)."""
+        order = torch.randperm(len(self._images), generator=self._generator)
+        device = self._images.labels.device
+        for start in range(0, len(self) * self._batch_size, self._batch_size):
+            indices = order[start : start + self._batch_size].to(device)
+            x_NCHW = self._window(indices)
+            yield self.normalise(x_NCHW), self._images.labels[indices]
+
+    def _window(self, indices: Tensor) -> Tensor:
+        pixels = self._images.pixels
+        if self._augmentation == "none":
+            return pixels[indices].contiguous(memory_format=torch.channels_last)
+        device, count, side = pixels.device, len(indices), pixels.shape[-1]
+        reach = max(1, side // 16) if "crop" in self._augmentation else 0
+        shift = torch.randint(-reach, reach + 1, (2, count, 1), generator=self._generator)
+        mirror = torch.rand((count, 1), generator=self._generator) < (0.5 if "flip" in self._augmentation else 0.0)
+        steps = torch.arange(side)
+        rows = steps + shift[0]
+        columns = torch.where(mirror, side - 1 - steps, steps) + shift[1]
+        inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
+        rows, columns = rows.clamp(0, side - 1).to(device), columns.clamp(0, side - 1).to(device)
+        x_NHWC = pixels[indices[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+        x_NHWC = x_NHWC * inside.to(device)[..., None]
+        return x_NHWC.permute(0, 3, 1, 2)
+
+    def normalise(self, x_NCHW: Tensor) -> Tensor:
+        """Float32 with the training images' mean and deviation a channel."""
+        return (x_NCHW.float() - self._mean) / self._std
+
+
+def _statistics(images: Images) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation a channel of the first 8,192 training images, shaped (1, C, 1, 1)."""
+    sample = images.pixels[:8192].float()
+    mean = sample.mean(dim=(0, 2, 3), keepdim=True)
+    deviation = sample.std(dim=(0, 2, 3), keepdim=True, correction=0)
+    return mean, deviation.clamp_min(1.0)

@@ -1,0 +1,426 @@
+"""Short, seeded training that scores a candidate: a stable recipe, the learning curve, and what it cost."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, update_bn
+
+from snsearch.errors import SnsearchError, StudyError
+from snsearch.files import whole_file
+from snsearch.network import Architecture, build_model
+from snsearch.training.data import Augmentation, Batches, Dataset, Images
+
+Schedule = Literal["cosine", "constant"]
+OnBatch = Callable[[int, int, float], None]  # images seen, images of the whole training, running loss
+# The curve so far and the images of the whole training; returns whether the training goes on.
+OnPoint = Callable[["tuple[CurvePoint, ...]", int], bool]
+
+
+_SUBSET_SEED = 0  # every candidate of a study trains on the same images
+_MONITOR_IMAGES = 2000  # test images of the learning curve's points inside an epoch
+
+
+class TrainingDiverged(SnsearchError):
+    """The loss left the finite numbers."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Everything about a proxy training but the architecture, the data and the seed.
+
+    AdamW with a linear warm-up; residual branches start at zero. What is scored are averaged weights at a constant
+    rate, with batch norm's statistics taken anew: so the curve is worth something at every point, not at its end
+    only, and a candidate may be judged and stopped on the way.
+    """
+
+    images: int = 5_000  # training images an epoch, the same for every candidate; fewer where the data has fewer
+    epochs: int = 1
+    batch_size: int = 64
+    learning_rate: float = 1e-2
+    weight_decay: float = 0.02
+    warmup: float = 0.1  # of all steps
+    zero_start: bool = True
+    label_smoothing: float = 0.0
+    augmentation: Augmentation | None = "none"  # pays in long trainings only; None: the data set's own
+    test_images: int = 4_000
+    curve_points: int = 2  # an epoch
+    schedule: Schedule = "constant"  # behind the warm-up: constant, or to zero
+    averaging: float = 4.0  # of the weights: their mean over about the last 1 / (1 + averaging) of the steps; 0: none
+    recalibration: int = 512  # training images by which batch norm's statistics are taken anew before evaluating
+    low_resolution: float = 0.0  # share of the steps, from the first on, at half the resolution
+
+    def __post_init__(self) -> None:
+        counts = (self.images, self.epochs, self.batch_size, self.test_images, self.curve_points)
+        shares = (self.warmup, self.low_resolution)
+        others = (self.weight_decay, self.averaging, self.recalibration)
+        if (
+            min(counts) < 1
+            or min(others) < 0
+            or self.recalibration == 1  # a single image of one pixel has no variance
+            or not 0 < self.learning_rate < 10
+            or not all(0 <= share < 1 for share in shares)
+        ):
+            raise StudyError(f"the proxy recipe is out of range: {asdict(self)}")
+
+    def describe(self) -> str:
+        """The recipe in a line."""
+        passes = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+        return (
+            f"{passes} of {self.images:,} images, batch {self.batch_size}, AdamW {self.learning_rate:g}, "
+            f"weight decay {self.weight_decay:g}, warm-up {self.warmup:.0%}, "
+            + ("cosine decay to zero" if self.schedule == "cosine" else "then constant")
+            + (f", weights averaged ({self.averaging:g})" if self.averaging else "")
+            + (f", batch norm taken anew on {self.recalibration:,} images" if self.recalibration else "")
+            + (f", the first {self.low_resolution:.0%} at half resolution" if self.low_resolution else "")
+            + (", residual branches start at zero" if self.zero_start else "")
+            + (f", label smoothing {self.label_smoothing:g}" if self.label_smoothing else "")
+            + f", augmentation: {self.augmentation or 'of the data set'}"
+        )
+
+
+def default_recipe(train_images: int) -> Recipe:
+    """The recipe of a search on so many training images: as many passes as make up for small data."""
+    usual = Recipe()
+    images = min(train_images, usual.images)
+    return replace(usual, images=images, epochs=max(1, round(usual.images / images)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurvePoint:
+    """One point of a learning curve."""
+
+    images_seen: int
+    train_loss: float  # mean since the point before
+    test_error: float  # on `test_images` images
+    test_loss: float
+    test_images: int
+    cpu_seconds: float  # of this process, since the training began, evaluations among them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProxyResult:
+    """The score of one training: what was seen, on what, with which seed, at what cost."""
+
+    error: float  # share of wrong test images
+    loss: float
+    test_images: int
+    train_images: int
+    curve: tuple[CurvePoint, ...]
+    seconds: float
+    seed: int
+    device: str
+    threads: int
+    torch_version: str
+    finished: bool = True  # False: stopped early, and the score is that of the last point
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON values; from_json reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ProxyResult:
+        """The result of to_json's values."""
+        curve = tuple(CurvePoint(**point) for point in values["curve"])
+        return cls(**{**values, "curve": curve})
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The named torch device; "auto" takes cuda, then mps, then cpu. Raises StudyError where it is not there."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it is not available"
+        raise StudyError(f"device {name!r} cannot be used: {reason}") from None
+    return device
+
+
+class ProxyTraining:
+    """One training, an epoch at a time, that can be saved between epochs and gone on with elsewhere."""
+
+    def __init__(
+        self, arch: Architecture, dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device
+    ) -> None:
+        at_proxy = arch.at_input(
+            channels=dataset.channels, resolution=(dataset.side, dataset.side), classes=len(dataset.classes)
+        )
+        self.key = at_proxy.key
+        self.recipe = recipe
+        self.seed = seed
+        self.device = device
+        self._half = half_precision_of(device)
+        network = build_model(at_proxy, seed, zero_start=recipe.zero_start).to(device)
+        self._network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+        chosen = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(_SUBSET_SEED))
+        self._train = dataset.train.take(chosen[: recipe.images]).to(device)
+        # Test sets are often in the order of their classes: whatever is measured on a part takes a mixed one.
+        mixed = torch.randperm(len(dataset.test), generator=torch.Generator().manual_seed(_SUBSET_SEED))
+        self._test = dataset.test.take(mixed[: recipe.test_images]).to(device)
+        self._batches = Batches(
+            self._train, recipe.augmentation or dataset.augmentation, batch_size=recipe.batch_size, seed=seed
+        )
+        self._steps = recipe.epochs * len(self._batches)
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(self._network, recipe.weight_decay),
+            lr=recipe.learning_rate,
+            betas=(0.9, 0.99),
+            fused=device.type in ("cpu", "cuda", "mps"),
+        )
+        warm = max(1, round(recipe.warmup * self._steps))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer,
+            lambda step: (
+                (step + 1) / warm
+                if step < warm
+                else 1.0
+                if recipe.schedule == "constant"
+                else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, self._steps - warm)))
+            ),
+        )
+        self._average: AveragedModel | None = None
+        if recipe.averaging:
+            self._average = AveragedModel(self._network, avg_fn=self._averaged, use_buffers=True)
+        self._step = 0
+        self._seconds = 0.0
+        self._cpu_seconds = 0.0
+        self._curve: list[CurvePoint] = []
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs that are finished."""
+        return self._step // len(self._batches)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the recipe's last epoch is done."""
+        return self._step >= self._steps
+
+    def run_epoch(self, on_batch: OnBatch | None = None, on_point: OnPoint | None = None) -> bool:
+        """Trains one epoch; False where `on_point` said at a point of the curve that the training is to stop there.
+
+        Raises TrainingDiverged where the loss leaves the finite numbers.
+        """
+        started = time.perf_counter() - self._seconds
+        cpu_started = time.process_time() - self._cpu_seconds
+        count = len(self._batches)
+        marks = {round(count * (i + 1) / self.recipe.curve_points) for i in range(self.recipe.curve_points)}
+        batch_size = min(self.recipe.batch_size, len(self._train))
+        losses: list[Tensor] = []
+        self._network.train()
+        for number, (x_NCHW, labels) in enumerate(self._batches, start=1):
+            if self._step < self.recipe.low_resolution * self._steps:
+                x_NCHW = nn.functional.avg_pool2d(x_NCHW, 2)
+            with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
+                loss = nn.functional.cross_entropy(
+                    self._network(x_NCHW), labels, label_smoothing=self.recipe.label_smoothing
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimizer.step()
+            self._optimizer.zero_grad(set_to_none=True)
+            self._schedule.step()
+            self._step += 1
+            if self._average is not None and self._step > self._steps * self.recipe.warmup:
+                self._average.update_parameters(self._network)
+            losses.append(loss.detach())
+            if (number % 8 == 0 or number == count) and on_batch is not None:
+                on_batch(self._step * batch_size, self._steps * batch_size, float(loss.detach()))
+            if number in marks:
+                train_loss = float(torch.stack(losses).mean())
+                losses.clear()
+                if not math.isfinite(train_loss):
+                    raise TrainingDiverged(
+                        f"the training loss became {train_loss} after {self._step * batch_size:,} images"
+                    )
+                self._measure(train_loss, self._step * batch_size, cpu_started)
+                self._seconds = time.perf_counter() - started
+                whole = self._steps * batch_size
+                if on_point is not None and not self.finished and not on_point(tuple(self._curve), whole):
+                    return False
+        return True
+
+    def _measure(self, train_loss: float, images_seen: int, cpu_started: float) -> None:
+        count = len(self._test) if self.finished else min(_MONITOR_IMAGES, len(self._test))
+        images = self._test.take(torch.arange(count))
+        error, loss = evaluate(self._scored_network(), images, self._batches)
+        if not math.isfinite(loss):
+            raise TrainingDiverged(f"the test loss became {loss} after {images_seen:,} images")
+        self._cpu_seconds = time.process_time() - cpu_started
+        self._curve.append(
+            CurvePoint(
+                images_seen=images_seen,
+                train_loss=train_loss,
+                test_error=error,
+                test_loss=loss,
+                test_images=count,
+                cpu_seconds=self._cpu_seconds,
+            )
+        )
+
+    def _averaged(self, mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        # Polynomial decay (Shamir and Zhang 2013, arXiv:1212.1824): weights t enter with (1 + g) / (t + 1 + g).
+        g = self.recipe.averaging
+        return mean + (new - mean) * ((1 + g) / (float(count) + 1 + g))
+
+    def _scored_network(self) -> nn.Module:
+        """The network to evaluate: with averaged weights, and fresh statistics, where the recipe says so."""
+        network: nn.Module = self._network if self._average is None else self._average.module
+        if self.recipe.recalibration:
+            # Batches of one size: each counts as much, and none is too small to have statistics.
+            images = self._train.pixels[: self.recipe.recalibration]
+            pixels = images.tensor_split(math.ceil(len(images) / 256))
+            if self._average is None:
+                network = copy.deepcopy(network)
+            update_bn(
+                (self._batches.normalise(p.contiguous(memory_format=torch.channels_last)) for p in pixels), network
+            )
+        return network
+
+    def result(self) -> ProxyResult:
+        """The score as it stands at the last point of the curve."""
+        last = self._curve[-1]
+        return ProxyResult(
+            error=last.test_error,
+            loss=last.test_loss,
+            test_images=last.test_images,
+            train_images=len(self._train),
+            curve=tuple(self._curve),
+            seconds=self._seconds,
+            seed=self.seed,
+            device=_device_name(self.device) + (f", {self._half}".replace("torch.", "") if self._half else ""),
+            threads=torch.get_num_threads(),
+            torch_version=str(torch.__version__),
+            finished=self.finished,
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes everything that going on needs; a file that is already there is replaced in one step.
+
+        Raises StudyError where it cannot be written.
+        """
+        state = {
+            "identity": self._identity(),
+            "network": self._network.state_dict(),
+            "average": None if self._average is None else self._average.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": {key: value for key, value in self._schedule.state_dict().items() if key != "lr_lambdas"},
+            "batches": self._batches.state,
+            "step": self._step,
+            "seconds": self._seconds,
+            "cpu_seconds": self._cpu_seconds,
+            "curve": [asdict(point) for point in self._curve],
+        }
+        try:
+            with whole_file(path) as partial:
+                torch.save(state, partial)
+        except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+            raise StudyError(
+                f"a training's state cannot be saved as {str(path)!r}: {error}".splitlines()[0]
+            ) from None
+
+    def load(self, path: Path) -> bool:
+        """Goes on from a saved state; False, with nothing changed, where it is missing or of another training."""
+        if not path.is_file():
+            return False
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except Exception:  # a half-written or foreign file: training starts again
+            return False
+        if not isinstance(state, dict) or state.get("identity") != self._identity():
+            return False
+        self._network.load_state_dict(state["network"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict({**state["schedule"], "lr_lambdas": [None] * len(self._schedule.base_lrs)})
+        self._batches.state = state["batches"].cpu()
+        self._step = state["step"]
+        self._seconds = state["seconds"]
+        self._cpu_seconds = state["cpu_seconds"]
+        self._curve = [CurvePoint(**point) for point in state["curve"]]
+        return True
+
+    def _identity(self) -> dict[str, Any]:
+        return {
+            "key": self.key,
+            "recipe": asdict(self.recipe),
+            "seed": self.seed,
+            "images": len(self._train),
+            # Enough to tell other data by, without hashing all of it for every candidate.
+            "labels": int(self._train.labels.sum()),
+            "pixels": int(self._train.pixels[:1024].sum()),
+        }
+
+
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases and batch norm do not."""
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _device_name(device: torch.device) -> str:
+    return f"{device.type} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+def half_precision_of(device: torch.device) -> torch.dtype | None:
+    """What trainings multiply in, where the device does that faster: bfloat16 on GPUs that have it; weights, sums and
+    evaluations stay float32. None elsewhere: on the CPUs that were tried bfloat16 has 0.7 times the speed.
+    """
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return None
+
+
+def evaluate(network: nn.Module, images: Images, batches: Batches, batch_size: int = 256) -> tuple[float, float]:
+    """(error, mean cross-entropy) on images, in evaluation mode; the network's mode is restored."""
+    was_training = network.training
+    network.eval()
+    wrong = torch.zeros((), dtype=torch.int64, device=images.labels.device)
+    loss = torch.zeros((), dtype=torch.float32, device=images.labels.device)
+    with torch.inference_mode():
+        for start in range(0, len(images), batch_size):
+            labels = images.labels[start : start + batch_size]
+            pixels = images.pixels[start : start + batch_size].contiguous(memory_format=torch.channels_last)
+            logits = network(batches.normalise(pixels))
+            wrong += (logits.argmax(1) != labels).sum()
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
+    network.train(was_training)
+    return float(wrong) / len(images), float(loss) / len(images)
+
+
+def train_proxy(
+    arch: Architecture,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    on_batch: OnBatch | None = None,
+    on_point: OnPoint | None = None,
+) -> ProxyResult:
+    """The score of an architecture after the recipe's epochs, or where `on_point` stopped the training.
+
+    With a checkpoint path the training goes on from what is saved there and saves after every epoch, but for the
+    only one; who keeps the result removes the file then. Raises TrainingDiverged.
+    """
+    training = ProxyTraining(arch, dataset, recipe, seed=seed, device=device)
+    if checkpoint is not None:
+        training.load(checkpoint)
+    while not training.finished:
+        if not training.run_epoch(on_batch, on_point):
+            break
+        if checkpoint is not None and recipe.epochs > 1:
+            training.save(checkpoint)
+    return training.result()

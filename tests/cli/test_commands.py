@@ -1,0 +1,243 @@
+"""The command line as a whole: help, listings, completion, exit codes, and what starting it loads."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import snsearch
+import snsearch.cli.solve
+from snsearch.cli import COMMANDS, cli
+from snsearch.files import bundled_names
+
+Run = Callable[..., Any]
+
+
+def test_version_is_the_installed_one(run: Run) -> None:
+    outcome = run("--version")
+    assert (outcome.code, outcome.out) == (0, f"snsearch, version {snsearch.__version__}\n")
+    assert importlib.metadata.version("snsearch") == snsearch.__version__
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_every_command(run: Run, option: str) -> None:
+    outcome = run(option)
+    assert outcome.code == 0
+    assert all(f"  {name} " in outcome.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["solve", "spaces", "budgets", "completion"])
+def test_every_light_command_has_help(run: Run, command: str) -> None:
+    outcome = run(command, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"Usage: snsearch {command} ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["slove"], "no command 'slove'; did you mean \"solve\"?"),
+        (["zzz"], "no command 'zzz'; known: solve, count"),
+        (["--nothing"], "--nothing"),
+        (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
+        (["completion"], "Missing argument"),
+        (["spaces", "--format", "csv"], "'csv' is not one of"),
+    ],
+)
+def test_wrong_usage_ends_with_code_2(run: Run, arguments: list[str], message: str) -> None:
+    outcome = run(*arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_the_shells_script(run: Run, shell: str) -> None:
+    outcome = run("completion", shell)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"_SNSEARCH_COMPLETE={shell}_complete" in outcome.out
+    assert "_snsearch_completion" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("snsearch sol", {"solve"}),
+        ("snsearch solve --budget paper-1", {"paper-13", "paper-140"}),
+        ("snsearch solve --space re", {"resnet", "resnext"}),
+        ("snsearch solve --space al", {"all"}),
+        ("snsearch solve --pack", {"--packed"}),
+        ("snsearch spaces shuffle", {"shufflenet-v1"}),
+        ("snsearch budgets stm", {"stm32f746"}),
+        ("snsearch completion f", {"fish"}),
+    ],
+)
+def test_words_are_completed(words: str, found: set[str]) -> None:
+    environment = {
+        "_SNSEARCH_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    result = CliRunner().invoke(cli, [], prog_name="snsearch", env=environment)
+    assert {line.removeprefix("plain,") for line in result.stdout.splitlines()} == found
+
+
+def test_spaces_lists_all_or_those_that_are_named(run: Run) -> None:
+    document = json.loads(run("spaces", "--format", "json").out)
+    assert document["schema"] == 1
+    assert tuple(space["name"] for space in document["spaces"]) == bundled_names("spaces")
+    [space] = json.loads(run("spaces", "shufflenet-v1", "--format", "json").out)["spaces"]
+    assert space["groups"] == [1, 2, 3, 4, 8]
+    assert space["any_groups"] is True
+    assert space["depths"]["paper"] == [4, 8, 4]
+    assert space["scales"] == [0.25, 0.5, 1.0, 1.5, 2.0]
+    assert space["search"]["groups"] == [1, 2, 3, 4, 8]
+    assert "arXiv:1707.01083" in space["source"]
+
+
+def test_budgets_lists_all_or_those_that_are_named(run: Run) -> None:
+    document = json.loads(run("budgets", "--format", "json").out)
+    assert document["schema"] == 1
+    assert tuple(budget["name"] for budget in document["budgets"]) == bundled_names("budgets")
+    [budget, number] = json.loads(run("budgets", "visual-wake-words", "38", "--format", "json").out)["budgets"]
+    # arXiv:1906.05721, section 3: 60 M multiply-adds, 250 kB of memory and of model.
+    assert (budget["mflops"], budget["peak_activation_bytes"], budget["model_size_bytes"]) == (60, 250_000, 250_000)
+    assert (budget["match"], budget["precision"], budget["resolution"], budget["classes"]) == ("under", "int8", 96, 2)
+    assert (number["mflops"], number["params"], number["match"]) == (38, None, "nearest")
+
+
+@pytest.mark.parametrize("kind", ["spaces", "budgets"])
+def test_a_listing_has_a_row_for_every_file(run: Run, kind: Any) -> None:
+    outcome = run(kind)
+    assert (outcome.code, outcome.err) == (0, "")
+    first_cells = [line.strip("│ ").split(" ")[0] for line in outcome.out.splitlines() if line.startswith("│")]
+    assert tuple(first_cells) == bundled_names(kind)
+
+
+def test_a_listing_of_nothing_known_is_a_spec_error(run: Run) -> None:
+    outcome = run("spaces", "resnt")
+    assert (outcome.code, outcome.out) == (3, "")
+    assert 'did you mean "resnet"' in outcome.err
+
+
+def test_brackets_in_a_file_are_text_and_not_markup(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('schema = 1\nname = "mine"\ntitle = "[bold]loud[/bold]"\nmflops = 20\n')
+    assert "[bold]loud[/bold]" in run("budgets", str(path)).out
+
+
+def _broken(*args: object, **kwargs: object) -> None:
+    raise RuntimeError("a fault of ours")
+
+
+def test_a_fault_of_ours_is_one_line_without_debug_and_a_traceback_with_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snsearch.cli.solve, "solve_budget", _broken)
+    outcome = run("solve", "--mflops", "140")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "unexpected RuntimeError: a fault of ours" in outcome.err
+    assert "--debug" in outcome.err
+    assert "Traceback" not in outcome.err
+    monkeypatch.setattr(sys, "argv", ["snsearch", "--debug", "solve", "--mflops", "140"])
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        snsearch.cli.main()
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, click.Abort])
+def test_an_interrupted_command_ends_with_code_130(
+    run: Run, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
+) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise interruption
+
+    monkeypatch.setattr(snsearch.cli.solve, "solve_budget", interrupted)
+    assert run("solve", "--mflops", "140").code == 130
+
+
+def test_debug_shows_the_traceback_of_a_users_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["snsearch", "--debug", "spaces", "resnt"])
+    with pytest.raises(snsearch.errors.SpecError):
+        snsearch.cli.main()
+
+
+def _python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=60, check=False, **options
+    )
+
+
+HEAVY = ("torch", "networkx", "numpy", "optuna", "thop", "sklearn", "datasets", "PIL")
+
+LOADED_AFTER = f"""
+import json, sys
+from snsearch.cli import main
+sys.argv[0] = "snsearch"
+try:
+    main()
+except SystemExit as end:
+    code = end.code or 0
+print(json.dumps({{"code": code, "heavy": [name for name in {HEAVY!r} if name in sys.modules]}}), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["solve", "--help"],
+        ["solve", "--mflops", "140"],
+        ["solve", "--mflops", "38,140", "--space", "all", "--packed", "--format", "json"],
+        ["solve", "--mflops", "38", "--tight", "--format", "csv"],
+        ["solve", "--groups", "3", "--scale", "0.5,1", "--format", "markdown"],
+        ["spaces"],
+        ["budgets", "--format", "json"],
+        ["completion", "zsh"],
+    ],
+    ids=" ".join,
+)
+def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
+    child = _python("-W", "error", "-c", LOADED_AFTER, *arguments)
+    assert json.loads(child.stderr.splitlines()[-1]) == {"code": 0, "heavy": []}
+    assert child.stdout
+
+
+def test_the_package_runs_as_a_module_and_its_exit_code_reaches_the_shell() -> None:
+    assert _python("-m", "snsearch", "--version").stdout == f"snsearch, version {snsearch.__version__}\n"
+    child = _python("-m", "snsearch", "solve", "--mflops", "13", "--groups", "3,64", "--format", "json")
+    assert child.returncode == 4
+    assert [solution["groups"] for solution in json.loads(child.stdout)["solutions"]] == [3]
+    assert "with 64 groups" in child.stderr
+
+
+def test_output_without_utf8_is_not_a_fault() -> None:
+    child = _python(
+        "-m", "snsearch", "budgets", "stm32f746", env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    )
+    assert "unexpected" not in child.stderr
+    assert child.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes are closed otherwise elsewhere")
+def test_a_reader_that_goes_away_is_not_an_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "snsearch", "solve", "--mflops", "140", "--format", "json"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    _, errors = child.communicate(timeout=60)
+    assert (child.returncode, errors) == (0, "")

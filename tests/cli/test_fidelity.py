@@ -1,0 +1,212 @@
+"""snsearch fidelity, as a user runs it: a small set is made, gone on with, shown, and misused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snsearch.cli import cli
+from snsearch.lab import fidelity as fidelity_module
+from snsearch.lab import ranking, scores
+from snsearch.lab import reference as reference_module
+from snsearch.lab import trainings as trainings_module
+from snsearch.lab.reference import REFERENCE, curves_of, read_scores, read_set
+from snsearch.lab.scores import ScoreResult
+from snsearch.training import proxy as proxy_module
+from snsearch.training.proxy import Recipe
+
+Run = Callable[..., Any]
+MAKE = ("fidelity", "run", "--budget", "3", "--resolution", "96", "--data", "digits", "--workers", "1")
+SMALL = (*MAKE, "--candidates", "6", "--seeds", "2", "--reference-images", "64", "--reference-epochs", "2")
+TINY = Recipe(images=64, batch_size=32, test_images=60, curve_points=1, recalibration=32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """A default recipe of two steps, and fewer bootstraps than users get."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (proxy_module, fidelity_module):
+            patch.setattr(module, "default_recipe", lambda train_images: TINY)
+        patch.setattr(ranking, "BOOTSTRAPS", 50)
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set on digits, made by the command."""
+    folder = tmp_path_factory.mktemp("made") / "set"
+    cli.main([*SMALL, "--remark", "small [and quick]", "--out", str(folder)], standalone_mode=False)
+    return folder
+
+
+def _pretended_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        scores,
+        "zero_cost",
+        lambda arch, dataset, *, seed, device: (
+            ScoreResult(name="width", value=float(arch.stage_channels[-1]), cpu_seconds=0.01, seed=seed),
+        ),
+    )
+
+
+def test_a_set_holds_every_training_and_score(made: Path) -> None:
+    found = read_set(made)
+    assert len(found.members) == 6
+    assert found.seeds == (0, 1)
+    assert found.recipes["default"] == TINY
+    assert found.recipes[REFERENCE].epochs == 2
+    assert found.remark == "small [and quick]"
+    curves = curves_of(made)
+    assert len(curves) == 6 * (2 + 2)
+    assert {seed for _, recipe, seed in curves if recipe == REFERENCE} == {0, 1}
+    assert not {seed for _, recipe, seed in curves if recipe == "default"} & {0, 1}, "noise is not shared"
+    names = {score.name for score in read_scores(made)}
+    assert names == set(scores.SCORES)
+    assert len(read_scores(made)) == 6 * 2 * len(names)
+    assert not (made / "checkpoints").exists()
+
+
+def test_the_same_command_finds_the_set_done(made: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> object:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(trainings_module, "train_proxy", fail)
+    monkeypatch.setattr(scores, "zero_cost", fail)
+    before = (made / "trainings.csv").read_bytes()
+    outcome = run(*SMALL, "--out", str(made))
+    assert outcome.code == 0, outcome.err
+    assert "24 trainings, 24 of them done before" in outcome.err
+    assert (made / "trainings.csv").read_bytes() == before
+    assert read_set(made).remark == "small [and quick]"
+    assert "default" in outcome.out
+
+
+def test_another_recipe_or_budget_is_refused_and_changes_nothing(made: Path, run: Run) -> None:
+    before = (made / "set.json").read_bytes()
+    longer = run(*SMALL, "--reference-epochs", "3", "--out", str(made))
+    assert longer.code == 6
+    assert "the set 'set' was made with another recipe 'reference'; name another folder" in longer.err
+    dearer = run(*SMALL, "--budget", "4", "--out", str(made))
+    assert dearer.code == 6
+    assert "another budget, members" in dearer.err
+    assert (made / "set.json").read_bytes() == before
+
+
+def test_a_set_grows_by_seeds(made: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for file in made.iterdir():
+        if file.suffix in (".json", ".csv"):
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    outcome = run(*SMALL, "--seeds", "3", "--out", str(tmp_path))
+    assert outcome.code == 0, outcome.err
+    assert "30 trainings, 24 of them done before" in outcome.err
+    assert read_set(tmp_path).seeds == (0, 1, 2)
+    assert len(curves_of(tmp_path)) == 30
+
+
+def test_an_interrupted_command_ends_with_130_and_goes_on(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pretended_scores(monkeypatch)
+    train = trainings_module.train_proxy
+    begun: list[int] = []
+
+    def interrupted(*arguments: Any, **options: Any) -> object:
+        begun.append(options["seed"])
+        if len(begun) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(trainings_module, "train_proxy", interrupted)
+    folder = tmp_path / "set"
+    outcome = run(*SMALL, "--out", str(folder))
+    assert outcome.code == 130
+    assert "the same command goes on from here" in outcome.err
+    assert len(curves_of(folder)) == 3
+    begun = []
+    monkeypatch.setattr(trainings_module, "train_proxy", train)
+    outcome = run(*SMALL, "--out", str(folder))
+    assert outcome.code == 0, outcome.err
+    assert "24 trainings, 3 of them done before" in outcome.err
+    assert len(curves_of(folder)) == 24
+
+
+def test_an_interruption_is_heard_among_the_training_free_scores(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def interrupted(arch: object, dataset: object, *, seed: int, device: object) -> tuple[ScoreResult, ...]:
+        calls.append(seed)
+        os.kill(os.getpid(), signal.SIGINT)
+        return ()
+
+    monkeypatch.setattr(scores, "zero_cost", interrupted)
+    outcome = run(*SMALL, "--out", str(tmp_path / "set"))
+    assert outcome.code == 130
+    assert len(calls) == 1
+    assert not (tmp_path / "set" / "scores.csv").exists()
+
+
+def test_a_space_with_too_few_networks_is_refused_before_anything_is_trained(run: Run, tmp_path: Path) -> None:
+    outcome = run(*SMALL, "--space", "mobilenet-v1", "--out", str(tmp_path / "set"))
+    assert outcome.code == 6
+    assert "leaves 4 different networks of mobilenet-v1; fidelity needs 6" in outcome.err
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_set_is_shown_as_table_json_and_csv(made: Path, run: Run) -> None:
+    table = run("fidelity", "show", str(made))
+    assert table.code == 0, table.err
+    assert "set: 6 candidates of" in table.out
+    assert "small [and quick]" in table.out
+    assert "Kendall tau" in table.out
+    records = json.loads(run("fidelity", "show", str(made), "--format", "json").out)
+    assert {"set", "data", "budget_mflops", "candidates", "noise_ceiling", "proxy", "kind", "images"} <= set(
+        records[0]
+    )
+    assert {"kendall_tau", "interval", "cost_seconds", "cost_ratio", "default"} <= set(records[0])
+    assert all(-1 <= record["interval"][0] <= record["interval"][1] <= 1 for record in records)
+    assert sum(record["default"] for record in records) == 1
+    assert {record["candidates"] for record in records} == {6}
+    rows = list(csv.DictReader(io.StringIO(run("fidelity", "show", str(made), "--format", "csv").out)))
+    assert [row["proxy"] for row in rows] == [record["proxy"] for record in records]
+    assert [float(row["kendall_tau"]) for row in rows] == [record["kendall_tau"] for record in records]
+    every = run("fidelity", "show", str(made), "--all")
+    assert len(every.out.splitlines()) >= len(records) > 0
+
+
+def test_an_unknown_set_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = run("fidelity", "show", "nonsense")
+    assert outcome.code == 6
+    assert "no reference set 'nonsense': expected a folder with a set.json" in outcome.err
+    monkeypatch.setattr(reference_module, "SHIPPED", tmp_path)
+    for form in ("table", "csv", "json"):
+        nothing = run("fidelity", "show", "--format", form)
+        assert nothing.code == 6
+        assert "none comes with snsearch" in nothing.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--budget", "nonsense"), 3, "no budget is named 'nonsense'"),
+        (("--candidates", "5"), 2, "--candidates"),
+        (("--seeds", "1"), 2, "--seeds"),
+        (("--data", "nowhere"), 5, "no such folder or file"),
+    ],
+)
+def test_bad_input_gets_one_message_and_its_exit_code(
+    run: Run, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    outcome = run(*SMALL, *arguments, "--out", str(tmp_path / "set"))
+    assert outcome.code == code
+    assert message in outcome.err
+    assert not (tmp_path / "set").exists()

@@ -1,0 +1,40 @@
+"""How a search shows itself where stderr is no terminal: one line an event."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from snsearch.cli.progress import SearchProgress
+from snsearch.network.arch import Architecture
+from snsearch.study import loop as search_module
+from snsearch.study.rungs import Rungs
+from tests.studies import Setup, pretended_training
+
+
+def _errors(arch: Architecture) -> tuple[float, ...]:
+    last = 0.9 - arch.stage_channels[-1] / 1e4
+    return last + 0.01, last
+
+
+def test_off_a_terminal_a_candidate_is_one_line_and_the_pace_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(search_module, "train_proxy", pretended_training(_errors))
+    progress = SearchProgress()
+    setup = Setup(tmp_path, rungs=Rungs(epsilon=0.0, keep=0.01, fewest=1))
+    search = replace(setup.search(), observer=progress)
+    with progress.searching(search.study, search.candidates, 12, 1):
+        search.run(trials=12)
+    head, *lines = capsys.readouterr().err.splitlines()
+    assert head.endswith("0 of 12 tried")
+    assert [line.split()[0] for line in lines] == [f"#{number}" for number in range(12)]
+    assert all(line.endswith(" 1 s") or line.endswith(" 0.5 s") for line in lines), lines
+    assert any("others beat it there" in line for line in lines)
+    pace = progress.summary()
+    assert re.fullmatch(
+        r"12 candidates tried; [\d,]+ candidates an hour, [1-7] stopped early, spent .+, about .+ left", pace
+    )

@@ -1,0 +1,380 @@
+"""snsearch search and report, as a user runs them: to the end, interrupted, killed, resumed, and misused."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snsearch.study.storage import StudyRecord, read_study
+
+Run = Callable[..., Any]
+SMALL = (
+    "--budget",
+    "3",
+    "--resolution",
+    "96",
+    "--data",
+    "digits",
+    "--proxy-images",
+    "256",
+    "--workers",
+    "1",
+    "--finalists",
+    "0",
+    "--no-early-stop",
+)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def _study(folder: Path) -> StudyRecord:
+    return read_study(f"sqlite:///{folder / 'reports' / 'shufflenet-v1-3-digits' / 'study.db'}")
+
+
+def _process(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "snsearch", "search", *SMALL, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _until(stream: Iterator[str], beginning: str) -> list[str]:
+    """Lines up to the first one with that beginning."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if line.startswith(beginning):
+            return lines
+    raise AssertionError(f"ended without a line that begins with {beginning!r}: {lines}")
+
+
+def test_a_search_ends_in_a_page_and_the_same_command_finds_it_done(run: Run, here: Path) -> None:
+    first = run("search", *SMALL, "--trials", "6")
+    assert first.code == 0
+    assert "6 candidates are tried" in first.err
+    page = here / "reports" / "shufflenet-v1-3-digits" / "report.html"
+    assert f"report: {page.relative_to(here)}" in first.out
+    assert page.is_file()
+    assert len(_study(here).candidates) == 6
+    trials = len(_study(here).trials)
+    again = run("search", *SMALL, "--trials", "6")
+    assert len(_study(here).trials) == trials
+    assert again.code == 0
+    assert len(_study(here).candidates) == 6
+    assert len(_study(here).provenance) == 2
+    page.unlink()
+    assert run("report").code == 0
+    assert page.is_file()
+    document = json.loads(run("report", "shufflenet-v1-3-digits", "--format", "json").out)
+    assert document["schema"] == 1
+    assert len(document["candidates"]) == 6
+    best = min(document["candidates"], key=lambda c: c["proxy"]["error"])
+    counted = json.loads(run("count", best["key"], "--format", "json").out)["counts"][0]
+    assert counted["macs"] == best["costs"]["macs"]
+
+
+def test_other_settings_are_refused_with_exit_code_6(run: Run, here: Path) -> None:
+    assert run("search", *SMALL, "--trials", "1").code == 0
+    other = run("search", *SMALL, "--trials", "1", "--seed", "5")
+    assert other.code == 6
+    assert "seed: 0, now 5" in other.err
+    assert len(_study(here).candidates) == 1
+
+
+def test_a_killed_search_goes_on_without_training_anything_twice(here: Path) -> None:
+    with _process(here, "--trials", "5") as process:
+        assert process.stderr is not None
+        _until(iter(process.stderr), "#1 ")
+        process.kill()
+    trained = len(_study(here).candidates)
+    assert trained >= 2
+    with _process(here, "--trials", "5") as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    record = _study(here)
+    assert len(record.candidates) == 5
+    assert [line.split()[0] for line in err.splitlines() if line.startswith("#")] == [
+        f"#{trial.number}" for trial in record.candidates[trained:]
+    ]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_leaves_a_report_and_ends_with_130(here: Path, sent: signal.Signals) -> None:
+    with _process(here, "--trials", "50") as process:
+        assert process.stderr is not None
+        _until(iter(process.stderr), "#1 ")
+        process.send_signal(sent)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in err
+    assert "report: " in out
+    statuses = {trial.status for trial in _study(here).trials}
+    assert "running" not in statuses
+    assert statuses <= {"complete", "interrupted", "waiting", "left out"}
+
+
+def test_two_workers_train_as_many_candidates_as_asked_each_once(here: Path) -> None:
+    with _process(here, "--trials", "7", "--workers", "2") as process:
+        _out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "7 candidates are tried" in err
+    assert "candidates are predicted outside of the 15.2 to 612.0 ms that the profile is judged by" in err
+    record = _study(here)
+    assert len(record.candidates) == 7
+    keys = [trial.architecture.key for trial in record.candidates if trial.architecture]
+    assert len(set(keys)) == 7
+    assert "running" not in {trial.status for trial in record.trials}
+    assert {t.design.groups for t in record.candidates} >= {1, 2, 3, 4, 8}, "the published designs are among them"
+    assert record.provenance[0]["workers"] == 2
+
+
+def test_two_workers_search_on_a_database_server(here: Path, run: Run, database_server: str) -> None:
+    storage = ("--storage", database_server)
+    with _process(here, "--trials", "6", "--workers", "2", *storage) as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    record = read_study(database_server, "shufflenet-v1-3-digits")
+    assert len({trial.architecture.key for trial in record.candidates if trial.architecture}) == 6
+    assert not list(here.rglob("*.db*"))
+    document = json.loads(run("report", "shufflenet-v1-3-digits", *storage, "--format", "json").out)
+    assert len(document["candidates"]) == 6
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_finalists_get_their_seeds_and_the_page_says_how_far_seeds_spread(here: Path, run: Run, workers: str) -> None:
+    with _process(here, "--trials", "5", "--workers", workers, "--finalists", "2", "--seeds", "3") as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    repeated = [trial for trial in _study(here).candidates if trial.repeats]
+    assert len(repeated) == 2
+    assert all([result.seed for result in trial.results] == [0, 1, 2] for trial in repeated)
+    document = json.loads(run("report", "--format", "json").out)
+    means = {c["number"]: c["error"] for c in document["candidates"]}
+    for trial in repeated:
+        assert means[trial.number] == pytest.approx(sum(result.error for result in trial.results) / 3)
+
+
+def test_interrupted_workers_end_together_and_lose_no_candidate(here: Path) -> None:
+    with _process(here, "--trials", "60", "--workers", "2") as process:
+        assert process.stderr is not None
+        _until(iter(process.stderr), "#")
+        process.send_signal(signal.SIGINT)
+        _out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    record = _study(here)
+    assert "running" not in {trial.status for trial in record.trials}
+    trained = len(record.candidates)
+    assert trained >= 1
+    with _process(here, "--trials", str(trained + 2), "--workers", "2") as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert len(_study(here).candidates) == trained + 2
+
+
+def test_workers_of_a_killed_search_stop_by_themselves(here: Path) -> None:
+    with _process(here, "--trials", "60", "--workers", "2") as process:
+        assert process.stderr is not None
+        _until(iter(process.stderr), "#")
+        process.kill()
+        # The workers hold the pipe's other end: it closes when the last of them has ended.
+        process.communicate(timeout=120)
+    trained = len(_study(here).candidates)
+    with _process(here, "--trials", str(trained + 1), "--workers", "1") as process:
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert len(_study(here).candidates) == trained + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--budget", "nonsense"), 3, "no budget is named 'nonsense'"),
+        (("--budget", "40", "--space", "shufflenet-v2"), 3, 'did you mean "shufflenet-v1"'),
+        (("--budget", "0.01", "--data", "digits"), 4, "no design of shufflenet-v1 meets"),
+        (("--budget", "40", "--data", "no/such/folder/x.parquet"), 5, "does not exist"),
+        (("--budget", "40", "--data", "nowhere"), 5, "no such folder or file"),
+        (("--budget", "40", "--data", "digits", "--proxy-device", "cuda:99"), 6, "device 'cuda:99' cannot be used"),
+        (("--budget", "40", "--study", "../escape"), 6, "study name '../escape'"),
+        (("--budget", "40", "--data", "digits", "--storage", "nosuch://x"), 6, "cannot be opened"),
+        (("--budget", "40", "--trials", "0"), 2, "--trials"),
+        (("--budget", "40", "--time-limit", "soon"), 2, "not a quantity"),
+        ((), 2, "--budget"),
+    ],
+)
+def test_bad_input_gets_one_message_and_its_exit_code(
+    run: Run, here: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    outcome = run("search", *arguments)
+    assert outcome.code == code
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not list(here.rglob("*.html"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "holds 0 studies"),
+        (("nothing",), "there is no study at"),
+        (("--storage", "sqlite:///x.db"), "no study at"),
+    ],
+)
+def test_a_report_of_nothing_says_so(run: Run, here: Path, arguments: tuple[str, ...], message: str) -> None:
+    outcome = run("report", *arguments)
+    assert outcome.code == 6
+    assert message in outcome.err
+
+
+def test_a_storages_password_is_not_in_the_page(run: Run, here: Path, postgresql: str) -> None:
+    given = postgresql.replace("postgres@", "postgres:secret@")
+    assert given != postgresql
+    assert run("search", *SMALL, "--trials", "1", "--storage", given, "--study", "s").code == 0
+    assert run("search", *SMALL, "--trials", "1", f"--storage={given}", "--study", "s").code == 0
+    page = (here / "reports" / "s" / "report.html").read_text(encoding="utf-8")
+    assert "secret" not in page
+    assert page.count("postgres:…@") == 2
+
+
+def test_names_of_files_cannot_steer_the_terminal() -> None:
+    from snsearch.cli.console import printable
+
+    assert printable("a\x1b]0;title\x07b\udcfe\n") == "a\\x1b]0;title\\x07b\\udcfe\\n"
+    assert printable("Größe 漢.png") == "Größe 漢.png"
+
+
+def test_skipped_images_are_named_and_counted(run: Run, here: Path) -> None:
+    from PIL import Image
+
+    for label in ("cat", "dog"):
+        folder = here / "pets" / "train" / label
+        folder.mkdir(parents=True)
+        for index in range(12):
+            Image.new("RGB", (20, 20), (index * 20, 0, 255 if label == "dog" else 0)).save(folder / f"{index}.png")
+    (here / "pets" / "train" / "dog" / "broken.png").write_bytes(b"not an image")
+    outcome = run("search", *SMALL, "--data", "pets", "--proxy-epochs", "1", "--trials", "1")
+    assert outcome.code == 0, outcome.err
+    assert "skipped train/dog/broken.png: not an image that Pillow knows" in outcome.err
+    record = read_study(f"sqlite:///{here / 'reports' / 'shufflenet-v1-3-pets' / 'study.db'}")
+    assert record.provenance[0]["skipped_count"] == 1
+    assert record.settings.budget.classes == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("digits", "shufflenet-v1-3-digits"),
+        ("folder:/data/cats", "shufflenet-v1-3-cats"),
+        ("hf:owner/birds", "shufflenet-v1-3-birds"),
+        ("owner/birds", "shufflenet-v1-3-birds"),
+        ("pets/", "shufflenet-v1-3-pets"),
+    ],
+)
+def test_a_study_is_named_after_its_data(data: str, name: str) -> None:
+    from snsearch.cli.search import _default_name
+
+    assert _default_name("shufflenet-v1", " 3", data) == name
+
+
+def test_names_that_lose_letters_stay_apart() -> None:
+    from snsearch.cli.search import _default_name
+
+    one, other = (_default_name("shufflenet-v1", "3", data) for data in ("猫", "犬"))
+    assert one != other
+
+
+def test_the_same_data_under_another_spelling_resumes_the_study(run: Run, here: Path) -> None:
+    from PIL import Image
+
+    for label in ("cat", "dog"):
+        folder = here / "pets" / label
+        folder.mkdir(parents=True)
+        for index in range(12):
+            Image.new("L", (20, 20), index * 20).save(folder / f"{index}.png")
+    small = (*SMALL, "--proxy-epochs", "1", "--study", "pets")
+    assert run("search", *small, "--data", "pets", "--trials", "1").code == 0
+    assert run("search", *small, "--data", "./pets/", "--trials", "2").code == 0
+    assert len(read_study(f"sqlite:///{here / 'reports' / 'pets' / 'study.db'}").candidates) == 2
+
+
+def test_a_search_that_gives_up_still_writes_the_page_of_what_is_scored(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from snsearch.study import loop as search_module
+
+    assert run("search", *SMALL, "--trials", "2").code == 0
+    page = here / "reports" / "shufflenet-v1-3-digits" / "report.html"
+    page.unlink()
+
+    def fail(*arguments: object, **options: object) -> object:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(search_module, "train_proxy", fail)
+    outcome = run("search", *SMALL, "--trials", "9")
+    assert outcome.code == 6
+    assert "3 candidates in a row failed; the last: RuntimeError: out of memory" in outcome.err
+    assert page.is_file()
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings have made-up errors at once, which fall with the width."""
+    from snsearch.study import loop as search_module
+    from tests.studies import pretended_training
+
+    def errors(arch: Any) -> tuple[float, ...]:
+        last = 0.9 - arch.stage_channels[-1] / 2000
+        return last + 0.05, last + 0.02, last + 0.01, last
+
+    monkeypatch.setattr(search_module, "train_proxy", pretended_training(errors))
+
+
+@pytest.mark.usefixtures("pretend")
+def test_beaten_candidates_are_stopped_and_counted_where_the_user_does_not_forbid_it(run: Run, here: Path) -> None:
+    stopping = tuple(argument for argument in SMALL if argument != "--no-early-stop")
+    outcome = run("search", *stopping, "--trials", "30")
+    assert outcome.code == 0, outcome.err
+    record = _study(here)
+    stopped = [trial for trial in record.trials if trial.status == "stopped"]
+    assert stopped
+    assert f"{len(stopped)} stopped early" in outcome.err
+    assert f"#{stopped[0].number} " in outcome.err
+    assert len(record.candidates) + len(stopped) == 30
+    refused = run("search", *SMALL, "--trials", "30")
+    assert refused.code == 6
+    assert "rungs at: " in refused.err
+    page = json.loads(run("report", "--format", "json").out)
+    assert {c["number"] for c in page["candidates"]} == {trial.number for trial in record.candidates}
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_study_keeps_its_sampler(run: Run, here: Path) -> None:
+    assert run("search", *SMALL, "--trials", "7", "--sampler", "random").code == 0
+    assert _study(here).settings.sampler == "random"
+    other = run("search", *SMALL, "--trials", "8")
+    assert other.code == 6
+    assert "sampler: 'random', now 'surrogate'" in other.err
+    assert run("search", *SMALL, "--trials", "8", "--sampler", "random").code == 0
+    assert len(_study(here).candidates) == 8
+    assert run("search", *SMALL, "--sampler", "grid").code == 2
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_search_ends_where_its_front_is_stable(run: Run, here: Path) -> None:
+    outcome = run("search", *SMALL, "--trials", "200", "--stop-when-stable")
+    assert outcome.code == 0, outcome.err
+    assert "search ended: the front is stable" in outcome.err
+    assert len(_study(here).candidates) < 100

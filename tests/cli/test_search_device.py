@@ -1,0 +1,194 @@
+"""snsearch search --device and measure STUDY: a search ends in measured latencies, and loses nothing without them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from snsearch.device.registry import device_folder, profile_path
+from snsearch.latency.profile import load_profile
+from snsearch.network.arch import Architecture
+from snsearch.pages.evidence import measured_by_device, measurements_of, worth_measuring
+from snsearch.pages.page import report_data
+from snsearch.study.storage import StudyRecord, read_study
+from tests.cli.test_search import SMALL
+from tests.conftest import Outcome
+from tests.device.test_measuring import RUNNER, behave, jobs
+from tests.studies import pretended_training
+
+Run = Callable[..., Outcome]
+NAME = "shufflenet-v1-3-digits"
+SEARCH = ("search", *SMALL, "--trials", "4")
+
+
+@pytest.fixture(autouse=True)
+def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The device's work folder, in a home of the test's own; every output is taken to be torch's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
+    monkeypatch.setattr("snsearch.engine.parity.expected_outputs", lambda ops, weights, seed: ())
+    monkeypatch.setattr("snsearch.device.measuring.wait", lambda seconds: None)
+    monkeypatch.setattr("snsearch.study.loop.train_proxy", pretended_training(_wider_is_better))
+    folder = tmp_path / "home" / "work"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _wider_is_better(arch: Architecture) -> tuple[float, ...]:
+    last = 0.9 - arch.stage_channels[-1] / 2000
+    return last + 0.02, last
+
+
+@pytest.fixture
+def board(run: Run) -> str:
+    """The name of a device that was added."""
+    assert run("device", "add", "board", "local", "--runner", str(RUNNER)).code == 0
+    return "board"
+
+
+def _study() -> StudyRecord:
+    return read_study(f"sqlite:///reports/{NAME}/study.db")
+
+
+def _page() -> Path:
+    return Path("reports") / NAME / "report.html"
+
+
+def test_a_search_ends_in_measured_latencies_of_what_is_worth_it(run: Run, board: str, work: Path) -> None:
+    outcome = run(*SEARCH, "--device", board)
+    assert outcome.code == 0, outcome.err
+    assert "it has no latency profile of its own" in outcome.err
+    assert "snsearch device profile board" in outcome.err
+    record = _study()
+    worth = worth_measuring(record)
+    assert {one.subject for one in measurements_of(record)} == {t.architecture.key for t in worth if t.architecture}
+    assert all(one.latency_ms == 1.0 for one in measurements_of(record))
+    document = json.loads(run("report", NAME, "--format", "json").out)
+    assert len(document["measurements"]) == len(worth)
+    assert all("samples_ns" not in one for one in document["measurements"])
+    kinds = {one["provenance"] for one in document["candidates"]}
+    assert "predicted; measured on board" in kinds
+    assert "Measured on board" in _page().read_text()
+    count = len(jobs(work))
+    assert run(*SEARCH, "--device", board).code == 0
+    assert len(jobs(work)) == count, "what was measured is not measured again"
+    assert len(measurements_of(_study())) == len(worth)
+
+
+def test_a_device_that_vanishes_costs_no_study_and_is_measured_later(run: Run, board: str, work: Path) -> None:
+    behave(work, dies_at=1)
+    outcome = run(*SEARCH, "--device", board)
+    assert outcome.code == 8
+    assert f"snsearch measure reports/{NAME} --device board" in outcome.err
+    assert _page().is_file()
+    assert "Measured on board" not in _page().read_text()
+    assert len(_study().candidates) == 4
+    behave(work)
+    later = run("measure", f"reports/{NAME}", "--device", board)
+    assert later.code == 0
+    assert len(measurements_of(_study())) == len(worth_measuring(_study()))
+    assert "Measured on board" in _page().read_text()
+    assert run("measure", NAME, "--all", "--device", board, "--format", "json").code == 0
+    assert len(measured_by_device(_study())["board"]) == len(_study().candidates)
+
+
+def test_a_device_that_cannot_be_used_ends_a_new_search_before_anything_is_trained(run: Run, work: Path) -> None:
+    for device, message in (("nothing", "no device is named"), ("ssh://nobody@127.0.0.1:1", "Connection refused")):
+        outcome = run(*SEARCH, "--device", device)
+        assert outcome.code == 8
+        assert message in outcome.err
+    assert not _page().exists()
+
+
+def test_the_devices_own_profile_is_the_objective_of_a_new_study(run: Run, board: str) -> None:
+    own = profile_path(board)
+    device_folder(board).mkdir(parents=True, exist_ok=True)
+    own.write_text(replace(load_profile("ncnn-raspberry-pi-4"), name="other").to_toml())
+    outcome = run(*SEARCH, "--device", board)
+    assert outcome.code == 0
+    assert "no latency profile of its own" not in outcome.err
+    assert _study().settings.cost_name.startswith("latency other ")
+    section = report_data(_study()).devices[0]
+    assert all(row.predicted for row in section.rows)
+    assert not any(row.deviation for row in section.rows), "another device's predictions are compared by order alone"
+    assert "only their order can be compared" in section.summary[-1]
+
+
+def test_a_profile_of_the_device_itself_is_compared_in_figures(run: Run, board: str) -> None:
+    device_folder(board).mkdir(parents=True, exist_ok=True)
+    profile_path(board).write_text(replace(load_profile("ncnn-raspberry-pi-4"), name=board).to_toml())
+    assert run(*SEARCH, "--device", board).code == 0
+    [section] = report_data(_study()).devices
+    for row in section.rows:
+        assert row.predicted
+        assert row.deviation == f"{1.0 / row.predicted - 1:+.0%}"
+    assert "own profile predicted lies" in section.summary[-1]
+
+
+def test_a_study_keeps_its_objective_when_a_profile_is_made_later(run: Run, board: str) -> None:
+    assert run(*SEARCH, "--device", board).code == 0
+    before = _study().settings.cost_name
+    profile_path(board).write_text(load_profile("ncnn-raspberry-pi-4").to_toml())
+    again = run(*SEARCH, "--device", board)
+    assert again.code == 0
+    assert "the study was made without its profile" in again.err
+    assert _study().settings.cost_name == before
+
+
+def test_an_emulated_device_shows_parity_and_draws_no_latency(run: Run, work: Path) -> None:
+    behave(work, marker="qemu")
+    assert run("device", "add", "emulated", "local", "--runner", str(RUNNER)).code == 0
+    assert run(*SEARCH, "--device", "emulated").code == 0
+    [section] = report_data(_study()).devices
+    assert section.scatter is None
+    assert section.title == "On emulated: no latency"
+    assert {row.shown for row in section.rows} == {"emulated: not a latency"}
+    assert {row.ms for row in section.rows} == {None}
+    assert all(row.parity == "3e-07" for row in section.rows)
+    document = json.loads(run("report", NAME, "--format", "json").out)
+    assert {one["latency_ms"] for one in document["measurements"]} == {None}
+
+
+def test_the_front_of_error_against_measured_latency_is_drawn_of_latencies_alone(
+    run: Run, board: str, work: Path
+) -> None:
+    assert run(*SEARCH).code == 0
+    keys = [trial.architecture.key for trial in _study().candidates if trial.architecture]
+    behave(work, broken=[])
+    assert run("measure", NAME, "--all", "--device", board).code == 0
+    data = report_data(_study())
+    [section] = data.devices
+    assert section.scatter is not None
+    assert len(section.scatter.marks) == len(keys)
+    # All take 1 ms, so that the front is the one of least error.
+    best = min(data.rows, key=lambda row: row.error)
+    assert [row.number for row in section.rows if row.on_front] == [best.number]
+    [mark] = [mark for mark in section.scatter.marks if mark.on_front]
+    assert mark.x_low is not None
+    assert mark.x_low <= mark.x <= (mark.x_high or 0)
+
+
+def test_the_page_with_devices_is_drawn_in_a_browser(run: Run, board: str, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    assert run(*SEARCH, "--device", board).code == 0
+    dom = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}",
+         "--dump-dom", _page().resolve().as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    ).stdout  # fmt: skip
+    assert dom.count('<svg class="chart"') == 3
+
+
+def test_measuring_all_of_what_is_no_study_is_wrong_usage(run: Run, board: str) -> None:
+    outcome = run("measure", "shufflenet-v1", "--all", "--device", board)
+    assert outcome.code == 2
+    assert "--all applies to a study" in outcome.err

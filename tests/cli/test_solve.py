@@ -1,0 +1,334 @@
+"""snsearch solve: what it prints in each format, and how it ends."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snsearch.files import bundled_folder, bundled_names
+from snsearch.network.arch import Architecture
+from snsearch.solver.lattice import Design
+from snsearch.solver.solving import solve
+from snsearch.solver.spec import load_space, mflops_budget
+
+Run = Callable[..., Any]
+
+# ShuffleNet (arXiv:1707.01083), Table 1, and its MACs recounted as convolutions and classifier.
+TABLE_1 = [
+    (1, [144, 288, 576], 143_078_976),
+    (2, [200, 400, 800], 140_836_512),
+    (3, [240, 480, 960], 137_460_672),
+    (4, [272, 544, 1088], 134_339_776),
+    (8, [384, 768, 1536], 138_365_952),
+]
+
+FIELDS = {
+    "budget",
+    "budget_mflops",
+    "space",
+    "groups",
+    "scale",
+    "stem_channels",
+    "stage_channels",
+    "repeats",
+    "shuffle",
+    "se",
+    "mflops",
+    "macs",
+    "params",
+    "model_size_bytes",
+    "bytes_moved",
+    "peak_activation_bytes",
+    "deviation",
+    "binding",
+    "notes",
+    "key",
+    "architecture",
+}
+
+
+@pytest.fixture
+def solutions(run: Run) -> Callable[..., list[dict[str, Any]]]:
+    """Runs solve and returns the solutions of its JSON."""
+
+    def call(*arguments: str) -> list[dict[str, Any]]:
+        outcome = run("solve", *arguments, "--format", "json")
+        assert (outcome.code, outcome.err) == (0, "")
+        found: list[dict[str, Any]] = json.loads(outcome.out)["solutions"]
+        return found
+
+    return call
+
+
+def test_json_holds_table_1(run: Run) -> None:
+    outcome = run("solve", "--mflops", "140", "--groups", "1,2,3,4,8", "--format", "json")
+    assert (outcome.code, outcome.err) == (0, "")
+    document = json.loads(outcome.out)
+    found = document.pop("solutions")
+    assert document == {"schema": 1, "space": "shufflenet-v1", "resolution": 224, "classes": 1000}
+    assert [(s["groups"], s["stage_channels"], s["macs"]) for s in found] == TABLE_1
+    for solution in found:
+        assert set(solution) == FIELDS
+        assert (solution["budget_mflops"], solution["scale"], solution["stem_channels"]) == (140, 1, 24)
+        assert (solution["repeats"], solution["shuffle"], solution["se"]) == ([4, 8, 4], True, False)
+        assert solution["mflops"] == round(solution["macs"] / 1e6, 4)
+        assert solution["deviation"] == round(solution["macs"] / 140e6 - 1, 6)
+        assert (solution["binding"], solution["notes"]) == ("mflops", [])
+
+
+def test_a_json_architecture_is_read_back(solutions: Run) -> None:
+    [solution] = solutions("--mflops", "140", "--groups", "3", "--resolution", "480x640", "--classes", "10", "--se")
+    arch = Architecture.from_json(solution["architecture"])
+    assert arch.key == solution["key"]
+    assert (arch.resolution, arch.classes, arch.se_reduction) == ((480, 640), 10, 16)
+
+
+def test_json_figures_are_those_of_the_solver(solutions: Run) -> None:
+    [found] = solutions("--mflops", "38", "--groups", "8", "--tight")
+    expected = solve(load_space("shufflenet-v1"), mflops_budget(38), Design(groups=8), tight=True)
+    assert found["params"] == expected.costs.params
+    assert found["model_size_bytes"] == expected.costs.weight_bytes
+    assert found["peak_activation_bytes"] == expected.costs.peak_activation_bytes
+    assert found["bytes_moved"] == expected.costs.bytes_moved
+    assert found["notes"] == list(expected.notes)
+    assert found["architecture"] == expected.architecture.to_json()
+
+
+def test_csv_holds_a_row_a_solution(run: Run) -> None:
+    outcome = run("solve", "--mflops", "140", "--groups", "1,2,3,4,8", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    assert [
+        (int(r["groups"]), [int(w) for w in r["stage_channels"].split("-")], int(r["macs"])) for r in rows
+    ] == TABLE_1
+    assert set(rows[0]) == FIELDS - {"architecture"} | {"resolution", "classes"}
+    assert {(r["resolution"], r["classes"], r["repeats"], r["budget_mflops"]) for r in rows} == {
+        ("224", "1000", "4-8-4", "140")
+    }
+
+
+def test_csv_notes_with_commas_stay_one_field(run: Run) -> None:
+    outcome = run("solve", "--mflops", "140", "--groups", "5", "--packed", "--format", "csv")
+    [row] = csv.DictReader(io.StringIO(outcome.out))
+    assert ", " in row["notes"]
+    assert None not in row  # no field too many
+    assert int(row["groups"]) == 5
+
+
+def _cells(line: str, mark: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip(mark).split(mark)]
+
+
+@pytest.mark.parametrize(("form", "mark"), [("markdown", "|"), ("table", "│")])
+def test_tables_hold_the_figures_in_the_layout_of_table_1(run: Run, form: str, mark: str) -> None:
+    outcome = run("solve", "--mflops", "140", "--groups", "1,3", "--format", form)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "\x1b" not in outcome.out  # no colours where nobody looks at a terminal
+    rows = {
+        cells[0]: cells[1:] for cells in (_cells(line, mark) for line in outcome.out.splitlines() if mark in line)
+    }
+    assert rows["Image"] == ["224x224", "", "", "", "3", "3"]
+    assert rows["Conv1"] == ["112x112", "3x3", "2", "1", "24", "24"]
+    assert rows["MaxPool"] == ["56x56", "3x3", "2", "1", "", ""]
+    assert rows["Stage2"] == ["28x28", "", "2/1", "1+3", "144", "240"]
+    assert rows["Stage3"] == ["14x14", "", "2/1", "1+7", "288", "480"]
+    assert rows["Stage4"] == ["7x7", "", "2/1", "1+3", "576", "960"]
+    assert rows["GlobalPool"] == ["1x1", "7x7", "", "1", "", ""]
+    assert rows["FC"] == ["", "", "", "1", "1000", "1000"]
+    assert rows["MFLOPs"][-2:] == ["143.08", "137.46"]
+    assert rows["From budget"][-2:] == ["+2.20%", "-1.81%"]
+
+
+def test_markdown_is_one_table_a_budget_with_equal_columns(run: Run) -> None:
+    outcome = run("solve", "--mflops", "38,140", "--groups", "3,8", "--format", "markdown")
+    first, second = outcome.out.split("**ShuffleNet for ")[1:]
+    for table, stem in ((first, "16"), (second, "24")):
+        lines = [line for line in table.splitlines() if line.startswith("|")]
+        assert {line.count("|") for line in lines} == {8}
+        assert set(_cells(lines[1], "|")) == {"---"}
+        assert _cells(next(line for line in lines if "Conv1" in line), "|")[-1] == stem
+    assert "- g=8: first convolution of 16 channels instead of 12" in first
+
+
+def test_a_table_prints_its_notes(run: Run) -> None:
+    outcome = run("solve", "--mflops", "38", "--groups", "3,8")
+    notes = [line.strip() for line in outcome.out.splitlines() if line.startswith("  ")]
+    assert notes == [
+        "g=8: first convolution of 16 channels instead of 12, so that the stride-2 concatenation divides by 8"
+    ]
+
+
+def test_several_budgets_are_each_solved_for_each_group_count(solutions: Run) -> None:
+    found = solutions("--mflops", "38,140", "--budget", "paper-13", "--budget", "524", "--groups", "1,3")
+    assert [(s["budget_mflops"], s["groups"]) for s in found] == [
+        (mflops, groups) for mflops in (38, 140, 13, 524) for groups in (1, 3)
+    ]
+
+
+def test_the_groups_are_the_spaces_where_none_are_asked_for(solutions: Run) -> None:
+    assert [s["groups"] for s in solutions("--mflops", "140")] == [1, 2, 3, 4, 8]
+    assert [s["groups"] for s in solutions("--mflops", "140", "--space", "resnext")] == [16]
+
+
+def test_all_spaces_make_one_line_up(run: Run) -> None:
+    outcome = run("solve", "--space", "all", "--mflops", "38", "--groups", "4", "--format", "json")
+    document = json.loads(outcome.out)
+    assert tuple(document["space"]) == bundled_names("spaces")
+    # Each space has the group counts that it has; section 4.2 of the paper prints these channels of stage 4.
+    stage4 = {s["space"]: (s["groups"], s["stage_channels"][-1]) for s in document["solutions"]}
+    assert stage4["resnet"] == (1, 192)
+    assert stage4["resnext"] == (16, 192)
+    assert stage4["xception-like"] == (1, 288)
+    assert stage4["shufflenet-v1"] == (4, 576)
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "csv"])
+def test_all_spaces_are_printed_in_every_format(run: Run, form: str) -> None:
+    outcome = run("solve", "--space", "all", "--mflops", "38", "--no-shuffle", "--format", form)
+    assert (outcome.code, outcome.err) == (0, "")
+    names = bundled_names("spaces") if form == "csv" else [load_space(n).title for n in bundled_names("spaces")]
+    assert all(name in outcome.out for name in names)
+
+
+def test_spaces_of_equal_layout_share_a_table_and_others_do_not(run: Run) -> None:
+    outcome = run("solve", "--space", "resnet, xception-like,mobilenet-v1", "--mflops", "38", "--format", "markdown")
+    shared, alone = (block for block in outcome.out.split("**") if "| Conv1" in block)
+    assert ("ResNet g=1" in shared, "Xception-like g=1" in shared) == (True, True)
+    assert ("MobileNet" in shared, "ResNet" in alone) == (False, False)
+
+
+def test_scales_without_a_budget_are_priced(solutions: Run) -> None:
+    found = solutions("--groups", "3", "--scale", "0.5,1,1.5,2")
+    # The authors' released models: stems of 12/24/24/48, recounted to 37.6/137.5/292.4/524.0.
+    assert [(s["scale"], s["stem_channels"], round(s["mflops"], 1)) for s in found] == [
+        (0.5, 12, 37.6),
+        (1, 24, 137.5),
+        (1.5, 24, 292.4),
+        (2, 48, 524.0),
+    ]
+    assert {(s["budget"], s["budget_mflops"], s["deviation"], s["binding"]) for s in found} == {(None,) * 4}
+
+
+def test_scales_without_a_budget_take_the_input_that_is_asked_for(solutions: Run) -> None:
+    [found] = solutions("--groups", "3", "--resolution", "96x128", "--classes", "2", "--precision", "int8")
+    assert (found["architecture"]["resolution"], found["architecture"]["classes"]) == ("96x128", 2)
+    assert found["stage_channels"] == [240, 480, 960]
+    [wide] = solutions("--groups", "3", "--resolution", "96x128", "--classes", "2")
+    assert wide["model_size_bytes"] == 4 * found["model_size_bytes"]
+
+
+def test_columns_that_differ_in_scale_name_it(run: Run) -> None:
+    outcome = run("solve", "--groups", "3", "--scale", "0.5,1", "--format", "markdown")
+    assert _cells(outcome.out.splitlines()[2], "|")[-2:] == ["g=3 0.5x", "g=3 1x"]
+
+
+@pytest.mark.parametrize(
+    ("options", "binding", "field", "most"),
+    [
+        (["--params", "1M"], "params", "params", 10**6),
+        (["--peak-memory", "1MiB"], "peak_activation", "peak_activation_bytes", 2**20),
+        (["--model-size", "4MiB"], "model_size", "model_size_bytes", 2**22),
+        (["--match", "under"], "mflops", "macs", 140_000_000),
+    ],
+)
+def test_bounds_of_the_command_line_are_kept(
+    solutions: Run, options: list[str], binding: str, field: str, most: int
+) -> None:
+    [free] = solutions("--mflops", "140", "--groups", "1")
+    [found] = solutions("--mflops", "140", "--groups", "1", *options)
+    assert found["binding"] == binding
+    assert found[field] <= most < free[field]
+
+
+def test_a_budget_may_be_of_other_bounds_alone(solutions: Run) -> None:
+    [found] = solutions("--params", "1M", "--groups", "3")
+    assert (found["budget_mflops"], found["deviation"], found["binding"]) == (None, None, "params")
+    assert found["params"] <= 10**6
+
+
+def test_a_budget_file_and_a_space_file_are_read(solutions: Run, tmp_path: Path) -> None:
+    budget = tmp_path / "mine.toml"
+    budget.write_text('schema = 1\nname = "mine"\nmflops = 20\nclasses = 7\nmatch = "under"\n')
+    space = tmp_path / "space.toml"
+    space.write_text((bundled_folder("spaces") / "resnet.toml").read_text())
+    [found] = solutions("--budget", str(budget), "--space", str(space))
+    assert (found["budget"], found["space"], found["architecture"]["classes"]) == ("mine", "resnet", 7)
+    assert found["macs"] <= 20_000_000
+
+
+def test_options_come_before_the_budget_files_own(solutions: Run) -> None:
+    [found] = solutions("--budget", "stm32f746", "--groups", "3", "--resolution", "64", "--classes", "10")
+    assert (found["architecture"]["resolution"], found["architecture"]["classes"]) == (64, 10)
+
+
+def test_tight_and_packed_reach_the_solver(solutions: Run) -> None:
+    [tight] = solutions("--mflops", "140", "--groups", "4", "--tight")
+    assert abs(tight["deviation"]) <= 0.001
+    [packed] = solutions("--mflops", "140", "--groups", "2", "--packed")
+    assert packed["stage_channels"] == [192, 384, 768]
+    [shallow] = solutions("--mflops", "140", "--groups", "2", "--depth", "2-4-2", "--no-shuffle", "--se")
+    assert (shallow["repeats"], shallow["shuffle"], shallow["se"]) == ([2, 4, 2], False, True)
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "table", "markdown"])
+def test_one_infeasible_group_count_does_not_hide_the_others(run: Run, form: str) -> None:
+    outcome = run("solve", "--mflops", "13", "--groups", "3,64,8", "--format", form)
+    assert outcome.code == 4
+    assert "13.00 MFLOPs cannot be met by shufflenet-v1 with 64 groups" in outcome.err
+    if form == "json":
+        assert [s["groups"] for s in json.loads(outcome.out)["solutions"]] == [3, 8]
+    elif form == "csv":
+        assert [row["groups"] for row in csv.DictReader(io.StringIO(outcome.out))] == ["3", "8"]
+    else:
+        assert ("g=3" in outcome.out, "g=64" in outcome.out, "g=8" in outcome.out) == (True, False, True)
+
+
+def test_an_infeasible_budget_alone_prints_nothing_to_stdout(run: Run) -> None:
+    outcome = run("solve", "--mflops", "0.1", "--groups", "1,3", "--format", "json")
+    assert (outcome.code, outcome.out) == (4, "")
+    assert outcome.err.count("the smallest network, ") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--mflops", "many"], 2, "'many': expected MFLOPs such as 140"),
+        (["--mflops", "140", "--groups", "0"], 2, "'0': expected group counts such as"),
+        (["--mflops", "140", "--groups", "1,,2"], 2, "expected group counts such as"),
+        (["--scale", "1000"], 2, "expected scales from 0.01 to 100"),
+        (["--mflops", "140", "--classes", "0"], 2, "expected a number of classes from 1"),
+        (["--mflops", "140", "--resolution", "5000"], 2, "resolution '5000': expected pixels"),
+        (["--mflops", "140", "--peak-memory", "lots"], 2, "'lots' is not a quantity; expected size"),
+        (["--mflops", "140", "--params", "-3"], 2, "is not a quantity"),
+        (["--mflops", "140", "--match", "over"], 2, "'over' is not one of"),
+        (["--mflops", "140", "--format", "xml"], 2, "'xml' is not one of"),
+        (["--mflop", "140"], 2, "--mflops"),
+        (["--tight"], 2, "--tight and --packed need a budget"),
+        (["--packed"], 2, "--tight and --packed need a budget"),
+        (["--mflops", "-5"], 3, "expected MFLOPs between"),
+        (["--mflops", "nan"], 3, "expected MFLOPs between"),
+        (["--budget", "paper-14"], 3, 'did you mean "paper-140"'),
+        (["--budget", "nowhere.toml"], 3, "does not exist"),
+        (["--mflops", "140", "--space", "resnt"], 3, 'did you mean "resnet"'),
+        (["--mflops", "140", "--space", ""], 3, "no space is named"),
+        (["--mflops", "140", "--space", "resnet", "--groups", "3"], 3, "space resnet: no group count 3"),
+        (["--mflops", "140", "--depth", "shalow"], 3, 'did you mean "shallow"'),
+        (["--mflops", "140", "--depth", "4-8"], 3, "does not fit; expected 3 counts"),
+        (["--mflops", "140", "--space", "all", "--depth", "medium"], 3, "space mobilenet-v1 has no depth 'medium'"),
+        (["--params", "1M", "--tight"], 3, "this budget names none"),
+        (["--mflops", "0.1"], 4, "0.10 MFLOPs cannot be met"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_mistakes_end_with_their_code_and_say_why_on_stderr(
+    run: Run, arguments: list[str], code: int, message: str
+) -> None:
+    outcome = run("solve", *arguments)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert message in outcome.err
+    assert "Traceback" not in outcome.err

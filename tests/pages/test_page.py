@@ -1,0 +1,383 @@
+"""The report: data that holds what was measured and claims no more, and a page that is safe and self-contained."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snsearch.device.counting.record import CountedNetwork
+from snsearch.errors import StudyError
+from snsearch.pages.page import ReportData, render, report_data, write_report
+from snsearch.study.storage import Settings, StudyRecord, TrialRecord, read_study
+from tests.studies import Setup, made_up_counts
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028"
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+    setup = Setup(tmp_path_factory.mktemp("study"))
+    search = setup.search()
+    search.study.add_run({"command": ["snsearch", "search"], "started": "2026-01-01T00:00:00+00:00", "cores": 2})
+    search.run(trials=6)
+    return read_study(setup.url)
+
+
+@pytest.fixture(scope="module")
+def data(study: StudyRecord) -> ReportData:
+    return report_data(study)
+
+
+def _scored(study: StudyRecord, scores: list[tuple[float, float]], test_images: int = 10_000) -> StudyRecord:
+    """The study with other errors and costs."""
+    trials = []
+    for trial, (error, cost) in zip(study.candidates, scores, strict=False):
+        assert trial.proxy is not None
+        trials.append(replace(trial, cost=cost, proxy=replace(trial.proxy, error=error, test_images=test_images)))
+    return replace(study, trials=tuple(trials))
+
+
+def test_the_rows_are_the_study_s_candidates(study: StudyRecord, data: ReportData) -> None:
+    assert [row.number for row in data.rows] == [trial.number for trial in study.candidates]
+    for row, trial in zip(data.rows, study.candidates, strict=True):
+        assert trial.proxy is not None
+        assert trial.architecture is not None
+        assert (row.error, row.cost, row.key) == (trial.proxy.error, trial.cost, trial.architecture.key)
+
+
+def test_the_front_is_marked_and_what_noise_could_put_there_is_tied(study: StudyRecord) -> None:
+    # 10,000 images at 10 % error: a standard error of 0.3 %, so 0.5 % apart is noise and 3 % is not.
+    scores = [(0.100, 50.0), (0.105, 60.0), (0.130, 70.0), (0.120, 40.0)]
+    rows = report_data(_scored(study, scores)).rows
+    assert [row.on_front for row in rows] == [True, False, False, True]
+    assert [row.tied for row in rows] == [False, True, False, False]
+
+
+def test_intervals_of_one_seed_are_those_of_the_test_images(study: StudyRecord) -> None:
+    row = report_data(_scored(study, [(0.1, 50.0)])).rows[0]
+    assert row.seeds == 1
+    assert row.deviation_95 == pytest.approx(1.96 * (0.1 * 0.9 / 10_000) ** 0.5, rel=1e-2)
+
+
+def test_further_seeds_make_a_mean_and_widen_every_candidate_s_interval(study: StudyRecord) -> None:
+    alone = _scored(study, [(0.10, 50.0), (0.12, 40.0)])
+    first, second = alone.trials
+    assert first.proxy is not None
+    repeats = tuple(replace(first.proxy, error=error, seed=seed) for seed, error in ((1, 0.11), (2, 0.12)))
+    data = report_data(replace(alone, trials=(replace(first, repeats=repeats), second)))
+    assert [(row.seeds, round(row.error, 6)) for row in data.rows] == [(3, 0.11), (1, 0.12)]
+    before = report_data(alone).rows
+    assert data.rows[1].deviation_95 > 2 * before[1].deviation_95
+    assert data.rows[0].deviation_95 < data.rows[1].deviation_95
+    facts = dict(data.proxy)
+    assert facts["Seeds"].startswith("0, 1, 2; 1 finalists have several")
+    assert "spreads by 1.00%" in facts["Seeds"]
+    assert "the spread between seeds" in facts["Intervals"]
+    assert data.document["candidates"][0]["error"] == pytest.approx(0.11)
+    assert len(data.document["candidates"][0]["repeats"]) == 2
+
+
+def test_the_summary_names_the_cheapest_that_cannot_be_told_apart(study: StudyRecord) -> None:
+    summary = report_data(_scored(study, [(0.100, 50.0), (0.104, 40.0), (0.2, 30.0)])).summary
+    assert summary[0].startswith("Lowest proxy error: #0 ")
+    assert "#1 " in summary[1]
+    assert "20% less" in summary[1]
+    assert summary[2].startswith("2 of 3 candidates cannot be told apart")
+
+
+def test_a_clear_winner_is_not_hedged(study: StudyRecord) -> None:
+    assert len(report_data(_scored(study, [(0.1, 50.0), (0.2, 40.0)])).summary) == 1
+
+
+def test_the_channel_table_has_a_column_for_each_network_of_the_front(data: ReportData) -> None:
+    head, layers, totals = data.channel_table
+    front_numbers = {f"#{row.number}" for row in data.rows if row.on_front}
+    assert {cell.split()[0] for cell in head[5:]} == front_numbers
+    assert all(len(row) == len(head) for row in (*layers, *totals))
+
+
+def test_the_audit_holds_for_a_budget_that_was_met_and_fails_for_one_that_was_not(study: StudyRecord) -> None:
+    [audit] = report_data(study).audits
+    assert audit.bound == "MFLOPs"
+    assert audit.held
+    budget = study.settings.budget
+    stricter = replace(study, settings=replace(study.settings, budget=replace(budget, params=1000)))
+    assert [(a.bound, a.held) for a in report_data(stricter).audits] == [("MFLOPs", True), ("Parameters", False)]
+
+
+def test_mflops_that_another_bound_keeps_low_are_no_fault(study: StudyRecord) -> None:
+    budget = replace(study.settings.budget, macs=study.settings.budget.macs * 2)  # type: ignore[operator]
+    far = replace(study, settings=replace(study.settings, budget=budget))
+    assert [audit.held for audit in report_data(far).audits] == [False]
+    capped = replace(far, trials=tuple(replace(trial, binding="params") for trial in far.trials))
+    [audit] = report_data(capped).audits
+    assert audit.held
+    assert audit.rule.endswith(f"{len(study.candidates)} of {len(study.candidates)} end below, at another bound")
+
+
+def test_a_stored_cost_that_is_not_what_the_network_counts_is_found_out(study: StudyRecord) -> None:
+    first = study.candidates[0]
+    assert first.costs is not None
+    tampered = replace(first, costs=replace(first.costs, macs=first.costs.macs - 1))
+    with pytest.raises(StudyError, match="#0: its stored costs"):
+        report_data(replace(study, trials=(tampered, *study.trials[1:])))
+
+
+def test_a_study_without_a_trained_candidate_has_no_report(study: StudyRecord) -> None:
+    with pytest.raises(StudyError, match="no trained candidate"):
+        report_data(replace(study, trials=()))
+
+
+def test_every_error_comes_with_its_proxy_data_seeds_and_spread(data: ReportData) -> None:
+    facts = dict(data.proxy)
+    assert "short proxy training" in facts["What the error is"]
+    assert "digits" in facts["Data"]
+    assert facts["Seeds"] == "0: one a candidate, so that the spread between seeds is not measured"
+    assert "179 test images" in facts["Intervals"]
+    assert "not a latency" in facts["Second objective"]
+
+
+def test_failed_trials_are_listed_with_their_reason(study: StudyRecord) -> None:
+    failed: TrialRecord = replace(study.trials[0], number=99, status="failed", proxy=None, reason="out of memory")
+    assert report_data(replace(study, trials=(*study.trials, failed))).unscored == (("#99 failed", "out of memory"),)
+
+
+def _hostile(study: StudyRecord) -> StudyRecord:
+    settings: Settings = replace(
+        study.settings,
+        data=HOSTILE,
+        data_description=HOSTILE,
+        space=HOSTILE,
+        budget=replace(study.settings.budget, name=HOSTILE, source=HOSTILE),
+    )
+    trials = tuple(
+        replace(t, notes=(HOSTILE,), design=replace(t.design, depth=HOSTILE), reason=HOSTILE) for t in study.trials
+    )
+    return replace(study, name=HOSTILE, settings=settings, trials=trials, provenance=({"command": [HOSTILE]},))
+
+
+def test_untrusted_text_is_escaped_everywhere(study: StudyRecord) -> None:
+    page = render(report_data(_hostile(study)))
+    clean = render(report_data(study))
+    for tag in ("<script", "</script", "<img"):
+        assert page.count(tag) == clean.count(tag)
+    assert html.escape(HOSTILE, quote=False)[:30] in page.replace("&#34;", '"').replace("&#39;", "'")
+
+
+def test_the_embedded_json_is_the_document_whatever_it_holds(study: StudyRecord) -> None:
+    data = report_data(_hostile(study))
+    found = re.search(r'<script type="application/json" id="study">(.*?)</script>', render(data), re.DOTALL)
+    assert found is not None
+    assert json.loads(found[1]) == json.loads(json.dumps(data.document))
+
+
+def with_counts(study: StudyRecord, counts: Iterable[CountedNetwork]) -> StudyRecord:
+    """The study with these counts attached."""
+    attached = tuple(one.to_json() for one in counts)
+    return replace(study, attachments={**study.attachments, "counted": attached})
+
+
+def _counted(study: StudyRecord, *millions: float, **options: Any) -> tuple[CountedNetwork, ...]:
+    """Counts of the study's first candidates: so many million instructions, half as many misses."""
+    return tuple(
+        made_up_counts(
+            trial.architecture.key,
+            instructions=round(1e6 * value),
+            l1d_misses=round(5e5 * value),
+            l2_misses=round(5e5 * value),
+            **options,
+        )
+        for trial, value in zip(study.candidates, millions, strict=False)
+        if trial.architecture is not None
+    )
+
+
+def test_a_core_has_a_section_of_the_candidates_that_were_counted(study: StudyRecord) -> None:
+    scored = _scored(study, [(0.1, 50.0), (0.2, 40.0), (0.3, 60.0), (0.4, 30.0)])
+    foreign = made_up_counts("shufflenet-of-another-study")
+    data = report_data(with_counts(scored, (*_counted(scored, 20, 10, 30), foreign)))
+    [section] = data.cores
+    assert section.title == "Counted on cortex-a72"
+    assert [(row.number, row.instructions, row.l1d_misses, row.l2_misses) for row in section.rows] == [
+        (0, "20.00", "10.000", "10.000"),
+        (1, "10.00", "5.000", "5.000"),
+        (2, "30.00", "15.000", "15.000"),
+    ]
+    assert [row.on_front for row in section.rows] == [True, True, False]
+    # The A72's file: 10 * 0.325973 + 5 * 8.04795 + 5 * 9.18806 ms, and a factor of 1.26941 either way.
+    assert section.rows[1].predicted == "89.4 [70.5, 114]"
+    assert "They are not latencies." in section.summary[0]
+    assert section.summary[1].startswith("Milliseconds are predicted from counted cost, Raspberry Pi 4B")
+    assert len(section.summary) == 2
+    assert dict(section.facts)["Caches"].startswith("L1d 32 KiB, 2 ways, lines of 64 bytes; L1i 48 KiB")
+    assert [row.provenance.partition("; ")[2] for row in data.rows] == ["counted on cortex-a72"] * 3 + [""]
+
+
+def test_error_is_drawn_against_millions_of_instructions_with_their_own_front(study: StudyRecord) -> None:
+    scored = _scored(study, [(0.1, 50.0), (0.2, 40.0), (0.3, 60.0)])
+    data = report_data(with_counts(scored, _counted(scored, 20, 25, 10)))
+    [section] = data.cores
+    chart = section.scatter
+    marks = {mark.number: mark for mark in chart.marks}
+    assert [marks[number].x for number in range(3)] == [chart.x.at(millions) for millions in (20, 25, 10)]
+    assert {row.number for row in data.rows if row.on_front} == {0, 1}
+    assert {number for number, mark in marks.items() if mark.on_front} == {0, 2}
+    assert [row.on_front for row in section.rows] == [True, False, True]
+    assert marks[0].x_low is None, "a count has no interval"
+    assert "not a latency: 20.00 M instructions" in marks[0].title
+    assert chart.front.split()[0] == f"{marks[2].x:g},{marks[2].y:g}"
+
+
+def test_a_core_without_published_figures_has_no_milliseconds(study: StudyRecord) -> None:
+    data = report_data(with_counts(study, _counted(study, 20, core="cortex-a76")))
+    [section] = data.cores
+    assert [row.predicted for row in section.rows] == [""]
+    assert len(section.summary) == 1
+    assert "predicted ms" not in render(data)
+    assert "predicted ms" in render(report_data(with_counts(study, _counted(study, 20))))
+
+
+def test_the_last_count_of_a_candidate_is_shown_and_mixed_programs_are_told(study: StudyRecord) -> None:
+    later = _counted(study, 21, runner="cd" * 32, kept="2026-01-02T00:00:00+00:00")
+    [section] = report_data(with_counts(study, (*_counted(study, 20, 10), *later))).cores
+    assert [row.instructions for row in section.rows] == ["21.00", "10.00"]
+    assert section.summary[-1].startswith("Several runners or versions of qemu")
+    assert "runner cdcdcdcdcdcd" in dict(section.facts)["Engine"]
+
+
+def test_other_cores_of_one_name_have_sections_of_their_own(study: StudyRecord) -> None:
+    first, second = _counted(study, 20, 10)
+    small = replace(second.core, l2=replace(second.core.l2, size=1 << 19))
+    sections = report_data(with_counts(study, (first, replace(second, core=small)))).cores
+    assert [[row.instructions for row in section.rows] for section in sections] == [["20.00"], ["10.00"]]
+    assert sections[0].title != sections[1].title
+
+
+def test_counts_stand_in_the_document_and_a_study_without_has_none(study: StudyRecord, data: ReportData) -> None:
+    assert (data.cores, data.document["counts"]) == ((), [])
+    [first] = _counted(study, 20)
+    [shown] = report_data(with_counts(study, (first,))).document["counts"]
+    assert shown["subject"] == first.subject
+    assert shown["counts"] == first.record.counts.to_json()
+    assert shown["kind"] == "counted"
+    assert shown["predicted"] == first.predicted_json()
+
+
+def test_a_core_s_own_words_are_escaped(study: StudyRecord) -> None:
+    [first] = _counted(study, 20)
+    assert first.core.weighing is not None
+    hostile = replace(
+        first,
+        core=replace(
+            first.core,
+            name=HOSTILE,
+            title=HOSTILE,
+            source=HOSTILE,
+            weighing=replace(first.core.weighing, device=HOSTILE, source=HOSTILE),
+        ),
+        record=replace(first.record, cpu=HOSTILE, ncnn=HOSTILE, qemu=HOSTILE, runner=HOSTILE),
+    )
+    page, clean = (render(report_data(with_counts(study, (one,)))) for one in (hostile, first))
+    for tag in ("<script", "</script", "<img"):
+        assert page.count(tag) == clean.count(tag)
+    assert page.count("&lt;img src=x onerror=alert(2)&gt;") >= 8, "in title, axis, facts, sentences, tooltip and rows"
+
+
+def test_names_that_are_no_unicode_stand_in_a_page_that_can_be_written(study: StudyRecord, tmp_path: Path) -> None:
+    odd = replace(study, provenance=({"skipped_images": ["bad\udcfe.png: no image"]},))
+    write_report(report_data(odd), tmp_path / "report.html")
+    assert "bad\\udcfe.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_page_reaches_for_nothing_outside_itself(data: ReportData) -> None:
+    page = render(data)
+    assert "default-src 'none'" in page
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:)[^"'\s>]+""", page)
+    assert "url(" not in page
+    assert "http:" not in page
+    assert "https:" not in page
+
+
+def test_the_summary_gives_costs_with_their_unit(data: ReportData) -> None:
+    unit = data.cost_axis.partition(" (")[0]
+    assert unit
+    assert re.search(rf" at \d+\.\d+ {re.escape(unit)}\.$", data.summary[0])
+
+
+def test_writing_leaves_no_partial_file(data: ReportData, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    write_report(data, path)
+    write_report(data, path)
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_a_page_that_cannot_be_written_is_a_study_error(data: ReportData, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(StudyError, match=r"report\.html' cannot be written"):
+        write_report(data, tmp_path / "file" / "report.html")
+
+
+def _dom(page: Path, profile: Path) -> tuple[str, str]:
+    """The page's document after its scripts ran in Chromium, and what the browser logged."""
+    assert CHROMIUM is not None
+    done = subprocess.run(
+        [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--enable-logging=stderr",
+            f"--user-data-dir={profile}",
+            "--virtual-time-budget=2000",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return done.stdout, done.stderr
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_chromium_shows_every_candidate_without_a_console_message(
+    study: StudyRecord, data: ReportData, tmp_path: Path
+) -> None:
+    for name, shown in (("clean", data), ("hostile", report_data(_hostile(study)))):
+        path = tmp_path / f"{name}.html"
+        write_report(shown, path)
+        dom, log = _dom(path, tmp_path / f"profile-{name}")
+        assert dom.count('class="mark') == dom.count("<tr data-trial=") == len(data.rows)
+        assert "CONSOLE" not in log
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_clicking_a_column_sorts_the_candidates(data: ReportData, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    column = 9  # parameters, printed as "288.9 k" or "1.87 M"
+    click = f'<script>document.querySelectorAll("#candidates th button")[{column}].click();</script></body>'
+    path.write_text(render(data).replace("</body>", click), encoding="utf-8")
+    dom, _ = _dom(path, tmp_path / "profile")
+    order = [int(number) for number in re.findall(r'<tr data-trial="(\d+)"', dom)]
+    params = {c["number"]: c["costs"]["params"] for c in data.document["candidates"]}
+    # Equal as printed may stand in either order.
+    shown = [round(params[number], -2) for number in order]
+    assert shown == sorted(shown)
+    assert order != sorted(order)

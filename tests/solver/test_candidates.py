@@ -1,0 +1,83 @@
+"""Candidates: matched sets show every choice as often as the others, and every design has a name of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from snsearch.files import bundled_names
+from snsearch.solver.candidates import deployed_on, digest_of, label_of, matched_set
+from snsearch.solver.lattice import Design
+from snsearch.solver.spec import load_budget, load_space
+from tests.studies import candidates_at
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("count", [10, 20, 40])
+def test_a_matched_set_shows_every_choice_about_equally_often(seed: int, count: int) -> None:
+    drawn = matched_set(candidates_at("40"), count, seed)
+    assert len(drawn) == len(set(drawn)) == count
+    for choice in ("groups", "depth", "se", "scale"):
+        often = Counter(getattr(design, choice) for design in drawn)
+        every = {getattr(design, choice) for design in candidates_at("40").solutions}
+        assert set(often) == every
+        assert max(often.values()) - min(often.values()) <= 2
+    pairs = Counter((design.groups, design.se) for design in drawn)
+    assert len(pairs) == 10
+    assert max(pairs.values()) - min(pairs.values()) <= 2
+
+
+def test_a_larger_matched_set_goes_on_from_a_smaller_one() -> None:
+    whole = matched_set(candidates_at("40"), 30, seed=5)
+    assert [matched_set(candidates_at("40"), count, seed=5) for count in (0, 1, 8, 29)] == [
+        whole[:count] for count in (0, 1, 8, 29)
+    ]
+
+
+def test_another_seed_draws_another_matched_set() -> None:
+    assert set(matched_set(candidates_at("40"), 10, seed=0)) != set(matched_set(candidates_at("40"), 10, seed=1))
+
+
+def test_a_matched_set_holds_every_network_once_and_ends_with_them() -> None:
+    candidates = candidates_at("40")
+    drawn = matched_set(candidates, 10_000)
+    keys = [candidates.solutions[design].architecture.key for design in drawn]
+    assert len(keys) == len(set(keys)) == candidates.count
+
+
+@pytest.mark.parametrize("name", bundled_names("spaces"))
+def test_no_two_designs_of_a_space_have_one_label(name: str) -> None:
+    space = load_space(name)
+    shuffles = (None, True, False) if "shuffle" in space.options else (None,)
+    designs = [
+        Design(groups=groups, depth=depth, se=se, scale=scale, shuffle=shuffle)
+        for groups, depth, se, scale, shuffle in product(
+            space.search_groups, space.search_depths, space.search_se, space.search_scales or (None,), shuffles
+        )
+        if shuffle is not None or len(shuffles) == 1  # a search has the switch or does not
+    ]
+    labels = [label_of(design) for design in designs]
+    assert len(labels) == len(set(labels))
+
+
+def test_a_label_names_what_is_chosen() -> None:
+    assert (
+        label_of(Design(groups=3, scale=0.5, depth="shallow", se=True, shuffle=False))
+        == "g3 0.5x shallow se no-shuffle"
+    )
+    assert label_of(Design(groups=1)) == "g1"
+
+
+def test_a_budget_is_deployed_on_the_datas_channels_and_classes() -> None:
+    budget = load_budget("40")
+    assert deployed_on(budget, 1, 7) == replace(budget, input_channels=1, classes=7)
+
+
+def test_a_spaces_digest_changes_with_its_content() -> None:
+    space = load_space("shufflenet-v1")
+    assert digest_of(space) == digest_of(load_space("shufflenet-v1"))
+    assert digest_of(replace(space, search_se=(False,))) != digest_of(space)
+    assert digest_of(load_space("resnet")) != digest_of(space)

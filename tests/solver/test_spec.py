@@ -1,0 +1,327 @@
+"""The readers of spaces/*.toml and budgets/*.toml, and the ways to name one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from snsearch.errors import SpecError
+from snsearch.files import bundled_folder, bundled_names
+from snsearch.solver.lattice import Design
+from snsearch.solver.solving import solve
+from snsearch.solver.spec import Budget, load_budget, load_space, mflops_budget, read_budget, read_space, with_input
+
+BUDGET = """\
+schema = 1
+name = "mine"
+mflops = 140
+resolution = "192x256"
+classes = 100
+"""
+
+Edit = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def edited_space(tmp_path: Path) -> Edit:
+    """Writes ShuffleNet's file with one line replaced."""
+    text = (bundled_folder("spaces") / "shufflenet-v1.toml").read_text(encoding="utf-8")
+
+    def write(line: str, by: str) -> Path:
+        changed, count = re.subn(rf"^{re.escape(line)}.*$", by.replace("\\", "\\\\"), text, flags=re.MULTILINE)
+        assert count == 1, f"{line!r} is not one line of the file"
+        path = tmp_path / "mine.toml"
+        path.write_text(changed, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def budget_file(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "mine.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", bundled_names("spaces"))
+def test_every_bundled_space_loads_under_its_file_name(name: str) -> None:
+    space = load_space(name)
+    assert space.name == name
+    assert "arXiv:" in space.source
+    assert space.repeats(None) == space.depths[0][1]
+    assert {len(space.ratios)} == {len(space.strides), *(len(repeats) for _, repeats in space.depths)}
+
+
+@pytest.mark.parametrize("name", bundled_names("budgets"))
+def test_every_bundled_budget_loads_under_its_file_name(name: str) -> None:
+    budget = load_budget(name)
+    assert budget.name == name
+    assert budget.title
+    assert budget.source
+    assert budget.describe()
+
+
+def test_a_budget_is_named_by_number_by_name_or_by_file(budget_file: Callable[[str], Path]) -> None:
+    assert load_budget("140").macs == load_budget("1.4e2").macs == load_budget("paper-140").macs == 140_000_000
+    assert load_budget(str(budget_file(BUDGET))) == Budget(
+        name="mine", macs=140_000_000, resolution=(192, 256), classes=100
+    )
+
+
+def test_a_space_is_named_by_name_or_by_file() -> None:
+    path = bundled_folder("spaces") / "resnet.toml"
+    assert load_space("resnet") == load_space(str(path)) == read_space(path)
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "nan", "inf", "1e8", "0.0001"])
+def test_budgets_outside_the_range_are_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="expected MFLOPs between"):
+        load_budget(text)
+
+
+@pytest.mark.parametrize(
+    ("load", "text", "message"),
+    [
+        (load_budget, "paper-14", "no budget is named 'paper-14'; did you mean \"paper-140\"?"),
+        (load_space, "shufflenet", "no space is named 'shufflenet'; did you mean \"shufflenet-v1\"?"),
+        (load_space, "zzz", "no space is named 'zzz'; known: mobilenet-v1, resnet"),
+        (load_space, "", "no space is named ''"),
+        (load_space, "nowhere.toml", "space file 'nowhere.toml' does not exist"),
+        (load_budget, "no/where", "budget file 'no/where' does not exist"),
+        (load_space, "x" * 5000, "no space is named"),
+    ],
+    ids=lambda value: str(value)[:20] if isinstance(value, str) else None,
+)
+def test_what_names_nothing_gets_a_suggestion(load: Callable[[str], object], text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
+        load(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "by", "message"),
+    [
+        ("kind =", 'kind = "shufflenet"\ngroup = [1]', '[unit]: unknown key "group"; did you mean "groups"?'),
+        ("name =", 'name = "mine"\nzzz = 1', 'space "mine.toml": unknown key "zzz"; known: '),
+        ("mflops =", "mflops = 140\nmac = 3", '[scale]: unknown key "mac"'),
+        ("ratios =", "ratios = [1, 2, 4]\nstride = [2]", '[stages]: unknown key "stride"; did you mean "strides"?'),
+        ("times_groups =", "times_groups = true\nmultiples_of = 4", 'did you mean "multiple_of"?'),
+        ("max_pool =", "max_pool = true\nmaxpool = true", '[stem]: unknown key "maxpool"; did you mean "max_pool"?'),
+        ("se = [", "se = [true]\nscale = [1.0]", '[search]: unknown key "scale"; did you mean "scales"?'),
+        ("times_groups =", "times_group = true", '[width]: missing key "times_groups"'),
+        ("channels_at_scale =", "", '[stem]: missing key "channels_at_scale"'),
+        ("[width]", "[widths]", 'missing key "width"; expected a table'),
+        ("schema =", "", 'missing key "schema"'),
+        ("schema =", "schema = 2", "schema: this file has schema 2; this version of snsearch reads schema 1"),
+        ("schema =", "schema = true", "this file has schema True"),
+        ("name =", "name = 3", "name is 3; expected a name"),
+        ("name =", 'name = " "', "name is ' '; expected a name"),
+        ("bottleneck =", "bottleneck = 0", "bottleneck is 0; expected a positive integer"),
+        ("bottleneck =", "bottleneck = 4.0", "bottleneck is 4.0; expected a positive integer"),
+        ("bottleneck =", "bottleneck = true", "bottleneck is True; expected a positive integer"),
+        ("groups = [1, 2, 3, 4, 8]      # solved", "groups = 3", "groups is 3; expected a list of group counts"),
+        ("groups = [1, 2, 3, 4, 8]      # solved", "groups = []", "groups is []; expected a list of group counts"),
+        ("any_groups =", "any_groups = 1", "any_groups is 1; expected true or false"),
+        ("options =", 'options = ["shufle"]', "'shufle' is not one of shuffle, se"),
+        ("channels_at_scale =", "channels_at_scale = [[1.0]]", "expected a list of [scale, channels]"),
+        ("channels_at_scale =", "channels_at_scale = []", "expected a list of [scale, channels]"),
+        ("ratios =", "ratios = [4, 2, 1]", "ratios is [4.0, 2.0, 1.0]; expected rising ratios that begin with 1"),
+        ("ratios =", "ratios = [1, 4, 2]", "expected rising ratios that begin with 1"),
+        ("ratios =", "ratios = [2, 4, 8]", "expected rising ratios that begin with 1"),
+        ("ratios =", "ratios = [1, nan, 4]", "expected a width ratio a stage"),
+        ("strides =", "strides = [2, 2]", "strides is [2, 2]; expected 3 integers, one a stage"),
+        ("medium =", "medium = [3, 6, 3, 3]", "medium is [3, 6, 3, 3]; expected 3 integers, one a stage"),
+        ("medium =", "medium = [3, 0, 3]", "medium is [3, 0, 3]; expected unit counts a stage"),
+        ("depths = [", 'depths = ["papr"]', "no depth 'papr'; did you mean \"paper\"?"),
+        ("mflops =", "mflops = 0", "mflops is 0; expected millions of multiply-adds"),
+        ("mflops =", 'mflops = "140"', "mflops is '140'; expected millions of multiply-adds"),
+        ("mflops =", "mflops = inf", "mflops is inf; expected millions of multiply-adds"),
+        ("resolution =", 'resolution = "wide"', "resolution: resolution 'wide': expected pixels"),
+        ("named =", "named = []", "named is []; expected a list of scales"),
+        ("se = [", "se = [1]", "se is [1]; expected a list of true and false"),
+    ],
+)
+def test_a_mistake_in_a_space_names_file_key_and_expectation(
+    edited_space: Edit, line: str, by: str, message: str
+) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)) as raised:
+        read_space(edited_space(line, by))
+    # "no depth" is about the depths, which any file may bring; all else names its file.
+    assert 'space "mine.toml"' in str(raised.value) or "no depth" in message
+
+
+def test_a_switch_that_is_searched_must_exist(edited_space: Edit) -> None:
+    with pytest.raises(SpecError, match="has no switch for se"):
+        read_space(edited_space("options =", 'options = ["shuffle"]'))
+
+
+def test_group_counts_that_are_searched_must_exist(edited_space: Edit) -> None:
+    path = edited_space("any_groups =", "any_groups = false")
+    path.write_text(path.read_text().replace("groups = [1, 2, 3, 4, 8]      #", "groups = [1, 2]      #"))
+    with pytest.raises(SpecError, match="no group count 3; it has 1, 2"):
+        read_space(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "by"),
+    [
+        ("kind =", 'kind = "shuffelnet"'),
+        ("strides =", "strides = [1, 2, 2]"),
+        ("strides =", "strides = [3, 2, 2]"),
+        ("ratios =", "ratios = [1, 1, 1]"),
+    ],
+)
+def test_a_space_that_no_network_can_be_built_of_is_a_spec_error(edited_space: Edit, line: str, by: str) -> None:
+    path = edited_space(line, by)
+    with pytest.raises(SpecError):
+        solve(read_space(path), mflops_budget(140), Design(groups=3))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("mflop = 3", 'unknown key "mflop"; did you mean "mflops"?'),
+        ("param = 3", 'unknown key "param"; did you mean "params"?'),
+        ('peak_activation = "3 parsecs"', "peak_activation: '3 parsecs' is not a quantity; expected size"),
+        ("peak_activation = -1", "peak_activation: -1 is not a quantity"),
+        ('match = "below"', "match: 'below' is not one of nearest, under"),
+        ('precision = "int4"', "precision: 'int4' is not one of float32, float16, int8"),
+        ("precision = []", "precision: [] is not one of"),
+        ("input_channels = 0", "input_channels is 0; expected a positive integer"),
+        ("title = []", "title is []; expected a line of text"),
+    ],
+)
+def test_a_mistake_in_a_budget_names_file_key_and_expectation(
+    budget_file: Callable[[str], Path], change: str, message: str
+) -> None:
+    with pytest.raises(SpecError, match=re.escape(f'budget "mine.toml": {message}')):
+        read_budget(budget_file(f"{BUDGET}{change}\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "by", "message"),
+    [
+        ("mflops = 140", 'mflops = "140"', "mflops is '140'; expected millions of multiply-adds"),
+        ("mflops = 140", "mflops = true", "mflops is True; expected millions of multiply-adds"),
+        ("classes = 100", "classes = 2000000", "classes is 2000000; expected a positive integer"),
+        ('name = "mine"', "", 'missing key "name"; expected a name'),
+        ("schema = 1", 'schema = "1"', "this file has schema '1'"),
+        ("mflops = 140", "mflops = ", "not valid TOML"),
+    ],
+)
+def test_a_wrong_line_of_a_budget_is_refused(
+    budget_file: Callable[[str], Path], line: str, by: str, message: str
+) -> None:
+    assert line in BUDGET
+    with pytest.raises(SpecError, match=re.escape(message)):
+        read_budget(budget_file(BUDGET.replace(line, by)))
+
+
+def test_a_file_that_is_not_text_is_not_valid_toml(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpecError, match=r'budget "mine.toml": not valid TOML'):
+        read_budget(path)
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r'budget "mine.toml": cannot be read: No such file or directory'):
+        read_budget(tmp_path / "mine.toml")
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(SpecError, match=r'space "folder.toml": cannot be read: Is a directory'):
+        read_space(tmp_path / "folder.toml")
+
+
+def test_a_budget_that_bounds_nothing_is_refused(budget_file: Callable[[str], Path]) -> None:
+    with pytest.raises(SpecError, match=r'budget "mine": bounds nothing; give mflops, params'):
+        read_budget(budget_file('schema = 1\nname = "mine"\nclasses = 10\n'))
+
+
+def test_every_bound_of_a_budget_file_is_read(budget_file: Callable[[str], Path]) -> None:
+    text = """
+    params = "1.9M"
+    peak_activation = "320KiB"
+    model_size = "250kB"
+    match = "under"
+    precision = "int8"
+    input_channels = 1
+    title = "t"
+    source = "s"
+    """
+    assert read_budget(budget_file(BUDGET + text)) == Budget(
+        name="mine",
+        title="t",
+        source="s",
+        macs=140_000_000,
+        params=1_900_000,
+        peak_activation_bytes=327_680,
+        weight_bytes=250_000,
+        match="under",
+        precision="int8",
+        resolution=(192, 256),
+        classes=100,
+        input_channels=1,
+    )
+
+
+def test_a_budget_describes_each_of_its_bounds() -> None:
+    budget = Budget(name="b", macs=140_000_000, params=1_900_000, peak_activation_bytes=2**20, weight_bytes=2**11)
+    macs, params, peak, size = budget.describe().split(", ")
+    assert "140.00 MFLOPs" in macs
+    assert "1.90 M parameters" in params
+    assert "1.00 MiB" in peak
+    assert "2.0 KiB" in size
+    assert mflops_budget(140, "under").describe() == "at most 140.00 MFLOPs"
+
+
+def test_another_input_keeps_the_bounds() -> None:
+    budget = mflops_budget(140)
+    assert with_input(budget) == budget
+    other = with_input(budget, resolution=(96, 128), classes=2)
+    assert (other.macs, other.resolution, other.classes) == (140_000_000, (96, 128), 2)
+
+
+def test_repeats_come_from_a_name_or_a_list_of_counts() -> None:
+    space = load_space("shufflenet-v1")
+    assert space.repeats("shallow") == space.repeats("2-4-2") == (2, 4, 2)
+    assert space.repeats(None) == space.repeats("paper") == (4, 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("depth", "message"),
+    [
+        ("shalow", "no depth 'shalow'; did you mean \"shallow\"?"),
+        ("", "no depth ''"),
+        ("4-8", "depth '4-8' does not fit; expected 3 counts from 1 to 100"),
+        ("4-8-0", "depth '4-8-0' does not fit"),
+        ("4-8-101", "depth '4-8-101' does not fit"),
+        ("4--8-4", "no depth '4--8-4'"),
+        ("-4-8-4", "no depth '-4-8-4'"),
+    ],
+)
+def test_depths_that_the_space_lacks_are_refused(depth: str, message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
+        load_space("shufflenet-v1").repeats(depth)
+
+
+def test_group_counts_and_switches_that_the_space_lacks_are_refused() -> None:
+    load_space("shufflenet-v1").check_groups(5)  # any group count may be asked of ShuffleNet
+    with pytest.raises(SpecError, match="space resnet: no group count 2; it has 1"):
+        load_space("resnet").check_groups(2)
+    with pytest.raises(SpecError, match="no group count 0"):
+        load_space("shufflenet-v1").check_groups(0)
+    with pytest.raises(SpecError, match="space resnet has no switch for shuffle"):
+        load_space("resnet").check_option("shuffle")
+
+
+def test_a_misspelt_bound_is_called_that_and_not_missing(tmp_path: Path) -> None:
+    path = tmp_path / "x1.toml"
+    path.write_text('schema = 1\nname = "x1"\nmflop = 3\n', encoding="utf-8")
+    with pytest.raises(SpecError, match=r'budget "x1.toml": unknown key "mflop"; did you mean "mflops"\?'):
+        read_budget(path)

@@ -1,0 +1,161 @@
+"""The surrogate: finds what follows from the choices, drops noise, and knows what an improvement is worth."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from snsearch.lab.ranking import kendall_tau
+from snsearch.solver.candidates import matched_set
+from snsearch.study.surrogate import Array, design_matrix, expected_improvement, features_of, pooled, predict
+from tests.architectures import shufflenet
+from tests.studies import candidates_at
+
+FRONT = [(0.30, 1.0), (0.20, 3.0), (0.10, 6.0)]
+CORNER = (0.5, 10.0)
+
+
+def _matrix(count: int, seed: int = 0) -> Array:
+    candidates = candidates_at("40")
+    chosen = matched_set(candidates, count, seed)
+    return design_matrix([candidates.solutions[design].architecture for design in chosen])
+
+
+def test_features_are_logarithms_and_switches() -> None:
+    plain = shufflenet(8, 384, 768, 1536)
+    assert features_of(plain) == pytest.approx((3, 4, np.log2(24), 0, 1, 3, np.log2(1536)))
+    unshuffled = shufflenet(8, 384, 768, 1536, shuffle=False, se_reduction=4)
+    assert features_of(unshuffled) == pytest.approx((3, 4, np.log2(24), 1, 0, 0, np.log2(1536)))
+
+
+def test_a_design_matrix_is_standardised_without_what_never_changes() -> None:
+    archs = [shufflenet(2, 200, 400, 800), shufflenet(4, 272, 544, 1088), shufflenet(8, 384, 768, 1536)]
+    matrix = design_matrix(archs)
+    assert matrix.shape == (3, 3), "groups, with and without shuffle, and widths differ"
+    assert matrix.mean(0) == pytest.approx(0)
+    assert matrix.std(0) == pytest.approx(1)
+    further = design_matrix(archs, np.array([[1.0, 7.0], [2.0, 7.0], [4.0, 7.0]]))
+    assert further.shape == (3, 4)
+    assert further[:, :3] == pytest.approx(matrix)
+    assert design_matrix(archs[:1] * 4).shape == (4, 0)
+
+
+def test_a_linear_effect_is_found_and_carried_to_what_was_not_seen() -> None:
+    random = np.random.default_rng(0)
+    seen, wanted = random.normal(size=(25, 4)), random.normal(size=(15, 4))
+    slopes = np.array([0.05, -0.03, 0.0, 0.01])
+    mean, deviation = predict(seen, 0.2 + seen @ slopes, wanted)
+    truth = 0.2 + wanted @ slopes
+    assert np.abs(mean - truth).max() < 0.15 * truth.std()
+    assert np.all(deviation > 0)
+    assert np.all(deviation < 0.3 * truth.std())
+
+
+def test_pooled_scores_are_nearer_to_the_truth_than_the_raw_ones() -> None:
+    raw_errors, errors, raw_taus, taus = [], [], [], []
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        matrix = _matrix(20, seed)
+        truth = matrix @ random.normal(size=matrix.shape[1])
+        truth += 0.3 * truth.std() * random.normal(size=20)  # of each network's own
+        raw = truth + 0.7 * truth.std() * random.normal(size=20)
+        smooth = pooled(matrix, raw)
+        raw_errors.append(np.mean((raw - truth) ** 2) / truth.var())
+        errors.append(np.mean((smooth - truth) ** 2) / truth.var())
+        raw_taus.append(kendall_tau(raw, truth))
+        taus.append(kendall_tau(smooth, truth))
+    assert np.mean(errors) < 0.75 * np.mean(raw_errors)
+    assert np.mean(taus) > np.mean(raw_taus) + 0.03
+
+
+def test_the_same_scores_are_pooled_to_the_same() -> None:
+    matrix, scores = _matrix(12), np.random.default_rng(1).normal(size=12)
+    first = pooled(matrix, scores)
+    np.random.seed(99)
+    assert np.array_equal(first, pooled(matrix, scores))
+
+
+def test_scores_are_left_as_they_are_where_nothing_can_be_learned() -> None:
+    scores = np.array([0.3, 0.1, 0.2, 0.5, 0.4, 0.6])
+    assert np.array_equal(pooled(_matrix(5), scores[:5]), scores[:5]), "fewer than six"
+    assert np.array_equal(pooled(np.empty((6, 0)), scores), scores), "designs that do not differ"
+    assert np.array_equal(pooled(_matrix(6), np.full(6, 0.2)), np.full(6, 0.2)), "scores that do not differ"
+
+
+def test_equal_scores_are_expected_everywhere_without_doubt() -> None:
+    mean, deviation = predict(_matrix(6), np.full(6, 0.25), _matrix(9))
+    assert np.array_equal(mean, np.full(9, 0.25))
+    assert np.array_equal(deviation, np.zeros(9))
+    gain = expected_improvement(mean, deviation, np.linspace(1, 9, 9), [(0.25, 2.0)], (0.25, 10.0))
+    assert gain == pytest.approx(0, abs=1e-9)
+
+
+def test_a_score_of_which_little_is_known_has_little_say() -> None:
+    random = np.random.default_rng(2)
+    seen = random.normal(size=(20, 3))
+    scores = 0.2 + 0.05 * seen[:, 0]
+    scores[4] += 0.5
+    noise = np.zeros(20)
+    trusting = predict(seen, scores, seen)[0]
+    noise[4] = 0.5**2
+    doubting = predict(seen, scores, seen, noise)[0]
+    truth = 0.2 + 0.05 * seen[:, 0]
+    assert np.abs(doubting - truth).max() < 0.3 * np.abs(trusting - truth).max()
+
+
+def _hypervolume(points: Array, corner: tuple[float, float]) -> float:
+    """The area between points and corner, strip by strip of the cost."""
+    worst, dearest = corner
+    edges = np.unique(np.clip([*points[:, 1], dearest], None, dearest))
+    area = 0.0
+    for left, right in pairwise(edges):
+        best = points[points[:, 1] <= left, 0].min()
+        area += (right - left) * max(0.0, worst - best)
+    return area
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "cost"),
+    [
+        (0.22, 0.05, 2.0),  # between two stairs
+        (0.05, 0.02, 6.0),  # at the cost of the best
+        (0.40, 0.10, 0.5),  # cheaper than all
+        (0.12, 0.03, 8.0),  # dearer than all
+        (0.60, 0.10, 0.5),  # expected beyond the corner
+    ],
+)
+def test_expected_improvement_is_the_mean_gain_in_hypervolume(mean: float, deviation: float, cost: float) -> None:
+    drawn = np.random.default_rng(0).normal(mean, deviation, 3000)
+    before = _hypervolume(np.array(FRONT), CORNER)
+    gains = [_hypervolume(np.array([*FRONT, (score, cost)]), CORNER) - before for score in drawn]
+    [found] = expected_improvement(np.array([mean]), np.array([deviation]), np.array([cost]), FRONT, CORNER)
+    assert found == pytest.approx(np.mean(gains), abs=4 * np.std(gains) / np.sqrt(len(gains)))
+    assert found > 0
+
+
+def test_a_certain_candidate_gains_its_area_or_nothing() -> None:
+    scores = np.array([0.15, 0.25, 0.30, 0.05, 0.5])
+    costs = np.array([4.0, 3.0, 1.0, 0.5, 0.5])
+    gains = expected_improvement(scores, np.zeros(5), costs, FRONT, CORNER)
+    # 0.15 at 4 is better by 0.05 up to 6; 0.05 at 0.5 by 0.45, 0.25, 0.15 and 0.05 over 0.5, 2, 3 and 4.
+    assert gains == pytest.approx([0.1, 0, 0, 0.225 + 0.5 + 0.45 + 0.2, 0], abs=1e-9)
+
+
+def test_who_cannot_reach_the_front_gains_nothing() -> None:
+    gains = expected_improvement(np.array([0.45, 0.3]), np.array([0.01, 0.01]), np.array([5.0, 9.0]), FRONT, CORNER)
+    assert np.all(gains < 1e-12)
+
+
+def test_the_dearest_cost_that_counts_ends_the_gain() -> None:
+    means, deviations = np.full(3, 0.05), np.full(3, 0.01)
+    gains = expected_improvement(means, deviations, np.array([9.9, 10.0, 11.0]), FRONT, CORNER)
+    assert gains == pytest.approx([0.1 * 0.05, 0, 0], rel=1e-3)
+    beyond = expected_improvement(means, deviations, np.array([8.0] * 3), [*FRONT, (0.01, 12.0)], CORNER)
+    assert beyond == pytest.approx(2 * 0.05, rel=1e-3), "a stair beyond the corner takes nothing away"
+
+
+def test_without_a_front_everything_below_the_corner_is_gained() -> None:
+    gains = expected_improvement(np.array([0.2]), np.array([0.0]), np.array([4.0]), [], CORNER)
+    assert gains == pytest.approx([0.3 * 6])

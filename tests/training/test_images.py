@@ -1,0 +1,386 @@
+"""Decoding: every mode's pixels, orientation, size and transparency, and what becomes of files that are none."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, features
+
+from snsearch.training import images
+from snsearch.training.images import Color, Skipped, allocate, decode, file_reader, is_gray
+
+Made = Callable[[], bytes]
+
+
+def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
+    """The file of an image."""
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return file.getvalue()
+
+
+def gray(values: Any, kind: Any = np.uint8) -> Image.Image:
+    """An image of one channel."""
+    return Image.fromarray(np.asarray(values, dtype=kind))
+
+
+def noise(side: int = 32) -> Image.Image:
+    """A colored image that does not compress."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
+
+
+def pixels_of(data: bytes, color: Color, side: int) -> Any:
+    """The decoded (C, side, side) pixels of one file, as nested lists."""
+    pixels, kept, skipped = decode(["one"], lambda index: data, color, side)
+    assert (kept, skipped, pixels.dtype) == ([0], [], torch.uint8)
+    return pixels[0].tolist()
+
+
+@pytest.fixture
+def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow's limit lowered to 100 pixels: a warning above it, an error above twice of it."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+
+
+# Modes. Every picture is 2x2 and wanted at 2x2, so that pixels are those of the file.
+
+_STEPS = [[0, 85], [170, 255]]
+
+
+def _palette() -> Image.Image:
+    image = Image.new("P", (2, 2))
+    image.putpalette([10, 20, 30, 200, 100, 50, 0, 0, 0])
+    image.putdata([0, 1, 1, 2])
+    return image
+
+
+def _layered(mode: str, *pixels: tuple[int, ...]) -> Image.Image:
+    image = Image.new(mode, (2, 2))
+    image.putdata(pixels)
+    return image
+
+
+def _rgb_key() -> bytes:
+    image = Image.new("RGB", (2, 2), (10, 20, 30))
+    image.putpixel((1, 1), (200, 100, 50))
+    return encoded(image, transparency=(200, 100, 50))
+
+
+GRAY: dict[str, tuple[Made, Any]] = {
+    "8-bit PNG": (lambda: encoded(gray(_STEPS)), _STEPS),
+    "1-bit PNG": (lambda: encoded(gray([[0, 255], [255, 0]]).convert("1")), [[0, 255], [255, 0]]),
+    "16-bit PNG": (lambda: encoded(gray([[0, 257], [32768, 65535]], np.uint16)), [[0, 1], [127, 255]]),
+    "16-bit TIFF": (lambda: encoded(gray([[0, 257], [32768, 65535]], np.uint16), "TIFF"), [[0, 1], [127, 255]]),
+    "32-bit TIFF up to 255": (lambda: encoded(gray([[0, 1], [128, 255]], np.int32), "TIFF"), [[0, 1], [128, 255]]),
+    "32-bit TIFF up to 65535": (
+        lambda: encoded(gray([[-5, 257], [32768, 65535]], np.int32), "TIFF"),
+        [[0, 1], [127, 255]],
+    ),
+    "float TIFF up to 1": (lambda: encoded(gray([[0, 0.25], [0.75, 1]], np.float32), "TIFF"), [[0, 64], [191, 255]]),
+    "float TIFF up to 255": (
+        lambda: encoded(gray([[-3, 1.6], [128, 300]], np.float32), "TIFF"),
+        [[0, 2], [128, 255]],
+    ),
+    "LA PNG": (lambda: encoded(_layered("LA", (0, 0), (0, 255), (100, 255), (0, 51))), [[255, 0], [100, 204]]),
+    "8-bit PNG with a transparent gray": (lambda: encoded(gray(_STEPS), transparency=85), [[0, 255], [170, 255]]),
+}
+
+COLORED: dict[str, tuple[Made, Any]] = {
+    "RGB PNG": (
+        lambda: encoded(_layered("RGB", (1, 2, 3), (4, 5, 6), (7, 8, 9), (255, 0, 128))),
+        [(1, 2, 3), (4, 5, 6), (7, 8, 9), (255, 0, 128)],
+    ),
+    "RGBA PNG": (
+        lambda: encoded(_layered("RGBA", (9, 9, 9, 0), (1, 2, 3, 255), (0, 0, 0, 51), (255, 0, 0, 51))),
+        [(255, 255, 255), (1, 2, 3), (204, 204, 204), (255, 204, 204)],
+    ),
+    "RGB PNG with a transparent color": (_rgb_key, [(10, 20, 30), (10, 20, 30), (10, 20, 30), (255, 255, 255)]),
+    "palette PNG": (
+        lambda: encoded(_palette()),
+        [(10, 20, 30), (200, 100, 50), (200, 100, 50), (0, 0, 0)],
+    ),
+    "palette PNG with a transparent color": (
+        lambda: encoded(_palette(), transparency=1),
+        [(10, 20, 30), (255, 255, 255), (255, 255, 255), (0, 0, 0)],
+    ),
+    "palette PNG with an opacity a color": (
+        lambda: encoded(_palette(), transparency=bytes([255, 0, 51])),
+        [(10, 20, 30), (255, 255, 255), (255, 255, 255), (204, 204, 204)],
+    ),
+    "GIF with a transparent color": (
+        lambda: encoded(_palette(), "GIF", transparency=1),
+        [(10, 20, 30), (255, 255, 255), (255, 255, 255), (0, 0, 0)],
+    ),
+    "CMYK TIFF": (
+        lambda: encoded(_layered("CMYK", (255, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0, 255), (0, 255, 255, 0)), "TIFF"),
+        [(0, 255, 255), (255, 255, 255), (0, 0, 0), (255, 0, 0)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GRAY)
+def test_gray_files_give_their_8_bit_pixels_on_white(name: str) -> None:
+    make, expected = GRAY[name]
+    data = make()
+    assert is_gray(lambda index: data, 0) is True
+    assert pixels_of(data, "L", 2) == [expected]
+    assert pixels_of(data, "RGB", 2) == [expected] * 3
+
+
+@pytest.mark.parametrize("name", COLORED)
+def test_colored_files_give_their_8_bit_pixels_on_white(name: str) -> None:
+    make, expected = COLORED[name]
+    data = make()
+    assert is_gray(lambda index: data, 0) is False
+    pixels = np.array(pixels_of(data, "RGB", 2))
+    assert [tuple(pixel) for pixel in pixels.reshape(3, 4).T.tolist()] == expected
+
+
+def test_a_dark_16_bit_picture_stays_dark() -> None:
+    # 255 of 65535 is black; the depth is the file's, not that of its brightest pixel.
+    assert pixels_of(encoded(gray([[0, 100], [200, 255]], np.uint16)), "L", 2) == [[[0, 0], [0, 0]]]
+
+
+def test_a_cmyk_jpeg_gives_its_colors() -> None:
+    pixels = np.array(pixels_of(encoded(Image.new("CMYK", (16, 16), (255, 0, 0, 0)), "JPEG", quality=100), "RGB", 16))
+    assert np.abs(pixels - np.array([0, 255, 255])[:, None, None]).max() <= 3
+
+
+def test_a_gray_picture_read_as_gray_or_as_color_gives_one_array_of_the_wanted_channels() -> None:
+    data = encoded(noise(8))
+    assert np.array(pixels_of(data, "L", 8)).shape == (1, 8, 8)
+    assert np.array(pixels_of(data, "RGB", 8)).shape == (3, 8, 8)
+
+
+# Orientation and size.
+
+# What EXIF's orientation says of the stored rows and columns: 6 has the picture's right side in its first row.
+STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.T,
+    6: lambda upright: upright.T[::-1],
+    7: lambda upright: upright.T[::-1, ::-1],
+    8: lambda upright: upright.T[:, ::-1],
+}
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_picture_is_turned_as_its_exif_says(orientation: int, form: str) -> None:
+    quadrants = np.kron(np.array([[10, 90], [170, 250]], dtype=np.uint8), np.ones((16, 16), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 100} if form == "JPEG" else {}
+    data = encoded(gray(np.ascontiguousarray(STORED[orientation](quadrants))), form, exif=exif, **options)
+    pixels = np.array(pixels_of(data, "L", 32)[0])
+    assert np.abs(pixels - quadrants).max() <= 2
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_long_picture_of_the_wanted_side_is_cropped_in_the_middle(wide: bool) -> None:
+    ramp = np.tile(np.arange(20, dtype=np.uint8) * 10, (8, 1))
+    pixels = np.array(pixels_of(encoded(gray(ramp if wide else ramp.T.copy())), "L", 8)[0])
+    assert np.array_equal(pixels if wide else pixels.T, ramp[:, 6:14])
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_larger_picture_is_scaled_by_its_shorter_side_and_cropped_in_the_middle(wide: bool) -> None:
+    ramp = np.tile(np.arange(100, dtype=np.uint8) * 2, (16, 1))
+    pixels = np.array(pixels_of(encoded(gray(ramp if wide else ramp.T.copy())), "L", 8)[0])
+    # 16 of 100 columns from 42 on, two a pixel: the first pixel is the mean of columns 42 and 43.
+    expected = 85 + 4 * np.arange(8)
+    assert np.abs((pixels if wide else pixels.T) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "left", "top"),
+    [(28, 28, 2, 2), (29, 28, 1, 2), (24, 32, 4, 0), (32, 25, 0, 3), (32, 32, 0, 0)],
+)
+def test_a_picture_a_little_smaller_is_padded_with_black(width: int, height: int, left: int, top: int) -> None:
+    picture = np.random.default_rng(1).integers(1, 256, (height, width), dtype=np.uint8)
+    expected = np.zeros((32, 32), dtype=np.uint8)
+    expected[top : top + height, left : left + width] = picture
+    assert np.array_equal(pixels_of(encoded(gray(picture)), "L", 32)[0], expected)
+
+
+@pytest.mark.parametrize("size", [(23, 23), (23, 32), (31, 33), (1, 1), (1, 500), (100, 3)])
+@pytest.mark.parametrize("color", ["L", "RGB"])
+def test_other_pictures_fill_the_whole_square(size: tuple[int, int], color: Color) -> None:
+    pixels = np.array(pixels_of(encoded(Image.new("RGB", size, (77, 77, 77))), color, 32))
+    assert pixels.shape[1:] == (32, 32)
+    assert np.unique(pixels).tolist() == [77]
+
+
+# Files that cannot be used.
+
+
+def _truncated() -> bytes:
+    data = encoded(noise())
+    return data[: len(data) // 2]
+
+
+def _unknown_pixel_format() -> bytes:
+    data = bytearray(encoded(noise(), "DDS"))
+    data[80:84] = bytes(4)
+    return bytes(data)
+
+
+UNUSABLE: dict[str, tuple[Made, str]] = {
+    "truncated.png": (_truncated, "truncated"),
+    "truncated.jpg": (lambda: encoded(noise(64), "JPEG")[:-1000], "truncated"),
+    "text.png": (lambda: b"no picture at all", "not an image that Pillow knows"),
+    "empty.png": (lambda: b"", "not an image that Pillow knows"),
+    "nan.tiff": (lambda: encoded(gray([[0, np.nan]], np.float32), "TIFF"), "not finite"),
+    "infinite.tiff": (lambda: encoded(gray([[0, np.inf]], np.float32), "TIFF"), "not finite"),
+    "unknown.dds": (_unknown_pixel_format, "pixel format"),
+    "loader.h5": (lambda: b"\x89HDF\r\n\x1a\n" + bytes(100), "loader"),
+}
+GOOD = encoded(Image.new("L", (2, 2), 50))
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_an_unusable_file_is_skipped_by_name_and_reason(name: str) -> None:
+    make, reason = UNUSABLE[name]
+    data = make()
+    pixels, kept, skipped = decode(["a", name, "b"], [GOOD, data, GOOD].__getitem__, "L", 2)
+    assert (kept, pixels.tolist()) == ([0, 2], [[[[50, 50], [50, 50]]]] * 2)
+    assert [one.name for one in skipped] == [name]
+    assert reason in skipped[0].reason
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow cannot write AVIF")
+def test_an_avif_without_its_item_table_is_skipped() -> None:
+    data = encoded(noise(), "AVIF").replace(b"iloc", b"free")
+    _, kept, [skipped] = decode(["good", "bad.avif"], [GOOD, data].__getitem__, "L", 2)
+    assert (kept, skipped.name) == ([0], "bad.avif")
+    assert is_gray(lambda index: data, 0) is None
+
+
+def test_a_file_that_is_gone_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "here.png").write_bytes(GOOD)
+    paths = [tmp_path / "gone.png", tmp_path / "here.png"]
+    _, kept, [skipped] = decode(["gone", "here"], file_reader(paths), "L", 2)
+    assert (kept, skipped.name) == ([1], "gone")
+    assert "No such file" in skipped.reason
+    assert is_gray(file_reader(paths), 0) is None
+
+
+@pytest.mark.usefixtures("small_limit")
+@pytest.mark.parametrize("side", [11, 20], ids=["over the limit", "over twice the limit"])
+def test_a_picture_of_too_many_pixels_is_refused_undecoded(side: int) -> None:
+    data = encoded(Image.new("1", (side, side)))
+    pixels, kept, [skipped] = decode(["bomb"], lambda index: data, "L", 2)
+    assert (len(pixels), kept, skipped.name) == (0, [], "bomb")
+    assert f"{side * side} pixels" in skipped.reason
+    assert "decompression bomb" in skipped.reason
+
+
+def test_a_small_file_of_200_million_pixels_is_refused() -> None:
+    data = encoded(Image.new("1", (20_000, 10_000)), compress_level=1)
+    assert len(data) < 2**20
+    _, kept, [skipped] = decode(["bomb.png"], lambda index: data, "L", 2)
+    assert kept == []
+    assert skipped.reason.startswith("Image size (200000000 pixels) exceeds limit")
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads that take turns as often as they can, so that a race shows."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("small_limit", "hasty_threads")
+def test_decoding_in_threads_refuses_every_bomb_and_leaves_the_warning_filters_alone() -> None:
+    small, large = encoded(Image.new("RGB", (2, 2))), encoded(Image.new("RGB", (11, 11)))
+    names = [str(index) for index in range(1000)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(15):
+            before = list(warnings.filters)
+            _, kept, skipped = decode(names, lambda index: small if index % 10 else large, "RGB", 2)
+            assert (len(kept), [int(one.name) for one in skipped]) == (900, list(range(0, 1000, 10)))
+            assert warnings.filters == before
+
+
+def test_decoding_gray_pictures_warns_of_nothing() -> None:
+    torch.set_warn_always(True)  # else torch says a thing once a process, in whichever test comes first
+    try:
+        assert pixels_of(GOOD, "L", 2) == [[[50, 50], [50, 50]]]
+    finally:
+        torch.set_warn_always(False)
+
+
+def test_pictures_keep_the_order_of_their_names_in_any_number() -> None:
+    count = 1030  # more than are decoded at a time
+    bad = {0, 512, 1023, 1024, 1029}
+    files = [
+        b"bad" if index in bad else encoded(Image.new("RGB", (1, 1), (index % 251,) * 3)) for index in range(count)
+    ]
+    reported: list[tuple[int, int]] = []
+    pixels, kept, skipped = decode(
+        [f"{index}.png" for index in range(count)],
+        files.__getitem__,
+        "RGB",
+        1,
+        lambda done, total: reported.append((done, total)),
+    )
+    assert kept == [index for index in range(count) if index not in bad]
+    assert pixels[:, 1, 0, 0].tolist() == [index % 251 for index in kept]
+    assert skipped == [Skipped(name=f"{index}.png", reason="not an image that Pillow knows") for index in sorted(bad)]
+    assert reported == [(1024, 1030), (1030, 1030)]
+
+
+# Memory.
+
+
+def test_pixels_go_to_a_nameless_mapped_file_where_memory_is_short(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shape = (3, 2, 50, 100)
+    monkeypatch.setattr(images, "available_memory", lambda: 2 * 30_000)
+    in_memory = allocate(shape)
+    monkeypatch.setattr(images, "available_memory", lambda: 2 * 30_000 - 2)
+    mapped = allocate(shape)
+    assert [in_memory.is_shared(), mapped.is_shared()] == [False, True]
+    for tensor in (in_memory, mapped):
+        assert (tuple(tensor.shape), tensor.dtype) == (shape, torch.uint8)
+        tensor.fill_(7)
+        assert int(tensor.sum()) == 7 * 30_000
+    assert list(tmp_path.iterdir()) == []
+    if sys.platform == "linux":
+        maps = Path("/proc/self/maps").read_text().splitlines()
+        [line] = [line for line in maps if f"{tmp_path}/snsearch-pixels-" in line]
+        assert line.split()[1] == "rw-s"  # what is written goes to the file, not to memory of the process
+        del mapped, tensor
+        assert str(tmp_path) not in Path("/proc/self/maps").read_text()
+
+
+def test_pictures_in_a_mapped_file_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [encoded(noise(side)) for side in (20, 24, 30, 40)]
+    files.insert(2, b"bad")
+    names = list("abcde")
+    expected, *_ = decode(names, files.__getitem__, "RGB", 24)
+    monkeypatch.setattr(images, "available_memory", lambda: 0)
+    pixels, kept, [skipped] = decode(names, files.__getitem__, "RGB", 24)
+    assert (kept, skipped.name) == ([0, 1, 3, 4], "c")
+    assert torch.equal(pixels, expected)
+
+
+def test_free_memory_is_a_number_of_bytes() -> None:
+    assert 2**20 < images.available_memory() < 2**50
