@@ -29,11 +29,11 @@ import optuna
 import torch
 
 from snsearch.lab.trainings import Curve, Training, TrainingLog, TrainingsObserver, read_log, run_trainings
-from snsearch.latency.profile import DEFAULT_PROFILE
+from snsearch.latency.profile import DEFAULT_PROFILE, load_profile
 from snsearch.solver.candidates import Candidates, candidates_of, deployed_on, label_of
 from snsearch.solver.spec import load_budget, load_space
 from snsearch.study.loop import Search, settings_of
-from snsearch.study.objective import objective_of
+from snsearch.study.objective import latency_objective
 from snsearch.study.pareto import front
 from snsearch.study.rungs import Rungs
 from snsearch.study.storage import Sampler, Study, explored, sampler_of
@@ -115,7 +115,7 @@ def _setup(data: str, *, search_shuffle: bool = False) -> tuple[Any, Candidates]
     dataset = load_data(data)
     space = load_space("shufflenet-v1")
     budget = deployed_on(load_budget(BUDGET), dataset.channels, len(dataset.classes))
-    cost = objective_of(DEFAULT_PROFILE).of
+    cost = latency_objective(load_profile(DEFAULT_PROFILE)).of
     return dataset, candidates_of(space, budget, tight=True, search_shuffle=search_shuffle, cost=cost)
 
 
