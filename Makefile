@@ -1,23 +1,36 @@
 # make demo: set up, then search 40 MFLOPs on Fashion-MNIST and write the report.
-# make test: set up, then lint, types and tests.
+# make test: set up, then lint, types and tests; those on emulated boards, servers and browsers come last.
+# make check: the same without boards, servers and browsers; a few minutes.
+# make test-cold: make test with empty caches, as on a new machine.
 # Everything is installed into .venv with the exact versions of constraints.txt.
 
 PYTHON ?= python3
+WORKERS ?= auto
 VENV ?= .venv
 BIN := $(VENV)/bin
 FASHION := /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 
-.PHONY: demo test bench clean
+.PHONY: demo check test test-cold lint bench clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.installed $(FASHION)
 	$(BIN)/snsearch search --budget 40
 
-test: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(BIN)/lint-imports --no-cache
+
+check: lint
+	$(BIN)/pytest --numprocesses $(WORKERS) --durations 20 -m "not (board or server or browser)"
+
+test: lint
+	$(BIN)/pytest --numprocesses $(WORKERS) --durations 20
+
+test-cold:
+	cold=$$(mktemp -d) && trap 'rm -rf "$$cold"' EXIT && \
+		HOME="$$cold" XDG_CACHE_HOME= SNSEARCH_HOME= SNSEARCH_TEST_CACHE="$$cold/tests" $(MAKE) test
 
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/counting.py

@@ -35,12 +35,50 @@ __all__ = [
     "ssh_board",
 ]
 
+# What a test needs beside Python decides its mark; marked tests run in a second stage, after all others.
+MARKS = {
+    "board": {"ssh_board", "adb_board", "arm_program", "aarch64_runner", "qemu_aarch64"},
+    "server": {"postgresql", "mariadb"},
+    "browser": {"chromium"},
+}
+
 # One thread a process: the tests' networks are too small for more, and what they start runs beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.register_profile("explore", derandomize=False, deadline=None, database=None, max_examples=3000)
 settings.load_profile("repeatable")
+
+
+def _marks(item: pytest.Item) -> set[str]:
+    """The marks that an item's fixtures bring, and those that they choose by a parameter."""
+    names = set(getattr(item, "fixturenames", ()))
+    if callspec := getattr(item, "callspec", None):
+        names |= {str(value) for value in callspec.params.values()}
+        if "emulated_board" in names:
+            names.add("ssh_board")
+    return {mark for mark, fixtures in MARKS.items() if names & fixtures}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by what they need, puts the marked ones last, and keeps a file, and all boards, on one worker."""
+    for item in items:
+        marks = _marks(item)
+        for mark in marks:
+            item.add_marker(mark)
+        group = next(iter(sorted(marks & {"board", "server"})), item.nodeid.partition("::")[0])
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: bool(_marks(item)))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium or Chrome."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    pytest.skip("Chromium is not installed (apt-get install chromium)")
 
 
 @pytest.fixture(autouse=True)

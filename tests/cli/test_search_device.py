@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -175,10 +174,7 @@ def test_the_front_of_error_against_measured_latency_is_drawn_of_latencies_alone
     assert mark.x_low <= mark.x <= (mark.x_high or 0)
 
 
-def test_the_page_with_devices_is_drawn_in_a_browser(run: Run, board: str, tmp_path: Path) -> None:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
+def test_the_page_with_devices_is_drawn_in_a_browser(run: Run, board: str, tmp_path: Path, chromium: str) -> None:
     assert run(*SEARCH, "--device", board).code == 0
     dom = subprocess.run(
         [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}",

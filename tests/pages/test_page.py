@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,7 +19,6 @@ from snsearch.pages.page import ReportData, render, report_data, write_report
 from snsearch.study.storage import Settings, StudyRecord, TrialRecord, read_study
 from tests.studies import Setup, made_up_counts
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028"
 
 
@@ -328,12 +326,11 @@ def test_a_page_that_cannot_be_written_is_a_study_error(data: ReportData, tmp_pa
         write_report(data, tmp_path / "file" / "report.html")
 
 
-def _dom(page: Path, profile: Path) -> tuple[str, str]:
+def _dom(chromium: str, page: Path, profile: Path) -> tuple[str, str]:
     """The page's document after its scripts ran in Chromium, and what the browser logged."""
-    assert CHROMIUM is not None
     done = subprocess.run(
         [
-            CHROMIUM,
+            chromium,
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
@@ -356,25 +353,23 @@ def _dom(page: Path, profile: Path) -> tuple[str, str]:
     return done.stdout, done.stderr
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_chromium_shows_every_candidate_without_a_console_message(
-    study: StudyRecord, data: ReportData, tmp_path: Path
+    study: StudyRecord, data: ReportData, tmp_path: Path, chromium: str
 ) -> None:
     for name, shown in (("clean", data), ("hostile", report_data(_hostile(study)))):
         path = tmp_path / f"{name}.html"
         write_report(shown, path)
-        dom, log = _dom(path, tmp_path / f"profile-{name}")
+        dom, log = _dom(chromium, path, tmp_path / f"profile-{name}")
         assert dom.count('class="mark') == dom.count("<tr data-trial=") == len(data.rows)
         assert "CONSOLE" not in log
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-def test_clicking_a_column_sorts_the_candidates(data: ReportData, tmp_path: Path) -> None:
+def test_clicking_a_column_sorts_the_candidates(data: ReportData, tmp_path: Path, chromium: str) -> None:
     path = tmp_path / "report.html"
     column = 9  # parameters, printed as "288.9 k" or "1.87 M"
     click = f'<script>document.querySelectorAll("#candidates th button")[{column}].click();</script></body>'
     path.write_text(render(data).replace("</body>", click), encoding="utf-8")
-    dom, _ = _dom(path, tmp_path / "profile")
+    dom, _ = _dom(chromium, path, tmp_path / "profile")
     order = [int(number) for number in re.findall(r'<tr data-trial="(\d+)"', dom)]
     params = {c["number"]: c["costs"]["params"] for c in data.document["candidates"]}
     # Equal as printed may stand in either order.
