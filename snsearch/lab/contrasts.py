@@ -1,14 +1,14 @@
-"""What separates networks that were trained with the same seeds: a contrast of their errors, with its noise.
+"""Contrasts: differences between the errors of networks that were trained with the same seeds, with their noise.
 
-An error is taken to be the network's own, plus what the seed does to every network alike (the order of the images),
-plus noise. Contrasts are taken within a seed, so that the second part cancels, as in a paired test. Noise is pooled
-over networks of a kind and differs between kinds: a plain network's seeds may spread several times as far as a
-residual one's. The kind that was trained most tells what the seeds do; its noise is what network and seed do not
-explain. Of two networks of that kind alone this makes Student's paired test; with more of them the noise is known
-better. Kinds are put together after Welch and Satterthwaite, which is an approximation: with three seeds, an interval
-that says 95 % holds 93 % where a network alone in its kind is several times as noisy as the others.
+Model: error = network effect + seed effect (the order of the images, equal for all networks) + noise. Contrasts are
+taken within a seed, so the seed effect cancels, as in a paired test. Noise is pooled over networks of one kind, and
+differs between kinds: seeds of a plain network may spread several times as far as those of a residual one. Seed
+effects are estimated from the kind with the most trainings. For two networks of that kind this is Student's paired
+test; more networks give more degrees of freedom. Noise of several kinds is combined after Welch and Satterthwaite, an
+approximation: with three seeds, a nominal 95 % interval covers 93 % if a network alone in its kind is several times
+as noisy as the others.
 
-The test images are the same for all: an interval speaks of other seeds, for these images.
+All networks share the test images: intervals are about other seeds on these images.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Noise:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contrast:
-    """A weighted sum of networks' errors whose weights add up to zero, as seen, and the noise of it."""
+    """A weighted sum of networks' errors whose weights sum to zero, as observed, with its noise."""
 
     estimate: float
     noise: Noise
@@ -48,17 +48,17 @@ class Contrast:
 
     @property
     def confidence(self) -> float:
-        """That the true contrast is positive: the one-sided probability, by Student's t."""
+        """The one-sided probability that the true contrast is positive, by Student's t."""
         if self.noise.variance == 0:
             return 0.5 if self.estimate == 0 else float(self.estimate > 0)
         return float(stdtr(self.noise.degrees, self.estimate / math.sqrt(self.noise.variance)))
 
 
 def noise_of(errors: Errors, kinds: Mapping[str, str]) -> dict[str, Noise]:
-    """The noise of each kind of network; a kind is missing where it was not trained often enough to tell.
+    """The noise of each kind of network; kinds with too few trainings are left out.
 
-    Trainings may be missing. Degrees of freedom of the kind that was trained most are its trainings less the rank of
-    network + seed, (networks - 1) (seeds - 1) where none is missing; of another, its trainings less its networks.
+    Trainings may be missing. Degrees of freedom of the kind with the most trainings: trainings less the rank of the
+    network + seed design, which is (networks - 1) (seeds - 1) if complete. Of other kinds: trainings less networks.
     """
     trainings = Counter(dict.fromkeys(kinds.values(), 0))
     for network, by_seed in errors.items():
@@ -85,7 +85,7 @@ def noise_of(errors: Errors, kinds: Mapping[str, str]) -> dict[str, Noise]:
 
 
 def _additive(errors: Errors) -> tuple[Noise | None, dict[int, float]]:
-    """The noise, where it can be told, and what each seed does: least squares of network + seed."""
+    """Noise (None without degrees of freedom) and the effect of each seed: least squares of network + seed."""
     rows = [(network, seed, error) for network, by_seed in errors.items() for seed, error in by_seed.items()]
     networks = list(dict.fromkeys(network for network, _, _ in rows))
     seeds = list(dict.fromkeys(seed for _, seed, _ in rows))
@@ -103,7 +103,7 @@ def _additive(errors: Errors) -> tuple[Noise | None, dict[int, float]]:
 
 
 def common_seeds(errors: Errors, weights: Mapping[str, float]) -> list[int]:
-    """The seeds that every network of a contrast was trained with, rising."""
+    """The seeds that every network of a contrast was trained with, in ascending order."""
     return sorted(set.intersection(*(set(errors.get(network, {})) for network in weights)))
 
 
@@ -115,7 +115,7 @@ def estimate_of(errors: Errors, weights: Mapping[str, float], seeds: Sequence[in
 def contrast_of(
     errors: Errors, weights: Mapping[str, float], kinds: Mapping[str, str], noise: Mapping[str, Noise]
 ) -> Contrast | None:
-    """The contrast over the seeds that all its networks share; None without such seeds, or a kind's noise."""
+    """The contrast over the seeds that all its networks share; None without common seeds or a kind's noise."""
     assert abs(sum(weights.values())) < 1e-9
     seeds = common_seeds(errors, weights)
     if not seeds or not all(kinds[network] in noise for network in weights):
@@ -131,7 +131,7 @@ def contrast_of(
 
 
 def difference_of(one: Contrast, other: Contrast) -> Contrast:
-    """One contrast less another of other networks."""
+    """The difference of two contrasts of different networks."""
     return Contrast(
         estimate=one.estimate - other.estimate,
         noise=_sum_of([one.noise, other.noise]),

@@ -1,6 +1,6 @@
-"""How well one score ranks candidates as another does: rank correlations, regret, and what noise lets them reach.
+"""Agreement of two rankings: rank correlations, regret, and the ceiling that noise sets.
 
-Scores are arrays in which less is better. All intervals are 95 %.
+Lower scores are better. All intervals are 95 %.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BOOTSTRAPS = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """How a proxy's ranking of a set of candidates agrees with the reference's."""
+    """Agreement of a proxy's ranking of a set of candidates with the reference ranking."""
 
     kendall_tau: float  # tau-b, mean over the proxy's seeds
     interval: tuple[float, float]
@@ -29,10 +29,10 @@ class Agreement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ceiling:
-    """What rank correlation the noise of the reference itself leaves room for."""
+    """The highest rank correlation that the noise of the reference allows."""
 
-    mean: float  # of the reference (a mean over its seeds) with itself under as many other seeds
-    one_seed: float  # of one seed with another, as seen
+    mean: float  # of the reference mean with that of as many other seeds
+    one_seed: float  # of one seed with another, as observed
     seed_deviation: float  # of one seed's score, pooled over the candidates
     spread: float  # standard deviation between candidates, without the noise
 
@@ -49,7 +49,7 @@ def kendall_tau(first: Array, second: Array) -> float:
 
 
 def _tau(first: Array, second: Array, weights: Array) -> Array:
-    """(B,) tau-b of two (N, N) sign matrices, or of (B, N, N), where candidates count (B, N) times."""
+    """(B,) tau-b of two (N, N) or (B, N, N) sign matrices; candidates have (B, N) weights."""
     pairs = weights[:, :, None] * weights[:, None, :]
     common = (pairs * first * second).sum((1, 2))
     untied = (pairs * np.abs(first)).sum((1, 2)) * (pairs * np.abs(second)).sum((1, 2))
@@ -72,16 +72,16 @@ def _spearman(first: Array, second: Array) -> Array:
 
 
 def regret(proxy: Array, reference: Array, k: int) -> float:
-    """The best reference score among the proxy's first k, less the best of all."""
+    """The best reference score among the proxy's first k, minus the best of all."""
     first = np.argsort(proxy, kind="stable")[:k]
     return float(reference[first].min() - reference.min())
 
 
 def agreement(proxy: Array, reference: Array, *, seed: int = 0) -> Agreement:
-    """The agreement of a proxy's (P, N) scores, one row a seed, with the mean of a reference's (R, N).
+    """Agreement of a proxy's (P, N) scores, one row per seed, with the mean of a reference's (R, N).
 
-    A user runs the proxy with one seed: figures are means over its seeds. The intervals are percentiles of a
-    bootstrap that draws candidates, the proxy's seed and the reference's seeds anew.
+    A user runs the proxy with one seed, so figures are means over its seeds. Intervals are percentiles of a bootstrap
+    over candidates, the proxy's seed and the reference's seeds.
     """
     mean = reference.mean(0)
     random = np.random.default_rng(seed)
@@ -109,10 +109,10 @@ def _interval(values: Array) -> tuple[float, float]:
 
 
 def noise_ceiling(reference: Array, *, seed: int = 0) -> Ceiling:
-    """The ceiling of a reference's (R, N) scores, one row a seed, R at least 2.
+    """The ceiling of a reference's (R, N) scores, one row per seed. Raises ValueError for R below 2.
 
-    That of the mean is simulated: the means, drawn together so that they spread as the candidates do without the
-    noise, twice with normal noise of as many seeds.
+    The ceiling of the mean is simulated: the means, shrunk to the noise-free spread of the candidates, are drawn
+    twice with normal noise of R seeds.
     """
     seeds, count = reference.shape
     if seeds < 2:

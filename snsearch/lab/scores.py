@@ -1,14 +1,14 @@
-"""Training-free scores of a candidate ("zero-cost proxies"): what each paper computes on a network at its start.
+"""Training-free scores ("zero-cost proxies"): what each paper computes on an untrained network.
 
-Conventions, the same for every score:
+Conventions of every score:
 
-- A score is named by its paper; higher means that the paper expects the better network.
-- Networks begin without the zero start of residual branches: behind a branch whose last batch norm is zero no
-  gradient flows and no activation changes, and the scores would see the shortcuts alone.
-- Batch norm normalises by the statistics of the batch, as in training; synflow alone leaves it out.
-- "Weights" are those of convolutions and fully connected layers. Batch norm and biases, which begin at one and
-  zero in every network, are no part of a score.
-- No function changes the network that it is given: each works on a copy.
+- Higher means that the paper expects a better network.
+- Residual branches do not start at zero: no gradient flows through a branch whose last batch norm is zero, so the
+  scores would see only the shortcuts.
+- Batch norm uses the statistics of the batch, as in training; synflow leaves batch norm out.
+- "Weights" are those of convolutions and fully connected layers. Batch norm and biases, which start at one and zero
+  in every network, do not count.
+- Functions work on a copy of the network.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from snsearch.training import Batches, Dataset
 Batch = tuple[Tensor, Tensor]  # normalised images (B, C, H, W) and labels (B,)
 
 _JACOB_COV_K = 1e-5
-_NASWOT_RIDGE = 1.0  # a unit; see naswot
+_NASWOT_RIDGE = 1.0  # the weight of one ReLU; see naswot
 _ZEN_ALPHA = 0.01
 _ZEN_DRAWS = 16
-_ZEN_IMAGES = 16  # a draw: the spread of the score is that of the weights more than of the images
+_ZEN_IMAGES = 16  # per draw: the score varies more with the weights than with the images
 
 
 class ScoreNotFinite(SnsearchError):
-    """A score left the finite numbers."""
+    """A score is infinite or not a number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """What a score may be computed from: a network as deployed and as scored, and two batches of images."""
+    """The input of a score: a network as deployed and as scored, and two batches of images."""
 
     deployed: Architecture
     scored: Architecture  # at the data set's input
@@ -61,7 +61,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """A score: how it is computed, whose it is, and which way it points."""
+    """A score: how to compute it, its source, and its direction."""
 
     function: Callable[[Candidate], float]
     citation: str
@@ -79,7 +79,7 @@ class ScoreResult:
 
 
 def _layers(network: nn.Module) -> list[Tensor]:
-    """The weights of convolutions and fully connected layers, a tensor a layer."""
+    """The weights of convolutions and fully connected layers, one tensor per layer."""
     return [module.weight for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
 
 
@@ -95,7 +95,7 @@ def _training_copy(network: nn.Module) -> nn.Module:
 
 
 def _replace(network: nn.Module, replacement: Callable[[nn.Module], nn.Module | None]) -> None:
-    """Puts something else in the place of every submodule for which `replacement` returns it."""
+    """Replaces every submodule for which `replacement` returns another."""
     for owner in list(network.modules()):
         for name, child in list(owner.named_children()):
             if (other := replacement(child)) is not None:
@@ -106,9 +106,9 @@ def synflow(network: nn.Module, shape: Sequence[int]) -> float:
     """log sum |theta dR/dtheta|, R the sum of logits for one image of ones of shape (C, H, W).
 
     Synaptic flow (arXiv:2006.05467), summed over the network as in arXiv:2101.08134. All weights are
-    replaced by their absolute values, and batch norm by the identity, which it nearly is at the start in evaluation
-    mode. Unnormalised signals grow by orders of magnitude a layer: hence float64, which not every device has, so that
-    this runs on the CPU, and the logarithm, which keeps the order.
+    replaced by their absolute values, and batch norm by the identity, which it nearly is in evaluation mode before
+    training. Unnormalised signals grow by orders of magnitude per layer: hence float64 on the CPU (not every device
+    has it) and the logarithm, which keeps the order.
     """
     network = copy.deepcopy(network).cpu().double().eval()
     _replace(network, lambda module: nn.Identity() if isinstance(module, nn.BatchNorm2d) else None)
@@ -141,10 +141,9 @@ def snip(network: nn.Module, batch: Batch) -> float:
 
 
 class _Codes(TorchFunctionMode):
-    """Collects the kernel of the activation codes of every ReLU that runs, however it is called.
+    """Collects the kernel of the activation codes of every ReLU that runs.
 
-    The networks call ReLU as a function, behind batch norms, sums and concatenations alike, so that no module's
-    hook would see every one of them.
+    The networks call ReLU as a function, after batch norms, sums and concatenations, so module hooks would miss some.
     """
 
     _RELUS = (functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_)
@@ -152,7 +151,7 @@ class _Codes(TorchFunctionMode):
     def __init__(self, images: int) -> None:
         super().__init__()
         self.kernel = torch.zeros(images, images, dtype=torch.float64)
-        self.units = 0  # ReLUs an image
+        self.units = 0  # ReLUs per image
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

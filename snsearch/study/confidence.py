@@ -1,8 +1,7 @@
-"""What a study's scores are worth: means over seeds, and deviations that hold both kinds of noise.
+"""Means of a study's errors over seeds, and standard deviations that include both kinds of noise.
 
-Two things move a proxy error: which test images it was measured on, and the seed of the training. The first is
-known from their number; the second only where candidates were trained again with other seeds, and is then taken to
-be alike for all candidates of the study (pooled).
+A proxy error depends on the test images and on the seed of the training. The noise of the images follows from their
+number. The noise of seeds is estimated from candidates that were trained with several, pooled over the study.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Z95 = 1.959964  # two-sided 95 % of a normal distribution
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """A candidate's mean over its seeds, and the standard deviation of that mean."""
+    """A candidate's mean error and loss over its seeds, and the standard deviation of the mean error."""
 
     error: float
     loss: float
@@ -37,7 +36,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeedNoise:
-    """The spread of the error between seeds, pooled over the candidates that have several."""
+    """The standard deviation of the error between seeds, pooled over the candidates that have several."""
 
     deviation: float
     degrees: int  # of freedom: trainings with another seed
@@ -45,17 +44,14 @@ class SeedNoise:
 
     @property
     def widened(self) -> float:
-        """The deviation, widened for how few trainings it was estimated from.
-
-        By the ratio of Student's to the normal distribution's 97.5 % point.
-        """
+        """The deviation times the ratio of Student's to the normal 97.5 % point: it was estimated from few trainings."""
         return self.deviation * float(stdtrit(self.degrees, 0.975)) / Z95
 
 
 def seed_noise(candidates: Sequence[Sequence[ProxyResult]]) -> SeedNoise | None:
-    """The pooled spread between seeds of candidates' results; None where there are too few to say anything.
+    """The pooled noise of seeds; None below two degrees of freedom.
 
-    That is below two degrees of freedom: of one pair alone, the 95 % interval is 13 times as wide as their distance.
+    One pair gives a 95 % interval 13 times as wide as its difference.
     """
     repeated = [[result.error for result in results] for results in candidates if len(results) > 1]
     degrees = sum(len(errors) - 1 for errors in repeated)
@@ -66,17 +62,16 @@ def seed_noise(candidates: Sequence[Sequence[ProxyResult]]) -> SeedNoise | None:
 
 
 def _test_deviation(error: float, images: int) -> float:
-    """Standard error of a share of wrong test images, from their number alone.
+    """Standard error of an error rate on `images` test images, after Agresti and Coull (1998).
 
-    Agresti and Coull's (1998): two wrong and two right images are added, so that no error at all on a few images is
-    not taken for certainty.
+    Two wrong and two right images are added, so that zero errors on a few images are not taken as certain.
     """
     share = (error * images + 2) / (images + 4)
     return math.sqrt(share * (1 - share) / (images + 4))
 
 
 def scores_of(candidates: Sequence[Sequence[ProxyResult]]) -> list[Score]:
-    """One score a candidate, from its results with one or several seeds on the same test images."""
+    """One score per candidate, from its results with one or several seeds on the same test images."""
     noise = seed_noise(candidates)
     scores = []
     for results in candidates:
@@ -97,9 +92,9 @@ def scores_of(candidates: Sequence[Sequence[ProxyResult]]) -> list[Score]:
 def finalists(
     scores: Sequence[Score], costs: Sequence[float], count: int, order: Sequence[float] | None = None
 ) -> list[int]:
-    """Indices of the candidates that are worth further seeds: the front, then what noise could put there.
+    """Indices of up to `count` candidates to train with further seeds: the front, then what may be on it.
 
-    Each part by `order`, the least first; by error where none is given.
+    Both parts are sorted by `order`, lowest first; by error without it.
     """
     by = [score.error for score in scores] if order is None else order
     points = [(score.error, cost) for score, cost in zip(scores, costs, strict=True)]

@@ -1,4 +1,4 @@
-"""Non-dominated sets of two objectives that are both to be small, with and without noise."""
+"""Non-dominated sets of two objectives, both minimised, with and without noise."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Point = tuple[float, float]
 
 
 def front(points: Sequence[Point]) -> list[int]:
-    """Indices of the points that no other dominates, by the second objective upwards.
+    """Indices of the non-dominated points, in ascending order of the second objective.
 
-    A point dominates another where it is no worse in both objectives and better in one; of equal points the first
-    stays.
+    A point dominates another if it is no worse in both objectives and better in one. Of equal points the first is
+    kept.
     """
     order = sorted(range(len(points)), key=lambda index: (points[index][1], points[index][0], index))
     best = math.inf
@@ -25,9 +25,9 @@ def front(points: Sequence[Point]) -> list[int]:
 
 
 def possible_front(points: Sequence[Point], deviations: Sequence[float], z: float = 1.96) -> list[int]:
-    """Indices of the points that noise in the first objective leaves a place on the front, by the second upwards.
+    """Indices of the points that may be on the front given noise in the first objective, ascending in the second.
 
-    A point falls out where another costs no more and is better by over z standard deviations of their difference.
+    A point is out if another costs no more and is better by more than z standard deviations of their difference.
     """
 
     def beaten(index: int) -> bool:

@@ -1,7 +1,7 @@
-"""What a search tries next, and when there is nothing left that is worth it: decisions on records, without training.
+"""What a search tries next, and when to stop: decisions on records, without training.
 
-Costs are known before anything is trained, so that only the error is uncertain. A surrogate fitted to all candidates
-so far says how likely an untried one lowers the front, and by how much; one that cannot is not trained.
+Costs are known before training, so only the error is uncertain. A surrogate fitted to all candidates so far predicts
+by how much an untried one would improve the front.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from snsearch.study.pareto import front
 from snsearch.study.storage import TrialRecord, explored, trained
 from snsearch.study.surrogate import Array, design_matrix, expected_improvement, long_run_ranks, predict
 
-START = 10  # candidates, balanced over the choices, before the surrogate says anything
-STABLE_AFTER = 8  # candidates in a row that leave the front where it is
+START = 10  # candidates, balanced over the choices, before the surrogate is used
+STABLE_AFTER = 8  # the front is stable when this many candidates in a row have not improved it
 
 
 def propose(candidates: Candidates, records: Sequence[TrialRecord], untried: Sequence[Design], seed: int) -> Design:
-    """The untried design to train next: balanced at first, then of the greatest expected gain of the front.
+    """The untried design to train next: balanced at first, then the one with the largest expected gain of the front.
 
-    Candidates under way count as if they had scored what the surrogate expects, so that several workers differ.
+    Candidates in training count with the error that the surrogate predicts, so that several workers propose
+    different designs.
     """
     tried = explored(records)
     under_way = [record for record in records if record.status == "running" and record.design in candidates.solutions]
@@ -44,12 +45,12 @@ def propose(candidates: Candidates, records: Sequence[TrialRecord], untried: Seq
     corner = (float(errors.max()), dearest * 1.01)
     gains = expected_improvement(means[known:], deviations[known:], costs[known:], front_so_far, corner)
     order = list(range(len(untried)))
-    random.Random(seed + known).shuffle(order)  # equal gains are drawn, not taken in the space's order
+    random.Random(seed + known).shuffle(order)  # break ties at random, not by the order of the space
     return untried[max(order, key=lambda index: gains[index])]
 
 
 def expected_order(done: Sequence[TrialRecord]) -> list[float]:
-    """Expected places of trained candidates after long training, by the first seed's errors; the least is best."""
+    """Predicted ranks of trained candidates after long training, from the first seed's errors; lowest is best."""
     archs = [record.architecture for record in done if record.architecture is not None]
     errors = np.array([record.proxy.error for record in done if record.proxy is not None])
     params = [record.costs.params for record in done if record.costs is not None]
@@ -57,10 +58,10 @@ def expected_order(done: Sequence[TrialRecord]) -> list[float]:
 
 
 def whole_errors(tried: Sequence[TrialRecord]) -> tuple[Array, Array]:
-    """(N,) errors at the end of a training, and variances of what is not known of them.
+    """(N,) errors at the end of training, and (N,) variances of their estimates.
 
-    Of a candidate that was stopped early the end is estimated: as many times its last error as the candidates that
-    went on ended at, in the median, times theirs at the same point.
+    For a candidate that was stopped early, the last error is scaled by the median ratio of final to partial error
+    over completed candidates.
     """
     whole = [record for record in tried if record.status == "complete" and record.proxy is not None]
     errors, variances = [], []
@@ -84,9 +85,9 @@ def whole_errors(tried: Sequence[TrialRecord]) -> tuple[Array, Array]:
 
 
 def is_stable(records: Sequence[TrialRecord]) -> bool:
-    """Whether none of the last candidates beats the front of those before it by more than the noise of both.
+    """Whether none of the last candidates improves the earlier front by more than the noise.
 
-    Duplicates and failures say nothing about the front and do not count.
+    Duplicates and failures do not count.
     """
     tried = sorted(explored(records), key=lambda record: record.number)
     if len(tried) < START + STABLE_AFTER:
@@ -99,7 +100,7 @@ def is_stable(records: Sequence[TrialRecord]) -> bool:
     best = [earlier[i] for i in front([points[i] for i in earlier])]
 
     def moves(index: int) -> bool:
-        """Whether a late candidate lies below every earlier one of the front that costs no more."""
+        """Whether a late candidate beats every earlier point of the front that costs no more."""
         error, cost = points[index]
         rivals = [i for i in best if points[i][1] <= cost]
         margin = max((Z95 * np.hypot(scores[i].deviation, scores[index].deviation) for i in rivals), default=0.0)

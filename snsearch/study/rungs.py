@@ -1,8 +1,8 @@
-"""Multi-objective successive halving, the stopping kind: at a rung a candidate goes on or ends, and nobody waits.
+"""Asynchronous multi-objective successive halving: at a rung a candidate stops or goes on at once.
 
 After Schmucker, Donini, Zafar, Salinas and Archambeau 2021 (arXiv:2106.12639): candidates at a rung are ordered by
-non-dominated rank, and those behind the best part stop. The second objective is the cost, which is known before a
-training begins; the first is a noisy score, so that who trails by less than an epsilon does not stop.
+non-dominated rank, and those behind the best share stop. The second objective is the cost, known before training. The
+first is a noisy score, so a candidate that trails by less than epsilon goes on.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from snsearch.study.pareto import Point, front
 class Rungs:
     """Where candidates are compared, and who goes on."""
 
-    at: tuple[float, ...] = (0.5,)  # shares of the whole training
-    keep: float = 0.5  # the best part of those that reached a rung
-    epsilon: float = 0.03  # relative to the score: who trails by less is not beaten
-    fewest: int = 5  # candidates at a rung before anyone stops there
+    at: tuple[float, ...] = (0.5,)  # fractions of the full training
+    keep: float = 0.5  # fraction of the candidates at a rung that goes on
+    epsilon: float = 0.03  # relative to the score; a smaller lag does not count as beaten
+    fewest: int = 5  # no candidate stops at a rung that fewer have reached
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Rungs:
@@ -30,7 +30,7 @@ class Rungs:
         return cls(**{**values, "at": tuple(values["at"])})
 
     def reached(self, seen: int, whole: int) -> int:
-        """How many rungs a training has passed that saw so many images of the whole."""
+        """How many rungs a training has passed after `seen` of `whole` images."""
         return sum(seen >= share * whole - 1e-9 for share in self.at)
 
 
@@ -51,7 +51,7 @@ def ranks(points: Sequence[Point]) -> list[int]:
 
 
 def goes_on(own: Point, peers: Sequence[Point], rungs: Rungs) -> bool:
-    """Whether a candidate with this (score, cost) at a rung is to be trained on, given all others that reached it."""
+    """Whether a candidate with this (score, cost) at a rung goes on, given the others that reached the rung."""
     if len(peers) + 1 < rungs.fewest:
         return True
     beaten = any(cost <= own[1] and score < own[0] * (1 - rungs.epsilon) for score, cost in peers)

@@ -1,8 +1,7 @@
-"""A surrogate over designs: what the other candidates of a set say about one, and which is worth a training.
+"""A surrogate over designs: predicts a candidate's score from those of the others, and what training it would gain.
 
-Cheap scores are noisy, but candidates share choices: every network without a shuffle, say, tells something about
-the others without one. A Gaussian process over the designs, fitted to all scores of a set, separates what follows
-from the choices from what is noise, and its mean ranks better than the scores that it was fitted to.
+Cheap scores are noisy, but candidates share design choices. A Gaussian process over the designs, fitted to all
+scores, separates the effect of the choices from noise; its mean ranks better than the scores that it was fitted to.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ WIDTH_WEIGHT = 0.5
 
 
 def features_of(arch: Architecture) -> tuple[float, ...]:
-    """What a surrogate sees of a network: logarithms of its groups, units, first convolution and widths; switches."""
+    """The features of a network: logarithms of groups, units, first convolution and last width; switches."""
     groups = math.log2(arch.groups)
     widths = [math.log2(channels) for channels in arch.stage_channels]
     return (
@@ -38,7 +37,7 @@ def features_of(arch: Architecture) -> tuple[float, ...]:
 
 
 def design_matrix(archs: Sequence[Architecture], further: Array | None = None) -> Array:
-    """(N, F) features of networks, and further (N, K) ones, standardised; what never changes is left out."""
+    """(N, F) standardised features of networks and of further (N, K) columns; constant columns are left out."""
     columns = np.array([features_of(arch) for arch in archs], dtype=np.float64)
     if further is not None:
         columns = np.hstack([columns, further])
@@ -49,10 +48,16 @@ def design_matrix(archs: Sequence[Architecture], further: Array | None = None) -
 
 
 def predict(seen: Array, scores: Array, wanted: Array, noise: Array | None = None) -> tuple[Array, Array]:
-    """Mean and standard deviation (M,) of the score without its noise, at (M, F) features, from (N, F) seen ones.
+    """(M,) mean and standard deviation of the noise-free score at the `wanted` features.
 
-    `noise` holds further variances (N,) of single scores. A linear and a radial kernel with one length for all
-    features: twenty candidates cannot tell seven lengths. The same input gives the same result.
+    The kernel is linear plus radial, with one length scale for all features: twenty candidates cannot identify seven.
+    Deterministic.
+
+    Args:
+        seen: (N, F) features of the scored networks.
+        scores: (N,) their scores.
+        wanted: (M, F) features to predict at.
+        noise: (N,) known variances of single scores, added to the fitted noise.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
@@ -70,26 +75,26 @@ def predict(seen: Array, scores: Array, wanted: Array, noise: Array | None = Non
     alpha = 1e-8 if noise is None else 1e-8 + noise / size**2
     process = GaussianProcessRegressor(kernel, alpha=alpha, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a length at its bound says: no such effect
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound means no such effect
         process.fit(seen, (scores - middle) / size)
     mean, deviation = process.predict(wanted, return_std=True)
-    of_noise = process.kernel_.k2.noise_level  # the last term, which predict() counts among the deviation
-    without: Array = np.sqrt(np.maximum(deviation**2 - of_noise, 1e-12))
-    return middle + mean * size, without * size
+    noise_level = process.kernel_.k2.noise_level  # predict() includes it in the deviation
+    noise_free: Array = np.sqrt(np.maximum(deviation**2 - noise_level, 1e-12))
+    return middle + mean * size, noise_free * size
 
 
 def pooled(matrix: Array, scores: Array) -> Array:
-    """(N,) scores without what the process takes for noise; as they are where there are fewer than six."""
+    """(N,) scores smoothed by the process; unchanged for fewer than six."""
     if len(scores) < 6 or not matrix.size or np.ptp(scores) == 0:
         return scores
     return predict(matrix, scores, matrix)[0]
 
 
 def long_run_ranks(archs: Sequence[Architecture], errors: Array, params: Sequence[int]) -> Array:
-    """(N,) expected places of networks after long training, best first, from short trainings' errors.
+    """(N,) predicted ranks of networks after long training (1 is best), from the errors of short trainings.
 
-    Half a place for every place in the order of parameters: at equal FLOPs they stand for width, which short
-    trainings undervalue (found on the reference sets).
+    The rank by parameters counts half: at equal FLOPs parameters stand for width, which short trainings undervalue
+    (found on the reference sets).
     """
     places = rankdata(pooled(design_matrix(archs), errors)) + WIDTH_WEIGHT * rankdata(-np.asarray(params))
     return np.asarray(rankdata(places), dtype=np.float64)
@@ -98,11 +103,15 @@ def long_run_ranks(archs: Sequence[Architecture], errors: Array, params: Sequenc
 def expected_improvement(
     means: Array, deviations: Array, costs: Array, best: Sequence[tuple[float, float]], corner: tuple[float, float]
 ) -> Array:
-    """(M,) expected gain in hypervolume from candidates whose costs are known and whose scores are normal.
+    """(M,) expected gain in hypervolume of candidates with known costs and normally distributed scores.
 
-    `best` are the (score, cost) points found so far, `corner` the worst score and cost that count. At its cost a
-    candidate lowers the front's staircase from there on by what it is better, so that the gain is a sum over the
-    stairs of their width times the classic expected improvement (Jones et al. 1998) on their height.
+    A candidate lowers the staircase of the front from its own cost upwards, so the gain is the sum over steps of the
+    step's width times the expected improvement (Jones et al. 1998) on its height.
+
+    Args:
+        means, deviations, costs: (M,) of the candidates.
+        best: (score, cost) points found so far.
+        corner: the reference point: worst score and highest cost.
     """
     worst, dearest = corner
     known = sorted(best, key=lambda point: (point[1], point[0]))
@@ -113,7 +122,7 @@ def expected_improvement(
             starts.append(cost)
     ends = [*starts[1:], dearest]
     gain = np.zeros_like(means)
-    deviations = np.maximum(deviations, 1e-12)  # what is certain is better or it is not
+    deviations = np.maximum(deviations, 1e-12)  # avoids a division by zero
     for height, start, end in zip(heights, starts, ends, strict=True):
         width = np.maximum(0.0, np.minimum(end, dearest) - np.maximum(start, costs))
         z = (height - means) / deviations

@@ -1,7 +1,6 @@
-"""Turns: one process at a time reads a study and acts on what it has read, whatever database the study is in.
+"""A lock per study: one process at a time counts the trials and asks for the next one.
 
-SQLite locks no rows, and the locks of a server's rows end with each statement's transaction. Counting the trials and
-asking for the next one are several transactions, so that they need a lock around all of them.
+These are several database transactions, and neither SQLite nor row locks of a server span them.
 """
 
 from __future__ import annotations
@@ -19,10 +18,7 @@ from snsearch.errors import StudyError
 
 
 class Turn:
-    """A lock to be held by `with`, one holder at a time among all processes; its holder may enter it again.
-
-    It ends with its process, also where that is killed. One thread uses it.
-    """
+    """A re-entrant lock among processes, for one thread. It is released when its process ends, also if killed."""
 
     def __init__(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
         self._lock = lock
@@ -44,14 +40,14 @@ class Turn:
 
 
 def turn_on_file(file: Path) -> Turn:
-    """The turn of a study in a file of this machine: a lock file beside it."""
+    """The lock of a study in a local file: a lock file beside it."""
     return Turn(lambda: filelock.FileLock(f"{file}.lock"))
 
 
 def turn_on_server(engine: Any, study: str) -> Turn:
-    """The turn of a study of that name on the server of an SQLAlchemy engine.
+    """The lock of a study on the server of an SQLAlchemy engine.
 
-    Raises StudyError for a server without a lock by name.
+    Raises StudyError for a server without named locks.
     """
     name = "snsearch:" + hashlib.sha256(study.encode()).hexdigest()[:32]
     match engine.dialect.name:
@@ -61,7 +57,7 @@ def turn_on_server(engine: Any, study: str) -> Turn:
             return Turn(lambda: _on_mysql(engine, name))
         case other:
             raise StudyError(
-                f"studies cannot be kept in {other}, for want of a lock by name; use SQLite, PostgreSQL or MySQL"
+                f"studies cannot be kept in {other}, because it has no named locks; use SQLite, PostgreSQL or MySQL"
             )
 
 
