@@ -44,7 +44,7 @@ class SeedNoise:
 
     @property
     def widened(self) -> float:
-        """The deviation times the ratio of Student's to the normal 97.5 % point: it was estimated from few trainings."""
+        """The deviation widened for few trainings: times the ratio of Student's to the normal 97.5 % point."""
         return self.deviation * float(stdtrit(self.degrees, 0.975)) / Z95
 
 
