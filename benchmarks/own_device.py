@@ -155,7 +155,7 @@ def alternatives(own: OwnProfile, samples: list[Sample]) -> dict[str, Any]:
 
 
 def table(judged: dict[str, Any]) -> str:
-    """The table of benchmarks/README.md."""
+    """The table of docs/evidence.md."""
     rows = {
         "**the profile**": judged["profile"],
         "the same, as measured": judged["as_measured"],
