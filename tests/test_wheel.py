@@ -75,6 +75,7 @@ def test_the_wheel_carries_spaces_budgets_profiles_templates_and_types(wheel: Pa
     assert "snsearch/pages/templates/report.html.j2" in names
     assert {f"snsearch/engine/{name}" for name in ("runner.cpp", "CMakeLists.txt", "python_runner.py")} <= set(names)
     assert "snsearch/py.typed" in names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests/", "reports/", "benchmarks/", "spaces/"))]
 
 
