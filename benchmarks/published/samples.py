@@ -12,7 +12,7 @@ from snsearch.latency.calibration import Role, Sample
 from snsearch.latency.forms import CACHES
 from snsearch.latency.terms import Terms, ops_terms
 from snsearch.network.costs import op_macs
-from snsearch.network.graph import Op
+from snsearch.network.operators import Op
 
 FOLDER = Path(__file__).parent
 PIECE_WEIGHT = 0.5  # of a microbenchmark, where a network has 1: there are more of them, and what counts is networks

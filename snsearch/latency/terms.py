@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from snsearch.network import Architecture, Op, block_ops, blocks, op_weights
+from snsearch.network import SIMD_CHANNELS, Architecture, Op, block_ops, blocks, op_weights
 
 BYTES = 4
-PACK = 4  # channels that a 128-bit register holds as float32
 
 
 class Terms(NamedTuple):
@@ -79,7 +78,7 @@ NO_TERMS = Terms(*(0.0,) * len(Terms._fields))
 
 
 def _filled(channels: int) -> int:
-    return -(-channels // PACK) * PACK
+    return -(-channels // SIMD_CHANNELS) * SIMD_CHANNELS
 
 
 def _add(total: list[float], op: Op, ops: Sequence[Op], times: int, cache_bytes: int | None) -> None:

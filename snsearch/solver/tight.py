@@ -1,6 +1,6 @@
 """Stage widths a little out of proportion, to come closer to the MFLOPs budget than proportional widths can.
 
-The search is exhaustive: it walks the whole lattice of such widths and skips only what a bound proves to be no better.
+The search is exhaustive: it walks the whole lattice of such widths, and skips only what a bound proves no better.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from snsearch.errors import SpecError
 from snsearch.network import StageMacs, count_costs
-from snsearch.solver.lattice import Line, caps_of, within
+from snsearch.solver.lattice import WidthLine, caps_of, exceeded
 from snsearch.solver.spec import Budget
 
 TIGHT_TOLERANCE = 0.001  # relative distance from the budget that a tight solution meets where the lattice permits
@@ -26,7 +26,7 @@ def distortion_of(widths: Sequence[int], ratios: Sequence[float]) -> float:
     return (max(logs) - min(logs)) / 2
 
 
-def tight_widths(line: Line, budget: Budget, start: Sequence[int]) -> Widths | None:
+def tight_widths(line: WidthLine, budget: Budget, start: Sequence[int]) -> Widths | None:
     """The widths nearest to proportion within TIGHT_TOLERANCE of the budget; else those nearest to the budget.
 
     Every width is a multiple of the step, and every stage leaves its proportion by at most TIGHT_DISTORTION.
@@ -56,7 +56,7 @@ class _Prefix(NamedTuple):
 class _TightSearch:
     """A depth-first walk over widths, pruned by two bounds that tighten with every better find."""
 
-    def __init__(self, line: Line, budget: Budget, start: Sequence[int]) -> None:
+    def __init__(self, line: WidthLine, budget: Budget, start: Sequence[int]) -> None:
         assert budget.macs is not None, "tight solving needs a budget of MACs"
         self._line = line
         self._target = budget.macs
@@ -173,4 +173,6 @@ class _TightSearch:
 
     def _within_caps(self, widths: Widths) -> bool:
         line = self._line
-        return not self._caps or within(count_costs(line.architecture(widths), line.input.precision), self._caps)
+        if not self._caps:
+            return True  # counting all costs takes longer than the rest of the search
+        return not exceeded(count_costs(line.architecture(widths), line.input.precision), self._caps)

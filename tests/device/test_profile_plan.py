@@ -19,7 +19,8 @@ from snsearch.device.profile_plan import (
 from snsearch.engine.ncnn_model import write_model
 from snsearch.files import bundled_names
 from snsearch.latency.kernels import KernelTerms, block_kernel_terms, network_kernel_terms
-from snsearch.network.graph import BlockBuilder, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import BlockBuilder
 from snsearch.solver.spec import load_space
 from tests.architectures import shufflenet
 

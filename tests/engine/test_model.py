@@ -21,7 +21,8 @@ from snsearch.engine.protocol import TimeJob, model_input
 from snsearch.engine.weights import LayerWeights, Norm, module_weights, random_weights
 from snsearch.errors import DeviceError, SpecError
 from snsearch.files import bundled_names
-from snsearch.network.graph import Op, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import Op
 from snsearch.network.torch_model import build_model
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled

@@ -19,7 +19,8 @@ from snsearch.engine.ncnn_source import VERSION
 from snsearch.engine.parity import TOLERANCE, deviation, expected_outputs
 from snsearch.engine.protocol import RunnerError, TimeAnswer, TimeJob, probe_arguments
 from snsearch.engine.weights import random_weights
-from snsearch.network.graph import Op, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import Op
 from tests.architectures import shufflenet
 from tests.engine.test_model import SINGLE, spaces
 from tests.runners import SUFFIXES, Runner

@@ -9,7 +9,8 @@ from snsearch.errors import SpecError
 from snsearch.latency.kernels import KERNEL_MEANINGS, KernelTerms, block_kernel_terms, network_kernel_terms, pack_of
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_macs
-from snsearch.network.graph import BlockBuilder, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import BlockBuilder
 from tests.architectures import architectures
 from tests.latency.test_terms import TINY
 

@@ -23,7 +23,7 @@ from benchmarks.published.samples import (
 )
 from snsearch.latency.profile import read_profile
 from snsearch.network.costs import op_macs
-from snsearch.network.graph import Op
+from snsearch.network.operators import Op
 
 SHIPPED = sorted(path.stem for path in PROFILES.glob("*.toml") if not path.stem.startswith("counted-"))
 

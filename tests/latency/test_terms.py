@@ -11,7 +11,8 @@ from snsearch.errors import SpecError
 from snsearch.latency.terms import MEANINGS, Terms, network_terms, ops_terms
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_macs, op_macs
-from snsearch.network.graph import BlockBuilder, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import BlockBuilder
 from tests.architectures import architectures, shufflenet
 
 # ShuffleNet, g=3, a 32x32 image, a stem of 6 channels, one stage of two units of 12 channels (bottleneck 3).

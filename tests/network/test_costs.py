@@ -23,7 +23,9 @@ from snsearch.network.costs import (
     count_macs,
     peak_elements,
 )
-from snsearch.network.graph import BlockSpec, Op, OpGraph, block_ops, blocks
+from snsearch.network.graph import OpGraph, block_ops, blocks
+from snsearch.network.operators import Op
+from snsearch.network.structure_units import BlockSpec
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space, mflops_budget
