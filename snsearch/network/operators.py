@@ -6,7 +6,7 @@ operator are in `costs`.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from snsearch.errors import SpecError
 
@@ -68,10 +68,19 @@ class BlockBuilder:
         self.ops.append(op)
         return len(self.ops) - 1
 
-    def _elementwise(self, name: str, kind: OpKind, inputs: tuple[int, ...], channels: int, **rest: Any) -> int:
+    def _elementwise(
+        self,
+        name: str,
+        kind: OpKind,
+        inputs: tuple[int, ...],
+        channels: int,
+        activation: Activation = "none",
+        groups: int = 1,
+    ) -> int:
         """An operator that keeps the height and width of its first input."""
         read = self.ops[inputs[0]]
-        return self._append(Op(name, kind, inputs, channels, channels, read.height, read.width, **rest))
+        shape = channels, channels, read.height, read.width
+        return self._append(Op(name, kind, inputs, *shape, 1, 1, groups, False, False, activation))
 
     def conv(
         self,
@@ -97,8 +106,11 @@ class BlockBuilder:
             )
         if stride > 1:
             height, width = strided(height, stride), strided(width, stride)
-        shape = (channels_in, channels, height, width, kernel, stride, groups)
-        ops.append(Op(name, "conv", (source,), *shape, True, False, activation, ends_branch))
+        op = Op(
+            name, "conv", (source,), channels_in, channels, height, width, kernel, stride, groups, True, False,
+            activation, ends_branch,
+        )  # fmt: skip
+        ops.append(op)
         return len(ops) - 1
 
     def depthwise(self, name: str, source: int, *, stride: int, activation: Activation = "none") -> int:
@@ -124,13 +136,13 @@ class BlockBuilder:
                 f"{name}: {read.channels}x{read.height}x{read.width} and {other.channels}x{other.height}x"
                 f"{other.width} cannot be added; this unit changes width only where its stage has a stride of 2"
             )
-        return self._elementwise(name, "add", (left, right), read.channels, activation="relu")
+        return self._elementwise(name, "add", (left, right), read.channels, "relu")
 
     def concat(self, name: str, left: int, right: int) -> int:
         """Channel concatenation, then ReLU."""
         one, two = self.ops[left], self.ops[right]
         assert (one.height, one.width) == (two.height, two.width), "a concatenation needs equal sizes"
-        return self._elementwise(name, "concat", (left, right), one.channels + two.channels, activation="relu")
+        return self._elementwise(name, "concat", (left, right), one.channels + two.channels, "relu")
 
     def global_pool(self, name: str, source: int) -> int:
         """Global average pooling to 1x1."""

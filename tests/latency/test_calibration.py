@@ -9,24 +9,22 @@ from typing import Any
 
 import pytest
 
+from benchmarks.published.forms import RICH_FORMS, TRANSFORM_FORMS
 from snsearch.errors import SpecError
-from snsearch.latency.calibration import (
-    KeptOut,
-    Sample,
-    best_form,
-    calibrate,
-    calibrate_own,
-    fit,
-    fixed_form,
-    keep_out,
-    log_log_flops,
-    network_of,
-    pixel_scaling,
-    predict_ms,
-)
-from snsearch.latency.forms import CACHES, FORMS, RICH_FORMS, TRANSFORM_FORMS, Form, drawn_to
+from snsearch.latency.calibration import calibrate, calibrate_own
+from snsearch.latency.fitting import Sample, fit, predict_ms
+from snsearch.latency.forms import CACHES, FORMS, Form, drawn_to
 from snsearch.latency.profile import load_profile
-from snsearch.latency.terms import NO_TERMS, Terms, network_terms
+from snsearch.latency.terms import MEANINGS, network_terms
+from snsearch.latency.validation import (
+    HeldOut,
+    best_form,
+    fixed_form,
+    hold_out_one,
+    log_log_flops,
+    network_fold,
+    pixel_scaling,
+)
 from snsearch.network.arch import Architecture
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled
@@ -37,12 +35,12 @@ POINTWISE_AND_ELEMENTS = Form(name="two", columns=(("dense_pointwise_macs",), ("
 
 def sample(name: str, ms: float, family: str = "", **terms: float) -> Sample:
     """A network of those terms; a MAC a dense one, at 100 pixels."""
-    counted = NO_TERMS._replace(**terms)
+    counted = dict.fromkeys(MEANINGS, 0.0) | terms
     return Sample(
         name=name,
         family=family or name,
         role="judged",
-        macs=round(counted.dense_pointwise_macs) or 1,
+        macs=round(counted["dense_pointwise_macs"]) or 1,
         pixels=100,
         ms=ms,
         terms=counted,
@@ -132,29 +130,30 @@ def test_a_network_is_kept_out_at_all_its_resolutions_and_pieces_never_are() -> 
         replace(sample("rare", 3.0), role="known"),
     )
     seen: list[set[str]] = []
-    kept = keep_out(samples, _recording(seen), network_of)
+    kept = hold_out_one(samples, _recording(seen), network_fold)
     assert seen == [{"other", "gemm", "rare"}, {"net @224", "net @480x640", "gemm", "rare"}]
     assert kept.names == ("net @224", "net @480x640", "other")
 
 
 def test_errors_and_ranks_are_those_by_hand() -> None:
-    kept = KeptOut(names=("a", "b", "c"), measured_ms=(10.0, 20.0, 40.0), predicted_ms=(11.0, 16.0, 40.0))
-    assert kept.score().mape == pytest.approx((0.1 + 0.2 + 0) / 3)
-    assert kept.score().spearman == pytest.approx(1)
-    without = kept.score(("b",))
-    assert (without.networks, without.mape) == (2, pytest.approx(0.05))
+    kept = HeldOut(names=("a", "b", "c"), measured_ms=(10.0, 20.0, 40.0), predicted_ms=(11.0, 16.0, 40.0))
+    assert kept.errors().mape == pytest.approx((0.1 + 0.2 + 0) / 3)
+    assert kept.errors().spearman == pytest.approx(1)
+    without = kept.without(("b",))
+    assert without.names == ("a", "c")
+    assert without.errors().mape == pytest.approx(0.05)
     # Ranks 1 2 3 against 2 1 3: 1 - 6 * (1 + 1) / (3 * 8) = 0.5
-    assert replace(kept, predicted_ms=(17.0, 16.0, 40.0)).score().spearman == pytest.approx(0.5)
+    assert replace(kept, predicted_ms=(17.0, 16.0, 40.0)).errors().spearman == pytest.approx(0.5)
 
 
 def test_predictions_that_are_all_equal_rank_nothing() -> None:
-    kept = KeptOut(names=("a", "b"), measured_ms=(1.0, 2.0), predicted_ms=(3.0, 3.0))
-    assert kept.score().spearman == 0
+    kept = HeldOut(names=("a", "b"), measured_ms=(1.0, 2.0), predicted_ms=(3.0, 3.0))
+    assert kept.errors().spearman == 0
 
 
 def test_the_interval_is_student_s_for_one_more_logarithmic_error() -> None:
     # Two errors of a factor e^0.1: root mean square 0.1, times sqrt(1 + 1/2); Student's t with 2 degrees: 4.3027.
-    kept = KeptOut(names=("a", "b"), measured_ms=(1.0, 1.0), predicted_ms=(math.exp(0.1), math.exp(-0.1)))
+    kept = HeldOut(names=("a", "b"), measured_ms=(1.0, 1.0), predicted_ms=(math.exp(0.1), math.exp(-0.1)))
     assert kept.interval_factor() == pytest.approx(math.exp(4.30265 * 0.1 * math.sqrt(1.5)), rel=1e-5)
 
 
@@ -181,11 +180,11 @@ def test_the_second_baseline_scales_the_nearest_network_by_pixels() -> None:
 def test_the_form_that_errs_least_on_what_it_has_not_seen_is_chosen() -> None:
     blind = Form(name="blind", columns=(("dense_pointwise_macs",),))
     samples = (*EXACT, sample("d", 8.0, dense_pointwise_macs=1e6, element_bytes=2e6))
-    assert best_form((blind, POINTWISE_AND_ELEMENTS), {"device": samples}, network_of) is POINTWISE_AND_ELEMENTS
+    assert best_form((blind, POINTWISE_AND_ELEMENTS), {"device": samples}, network_fold) is POINTWISE_AND_ELEMENTS
     found = calibrate((blind, POINTWISE_AND_ELEMENTS), {"device": samples})["device"]
     assert found.form is POINTWISE_AND_ELEMENTS
-    assert found.networks.score().mape == pytest.approx(0, abs=1e-9)
-    assert found.flops.score().mape > 0.1
+    assert found.networks.errors().mape == pytest.approx(0, abs=1e-9)
+    assert found.flops.errors().mape > 0.1
 
 
 def test_a_network_s_own_figure_does_not_change_its_kept_out_prediction() -> None:
@@ -220,7 +219,7 @@ def test_no_form_lets_a_grouped_pointwise_mac_cost_less_than_a_dense_one(form: F
 
 @pytest.mark.parametrize("form", [*FORMS, *TRANSFORM_FORMS, *RICH_FORMS], ids=lambda form: form.name)
 def test_forms_name_terms_that_exist(form: Form) -> None:
-    assert {term for column in form.columns for term in column} <= set(Terms._fields)
+    assert {term for column in form.columns for term in column} <= set(MEANINGS)
     assert ("far_bytes" in str(form.columns)) == (form.cache_bytes is not None)
 
 
