@@ -36,7 +36,7 @@ from snsearch.device.profile_fit import (
     subject_of,
 )
 from snsearch.device.profile_plan import Plan, drawn_networks, plan_of
-from snsearch.device.registry import HOME_VARIABLE, Device
+from snsearch.device.registry import Device
 from snsearch.device.runners import runners_of
 from snsearch.device.subjects import network_subject, reference_subject
 from snsearch.engine.engines import ENGINES, engine_of
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="default: results/own_device_ENGINE.json")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        os.environ[HOME_VARIABLE] = str(asked.home or temporary)
+        os.environ["SNSEARCH_HOME"] = str(asked.home or temporary)
         started = time.monotonic()
         device = Device(name="this-host", url="local", engine=asked.engine)
         plan = plan_of(load_space(SPACE))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, get_args
 
 from snsearch.engine.protocol import (
-    SCHEMA,
+    RUNNER_SCHEMA,
     AnswerError,
     Core,
     DeviceState,
@@ -27,8 +27,8 @@ def read_time(stdout: str, job: TimeJob, nonce: str) -> TimeAnswer:
     """The answer to a TimeJob.
 
     Raises:
-        AnswerError: it is missing, damaged, another call's, or has not every sample asked for.
-        RunnerError: the runner says why it could not.
+        AnswerError: the answer is missing, damaged, of another call, or lacks a sample.
+        RunnerError: the runner reports an error.
     """
     answer = _answer(stdout, nonce, "time")
     read = TimeAnswer(
@@ -96,7 +96,7 @@ class _Record:
 
 
 def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> _Record:
-    """The one line of JSON that carries the nonce, of that kind."""
+    """The one line of JSON with the nonce, of that kind."""
     found = [record for line in stdout.splitlines() if (record := _object(line)) is not None]
     if not found:
         raise AnswerError(
@@ -110,8 +110,10 @@ def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> _Record:
         raise AnswerError(f"the answer carries the nonce {given!r} of another call; expected {nonce!r}")
     answer = _Record(found[0])
     schema = answer.get("schema", _integer)
-    if schema != SCHEMA:
-        raise AnswerError(f"the runner speaks schema {schema}; expected {SCHEMA}: build and push the runner again")
+    if schema != RUNNER_SCHEMA:
+        raise AnswerError(
+            f"the runner speaks schema {schema}; expected {RUNNER_SCHEMA}: build and push the runner again"
+        )
     answered = answer.get("kind", _text)
     if answered == "error":
         raise RunnerError(answer.get("error", _text), answer.get("detail", _text))
@@ -121,7 +123,7 @@ def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> _Record:
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """The JSON object on a line, or None. Another line is not the runner's: adb's old shell mixes stderr in."""
+    """The JSON object on a line, or None. Other lines are not the runner's: adb's old shell mixes stderr in."""
     try:
         read = json.loads(line, parse_constant=_refuse)
     except ValueError:
@@ -134,7 +136,7 @@ def _refuse(constant: str) -> None:
 
 
 def _shortened(text: str, length: int = 120) -> str:
-    """The text, quoted, its middle left out where it is long."""
+    """The text, quoted; "..." replaces the middle of a long one."""
     if not text:
         return "nothing"
     return repr(text) if len(text) <= length else f"{text[: length // 2]!r} ... {text[-length // 2 :]!r}"
