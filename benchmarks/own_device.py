@@ -40,6 +40,7 @@ from snsearch.device.registry import Device
 from snsearch.device.runners import runners_of
 from snsearch.device.subjects import network_subject, reference_subject
 from snsearch.engine.engines import ENGINES, engine_of
+from snsearch.files import HOME_VARIABLE
 from snsearch.latency.fitting import Sample, fit, predict_ms
 from snsearch.latency.validation import HeldOut, log_log_flops, pixel_scaling
 from snsearch.network.arch import Architecture
@@ -197,7 +198,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="default: results/own_device_ENGINE.json")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        os.environ["SNSEARCH_HOME"] = str(asked.home or temporary)
+        os.environ[HOME_VARIABLE] = str(asked.home or temporary)
         started = time.monotonic()
         device = Device(name="this-host", url="local", engine=asked.engine)
         plan = plan_of(load_space(SPACE))

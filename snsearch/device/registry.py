@@ -18,7 +18,7 @@ from snsearch.device.transports.ssh import SshAddress, SshTransport
 from snsearch.device.transports.transport import Transport
 from snsearch.engine import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
-from snsearch.files import data_folder, write_whole
+from snsearch.files import home_folder, write_whole
 from snsearch.toml_reader import as_text, list_of, read_table, suggestion, toml_value
 
 DEFAULT_ENGINE = NCNN.name
@@ -65,7 +65,7 @@ class Device:
 
 def devices_folder() -> Path:
     """The folder of the devices' files."""
-    return data_folder() / "devices"
+    return home_folder() / "devices"
 
 
 def device_folder(name: str) -> Path:
@@ -178,7 +178,7 @@ def forget_device(name: str) -> None:
 def connect(device: Device) -> Transport:
     """The way to a device; nothing is sent yet. Raises DeviceError for one that is none."""
     if device.url == LOCAL:
-        return LocalTransport(folder=data_folder() / "work")
+        return LocalTransport(folder=home_folder() / "work")
     if device.url.startswith("ssh://"):
         return SshTransport(url=device.url, options=device.ssh_options)
     if device.url.startswith("adb://"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from snsearch.engine.protocol import (
     RUNNER_SCHEMA,
@@ -34,10 +34,8 @@ def read_time(stdout: str, job: TimeJob, nonce: str) -> TimeAnswer:
     read = TimeAnswer(
         **_common(answer),
         core=answer.get("core", _integer),
-        cores_allowed=answer.get("cores_allowed", _list(_integer)),
         models=answer.get("models", _list(_model)),
         states=answer.get("states", _list(_state)),
-        loadavg=answer.get("loadavg", _or_none(_list(_number))),
         warmup_runs=answer.get("warmup_runs", _integer),
     )
     given = tuple(model.prefix for model in read.models)
@@ -63,10 +61,8 @@ def read_probe(stdout: str, nonce: str) -> ProbeAnswer:
     return ProbeAnswer(
         **_common(answer),
         cores=answer.get("cores", _list(_core)),
-        cores_allowed=answer.get("cores_allowed", _list(_integer)),
         memory_kb=answer.get("memory_kb", _or_none(_integer)),
         temperatures=answer.get("temperatures", _list(_temperature)),
-        loadavg=answer.get("loadavg", _or_none(_list(_number))),
         soc=answer.get("soc", _or_none(_text)),
         counter_hz=answer.get("counter_hz", _or_none(_integer)),
         simd_gflops=answer.get("simd_gflops", _number),
@@ -149,15 +145,15 @@ def _common(answer: _Record) -> dict[str, Any]:
         "engine_version": answer.get("engine_version", _text),
         "machine": answer.get("machine", _text),
         "pid": answer.get("pid", _integer),
+        "cores_allowed": answer.get("cores_allowed", _list(_integer)),
+        "loadavg": answer.get("loadavg", _or_none(_list(_number))),
     }
 
 
 def _runner(value: Any) -> RunnerKind:
-    known: tuple[RunnerKind, ...] = get_args(RunnerKind)
-    for kind in known:
-        if value == kind:
-            return kind
-    raise ValueError
+    if value not in get_args(RunnerKind):
+        raise ValueError
+    return cast(RunnerKind, value)
 
 
 def _text(value: Any) -> str:

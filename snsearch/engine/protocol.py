@@ -109,19 +109,25 @@ class DeviceState:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TimeAnswer:
-    """The samples of a TimeJob."""
+class Answer:
+    """The part that all answers share."""
 
     runner: RunnerKind
     engine: str  # "ncnn" or "onnxruntime"
     engine_version: str
-    machine: str
+    machine: str  # as `uname -m` prints it
     pid: int
-    core: int
     cores_allowed: tuple[int, ...]
+    loadavg: tuple[float, ...] | None  # before any run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeAnswer(Answer):
+    """The samples of a TimeJob."""
+
+    core: int
     models: tuple[ModelSamples, ...]
     states: tuple[DeviceState, ...]  # one before the first round, one after every round
-    loadavg: tuple[float, ...] | None  # before the warm-up
     warmup_runs: int  # per model
 
 
@@ -148,19 +154,12 @@ class Temperature:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ProbeAnswer:
+class ProbeAnswer(Answer):
     """A runner's description of its device; None for what it cannot read."""
 
-    runner: RunnerKind
-    engine: str  # "ncnn" or "onnxruntime"
-    engine_version: str
-    machine: str
-    pid: int
     cores: tuple[Core, ...]
-    cores_allowed: tuple[int, ...]
     memory_kb: int | None
     temperatures: tuple[Temperature, ...]
-    loadavg: tuple[float, ...] | None
     soc: str | None
     counter_hz: int | None  # ARM's generic timer
     simd_gflops: float  # measured in single precision; a multiply-add is 2 operations

@@ -79,13 +79,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("command", choices=("probe", "time"))
     parser.add_argument("--engine", choices=tuple(ENGINES), default="ncnn")
     parser.add_argument("--nonce", required=True)
-    parser.add_argument("--core", type=int, default=-1)
-    parser.add_argument("--warmup-runs", type=int, default=5)
-    parser.add_argument("--warmup-ms", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=0)
-    parser.add_argument("--repeats", type=int, default=0)
-    parser.add_argument("--alarm-s", type=int, default=0)
-    parser.add_argument("--input-seed", type=int, default=0)
+    defaults = {
+        "core": -1,
+        "warmup-runs": 5,
+        "warmup-ms": 1000,
+        "rounds": 0,
+        "repeats": 0,
+        "alarm-s": 0,
+        "input-seed": 0,
+    }
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--precision", choices=("float32", "float16"), default="float32")
     parser.add_argument("--outputs", action="store_true")
     parser.add_argument("--lock")
