@@ -1,4 +1,4 @@
-"""Building the runner: what is found, what is kept, and what is said where something is missing."""
+"""Building the runner: tools that are found, the cache, and messages about what is missing."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ target_link_options(snsearch-runner PRIVATE -static)
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a project that builds in a second in the runner's place; the cache is empty."""
+    """The folder of a project that replaces the runner's and builds in a second; the cache is empty."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "CMakeLists.txt").write_text(PROJECT)
@@ -158,7 +158,7 @@ def test_the_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_sources_are_taken_from_where_pip_left_them(
     kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pip unpacks and then rejects the archive for its version; on the day of its release it keeps it."""
+    """pip rejects the archive for its version after unpacking it, except on the day of its release."""
     archive = tmp_path / "ncnn.tar.gz"
     monkeypatch.setattr(ncnn_source, "ARCHIVE_SHA256", _archive(archive))
 
@@ -182,7 +182,7 @@ def test_pip_s_complaint_is_passed_on(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    with pytest.raises(DeviceError, match=r"pip cannot get the sources of ncnn .*: ERROR: .*; see that the package"):
+    with pytest.raises(DeviceError, match=r"pip cannot download the sources of ncnn .*: ERROR: .*; check that the package"):
         ncnn_source.ncnn_source(tmp_path / "cache")
 
 

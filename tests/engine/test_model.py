@@ -1,4 +1,4 @@
-"""ncnn models written from operators: what the engine computes from them is what torch computes."""
+"""Models written from operators: an engine computes from them what torch computes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _two_readers(net: networks.Net) -> None:
 
 
 def _shufflenet_v2(net: networks.Net) -> None:
-    """Merged units: the halves are inputs of their own, and what is split is an output."""
+    """Merged units: each half is an input, and what is split is an output."""
     joined = net.join(net.half(0), net.cbr(net.half(0), 4))
     net.cbr(joined, 6)
 
@@ -131,7 +131,7 @@ def test_published_networks_compute_what_torch_computes(engine: Engine, tmp_path
 
 
 def needs_writer(engine: Engine) -> None:
-    """Skips where the package that writes the engine's models is not installed."""
+    """Skips if the package that writes the engine's models is not installed."""
     if engine is ONNX_RUNTIME:
         pytest.importorskip("onnx", reason="onnx is not installed (pip install 'snsearch[onnxruntime]')")
 

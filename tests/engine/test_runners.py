@@ -1,4 +1,4 @@
-"""What every runner does, whether in C++ (real ARM code, emulated here) or in Python."""
+"""Conformance of every runner: in C++ (real ARM code, emulated here) and in Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calibration: rates that are known are found, what is kept out stays out, and the errors are those by hand."""
+"""Calibration: known rates are found again, held-out networks are not seen, and errors are right by hand."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POINTWISE_AND_ELEMENTS = Form(name="two", columns=(("dense_pointwise_macs",), ("
 
 
 def sample(name: str, ms: float, family: str = "", **terms: float) -> Sample:
-    """A network of those terms; a MAC a dense one, at 100 pixels."""
+    """A network with those terms at 100 pixels; its MACs are the dense pointwise ones."""
     counted = dict.fromkeys(MEANINGS, 0.0) | terms
     return Sample(
         name=name,
@@ -121,7 +121,7 @@ def _recording(seen: list[set[str]]) -> Callable[[Sequence[Sample]], Callable[[S
     return predictor
 
 
-def test_a_network_is_kept_out_at_all_its_resolutions_and_pieces_never_are() -> None:
+def test_a_network_is_held_out_at_all_its_resolutions_and_pieces_never_are() -> None:
     samples = (
         sample("net @224", 1.0),
         sample("net @480x640", 4.0),
@@ -130,31 +130,31 @@ def test_a_network_is_kept_out_at_all_its_resolutions_and_pieces_never_are() -> 
         replace(sample("rare", 3.0), role="known"),
     )
     seen: list[set[str]] = []
-    kept = hold_out_one(samples, _recording(seen), network_fold)
+    held_out = hold_out_one(samples, _recording(seen), network_fold)
     assert seen == [{"other", "gemm", "rare"}, {"net @224", "net @480x640", "gemm", "rare"}]
-    assert kept.names == ("net @224", "net @480x640", "other")
+    assert held_out.names == ("net @224", "net @480x640", "other")
 
 
 def test_errors_and_ranks_are_those_by_hand() -> None:
-    kept = HeldOut(names=("a", "b", "c"), measured_ms=(10.0, 20.0, 40.0), predicted_ms=(11.0, 16.0, 40.0))
-    assert kept.errors().mape == pytest.approx((0.1 + 0.2 + 0) / 3)
-    assert kept.errors().spearman == pytest.approx(1)
-    without = kept.without(("b",))
+    held_out = HeldOut(names=("a", "b", "c"), measured_ms=(10.0, 20.0, 40.0), predicted_ms=(11.0, 16.0, 40.0))
+    assert held_out.errors().mape == pytest.approx((0.1 + 0.2 + 0) / 3)
+    assert held_out.errors().spearman == pytest.approx(1)
+    without = held_out.without(("b",))
     assert without.names == ("a", "c")
     assert without.errors().mape == pytest.approx(0.05)
     # Ranks 1 2 3 against 2 1 3: 1 - 6 * (1 + 1) / (3 * 8) = 0.5
-    assert replace(kept, predicted_ms=(17.0, 16.0, 40.0)).errors().spearman == pytest.approx(0.5)
+    assert replace(held_out, predicted_ms=(17.0, 16.0, 40.0)).errors().spearman == pytest.approx(0.5)
 
 
 def test_predictions_that_are_all_equal_rank_nothing() -> None:
-    kept = HeldOut(names=("a", "b"), measured_ms=(1.0, 2.0), predicted_ms=(3.0, 3.0))
-    assert kept.errors().spearman == 0
+    held_out = HeldOut(names=("a", "b"), measured_ms=(1.0, 2.0), predicted_ms=(3.0, 3.0))
+    assert held_out.errors().spearman == 0
 
 
 def test_the_interval_is_student_s_for_one_more_logarithmic_error() -> None:
     # Two errors of a factor e^0.1: root mean square 0.1, times sqrt(1 + 1/2); Student's t with 2 degrees: 4.3027.
-    kept = HeldOut(names=("a", "b"), measured_ms=(1.0, 1.0), predicted_ms=(math.exp(0.1), math.exp(-0.1)))
-    assert kept.interval_factor() == pytest.approx(math.exp(4.30265 * 0.1 * math.sqrt(1.5)), rel=1e-5)
+    held_out = HeldOut(names=("a", "b"), measured_ms=(1.0, 1.0), predicted_ms=(math.exp(0.1), math.exp(-0.1)))
+    assert held_out.interval_factor() == pytest.approx(math.exp(4.30265 * 0.1 * math.sqrt(1.5)), rel=1e-5)
 
 
 def test_the_first_baseline_is_a_straight_line_of_logarithms() -> None:
@@ -187,7 +187,7 @@ def test_the_form_that_errs_least_on_what_it_has_not_seen_is_chosen() -> None:
     assert found.flops.errors().mape > 0.1
 
 
-def test_a_network_s_own_figure_does_not_change_its_kept_out_prediction() -> None:
+def test_a_network_s_own_figure_does_not_change_its_held_out_prediction() -> None:
     samples = (*EXACT, sample("d", 8.0, dense_pointwise_macs=1e6, element_bytes=2e6))
     forms = (Form(name="blind", columns=(("dense_pointwise_macs",),)), POINTWISE_AND_ELEMENTS)
     honest = calibrate(forms, {"device": samples})["device"].networks.predicted_ms[3]
@@ -201,7 +201,7 @@ def test_devices_of_a_library_share_the_form_and_not_the_rates() -> None:
     assert found["slow"].rates == pytest.approx({term: 10 * rate for term, rate in found["fast"].rates.items()})
 
 
-def test_a_network_is_kept_out_on_every_device_of_the_library_at_once() -> None:
+def test_a_network_is_held_out_on_every_device_of_the_library_at_once() -> None:
     # On the first device everything is exact. If network b of the second device chose the form, that would show.
     forms = (POINTWISE_AND_ELEMENTS, Form(name="blind", columns=(("dense_pointwise_macs",),)))
     base = calibrate(forms, {"one": EXACT, "two": EXACT})["one"]

@@ -1,4 +1,4 @@
-"""Kernel terms: by hand for a small network, and as sums that the cost report knows too."""
+"""Kernel terms: by hand for a small network, and as sums against the cost report."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def test_channels_are_packed_by_the_widest_register_that_divides_them() -> None:
     assert [pack_of(channels) for channels in (48, 24, 20, 18, 3)] == [16, 8, 4, 1, 1]
 
 
-def test_a_group_whose_channels_divide_less_than_all_is_packed_anew() -> None:
+def test_a_group_whose_channels_divide_less_than_all_is_repacked() -> None:
     build = BlockBuilder(240, 14, 14)
     build.conv("expand", 0, 60, groups=3)
     terms = block_kernel_terms(build.ops)
     # 240 channels lie in packs of 16, the 80 of a group too; 60 in packs of 4, the 20 of a group too.
     assert terms["repacked_bytes"] == 0
     assert (terms["read_16_bytes"], terms["write_4_bytes"]) == (4 * 240 * 196, 4 * 60 * 196)
-    # 20 output channels a group are 16 at once and then 4.
+    # 20 output channels per group are 16 at once and then 4.
     assert (terms["rows_16_macs"], terms["rows_4_macs"]) == (196 * 3 * 80 * 16, 196 * 3 * 80 * 4)
     build = BlockBuilder(200, 28, 28)
     build.conv("expand", 0, 50, groups=2)
@@ -65,7 +65,7 @@ def test_a_group_whose_channels_divide_less_than_all_is_packed_anew() -> None:
     # 200 channels lie in packs of 8, the 100 of a group in packs of 4; 50 and 25 lie singly.
     assert terms["repacked_bytes"] == 4 * 200 * 784
     assert (terms["read_4_bytes"], terms["write_1_bytes"]) == (4 * 200 * 784, 4 * 50 * 784)
-    # 25 output channels a group: 16, 8 and 1.
+    # 25 output channels per group: 16, 8 and 1.
     macs = 784 * 2 * 100
     assert (terms["rows_16_macs"], terms["rows_8_macs"], terms["rows_1_macs"]) == (macs * 16, macs * 8, macs)
 

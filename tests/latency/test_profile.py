@@ -1,4 +1,4 @@
-"""Profiles: reading, writing and predicting, and what the shipped ones say."""
+"""Profiles: reading, writing and predicting, and the content of the bundled ones."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_shipped_profile_names_its_source_and_beats_both_baselines(name: str) 
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name.startswith("ncnn-")])
-def test_ncnn_s_devices_are_shipped_only_where_networks_kept_out_are_missed_by_ten_percent_at_most(name: str) -> None:
+def test_ncnn_s_devices_are_shipped_only_if_held_out_networks_are_missed_by_ten_percent_at_most(name: str) -> None:
     assert load_profile(name).by_network.mape <= 0.1
 
 

@@ -1,4 +1,4 @@
-"""The published figures: networks are built as printed, and the shipped profiles are what a fit on them gives."""
+"""The published figures: networks are built as printed, and a fit on them gives the bundled profiles."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_every_device_of_the_list_has_one_network_of_a_name() -> None:
     for device, core in devices:
         names = [sample.name for sample in ncnn(device, core)]
         assert len(names) == len(set(names)) >= 14
-        assert "shufflenet" in names  # without a grouped 1x1 convolution nothing would tell its rate
+        assert "shufflenet" in names  # without it the rate of grouped 1x1 convolutions would be unknown
 
 
 def test_the_sums_of_table_4_take_what_they_add() -> None:
@@ -111,9 +111,9 @@ def test_an_image_of_480x640_has_its_share_of_pixels() -> None:
 
 def test_a_block_that_skips_is_taken_off_where_it_is_a_convolution() -> None:
     by_name = {sample.name: sample for sample in raspberry_pi_4_blocks()}
-    kept, widened = by_name["32x32, 16 to 16, k=3 e=1 g=1"], by_name["32x32, 16 to 24, k=3 e=1 g=1"]
+    narrow, widened = by_name["32x32, 16 to 16, k=3 e=1 g=1"], by_name["32x32, 16 to 24, k=3 e=1 g=1"]
     # 16 -> 16 and 16 -> 16 channels, where skipping is nothing; 16 -> 16 and 16 -> 24 less the 16 -> 24 of skipping.
-    assert kept.terms["dense_pointwise_macs"] == 32 * 32 * (16 * 16 + 16 * 16)
+    assert narrow.terms["dense_pointwise_macs"] == 32 * 32 * (16 * 16 + 16 * 16)
     assert widened.terms["dense_pointwise_macs"] == 32 * 32 * 16 * 16
 
 

@@ -1,4 +1,4 @@
-"""Terms: by hand for a small network, and as sums that the cost report knows too."""
+"""Terms: by hand for a small network, and as sums against the cost report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snsearch.network.operators import BlockBuilder
 from tests.architectures import architectures, shufflenet
 
 # ShuffleNet, g=3, a 32x32 image, a stem of 6 channels, one stage of two units of 12 channels (bottleneck 3).
-# Sizes: image 32x32, first convolution 16x16, pool 8x8, stage 4x4. Bytes are four a value.
+# Sizes: image 32x32, first convolution 16x16, pool 8x8, stage 4x4. Bytes are four per value.
 TINY = shufflenet(3, 12, stem=6, stage_repeats=(2,), resolution=(32, 32), classes=10)
 
 BY_HAND: Terms = {

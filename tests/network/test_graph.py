@@ -90,7 +90,7 @@ def test_only_the_last_convolution_of_an_added_branch_ends_it() -> None:
     assert [name for name, op in _named(SMALL).items() if op.ends_branch] == ["stage2.1.project"]
 
 
-def test_squeeze_and_excitation_stands_before_the_sum_and_behind_the_concatenation() -> None:
+def test_squeeze_and_excitation_is_before_the_sum_and_after_the_concatenation() -> None:
     graph = OpGraph.of(replace(SMALL, se_reduction=16))
     names = [op.name for op in graph.ops]
     ops = {op.name: op for op in graph.ops}
