@@ -78,9 +78,11 @@ class BlockBuilder:
         groups: int = 1,
     ) -> int:
         """An operator that keeps the height and width of its first input."""
-        read = self.ops[inputs[0]]
-        shape = channels, channels, read.height, read.width
-        return self._append(Op(name, kind, inputs, *shape, 1, 1, groups, False, False, activation))
+        ops = self.ops
+        read = ops[inputs[0]]
+        height, width = read.height, read.width
+        ops.append(Op(name, kind, inputs, channels, channels, height, width, 1, 1, groups, False, False, activation))
+        return len(ops) - 1
 
     def conv(
         self,

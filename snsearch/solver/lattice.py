@@ -214,7 +214,7 @@ def best_point(line: WidthLine, budget: Budget) -> WidthPoint:
         aim = below
         if below < first or line.macs(below + 1) - target < target - line.macs(below):
             aim = below + 1
-        if not exceeded(line.costs(aim), caps):
+        if not caps or not exceeded(line.costs(aim), caps):
             return WidthPoint(line.widths(aim), "mflops")
     best = last_where(lambda point: not exceeded(line.costs(point), caps), first)
     binding = ", ".join(cap.key for cap in exceeded(line.costs(best + 1), caps))
