@@ -32,11 +32,13 @@ from benchmarks.counted_devices import (
 )
 from benchmarks.counted_networks import BUDGETS, Network, networks_for, space_networks
 from benchmarks.latency_profiles import PROFILES
+from benchmarks.published.forms import COUNTED_CACHES, COUNTED_FORMS
 from snsearch.device.counting.weighing import Weighing
-from snsearch.latency.calibration import Calibration, KeptOut, Sample, calibrate, family_of, predict_ms, profile_of
-from snsearch.latency.forms import COUNTED_CACHES, COUNTED_FORMS
+from snsearch.latency.calibration import Calibration, calibrate, profile_of
+from snsearch.latency.fitting import Sample, predict_ms
 from snsearch.latency.profile import Profile, load_profile
 from snsearch.latency.terms import ops_terms
+from snsearch.latency.validation import HeldOut, family_fold
 
 RESULTS = Path(__file__).parent / "results" / "counted.json"
 CPU_FILES = PROFILES.parent / "cpus"
@@ -71,7 +73,7 @@ class SpaceModel:
     """A quantity predicted from a network's terms: how far networks that were kept out are missed."""
 
     calibration: Calibration
-    check: KeptOut  # another budget and resolution, which neither form nor rates have seen
+    check: HeldOut  # another budget and resolution, which neither form nor rates have seen
 
     def to_json(self) -> dict[str, Any]:
         kept = self.calibration.networks
@@ -103,11 +105,11 @@ def space_model(cpu: str, value: Callable[[Parts], float]) -> SpaceModel:
     A budget's networks are kept out together, as a search is for a budget that was not counted.
     """
     samples = _samples(cpu, ("space", "ncnn"), value)
-    calibration = calibrate(COUNTED_FORMS, {cpu: samples}, family_of)[cpu]
+    calibration = calibrate(COUNTED_FORMS, {cpu: samples}, family_fold)[cpu]
     unseen = _samples(cpu, ("check",), value)
     return SpaceModel(
         calibration=calibration,
-        check=KeptOut(
+        check=HeldOut(
             names=tuple(sample.name for sample in unseen),
             measured_ms=tuple(sample.ms for sample in unseen),
             predicted_ms=tuple(predict_ms(calibration.rates, sample.under(calibration.form)) for sample in unseen),
@@ -151,7 +153,7 @@ def profiles() -> dict[str, Profile]:
             precision="float32",
             figures="counted",
             source=f"{LIBRARY} for aarch64 under qemu 7.2, weighed by {len(device.samples)} published figures, which "
-            f"it misses by {against.score().mape * 100:.0f} % where kept out",
+            f"it misses by {against.errors().mape * 100:.0f} % where kept out",
             note="kept_out is against counted milliseconds of the ShuffleNet space: instructions and misses of both "
             "cache levels, weighed by ncnn's benchmark list. The interval holds the errors of model and weights.",
             fitted_on=(
@@ -173,7 +175,7 @@ def weighings() -> dict[str, Weighing]:
             continue
         device = by_name[name]
         kept = device.counted()
-        numbers = (*device.weights().ms, kept.score().mape, kept.interval_factor())
+        numbers = (*device.weights().ms, kept.errors().mape, kept.interval_factor())
         instructions, l1_misses, l2_misses, mape, factor = (float(f"{number:.6g}") for number in numbers)
         found[cpu] = Weighing(
             device=load_profile(name).device,

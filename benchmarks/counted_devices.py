@@ -18,15 +18,9 @@ from benchmarks.latency_profiles import (
     snapdragon_820_calibration,
 )
 from benchmarks.published.samples import NCNN_DEVICES, ncnn, snapdragon_810, snapdragon_820
-from snsearch.latency.calibration import (
-    Calibration,
-    KeptOut,
-    Sample,
-    keep_out,
-    log_log_flops,
-    network_of,
-    pixel_scaling,
-)
+from snsearch.latency.calibration import Calibration
+from snsearch.latency.fitting import Sample
+from snsearch.latency.validation import HeldOut, hold_out_one, log_log_flops, network_fold, pixel_scaling
 
 PARTS = ("instructions", "l1_misses", "l2_misses")
 
@@ -96,16 +90,16 @@ class Device:
     cpu: str
     samples: tuple[Sample, ...]
     parts: Mapping[str, Parts]
-    terms: KeptOut | None
+    terms: HeldOut | None
 
-    def counted(self) -> KeptOut:
+    def counted(self) -> HeldOut:
         """By counted cost."""
 
         def predictor(samples: Sequence[Sample]) -> Callable[[Sample], float]:
             weights = fit_weights([(self.parts[s.name], s.ms) for s in samples])
             return lambda sample: weights.predict(self.parts[sample.name])
 
-        return keep_out(self.samples, predictor, network_of)
+        return hold_out_one(self.samples, predictor, network_fold)
 
     def weights(self) -> Weights:
         """Fitted on all."""
@@ -144,12 +138,12 @@ def devices() -> tuple[Device, ...]:
     return tuple(found)
 
 
-def score_json(kept: KeptOut, without: Sequence[str] = ()) -> dict[str, Any]:
-    score = kept.score(without)
+def score_json(kept: HeldOut, without: Sequence[str] = ()) -> dict[str, Any]:
+    score = kept.without(without).errors()
     return {"mape": round(score.mape, 4), "spearman": round(score.spearman, 3)}
 
 
-def _only(kept: KeptOut, names: Sequence[str]) -> KeptOut:
+def _only(kept: HeldOut, names: Sequence[str]) -> HeldOut:
     """The same networks in the same order, for comparisons of like with like."""
     at = [kept.names.index(name) for name in names]
     return replace(
@@ -173,8 +167,8 @@ def device_json(device: Device) -> dict[str, Any]:
         "ms_per_million": {part: round(ms, 4) for part, ms in zip(PARTS, device.weights().ms, strict=True)},
         "counted": score_json(counted, without),
         "terms": score_json(terms, without),
-        "log_log_flops": score_json(keep_out(device.samples, log_log_flops, network_of), without),
-        "pixel_scaling": score_json(keep_out(device.samples, pixel_scaling, network_of), without),
+        "log_log_flops": score_json(hold_out_one(device.samples, log_log_flops, network_fold), without),
+        "pixel_scaling": score_json(hold_out_one(device.samples, pixel_scaling, network_fold), without),
         "interval_factor": round(counted.interval_factor(), 3),
     }
     errors = {

@@ -15,7 +15,8 @@ from benchmarks.published.samples import NETWORKS_NCNN, rows_of, snapdragon_810
 from snsearch.device.counting.counts import Counts
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import op_macs
-from snsearch.network.graph import Op, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import Op
 from snsearch.solver.candidates import candidates_of, matched_set
 from snsearch.solver.spec import load_space, mflops_budget, with_input
 from snsearch.study.objective import counted_objective

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from benchmarks.published.forms import RICH_FORMS, TRANSFORM_FORMS
 from benchmarks.published.samples import (
     NCNN_DEVICES,
     ncnn,
@@ -27,19 +28,12 @@ from benchmarks.published.samples import (
     snapdragon_810,
     snapdragon_820,
 )
-from snsearch.latency.calibration import (
-    Calibration,
-    Rates,
-    Sample,
-    calibrate,
-    family_of,
-    fixed_form,
-    keep_out,
-    profile_of,
-)
-from snsearch.latency.forms import FORMS, RICH_FORMS, SPATIAL_STRENGTH, STRENGTHS, TRANSFORM_FORMS, drawn_to
+from snsearch.latency.calibration import Calibration, calibrate, profile_of
+from snsearch.latency.fitting import Rates, Sample
+from snsearch.latency.forms import FORMS, SPATIAL_STRENGTH, STRENGTHS, drawn_to
 from snsearch.latency.profile import Profile
 from snsearch.latency.terms import Terms, network_terms
+from snsearch.latency.validation import family_fold, fixed_form, hold_out_one
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled
 from snsearch.solver.spec import load_space, mflops_budget
@@ -86,12 +80,12 @@ def se_rate(rates: Rates) -> float:
         return network_terms(scaled(space, Design(groups=3, scale=scale, se=se), at).architecture)
 
     def cost(terms: Terms) -> float:
-        return sum(rate * float(getattr(terms, term)) for term, rate in rates.items() if term != "gate_bytes")
+        return sum(rate * terms[term] for term, rate in rates.items() if term != "gate_bytes")
 
     found = []
     for scale in (0.5, 1.0, 2.0):
         plain, gated = terms(scale, se=False), terms(scale, se=True)
-        found.append(((1 + SE_SLOWER) * cost(plain) - cost(gated)) / gated.gate_bytes)
+        found.append(((1 + SE_SLOWER) * cost(plain) - cost(gated)) / gated["gate_bytes"])
     return fmean(found)
 
 
@@ -116,7 +110,7 @@ def ncnn_calibrations() -> dict[str, Calibration]:
 def block_calibrations() -> dict[str, Calibration]:
     """Blocks of other searches' tables, by shape; the families are the shapes."""
     return {
-        name: calibrate((*FORMS, *RICH_FORMS), {name: samples}, fold_of=family_of)[name]
+        name: calibrate((*FORMS, *RICH_FORMS), {name: samples}, fold_of=family_fold)[name]
         for name, samples in (
             ("raspberry-pi-4-blocks", raspberry_pi_4_blocks()),
             ("note-10-blocks", note_10_blocks()),
@@ -166,7 +160,7 @@ def profiles() -> dict[str, Profile]:
     about = {(row["device"], row["core"]): row for row in rows_of("ncnn-devices.csv")}
     for key, name in NCNN_DEVICES.items():
         calibration = ncnn_calibrations()[name]
-        score = calibration.networks.score(ALONE)
+        score = calibration.networks.without(ALONE).errors()
         if score.mape > NCNN_MAPE or score.spearman < NCNN_SPEARMAN:
             continue
         row = about[key]
@@ -195,13 +189,13 @@ def _json(calibration: Calibration, without: Sequence[str]) -> dict[str, Any]:
         "log_log_flops": calibration.flops,
         "pixel_scaling": calibration.pixels,
     }
-    scores = {name: way.score(without) for name, way in ways.items()}
+    judged = {name: way.without(without) for name, way in ways.items()}
     return {
         "form": calibration.form.name,
-        "networks": scores["by_network"].networks,
+        "networks": len(judged["by_network"].names),
         **{
-            name: {"mape": round(score.mape, 4), "spearman": round(score.spearman, 3)}
-            for name, score in scores.items()
+            name: {"mape": round(errors.mape, 4), "spearman": round(errors.spearman, 3)}
+            for name, errors in ((name, way.errors()) for name, way in judged.items())
         },
         "interval_factor": round(calibration.families.interval_factor(), 3),
         "errors": {
@@ -225,7 +219,7 @@ def _pieces_kept_out() -> float:
     """Mean error on the Snapdragon 810's microbenchmarks, each kept out in its turn, by the form that is shipped."""
     samples = [replace(s, role="judged") if s.role == "piece" else replace(s, role="known") for s in snapdragon_810()]
     form = snapdragon_810_calibration().form
-    return keep_out(samples, fixed_form(form), lambda sample: sample.name).score().mape
+    return hold_out_one(samples, fixed_form(form), lambda sample: sample.name).errors().mape
 
 
 def main() -> None:

@@ -36,11 +36,13 @@ from snsearch.device.profile_fit import (
     subject_of,
 )
 from snsearch.device.profile_plan import Plan, drawn_networks, plan_of
-from snsearch.device.registry import HOME_VARIABLE, Device
+from snsearch.device.registry import Device
 from snsearch.device.runners import runners_of
 from snsearch.device.subjects import network_subject, reference_subject
 from snsearch.engine.engines import ENGINES, engine_of
-from snsearch.latency.calibration import KeptOut, Sample, fit, log_log_flops, pixel_scaling, predict_ms
+from snsearch.files import HOME_VARIABLE
+from snsearch.latency.fitting import Sample, fit, predict_ms
+from snsearch.latency.validation import HeldOut, log_log_flops, pixel_scaling
 from snsearch.network.arch import Architecture
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled
@@ -174,13 +176,13 @@ def table(judged: dict[str, Any]) -> str:
 
 
 def _scores(samples: list[Sample], predicted: list[float]) -> dict[str, float]:
-    kept = KeptOut(
+    kept = HeldOut(
         names=tuple(sample.name for sample in samples),
         measured_ms=tuple(sample.ms for sample in samples),
         predicted_ms=tuple(predicted),
     )
     errors = np.abs(np.array(kept.predicted_ms) / np.array(kept.measured_ms) - 1)
-    score = kept.score()
+    score = kept.errors()
     return {
         "mape": round(score.mape, 4),
         "spearman": round(score.spearman, 4),

@@ -1,22 +1,22 @@
-"""The error tree. Each class carries the exit code that the command line ends with."""
+"""The errors of snsearch, each with the exit code of the command line."""
 
 from __future__ import annotations
 
 
 class SnsearchError(Exception):
-    """A problem that the user can act on; the message says what was given, expected, and what to do."""
+    """A problem that the user can solve. The message says what was given, what was expected and what to do."""
 
     exit_code = 1
 
 
 class SpecError(SnsearchError):
-    """A space, budget or architecture description that cannot be used."""
+    """An invalid space, budget, profile or architecture."""
 
     exit_code = 3
 
 
 class InfeasibleBudgetError(SnsearchError):
-    """No network of the space meets the budget; names the smallest reachable and the bound that fails."""
+    """No network of the space meets the budget. The message names the smallest reachable cost and the bound."""
 
     exit_code = 4
 
@@ -34,12 +34,12 @@ class StudyError(SnsearchError):
 
 
 class VerificationError(SnsearchError):
-    """Two counters that must agree do not."""
+    """Two counters disagree that must agree."""
 
     exit_code = 7
 
 
 class DeviceError(SnsearchError):
-    """A device that cannot be reached or used, or a measurement that is refused."""
+    """A device that cannot be reached or used, or a refused measurement."""
 
     exit_code = 8

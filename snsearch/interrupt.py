@@ -1,7 +1,7 @@
-"""Stopping at a safe point: signals ask, the work looks.
+"""Stopping at a safe point: a signal sets a flag, and the work checks it.
 
-An exception that a signal handler raises may land anywhere, in the middle of a database's transaction or in a
-finaliser that swallows it. So the first signal only sets a flag; a second one raises KeyboardInterrupt at once.
+An exception from a signal handler may be raised anywhere, within a database transaction or in a finaliser that
+swallows it. So the first signal only sets a flag; the second raises KeyboardInterrupt at once.
 """
 
 from __future__ import annotations
@@ -16,9 +16,14 @@ from types import FrameType
 def stop_on_signals(
     asked: Callable[[], None] | None = None, numbers: Sequence[int] = (signal.SIGINT, signal.SIGTERM)
 ) -> Iterator[Callable[[], bool]]:
-    """Yields a function that says whether one of the signals has come; calls `asked` when the first does.
+    """Yields a function that tells whether a signal has arrived. Restores the earlier handlers at the end.
 
-    The handlers that stood before are put back at the end. To be entered in the main thread.
+    Args:
+        asked: is called at the first signal.
+        numbers: the signals.
+
+    Raises:
+        ValueError: not in the main thread.
     """
     stopping = False
 

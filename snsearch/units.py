@@ -1,7 +1,7 @@
 """Parsing and printing of quantities.
 
-One MAC is one multiply-add. "MFLOPs", as the mobile-vision papers use the word, are millions of MACs.
-Memory is in binary units (1 KiB = 1024 bytes); decimal units (kB, MB) are understood where a source uses them.
+A MAC is one multiply-add. "MFLOPs" are millions of MACs, as in the mobile-vision papers. Sizes are printed in binary
+units (1 KiB = 1024 bytes); decimal units (kB, MB) are read too.
 """
 
 from __future__ import annotations
@@ -39,25 +39,22 @@ def _parse(text: str | int | float, suffixes: dict[str, float] | dict[str, int],
 
 
 def parse_count(text: str | int | float) -> int:
-    """The count that "140M", "1.9M", "524000" or 2e6 names, rounded to an integer.
-
-    Raises SpecError for anything else, and for zero or less.
-    """
+    """The integer that "140M", "1.9M", "524000" or 2e6 names, rounded. Raises SpecError unless positive."""
     return max(1, round(_parse(text, _COUNT_SUFFIX, 'number such as 1900000, "1.9M" or "340k"')))
 
 
 def parse_bytes(text: str | int | float) -> int:
-    """The bytes that "320KiB", "1MiB", "250kB" or 262144 names. Raises SpecError for anything else."""
+    """The number of bytes that "320KiB", "1MiB", "250kB" or 262144 names. Raises SpecError unless positive."""
     return max(1, round(_parse(text, _BYTES_SUFFIX, 'size such as 262144, "256KiB", "2.4MiB" or "250kB"')))
 
 
 def parse_duration(text: str | int | float) -> float:
-    """The seconds that "90", "90s", "20min" or "1.5h" names. Raises SpecError for anything else."""
+    """The number of seconds that "90", "90s", "20min" or "1.5h" names. Raises SpecError unless positive."""
     return _parse(text, _DURATION_SUFFIX, 'duration such as 90, "90s", "20min" or "1.5h"')
 
 
 def parse_resolution(text: str | int) -> tuple[int, int]:
-    """(height, width) in pixels of "224", 224 or "480x640". Raises SpecError outside 1…4096."""
+    """Height and width in pixels of "224", 224 or "480x640". Raises SpecError outside 1 to 4096."""
     match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[xX×]\s*(\d{1,5}))?\s*", str(text))
     sides = () if match is None else tuple(int(side) for side in match.groups() if side is not None)
     if isinstance(text, bool) or not sides or not all(1 <= side <= 4096 for side in sides):
@@ -68,23 +65,23 @@ def parse_resolution(text: str | int) -> tuple[int, int]:
 
 
 def format_resolution(resolution: tuple[int, int]) -> str:
-    """The text "224x224" for (224, 224): height first."""
+    """Height and width as text: "480x640"."""
     return f"{resolution[0]}x{resolution[1]}"
 
 
 def plain_resolution(resolution: tuple[int, int]) -> int | str:
-    """The resolution as JSON carries it: 224 where square, else "480x640"."""
+    """The resolution in JSON: 224 if square, else "480x640"."""
     return resolution[0] if resolution[0] == resolution[1] else format_resolution(resolution)
 
 
 def three_digits(value: float) -> str:
-    """A figure such as a latency with one decimal, or three digits where it is small: "38.4", "6.97", "0.0946"."""
-    return f"{value:.1f}" if value >= 9.995 else f"{value:.3g}"  # what rounds to ten is printed as ten
+    """The value with one decimal, or with three significant digits below ten: "38.4", "6.97", "0.0946"."""
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.3g}"  # 9.995 rounds to ten
 
 
 def format_count(value: float) -> str:
     """The count with three or four significant digits: "1.87 M", "340 k", "950"."""
-    # What rounds up to the next unit or digit is printed there: 999,960 is "1.00 M", not "1000.0 k".
+    # A value that rounds up to the next unit is printed in that unit: 999,960 is "1.00 M", not "1000.0 k".
     for threshold, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if value >= (0.99995 if threshold > 1e3 else 1) * threshold:
             return f"{value / threshold:.{2 if value < 99.995 * threshold else 1}f}{suffix}"
@@ -92,13 +89,13 @@ def format_count(value: float) -> str:
 
 
 def format_mflops(macs: int) -> str:
-    """MACs in millions, with two digits after the point: "137.46"."""
+    """MACs in millions with two decimals: "137.46"."""
     return f"{macs / 1e6:,.2f}"
 
 
 def format_bytes(size: float) -> str:
     """The size in binary units: "2.39 MiB", "320.0 KiB", "96 B"."""
-    if size >= 1024**2 - 51:  # from here on KiB would round to "1024.0 KiB"
+    if size >= 1024**2 - 51:  # would round to "1024.0 KiB"
         return f"{size / 1024**2:.2f} MiB"
     if size >= 1024:
         return f"{size / 1024:.1f} KiB"
@@ -106,7 +103,7 @@ def format_bytes(size: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """The duration as a person says it: "48 s", "12 min 05 s", "3 h 07 min"."""
+    """The duration in its two largest units: "48 s", "12 min 05 s", "3 h 07 min"."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -34,7 +34,7 @@ OWNERS: dict[str, set[str]] = {
     "onnx": {"snsearch.engine"},
     "onnxruntime": {"snsearch.engine"},
     "sklearn": {"snsearch.training.sources", "snsearch.study.surrogate"},
-    "scipy": {"snsearch.latency.calibration", "snsearch.study", "snsearch.lab"},
+    "scipy": {"snsearch.intervals", "snsearch.latency", "snsearch.study", "snsearch.lab"},
     "torch": {
         "snsearch.engine",
         "snsearch.network.torch_model",

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snsearch.network.arch import Architecture
-from snsearch.network.graph import Activation, BlockBuilder, Op, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import Activation, BlockBuilder, Op
 
 
 def rounded(value: float, step: int) -> int:

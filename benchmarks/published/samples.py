@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.published import networks as nets
-from snsearch.latency.calibration import Role, Sample
+from snsearch.latency.fitting import Role, Sample
 from snsearch.latency.forms import CACHES
 from snsearch.latency.terms import Terms, ops_terms
 from snsearch.network.costs import op_macs
-from snsearch.network.graph import Op
+from snsearch.network.operators import Op
 
 FOLDER = Path(__file__).parent
 PIECE_WEIGHT = 0.5  # of a microbenchmark, where a network has 1: there are more of them, and what counts is networks
@@ -221,8 +221,8 @@ def ncnn(device: str, core: str) -> tuple[Sample, ...]:
 
 
 def _difference(block: Sequence[Op], skip: Sequence[Op], cache_bytes: int | None) -> Terms:
-    pairs = zip(ops_terms(block, cache_bytes), ops_terms(skip, cache_bytes), strict=True)
-    return Terms(*(one - other for one, other in pairs))
+    without = ops_terms(skip, cache_bytes)
+    return {term: value - without[term] for term, value in ops_terms(block, cache_bytes).items()}
 
 
 @cache

@@ -9,14 +9,6 @@ from snsearch.device.transports.transport import CONNECT_SECONDS, Transport, las
 from snsearch.engine import read_elf
 from snsearch.errors import DeviceError
 
-# Machine of a binary -> the names that `uname -m` has for machines that run it.
-RUNS_ON: dict[str, tuple[str, ...]] = {
-    "i686": ("i386", "i586", "i686", "x86_64"),
-    "armv7l": ("armv7l", "armv8l", "aarch64", "arm64"),  # 64-bit kernels run it where the processor still can
-    "x86_64": ("x86_64", "amd64"),
-    "aarch64": ("aarch64", "arm64"),
-}
-
 
 def machine_of(transport: Transport) -> str:
     """What the device's kernel calls its machine, such as "aarch64". Raises DeviceError."""
@@ -35,7 +27,7 @@ def check_machine(path: Path, machine: str, url: str) -> None:
     A wrong one need not fail by itself: a static x86 binary runs in an emulated aarch64 userland, and would be timed.
     """
     elf = read_elf(path)
-    if elf is not None and machine not in RUNS_ON.get(elf.machine, ()):
+    if elf is not None and not elf.runs_on(machine):
         raise DeviceError(
             f'"{path.name}" is built for {elf.machine}, and {url} is {machine}; build a runner for it with '
             "snsearch device build-runner"

@@ -107,7 +107,7 @@ def chosen_pieces(networks: Sequence[Architecture], count: int) -> tuple[Piece, 
     found = {piece.name: (piece, arch) for arch in networks for piece in _pieces(arch)}
     candidates = tuple(piece for piece, _ in found.values())
     wanted = _wanted(found.values())
-    rows = np.array([block_kernel_terms(piece.ops) for piece in candidates])
+    rows = np.array([tuple(block_kernel_terms(piece.ops).values()) for piece in candidates])
     scale = rows.max(axis=0)
     present = scale > 0
     rows = rows[:, present] / scale[present]

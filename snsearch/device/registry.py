@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,11 @@ from snsearch.device.transports.ssh import SshAddress, SshTransport
 from snsearch.device.transports.transport import Transport
 from snsearch.engine import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
-from snsearch.files import write_whole
+from snsearch.files import home_folder, write_whole
 from snsearch.toml_reader import as_text, list_of, read_table, suggestion, toml_value
 
 DEFAULT_ENGINE = NCNN.name
 LOCAL = "local"  # this host, by URL and by name
-HOME_VARIABLE = "SNSEARCH_HOME"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 EXPECTED_URL = "expected local, ssh://[user@]host[:port], adb://SERIAL or counted://NAME"
 
@@ -66,18 +63,9 @@ class Device:
         return "\n".join(lines) + "\n"
 
 
-def home() -> Path:
-    """The folder of what snsearch keeps of the user's: $SNSEARCH_HOME, else the platform's folder for data."""
-    if given := os.environ.get(HOME_VARIABLE):
-        return Path(given)
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "snsearch"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "snsearch"
-
-
 def devices_folder() -> Path:
     """The folder of the devices' files."""
-    return home() / "devices"
+    return home_folder() / "devices"
 
 
 def device_folder(name: str) -> Path:
@@ -190,7 +178,7 @@ def forget_device(name: str) -> None:
 def connect(device: Device) -> Transport:
     """The way to a device; nothing is sent yet. Raises DeviceError for one that is none."""
     if device.url == LOCAL:
-        return LocalTransport(folder=home() / "work")
+        return LocalTransport(folder=home_folder() / "work")
     if device.url.startswith("ssh://"):
         return SshTransport(url=device.url, options=device.ssh_options)
     if device.url.startswith("adb://"):

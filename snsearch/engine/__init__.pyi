@@ -3,12 +3,13 @@ from .answers import read_time as read_time
 from .artefact import Artefact as Artefact
 from .build import build_runner as build_runner
 from .build import built_runner as built_runner
-from .compilers import host_target as host_target
-from .elf import read_elf as read_elf
 from .engines import ENGINES as ENGINES
 from .engines import NCNN as NCNN
 from .engines import Engine as Engine
 from .engines import engine_of as engine_of
+from .machines import host_target as host_target
+from .machines import is_arm as is_arm
+from .machines import read_elf as read_elf
 from .ncnn_model import write_model as write_model
 from .parity import deviation as deviation
 from .parity import expected_outputs as expected_outputs

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from snsearch.engine.protocol import (
-    SCHEMA,
+    RUNNER_SCHEMA,
     AnswerError,
     Core,
     DeviceState,
@@ -27,17 +27,15 @@ def read_time(stdout: str, job: TimeJob, nonce: str) -> TimeAnswer:
     """The answer to a TimeJob.
 
     Raises:
-        AnswerError: it is missing, damaged, another call's, or has not every sample asked for.
-        RunnerError: the runner says why it could not.
+        AnswerError: the answer is missing, damaged, of another call, or lacks a sample.
+        RunnerError: the runner reports an error.
     """
     answer = _answer(stdout, nonce, "time")
     read = TimeAnswer(
         **_common(answer),
         core=answer.get("core", _integer),
-        cores_allowed=answer.get("cores_allowed", _list(_integer)),
         models=answer.get("models", _list(_model)),
         states=answer.get("states", _list(_state)),
-        loadavg=answer.get("loadavg", _or_none(_list(_number))),
         warmup_runs=answer.get("warmup_runs", _integer),
     )
     given = tuple(model.prefix for model in read.models)
@@ -63,10 +61,8 @@ def read_probe(stdout: str, nonce: str) -> ProbeAnswer:
     return ProbeAnswer(
         **_common(answer),
         cores=answer.get("cores", _list(_core)),
-        cores_allowed=answer.get("cores_allowed", _list(_integer)),
         memory_kb=answer.get("memory_kb", _or_none(_integer)),
         temperatures=answer.get("temperatures", _list(_temperature)),
-        loadavg=answer.get("loadavg", _or_none(_list(_number))),
         soc=answer.get("soc", _or_none(_text)),
         counter_hz=answer.get("counter_hz", _or_none(_integer)),
         simd_gflops=answer.get("simd_gflops", _number),
@@ -96,7 +92,7 @@ class _Record:
 
 
 def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> _Record:
-    """The one line of JSON that carries the nonce, of that kind."""
+    """The one line of JSON with the nonce, of that kind."""
     found = [record for line in stdout.splitlines() if (record := _object(line)) is not None]
     if not found:
         raise AnswerError(
@@ -110,8 +106,10 @@ def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> _Record:
         raise AnswerError(f"the answer carries the nonce {given!r} of another call; expected {nonce!r}")
     answer = _Record(found[0])
     schema = answer.get("schema", _integer)
-    if schema != SCHEMA:
-        raise AnswerError(f"the runner speaks schema {schema}; expected {SCHEMA}: build and push the runner again")
+    if schema != RUNNER_SCHEMA:
+        raise AnswerError(
+            f"the runner speaks schema {schema}; expected {RUNNER_SCHEMA}: build and push the runner again"
+        )
     answered = answer.get("kind", _text)
     if answered == "error":
         raise RunnerError(answer.get("error", _text), answer.get("detail", _text))
@@ -121,7 +119,7 @@ def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> _Record:
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """The JSON object on a line, or None. Another line is not the runner's: adb's old shell mixes stderr in."""
+    """The JSON object on a line, or None. Other lines are not the runner's: adb's old shell mixes stderr in."""
     try:
         read = json.loads(line, parse_constant=_refuse)
     except ValueError:
@@ -134,7 +132,7 @@ def _refuse(constant: str) -> None:
 
 
 def _shortened(text: str, length: int = 120) -> str:
-    """The text, quoted, its middle left out where it is long."""
+    """The text, quoted; "..." replaces the middle of a long one."""
     if not text:
         return "nothing"
     return repr(text) if len(text) <= length else f"{text[: length // 2]!r} ... {text[-length // 2 :]!r}"
@@ -147,15 +145,15 @@ def _common(answer: _Record) -> dict[str, Any]:
         "engine_version": answer.get("engine_version", _text),
         "machine": answer.get("machine", _text),
         "pid": answer.get("pid", _integer),
+        "cores_allowed": answer.get("cores_allowed", _list(_integer)),
+        "loadavg": answer.get("loadavg", _or_none(_list(_number))),
     }
 
 
 def _runner(value: Any) -> RunnerKind:
-    known: tuple[RunnerKind, ...] = get_args(RunnerKind)
-    for kind in known:
-        if value == kind:
-            return kind
-    raise ValueError
+    if value not in get_args(RunnerKind):
+        raise ValueError
+    return cast(RunnerKind, value)
 
 
 def _text(value: Any) -> str:

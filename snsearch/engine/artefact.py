@@ -1,4 +1,4 @@
-"""A model's files, and what every writer of models knows of operators: shapes, outputs, what can be written."""
+"""A model's files, and what all model writers share: tensor shapes, outputs, folded weights, checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Artefact:
-    """A model in an engine's format; `key` is the hash of its content."""
+    """A model in an engine's format; `key` is the hash of its files."""
 
     files: Mapping[str, bytes]  # by suffix, in the engine's order
     inputs: tuple[Shape, ...]  # (channels, height, width), or (channels,) of a pooled tensor
@@ -25,12 +25,12 @@ class Artefact:
 
     @property
     def key(self) -> str:
-        """The SHA-256 of the files' own digests."""
+        """The SHA-256 of the files' digests, in hexadecimal."""
         digests = [hashlib.sha256(content).digest() for content in self.files.values()]
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
     def save(self, folder: Path) -> Path:
-        """Writes KEY and each suffix unless the file is there, and returns the prefix FOLDER/KEY."""
+        """Writes the missing files FOLDER/KEY.SUFFIX, and returns their prefix FOLDER/KEY. Raises OSError."""
         prefix = folder / self.key
         for suffix, content in self.files.items():
             path = prefix.with_name(prefix.name + suffix)
@@ -40,18 +40,18 @@ class Artefact:
 
 
 def read_indices(ops: Sequence[Op]) -> frozenset[int]:
-    """The operators whose tensors another reads. Inputs among them are the model's; other inputs are left out."""
+    """The indices of the operators whose tensors another reads. An input that none reads is not part of the model."""
     return frozenset(source for op in ops for source in op.inputs)
 
 
 def output_indices(ops: Sequence[Op]) -> tuple[int, ...]:
-    """The operators whose tensors nobody reads, in order."""
+    """The indices of the operators whose tensors none reads, in order: the model's outputs."""
     read = read_indices(ops)
     return tuple(index for index, op in enumerate(ops) if index not in read and op.kind != "input")
 
 
 def tensor_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
-    """The shape of each operator's tensor: (channels,) behind a global pooling, else (channels, height, width)."""
+    """The shape of each operator's tensor: (channels,) after global pooling, else (channels, height, width)."""
     readers: dict[int, list[Op]] = {}
     for op in ops:
         for source in op.inputs:
@@ -60,7 +60,7 @@ def tensor_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
     for index, op in enumerate(ops):
         flat = op.kind in ("global_pool", "linear")
         if op.kind == "input" and op.height == op.width == 1:
-            # A linear layer and a gate read vectors; a 1x1 image that a window reads stays one.
+            # Linear layers and gates read vectors; a 1x1 image that a convolution or pooling reads remains an image.
             flat = all(
                 reader.kind == "linear" or (reader.kind == "scale" and reader.inputs[1] == index)
                 for reader in readers.get(index, ())
@@ -72,36 +72,36 @@ def tensor_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
 
 
 def input_and_output_shapes(ops: Sequence[Op]) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
-    """The shapes of a model's inputs and of its outputs, in order."""
+    """The shapes of a model's inputs, and those of its outputs, in order."""
     shapes, read = tensor_shapes(ops), read_indices(ops)
     inputs = tuple(shapes[index] for index, op in enumerate(ops) if op.kind == "input" and index in read)
     return inputs, tuple(shapes[index] for index in output_indices(ops))
 
 
 def folded_weights(ops: Sequence[Op], index: int, weights: Weights) -> tuple[Floats, Floats | None]:
-    """An operator's weight and bias with its batch norm in them. Raises SpecError where there are none that fit."""
+    """An operator's weight and bias with batch norm folded in. Raises SpecError if missing or of a wrong shape."""
     op = ops[index]
     if index not in weights:
-        raise SpecError(f"{op.name}: there are no weights for operator {index}")
+        raise SpecError(f"{op.name}: operator {index} has no weights; expected them for every layer")
     weight, bias = weights[index].folded()
     if weight.shape != weight_shape(op):
-        raise SpecError(f"{op.name}: its weight has the shape {weight.shape}; expected {weight_shape(op)}")
+        raise SpecError(f"{op.name}: the weight has the shape {weight.shape}; expected {weight_shape(op)}")
     return weight, bias
 
 
 def image_read(ops: Sequence[Op], op: Op, shapes: Sequence[Shape]) -> Op:
-    """The operator that makes what a window reads. Raises SpecError where that is a vector."""
+    """The operator whose image a convolution or pooling reads. Raises SpecError if it outputs a vector."""
     [source] = op.inputs
     if len(shapes[source]) == 1:
-        raise SpecError(f"{op.name}: a window cannot move over the pooled tensor of {ops[source].name}")
+        raise SpecError(f"{op.name}: reads the vector of {ops[source].name}; expected an image with height and width")
     return ops[source]
 
 
 def check_reads_vector(ops: Sequence[Op], op: Op, shapes: Sequence[Shape]) -> None:
-    """Raises SpecError where a linear layer reads an image."""
+    """Raises SpecError if a linear layer reads an image."""
     [source] = op.inputs
     if len(shapes[source]) != 1:
         raise SpecError(
-            f"{op.name}: a linear layer reads a pooled tensor; {ops[source].name} makes "
-            f"{'x'.join(map(str, shapes[source]))}"
+            f"{op.name}: reads an image of {'x'.join(map(str, shapes[source]))} from {ops[source].name}; a linear "
+            "layer needs a vector, as global pooling outputs"
         )

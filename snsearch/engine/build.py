@@ -1,4 +1,4 @@
-"""Builds the static C++ runner for a machine, once for each version of sources and compiler."""
+"""Builds the static C++ runner for a target, once per version of sources and compiler."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from snsearch.engine.compilers import MACHINES, Compiler, CompilerKind, Target, find_cmake, find_compiler, target_of
-from snsearch.engine.elf import read_elf
+from snsearch.engine.compilers import Compiler, CompilerKind, find_cmake, find_compiler
+from snsearch.engine.machines import MACHINES, Target, build_target, read_elf
 from snsearch.engine.ncnn_source import ARCHIVE_SHA256, VERSION, ncnn_source
 from snsearch.errors import DeviceError
 from snsearch.files import cache_folder, whole_file
@@ -31,16 +31,9 @@ _BUILD_SECONDS = 3600
 Report = Callable[[str], None]
 
 
-def runner_path(target: Target, cache: Path | None = None) -> Path:
-    """The built runner of the present sources. Raises DeviceError where there is none yet."""
-    if found := _built(target, cache):
-        return found
-    raise DeviceError(f"there is no runner for {target} yet: snsearch device build-runner --machine {target}")
-
-
 def built_runner(machine: str, cache: Path | None = None) -> Path | None:
-    """The built runner for what `uname -m` calls the machine, or None where none is built for it."""
-    target = target_of(machine)
+    """The built runner for a machine, named as `uname -m` prints it; None if there is none."""
+    target = build_target(machine)
     return None if target is None else _built(target, cache)
 
 
@@ -53,11 +46,18 @@ def build_runner(
     again: bool = False,
     cache: Path | None = None,
 ) -> Path:
-    """The static runner for a target, built unless the cache has it from the same sources and compiler.
+    """The static runner for a target, from the cache or newly built.
 
-    `archive` is ncnn's source archive, for hosts without a network; `on_line` gets what the build prints; `cache`
-    stands for the user's cache folder.
-    Raises DeviceError with what is missing, or with the last lines of a build that failed.
+    Args:
+        target: the machine.
+        kind: of compiler; without it, the first that is installed.
+        archive: ncnn's source archive, for a host without a network.
+        on_line: receives every line that the build prints.
+        again: build even if the cache has a runner of these sources and this compiler.
+        cache: replaces the user's cache folder.
+
+    Raises:
+        DeviceError: a tool is missing, or the build failed; then with its last lines.
     """
     compiler = find_compiler(target, kind)
     cmake, generator = find_cmake()
@@ -90,20 +90,20 @@ def build_runner(
             }
             built.parent.mkdir(exist_ok=True)
             (built.parent / "build.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            # Beside the other first, since a build may end while the old runner is being read.
+            # Replace the old runner in one step: another process may be reading it.
             with whole_file(built) as partial:
                 shutil.copy2(made, partial)
     return built
 
 
 def _built(target: Target, cache: Path | None) -> Path | None:
-    """The newest runner of the present sources, of any compiler."""
+    """The newest runner of the current sources, by any compiler."""
     found = ((cache or cache_folder()) / "runners").glob(f"{target}-{_source_key()}-*/{RUNNER_NAME}")
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _source_key() -> str:
-    """The hash of everything but the compiler that decides what a runner does."""
+    """The hash of everything that determines a runner, except the compiler."""
     digest = hashlib.sha256(f"{VERSION} {ARCHIVE_SHA256}".encode())
     for name in _SOURCES:
         digest.update((HERE / name).read_bytes())
@@ -112,7 +112,7 @@ def _source_key() -> str:
 
 
 def _options(target: Target, compiler: Compiler, folder: Path, source: Path) -> list[str]:
-    """cmake's options: the compilers, as programs of one word each, and the machine that they compile for."""
+    """cmake's options: the compilers, each a single program, and the machine that they compile for."""
     known = MACHINES[target]
     values = {
         "CMAKE_BUILD_TYPE": "Release",
@@ -132,7 +132,7 @@ def _options(target: Target, compiler: Compiler, folder: Path, source: Path) -> 
 
 
 def _program(path: Path, command: tuple[str, ...]) -> str:
-    """The command itself where it is one word, else a script that calls it."""
+    """The command if it is one word, else a script that calls it."""
     if len(command) == 1:
         return command[0]
     path.parent.mkdir(exist_ok=True)
@@ -142,7 +142,7 @@ def _program(path: Path, command: tuple[str, ...]) -> str:
 
 
 def _run(command: list[str], folder: Path, on_line: Report | None, what: str) -> None:
-    """Runs a step of the build. Raises DeviceError with its last lines where it fails."""
+    """Runs a step of the build. If it fails, raises DeviceError with its last lines."""
     last: deque[str] = deque(maxlen=30)
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}{os.pathsep}{Path(sys.executable).parent}"}
     with subprocess.Popen(
@@ -170,12 +170,16 @@ def _run(command: list[str], folder: Path, on_line: Report | None, what: str) ->
 
 
 def _check(made: Path, target: Target) -> None:
-    """Raises DeviceError where what was built is not a static binary for the target."""
+    """Raises DeviceError if the runner is not a static binary for the target."""
     elf = read_elf(made)
     expected = MACHINES[target].elf
     if elf is None or elf.machine != expected:
         raise DeviceError(
-            f"the compiler made a runner for {elf.machine if elf else 'no known machine'}, not {expected}"
+            f"the compiler made a runner for {elf.machine if elf else 'no known machine'}, not {expected}; "
+            "use another compiler"
         )
     if not elf.static:
-        raise DeviceError("the compiler made a runner that needs the system's libraries; expected a static one")
+        raise DeviceError(
+            "the compiler made a runner that needs the system's libraries; expected a static one; "
+            "use another compiler"
+        )

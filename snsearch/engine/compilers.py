@@ -1,9 +1,8 @@
-"""The compilers that can build a runner, and for which machines."""
+"""The compilers and build tools of this host."""
 
 from __future__ import annotations
 
 import importlib.util
-import platform
 import shutil
 import subprocess
 import sys
@@ -11,81 +10,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from snsearch.engine.machines import MACHINES, Target, host_target
 from snsearch.errors import DeviceError
 
-Target = Literal["aarch64", "armv7", "x86_64"]
 CompilerKind = Literal["gcc", "zig"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Machine:
-    """How a target is called by those who build for it and by those who run it."""
-
-    gcc: str  # the prefix of its GNU cross compiler
-    debian: str  # Debian's package of that
-    zig: str
-    processor: str  # cmake's name
-    elf: str
-    kernels: tuple[str, ...]  # what `uname -m` says where its binaries run
-    flags: str = ""
-
-
-MACHINES: dict[Target, Machine] = {
-    "aarch64": Machine(
-        gcc="aarch64-linux-gnu",
-        debian="g++-aarch64-linux-gnu",
-        zig="aarch64-linux-musl",
-        processor="aarch64",
-        elf="aarch64",
-        kernels=("aarch64", "arm64"),
-    ),
-    "armv7": Machine(
-        gcc="arm-linux-gnueabihf",
-        debian="g++-arm-linux-gnueabihf",
-        zig="arm-linux-musleabihf",
-        processor="armv7-a",
-        elf="armv7l",
-        kernels=("armv7l", "armv8l"),
-        flags="-march=armv7-a -mfpu=neon -mfloat-abi=hard",
-    ),
-    "x86_64": Machine(
-        gcc="x86_64-linux-gnu",
-        debian="g++",
-        zig="x86_64-linux-musl",
-        processor="x86_64",
-        elf="x86_64",
-        kernels=("x86_64", "amd64"),
-    ),
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Compiler:
-    """A compiler: its commands, and what distinguishes what it makes from what others make."""
+    """A compiler: its commands and its version."""
 
     kind: CompilerKind
     c: tuple[str, ...]
     cxx: tuple[str, ...]
-    archive: tuple[str, ...] | None  # the archiver and the indexer where they are not the system's
-    index: tuple[str, ...] | None
+    archive: tuple[str, ...] | None  # the archiver; None for the system's
+    index: tuple[str, ...] | None  # the archive indexer; None for the system's
     version: str
     cross: bool
 
 
-def target_of(machine: str) -> Target | None:
-    """The target whose runner runs where `uname -m` says that, or None."""
-    return next((target for target, known in MACHINES.items() if machine.lower() in known.kernels), None)
-
-
-def host_target() -> Target | None:
-    """The target of this host, or None where no runner runs here (macOS, Windows, another processor)."""
-    return target_of(platform.machine()) if sys.platform == "linux" else None
-
-
 def find_compiler(target: Target, kind: CompilerKind | None = None) -> Compiler:
-    """The GNU compiler for the target, else ziglang's; of that kind where one is asked for.
+    """A compiler for the target: of that kind where given, else the GNU compiler, else ziglang.
 
-    Raises DeviceError with what is missing and how to get it.
+    Raises DeviceError with the missing packages and how to install them.
     """
     finders = {"gcc": _gcc, "zig": _zig}
     for asked in (kind,) if kind else ("gcc", "zig"):
@@ -94,7 +41,7 @@ def find_compiler(target: Target, kind: CompilerKind | None = None) -> Compiler:
     known = MACHINES[target]
     ways = {
         "gcc": f"Debian's {known.debian} (apt-get install {known.debian})",
-        "zig": "ziglang (pip install ziglang; 400 MB, and slow to begin with)",
+        "zig": "ziglang (pip install ziglang; 400 MB, and slow to start)",
     }
     wanted = [ways[kind]] if kind else list(ways.values())
     raise DeviceError(f"there is no C++ compiler for {target}: install {' or '.join(wanted)}")
@@ -129,7 +76,7 @@ def _zig(target: Target) -> Compiler | None:
 
 
 def find_cmake() -> tuple[Path, str]:
-    """The path of cmake and the generator to use. Raises DeviceError with how to get them."""
+    """The path of cmake and its generator. Raises DeviceError with how to install what is missing."""
     cmake = _program("cmake")
     if cmake is None:
         raise DeviceError("cmake is missing: apt-get install cmake, or pip install cmake")
@@ -141,18 +88,18 @@ def find_cmake() -> tuple[Path, str]:
 
 
 def _program(name: str) -> Path | None:
-    """A program on the path, or beside this Python, where pip puts it."""
+    """A program on the path, or beside this Python, where pip installs it."""
     beside = Path(sys.executable).parent / name
     found = shutil.which(name) or (str(beside) if beside.is_file() else None)
     return None if found is None else Path(found)
 
 
 def _first_line(*command: str, option: str | None = "--version") -> str:
-    """What a program says of its version."""
+    """The first line that a program prints as its version."""
     done = subprocess.run(
         [*command, *([option] if option else [])], capture_output=True, text=True, timeout=60, check=False
     )
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
-        raise DeviceError(f"{' '.join(command)} does not say its version: {done.stderr.strip()[-200:]}")
+        raise DeviceError(f"{' '.join(command)} does not print its version: {done.stderr.strip()[-200:]}")
     return lines[0].strip()

@@ -1,4 +1,4 @@
-"""The inference engines: how each writes a model, and what runs it on a device."""
+"""The inference engines."""
 
 from __future__ import annotations
 
@@ -15,20 +15,26 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """One inference engine. Nothing of it is imported before a model is written."""
+    """One inference engine. Its packages are imported only when it writes a model."""
 
     @property
     def name(self) -> str:
-        """Its name in options, devices' entries and records; also of its Python module, its wheel and our extra."""
+        """Its name in options, device entries and records, and that of its Python module, wheel and extra."""
 
     @property
     def has_static_runner(self) -> bool:
-        """Whether `snsearch device build-runner` builds a runner for it, which needs no Python on the device."""
+        """Whether `snsearch device build-runner` can build a runner for it that needs no Python on the device."""
 
     def write_model(self, ops: Sequence[Op], weights: Weights) -> Artefact:
-        """The operators as a model of one thread in float32.
+        """The operators as a float32 model.
 
-        Raises SpecError where an operator cannot be written, DeviceError where a package is missing here.
+        Args:
+            ops: any operators; those of the kind "input" that are read are the model's inputs.
+            weights: of every convolution and linear layer.
+
+        Raises:
+            SpecError: the engine has no such operator.
+            DeviceError: a Python package is missing on this host.
         """
 
 
@@ -49,7 +55,7 @@ class _OnnxRuntime:
     def write_model(self, ops: Sequence[Op], weights: Weights) -> Artefact:
         if importlib.util.find_spec("onnx") is None:
             raise DeviceError(
-                "models for onnxruntime are written with the package onnx, which is not installed here: "
+                "the Python package onnx, which writes models for onnxruntime, is not installed here: "
                 f'pip install "snsearch[{self.name}]"'
             )
         from snsearch.engine.onnx_model import write_model
@@ -63,7 +69,7 @@ ENGINES: dict[str, Engine] = {engine.name: engine for engine in (NCNN, ONNX_RUNT
 
 
 def engine_of(name: str) -> Engine:
-    """The engine of that name. Raises DeviceError where there is none."""
+    """The engine of that name. Raises DeviceError for an unknown name."""
     if name not in ENGINES:
         raise DeviceError(f"engine {name!r}: expected {' or '.join(ENGINES)}")
     return ENGINES[name]

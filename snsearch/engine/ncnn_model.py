@@ -1,8 +1,8 @@
-"""Operators and weights -> ncnn's .param and .bin, written directly.
+"""Operators and weights -> ncnn's .param and .bin, without a converter.
 
-A convolution carries its batch norm and activation as ncnn's own converter folds them; a tensor that is read twice
-goes through a Split, as ncnn demands. Any list of operators serves: a network, a block, a single operator. Every
-operator of the kind "input" that is read is an input; every other tensor that nobody reads is an output.
+Batch norm and activation are folded into their convolution, as ncnn's own converter does. A tensor that is read twice
+goes through a Split layer, as ncnn requires. The operators may be a network, a block or a single operator. An
+operator of the kind "input" that is read is an input of the model; any other tensor that none reads is an output.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from snsearch.network import Activation, Op
 MAGIC = 7767517
 ACTIVATION_TYPES: dict[Activation, int] = {"none": 0, "relu": 1, "sigmoid": 4}
 ADD, MULTIPLY = 0, 2  # BinaryOp's operation types
-FLOOR = 1  # Pooling's padding mode: given sides, and the output's size rounded down
+FLOOR = 1  # Pooling's padding mode: the given padding, output sizes rounded down
 SHAPE_HINT = -23330
 FLOAT32_TAG = bytes(4)  # before each weight in the .bin
 PARAM, BIN = ".param", ".bin"
 
 
 def write_model(ops: Sequence[Op], weights: Weights | None = None) -> Artefact:
-    """The operators as an ncnn model, with these weights or with those of `random_weights`.
+    """The operators as an ncnn model, with the weights or, without any, those of `random_weights`.
 
-    Raises SpecError where an operator cannot be written: a size that no padding gives, a window on a pooled tensor.
+    Raises SpecError for an output size that no padding gives, or a convolution or pooling of a vector.
     """
     return _Writer(ops, random_weights(ops) if weights is None else weights).artefact()
 
@@ -53,12 +53,12 @@ class _Writer:
             for source in op.inputs:
                 reads[source] += 1
         self._reads = reads
-        self._waiting: dict[int, list[str]] = {}  # blobs of each tensor that are still to be read
+        self._waiting: dict[int, list[str]] = {}  # each tensor's blobs that no operator has read yet
 
     def artefact(self) -> Artefact:
         for index, op in enumerate(self._ops):
             if op.kind == "input" and not self._reads[index]:
-                continue  # ncnn would take it for an output
+                continue  # ncnn would treat it as an output
             self._tensor(index, self._operator(index, op, [self._waiting[source].pop() for source in op.inputs]))
         head = f"{MAGIC}\n{len(self._lines)} {self._blobs}\n"
         param = (head + "".join(f"{line}\n" for line in self._lines)).encode()
@@ -73,7 +73,7 @@ class _Writer:
         self._blobs += len(tops)
 
     def _tensor(self, index: int, blob: str) -> None:
-        """Gives each reader of a tensor a blob of its own, as ncnn demands."""
+        """Makes one blob per reader of a tensor, as ncnn requires."""
         count = self._reads[index]
         if count < 2:
             self._waiting[index] = [blob]
@@ -83,14 +83,14 @@ class _Writer:
         self._waiting[index] = copies[::-1]
 
     def _operator(self, index: int, op: Op, bottoms: list[str]) -> str:
-        """Writes one operator, with its activation, and returns the blob that it makes."""
+        """Writes one operator with its activation, and returns the name of its output blob."""
         blob, name = f"b{index}", f"{index}_{op.name}"
         activation = ACTIVATION_TYPES[op.activation]
         match op.kind:
             case "input":
                 channels, *sides = self._shapes[index]
                 sizes = {0: sides[1], 1: sides[0], 2: channels} if sides else {0: channels}
-                # The runner reads the shape from the hint: one of 1 or 3 dimensions, then width, height, channels.
+                # The runner reads the shape from this hint: number of dimensions, then width, height, channels.
                 hint = f"4,3,{sides[1]},{sides[0]},{channels}" if sides else f"4,1,{channels},1,1"
                 self._layer("Input", name, [], [blob], {**sizes, SHAPE_HINT: hint})
             case "conv":
@@ -136,7 +136,7 @@ class _Writer:
         self._layer(kind, name, bottoms, [blob], {**sizes, 9: activation})
 
     def _folded(self, index: int) -> tuple[Floats, Floats | None]:
-        """The operator's folded weight and bias, which are also written."""
+        """Writes the operator's folded weight and bias, and returns them."""
         weight, bias = folded_weights(self._ops, index, self._weights)
         self._binary.append(FLOAT32_TAG + weight.astype("<f4").tobytes())
         if bias is not None:

@@ -1,4 +1,4 @@
-"""ncnn's C++ sources, of the one version that the runner is written for, from the package index."""
+"""ncnn's C++ sources from the package index, in the one version that the runner is written for."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ _DOWNLOAD_SECONDS = 600
 
 
 def ncnn_source(cache: Path, archive: Path | None = None) -> Path:
-    """The folder of ncnn's sources in the cache; downloaded with pip, or unpacked from an archive, where missing.
+    """The folder of ncnn's sources in the cache.
 
-    Raises DeviceError where pip cannot get them, or where the archive is another one.
+    Args:
+        cache: the cache folder. Where it lacks the sources, they are unpacked from the archive or downloaded by pip.
+        archive: ncnn's source archive, for a host without a network.
+
+    Raises:
+        DeviceError: pip cannot download the sources, or the archive is not that of this version.
     """
     folder = cache / f"ncnn-{VERSION}"
     if _is_source(folder):
@@ -39,10 +44,10 @@ def _is_source(folder: Path) -> bool:
 
 
 def _download(temporary: Path) -> Path:
-    """What pip downloads and unpacks, its digest checked by pip.
+    """The sources as pip downloads, checks and unpacks them.
 
-    ncnn's setup stamps the day's date as its version, for which pip rejects what it has just unpacked. So the
-    sources are taken from where pip unpacked them, and pip's exit code says nothing.
+    ncnn's setup uses today's date as its version, so pip rejects the sources after unpacking them. Therefore take
+    them from pip's temporary folder, and ignore its exit code.
     """
     requirement = temporary / "requirement.txt"
     requirement.write_text(f"ncnn=={VERSION} --hash=sha256:{ARCHIVE_SHA256}\n", encoding="utf-8")
@@ -63,7 +68,10 @@ def _download(temporary: Path) -> Path:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DeviceError(f"ncnn {VERSION} was not downloaded within {_DOWNLOAD_SECONDS // 60} minutes") from None
+        raise DeviceError(
+            f"pip did not download ncnn {VERSION} within {_DOWNLOAD_SECONDS // 60} minutes; check the network, "
+            f"or name the file ncnn-{VERSION}.tar.gz from the package index"
+        ) from None
     for net in unpacked.glob("*/*/src/net.cpp"):
         return net.parent.parent
     for archive in kept.glob("*.tar.gz"):
@@ -71,8 +79,8 @@ def _download(temporary: Path) -> Path:
     said = (done.stderr + done.stdout).splitlines()
     complaint = next((line.strip() for line in said if "ERROR" in line or "No module" in line), "it does not say why")
     raise DeviceError(
-        f"pip cannot get the sources of ncnn {VERSION}: {complaint}; see that the package index can be reached, or "
-        f"name the file ncnn-{VERSION}.tar.gz from there"
+        f"pip cannot download the sources of ncnn {VERSION}: {complaint}; check that the package index can be "
+        f"reached, or name the file ncnn-{VERSION}.tar.gz from there"
     )
 
 
@@ -81,7 +89,10 @@ def _unpack(archive: Path, temporary: Path) -> Path:
         with archive.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != ARCHIVE_SHA256:
-            raise DeviceError(f'"{archive}" is not the source archive of ncnn {VERSION}: its SHA-256 is {digest}')
+            raise DeviceError(
+                f'"{archive}" is not the source archive of ncnn {VERSION}: its SHA-256 is {digest}; '
+                f"expected {ARCHIVE_SHA256}"
+            )
         with tarfile.open(archive) as tar:
             tar.extractall(temporary / "archive", filter="data")
     except (OSError, tarfile.TarError) as error:

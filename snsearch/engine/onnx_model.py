@@ -1,8 +1,7 @@
-"""Operators and weights -> an ONNX model, as ONNX Runtime reads it.
+"""Operators and weights -> an ONNX model for ONNX Runtime.
 
-A batch norm is folded into its convolution; activations are nodes of their own, which the runtime fuses. Any list of
-operators serves. Every tensor has a leading dimension of one image; every operator of the kind "input" that is read
-is an input, every other tensor that nobody reads an output, as in `ncnn_model`.
+Batch norm is folded into its convolution; activations are separate nodes, which the runtime fuses. Every tensor has a
+leading dimension of one image. The model's inputs and outputs are those of `ncnn_model`.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ from snsearch.engine.padding import padding_of
 from snsearch.engine.weights import Weights, random_weights
 from snsearch.network import Op
 
-OPSET = 13  # axes as inputs; what runtimes of the last five years read
-IR_VERSION = 7  # that came with it
+OPSET = 13  # axes are inputs; runtimes of the last five years read it
+IR_VERSION = 7  # of the same release
 SUFFIX = ".onnx"
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid"}
 
 
 def write_model(ops: Sequence[Op], weights: Weights | None = None) -> Artefact:
-    """The operators as an ONNX model, with these weights or with those of `random_weights`.
+    """The operators as an ONNX model, with the weights or, without any, those of `random_weights`.
 
-    Raises SpecError where an operator cannot be written: a size that no padding gives, a window on a pooled tensor.
+    Raises SpecError for an output size that no padding gives, or a convolution or pooling of a vector.
     """
     model = _Writer(ops, random_weights(ops) if weights is None else weights).model()
     inputs, outputs = input_and_output_shapes(ops)
@@ -91,7 +90,7 @@ class _Writer:
         return self._constant(name, np.array(values, np.int64))
 
     def _operator(self, index: int, op: Op, reads: list[str]) -> str:
-        """Writes one operator, with its activation, and returns the name of the tensor that it makes."""
+        """Adds one operator with its activation, and returns the name of its output tensor."""
         makes, name = f"t{index}", f"{index}_{op.name}"
         match op.kind:
             case "conv":
@@ -107,7 +106,7 @@ class _Writer:
                 if op.kind == "max_pool":
                     self._node("MaxPool", name, reads, makes, **sizes)
                 else:
-                    # The average counts the padding, as torch's does.
+                    # The average includes the padding, as torch's does.
                     self._node("AveragePool", name, reads, makes, count_include_pad=1, **sizes)
             case "global_pool":
                 image_read(self._ops, op, self._shapes)
@@ -124,13 +123,13 @@ class _Writer:
             case "concat":
                 self._node("Concat", name, reads, makes, axis=1)
             case "input":
-                raise AssertionError("the input is no operator")
+                raise AssertionError("the input is not an operator")
         if op.activation == "none":
             return makes
         return self._node(_ACTIVATIONS[op.activation], f"{name}_{op.activation}", [makes], f"{makes}_a")
 
     def _shuffle(self, index: int, name: str, reads: list[str], makes: str) -> None:
-        """(1, g, c/g, h, w) with its groups and channels exchanged."""
+        """View as (1, g, c/g, h, w), transpose groups and channels, flatten."""
         groups, (channels, *sides) = self._ops[index].groups, self._shapes[index]
         apart = self._integers(f"{name}_apart", 1, groups, channels // groups, *sides)
         whole = self._integers(f"{name}_whole", 1, channels, *sides)
@@ -140,12 +139,12 @@ class _Writer:
         self._node("Reshape", name, [turned, whole], makes)
 
     def _layer(self, index: int, name: str) -> list[str]:
-        """The constants of an operator's folded weight and bias."""
+        """Adds an operator's folded weight and bias, and returns their names."""
         weight, bias = folded_weights(self._ops, index, self._weights)
         made = [self._constant(f"{name}_weight", weight)]
         return made if bias is None else [*made, self._constant(f"{name}_bias", bias)]
 
     def _pads(self, op: Op) -> list[int]:
-        """A window's padding as ONNX has it: begins of height and width, then ends."""
+        """The padding in ONNX's order: top, left, bottom, right."""
         pad = padding_of(op, image_read(self._ops, op, self._shapes))
         return [pad.top, pad.left, pad.bottom, pad.right]

@@ -1,4 +1,4 @@
-"""The rows and columns that a window's input is padded with, from the sizes of input and output."""
+"""The padding of a convolution or pooling, from the sizes of its input and output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from snsearch.network import Op
 
 
 class Padding(NamedTuple):
-    """What is added on each side."""
+    """Pixels added on each side."""
 
     left: int
     right: int
@@ -18,10 +18,10 @@ class Padding(NamedTuple):
 
 
 def padding_of(op: Op, read: Op) -> Padding:
-    """The padding with which an operator's window makes its output of what it reads.
+    """The padding with which an operator makes its output's size from that of `read`.
 
-    "Same" (half of the kernel on both sides, as `model` pads) where that gives the output's size; else none, where
-    that does; else what is missing, the odd one at the end. Raises SpecError where the output is too small for that.
+    Half of the kernel on both sides, as torch modules pad, if that gives the size; else none, if that does; else what
+    is missing, with the odd pixel at the end. Raises SpecError if no padding gives the size.
     """
     left, right = _sides(op, read.width, op.width)
     top, bottom = _sides(op, read.height, op.height)
@@ -35,7 +35,7 @@ def _sides(op: Op, size_in: int, size_out: int) -> tuple[int, int]:
     missing = (size_out - 1) * op.stride + op.kernel - size_in
     if not 0 <= missing < 2 * op.kernel:
         raise SpecError(
-            f"{op.name}: a {op.kernel}x{op.kernel} window of stride {op.stride} cannot make "
-            f"{size_out} of {size_in} pixels"
+            f"{op.name}: no padding makes {size_out} of {size_in} pixels with a {op.kernel}x{op.kernel} kernel and "
+            f"stride {op.stride}"
         )
     return missing // 2, missing - missing // 2

@@ -1,6 +1,6 @@
-"""Whether an engine computes what torch computes from the same weights and the same input.
+"""Parity: whether an engine computes what torch computes from the same weights and input.
 
-No time counts before this holds, on the device itself.
+A time is valid only if this holds on the device itself.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from snsearch.engine.artefact import output_indices, read_indices, tensor_shapes
 from snsearch.engine.padding import padding_of
 from snsearch.engine.protocol import model_input
 from snsearch.engine.weights import EPSILON, LayerWeights, Weights
-from snsearch.errors import DeviceError
 from snsearch.network import Op
-
-TOLERANCE = 1e-4
 
 Outputs = tuple[NDArray[np.float32], ...]
 
 
 def expected_outputs(ops: Sequence[Op], weights: Weights, input_seed: int = 0) -> Outputs:
-    """What the operators put out in torch: every tensor that nobody reads, in order, from a runner's own inputs.
+    """The outputs of the operators in torch, in order, with a runner's own inputs and batch norms unfolded.
 
-    Batch norms are computed as such, not folded.
+    Args:
+        ops: the model.
+        weights: of its layers.
+        input_seed: of the inputs, as in the runner's job.
     """
     shapes = tensor_shapes(ops)
     read = read_indices(ops)
@@ -48,9 +48,9 @@ def expected_outputs(ops: Sequence[Op], weights: Weights, input_seed: int = 0) -
 
 
 def deviation(output: Sequence[float], expected: Outputs) -> float:
-    """The greatest difference between a runner's output and the expected one, over the largest value of that tensor.
+    """The greatest difference between a runner's output and the expected one, over the tensor's largest value.
 
-    Infinite where the output has another length.
+    Infinite for an output of another length, or with a value that is not finite.
     """
     if len(output) != sum(tensor.size for tensor in expected):
         return float("inf")
@@ -65,22 +65,6 @@ def deviation(output: Sequence[float], expected: Outputs) -> float:
             return float("inf")
         worst = max(worst, difference / largest if largest else (float("inf") if difference else 0.0))
     return worst
-
-
-def check_parity(output: Sequence[float], expected: Outputs, where: str) -> float:
-    """The deviation, where it is within 1e-4 of the largest output. Raises DeviceError where it is not."""
-    found = deviation(output, expected)
-    if found <= TOLERANCE:
-        return found
-    length = sum(tensor.size for tensor in expected)
-    if len(output) != length:
-        raise DeviceError(
-            f"{where} puts out {len(output)} values where torch puts out {length}; no time of it counts"
-        )
-    raise DeviceError(
-        f"{where} deviates from torch by {found:.2g} of the largest output; at most {TOLERANCE:g} is accepted, "
-        "and no time of it counts"
-    )
 
 
 def _operator(op: Op, ops: Sequence[Op], inputs: list[Tensor], layer: LayerWeights | None) -> Tensor:
@@ -120,7 +104,7 @@ def _operator(op: Op, ops: Sequence[Op], inputs: list[Tensor], layer: LayerWeigh
         case "scale":
             y = x_NCHW * inputs[1][..., None, None]
         case "input":
-            raise AssertionError("the input is no operator")
+            raise AssertionError("the input is not an operator")
     if op.activation == "relu":
         return functional.relu(y)
     return torch.sigmoid(y) if op.activation == "sigmoid" else y

@@ -1,15 +1,15 @@
-"""What a runner is asked, and what it answers: arguments out, one line of JSON back.
+"""The protocol between snsearch and a runner: arguments in, one line of JSON out.
 
-`runner.cpp` and `python_runner.py` speak this protocol (schema 2):
+`runner.cpp` and `python_runner.py` implement it (schema 2):
 
     RUNNER probe --nonce NONCE
     RUNNER time --nonce NONCE --core N|-1 --warmup-runs 5 --warmup-ms 1000 --rounds R --repeats K --alarm-s T
                 --input-seed S --precision float32|float16 [--outputs] [--lock FILE] PREFIX...
 
-PREFIX and each suffix of the engine (.param and .bin of ncnn, .onnx of ONNX Runtime) are a model's files, relative
-to the runner's working folder. The runner in Python runs either engine: `--engine` says which. A runner prints one
-line. Only a complete line with the nonce that was sent is an answer: exit codes get lost on the way, and a link that
-drops leaves half a line or none. `answers` reads it.
+PREFIX plus each suffix of the engine (.param and .bin of ncnn, .onnx of ONNX Runtime) are a model's files, relative
+to the runner's working folder. The runner in Python has a further option, `--engine`. A runner prints one line. Only
+a complete line with the nonce of the call is an answer: links lose exit codes, and a link that drops leaves half a
+line or none. `answers` reads the line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from snsearch.errors import DeviceError
 
-SCHEMA = 2
+RUNNER_SCHEMA = 2
 QEMU_COUNTER_HZ = 62_500_000
 QEMU_MIDR = 0xF0510
 
@@ -31,14 +31,14 @@ RunnerKind = Literal["ncnn-cpp", "ncnn-python", "onnxruntime-python"]
 
 
 class AnswerError(DeviceError):
-    """What a runner printed is no complete answer: the link may have dropped, or the line is damaged."""
+    """The runner's output is not a complete answer: the link may have dropped, or the line is damaged."""
 
 
 class RunnerError(DeviceError):
-    """A runner's own report of why it did not do what was asked."""
+    """A runner's own report of why it could not run the job."""
 
     def __init__(self, error: str, detail: str) -> None:
-        """`error` is one of busy, model, memory, core, engine, usage; `detail` says more."""
+        """`error` is one of busy, model, memory, core, engine, usage; `detail` explains it."""
         super().__init__(f"the runner reports: {error}: {detail}" if detail else f"the runner reports: {error}")
         self.error = error
         self.detail = detail
@@ -46,27 +46,27 @@ class RunnerError(DeviceError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimeJob:
-    """Models to time: every round runs each `repeats` times in turn, so that drift hits all alike."""
+    """Models to time. Every round runs each model `repeats` times in turn, so that drift affects all alike."""
 
     prefixes: tuple[str, ...]
     rounds: int
     repeats: int
-    alarm_s: int  # the runner ends itself after so many seconds, whatever became of the link
+    alarm_s: int  # the runner ends itself after this many seconds, even if the link dropped
     core: int = -1  # the core to pin to; -1 leaves the choice to the system
-    warmup_runs: int = 5  # at least so many runs of each model, and at least so long
-    warmup_ms: int = 1000
+    warmup_runs: int = 5  # at least this many runs of each model ...
+    warmup_ms: int = 1000  # ... and at least this long
     input_seed: int = 0
-    outputs: bool = False  # also send what the models put out
-    lock: str | None = None  # a file that one runner at a time may lock
+    outputs: bool = False  # also send the models' outputs
+    lock: str | None = None  # a file that only one runner at a time can lock
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         assert self.prefixes, "a job needs a model"
-        assert min(self.rounds, self.repeats, self.alarm_s) >= 1, "rounds, repeats and the alarm begin at 1"
+        assert min(self.rounds, self.repeats, self.alarm_s) >= 1, "rounds, repeats and alarm_s must be at least 1"
         assert 0 <= self.input_seed < 2**32, "the input's seed has 32 bits"
 
     def arguments(self, nonce: str) -> tuple[str, ...]:
-        """The runner's arguments, the program's name left out."""
+        """The runner's arguments, without the program's name."""
         values = {
             "nonce": nonce,
             "core": self.core,
@@ -85,13 +85,13 @@ class TimeJob:
 
 
 def probe_arguments(nonce: str) -> tuple[str, ...]:
-    """The arguments that ask a runner what it runs on."""
+    """The arguments that ask a runner to describe its device."""
     return ("probe", "--nonce", nonce)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSamples:
-    """One model's times: a tuple of `repeats` nanoseconds for every round, in order; and its output if asked for."""
+    """One model's times in nanoseconds, a tuple of `repeats` per round; and its output where the job asks for it."""
 
     prefix: str
     samples_ns: tuple[tuple[int, ...], ...]
@@ -100,34 +100,40 @@ class ModelSamples:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceState:
-    """The state of the core before the first round or after a round; None where the device does not tell."""
+    """The state of the core before the first round or after a round; None for what the device does not report."""
 
-    at_ns: int  # since the runner began
+    at_ns: int  # since the runner started
     khz: int | None
     temperature_mc: int | None  # thousandths of a degree Celsius
-    preemptions: int | None  # how often another task took the core away, since the runner began
+    preemptions: int | None  # how often another task took the core since the runner started
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TimeAnswer:
-    """The samples of a TimeJob."""
+class Answer:
+    """The part that all answers share."""
 
     runner: RunnerKind
     engine: str  # "ncnn" or "onnxruntime"
     engine_version: str
-    machine: str
+    machine: str  # as `uname -m` prints it
     pid: int
-    core: int
     cores_allowed: tuple[int, ...]
+    loadavg: tuple[float, ...] | None  # before any run
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeAnswer(Answer):
+    """The samples of a TimeJob."""
+
+    core: int
     models: tuple[ModelSamples, ...]
-    states: tuple[DeviceState, ...]  # one before, one after every round
-    loadavg: tuple[float, ...] | None  # before the warm-up
-    warmup_runs: int  # of each model
+    states: tuple[DeviceState, ...]  # one before the first round, one after every round
+    warmup_runs: int  # per model
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Core:
-    """One core as the kernel describes it; None where it does not."""
+    """One core as the kernel describes it; None for what it does not report."""
 
     id: int
     max_khz: int | None
@@ -140,7 +146,7 @@ class Core:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Temperature:
-    """One thermal zone."""
+    """One thermal zone; `mc` is in thousandths of a degree Celsius."""
 
     zone: str
     type: str | None
@@ -148,30 +154,23 @@ class Temperature:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ProbeAnswer:
-    """What a runner sees of the device."""
+class ProbeAnswer(Answer):
+    """A runner's description of its device; None for what it cannot read."""
 
-    runner: RunnerKind
-    engine: str  # "ncnn" or "onnxruntime"
-    engine_version: str
-    machine: str
-    pid: int
     cores: tuple[Core, ...]
-    cores_allowed: tuple[int, ...]
     memory_kb: int | None
     temperatures: tuple[Temperature, ...]
-    loadavg: tuple[float, ...] | None
     soc: str | None
     counter_hz: int | None  # ARM's generic timer
-    simd_gflops: float  # a measured rate of single-precision multiply-adds, 2 a multiply-add
-    marker: str | None  # what says outright that the device is emulated
+    simd_gflops: float  # measured in single precision; a multiply-add is 2 operations
+    marker: str | None  # a mark that the device is emulated
     features: tuple[str, ...]
 
     def emulated_because(self) -> str | None:
-        """Why times on this device are no latencies, or None where nothing speaks of an emulation.
+        """Why times on this device are not latencies; None without a sign of emulation.
 
-        Besides the marker: qemu's counter frequency, and the id of its default core, each together with a
-        multiply-add rate that no ARM core of the last fifteen years falls below.
+        The signs are the marker, or one of qemu's counter frequency and its default core's id, together with a
+        multiply-add rate lower than that of any ARM core of the last fifteen years.
         """
         if self.marker is not None:
             return f"the device says so ({self.marker.strip() or 'marked as emulated'})"
@@ -186,10 +185,10 @@ class ProbeAnswer:
 
 
 def model_input(shape: tuple[int, ...], seed: int, index: int = 0) -> NDArray[np.float32]:
-    """The input number `index` of a model: values in [-1, 1), the same bits here and in every runner.
+    """Input number `index` of a model: values in [-1, 1), with the same bits here and in every runner.
 
-    Element i (in C order) is a 32-bit hash of i + seed * 0x9E3779B9 + index * 0x85EBCA6B, whose upper 24 bits are
-    counted in steps of 2^-23 from -1. The hash is C. Wellons' lowbias32 (public domain).
+    Element i (in C order) hashes i + seed * 0x9E3779B9 + index * 0x85EBCA6B to 32 bits; the upper 24 bits are steps
+    of 2^-23 from -1. The hash is C. Wellons' lowbias32 (public domain).
     """
     size = int(np.prod(shape))
     start = (seed * 0x9E3779B9 + index * 0x85EBCA6B) % 2**32

@@ -1,8 +1,7 @@
-"""The runner in Python: the protocol of `protocol` over the wheel of ncnn or of ONNX Runtime.
+"""The runner in Python: the protocol of `protocol` with the wheel of ncnn or ONNX Runtime.
 
-This file alone runs on any Linux board with Python (3.8 or newer), numpy and the engine: it imports nothing of
-snsearch. What it cannot see (ARM's counter, a core's id where the kernel does not show it) is null, as everything
-that cannot be read.
+This one file runs on any Linux board with Python (3.8 or newer), numpy and the engine: it imports nothing of
+snsearch. It reports null for what it cannot read, such as ARM's counter.
 """
 
 from __future__ import annotations
@@ -21,19 +20,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-SCHEMA = 2
+RUNNER_SCHEMA = 2
 NONCE = r"[A-Za-z0-9_-]{1,64}"
 ERROR_EXIT = 3
 LOST_EXIT = 4
 CPUS = Path("/sys/devices/system/cpu")
 THERMAL = Path("/sys/class/thermal")
 MARKER = Path("/etc/snsearch-emulated")
-# A model that changes nothing but the layout of its input.
+# A model that changes only the layout of its input.
 ADD_ZERO = "7767517\n2 2\nInput in 0 1 in\nBinaryOp out 1 1 in out 0=0 1=1 2=0.0\n"
 
 
 class Refusal(Exception):
-    """Why the runner does not do what it is asked."""
+    """Why the runner cannot do its job."""
 
     def __init__(self, error: str, detail: str) -> None:
         super().__init__(error, detail)
@@ -42,14 +41,14 @@ class Refusal(Exception):
 
 
 class Arguments(argparse.ArgumentParser):
-    """A parser whose complaints are answers."""
+    """A parser whose errors are answers."""
 
     def error(self, message: str) -> NoReturn:
         raise Refusal("usage", message)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Answers with one line on stdout; returns the exit code."""
+    """Prints one line, the answer, and returns the exit code."""
     nonce = nonce_of(arguments)
     try:
         asked = parse(arguments)
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
         code = ERROR_EXIT
     except MemoryError:
         answer, code = {"kind": "error", "error": "memory", "detail": "out of memory"}, ERROR_EXIT
-    line = json.dumps({"schema": SCHEMA, "nonce": nonce, **answer}, separators=(",", ":"))
+    line = json.dumps({"schema": RUNNER_SCHEMA, "nonce": nonce, **answer}, separators=(",", ":"))
     try:
         print(line, flush=True)
     except OSError:
@@ -69,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def nonce_of(arguments: Sequence[str]) -> str:
-    """The nonce, so that a complaint about the other arguments carries it too; "" where there is none."""
+    """The nonce, or "" if there is no valid one. Errors about the other arguments need it too."""
     given = [arguments[index + 1] for index, word in enumerate(arguments[:-1]) if word == "--nonce"]
     return given[-1] if given and re.fullmatch(NONCE, given[-1]) else ""
 
@@ -80,13 +79,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("command", choices=("probe", "time"))
     parser.add_argument("--engine", choices=tuple(ENGINES), default="ncnn")
     parser.add_argument("--nonce", required=True)
-    parser.add_argument("--core", type=int, default=-1)
-    parser.add_argument("--warmup-runs", type=int, default=5)
-    parser.add_argument("--warmup-ms", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=0)
-    parser.add_argument("--repeats", type=int, default=0)
-    parser.add_argument("--alarm-s", type=int, default=0)
-    parser.add_argument("--input-seed", type=int, default=0)
+    defaults = {
+        "core": -1,
+        "warmup-runs": 5,
+        "warmup-ms": 1000,
+        "rounds": 0,
+        "repeats": 0,
+        "alarm-s": 0,
+        "input-seed": 0,
+    }
+    for name, default in defaults.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--precision", choices=("float32", "float16"), default="float32")
     parser.add_argument("--outputs", action="store_true")
     parser.add_argument("--lock")
@@ -100,7 +103,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def common(kind: str, asked: argparse.Namespace) -> dict[str, Any]:
-    """What every answer carries."""
+    """The part that all answers share."""
     return {
         "kind": kind,
         "runner": f"{asked.engine}-python",
@@ -120,7 +123,7 @@ def engine(name: str) -> Any:
 
 
 def read_text(path: Path) -> str | None:
-    """A file's text, or None where it cannot be read or is empty."""
+    """A file's text, or None if it cannot be read or is empty."""
     try:
         return path.read_text(errors="replace").strip("\0 \n") or None
     except OSError:
@@ -128,7 +131,7 @@ def read_text(path: Path) -> str | None:
 
 
 def read_integer(path: Path, base: int = 10) -> int | None:
-    """A file's whole number, or None."""
+    """A file's integer, or None."""
     text = read_text(path)
     try:
         return None if text is None else int(text, base)
@@ -162,20 +165,23 @@ def zones() -> list[Path]:
 
 
 def processor_zones() -> list[Path]:
-    """Zones whose type speaks of the processor, or all where none does. A battery's warmth is not the core's."""
+    """The zones whose type names the processor; all zones if none does. A battery's temperature is not the core's."""
     words = ("cpu", "soc", "pkg", "bcm2", "tsens", "coretemp")
     ours = [zone for zone in zones() if any(word in (read_text(zone / "type") or "").lower() for word in words)]
     return ours or zones()
 
 
 def hottest_mc(of: Sequence[Path]) -> int | None:
-    """The highest temperature. Below 1000 the unit is not known, above 150000 nothing is measured."""
+    """The highest temperature in thousandths of a degree.
+
+    Ignores readings below 1000, whose unit is unknown, and above 150,000, which are not measurements.
+    """
     read = [read_integer(zone / "temp") for zone in of]
     return max((mc for mc in read if mc is not None and 1000 <= mc < 150_000), default=None)
 
 
 def probe(asked: argparse.Namespace) -> dict[str, Any]:
-    """What this runner sees of the device."""
+    """The description of the device."""
     answer = common("probe", asked)
     allowed = cores_allowed()
     listed = [int(path.name[3:]) for path in CPUS.glob("cpu*") if path.name[3:].isdigit()]
@@ -213,7 +219,7 @@ def probe(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def emulation_marker() -> str | None:
-    """What says outright that this is no silicon: a marker of the board's maker or user, or ARM on an x86 kernel."""
+    """A mark that the device is emulated: a file or variable of its owner, or ARM code on an x86 kernel."""
     if MARKER.exists():
         return read_text(MARKER) or ""
     if given := os.environ.get("SNSEARCH_EMULATED"):
@@ -238,7 +244,7 @@ def cpuinfo(key: str) -> str | None:
 
 
 def simd_gflops() -> float:
-    """Billions of operations a second of a small matrix product, 2 a multiply-add; the best of several."""
+    """GFLOP/s of a small matrix product, a multiply-add being 2 operations; the best of several."""
     import numpy as np
 
     side = 192
@@ -274,7 +280,7 @@ class NcnnModel:
         self._net = self._empty(asked)
         for suffix, load in ((".param", self._net.load_param), (".bin", self._net.load_model)):
             path = prefix + suffix
-            # ncnn itself goes on with half a model where a file is missing.
+            # ncnn itself would run half a model if a file is missing.
             if not Path(path).is_file() or load(path):
                 raise Refusal("model", f"{path} cannot be loaded")
         self._outputs = list(self._net.output_indexes())
@@ -295,11 +301,11 @@ class NcnnModel:
         return net
 
     def _as_layers_pass_it(self, values: Any, asked: argparse.Namespace) -> Any:
-        """The same values as ncnn's layers pass them to each other: channels packed, in the precision asked for."""
+        """The values in the layout that ncnn's layers pass on: channels packed, in the job's precision."""
         import numpy as np
 
         mat = engine("ncnn").Mat(*values.shape[::-1])
-        np.asarray(mat)[...] = values  # rows of channels may be padded, which the view knows
+        np.asarray(mat)[...] = values  # the view accounts for padding between channels
         net = self._empty(asked)
         if net.load_param_mem(ADD_ZERO):
             raise Refusal("model", "the model that packs an input cannot be loaded")
@@ -312,7 +318,7 @@ class NcnnModel:
         return packed.clone()
 
     def run(self) -> int:
-        """Runs once, to every output, which stays as the last layer leaves it; returns the nanoseconds."""
+        """Runs once, to every output in the layout of its last layer; returns the nanoseconds."""
         made = engine("ncnn").Mat
         start = time.perf_counter_ns()
         extractor = self._net.create_extractor()
@@ -370,9 +376,9 @@ class OnnxRuntimeModel:
         options.log_severity_level = 4
         try:
             self._session = module.InferenceSession(self._path, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime's own exceptions have no common class
+        except Exception as error:  # the runtime's exceptions have no common class
             raise self._refusal("loaded", error) from None
-        # Inputs stay where they are, and outputs where the runtime makes them: no run copies any.
+        # Bound inputs and outputs are not copied in a run.
         self._binding = self._session.io_binding()
         for number, given in enumerate(self._session.get_inputs()):
             values = model_input(tuple(given.shape), asked.input_seed, number)
@@ -401,7 +407,7 @@ class OnnxRuntimeModel:
 
     @staticmethod
     def features() -> list[str]:
-        """The vector instructions that the kernel tells of and the runtime can use."""
+        """The vector instructions that the kernel reports and the runtime can use."""
         known = {"asimd": "neon", "neon": "neon", "asimdhp": "asimdhp", "avx": "avx", "avx2": "avx2"}
         told = (cpuinfo("Features") or cpuinfo("flags") or "").split()
         return sorted({known[word] for word in told if word in known})
@@ -414,16 +420,16 @@ ENGINES: dict[str, type[NcnnModel] | type[OnnxRuntimeModel]] = {
 
 
 def printed(prefix: str, values: Any) -> list[float]:
-    """The values of an output with nine digits, which tell every float32 from the next."""
+    """The values of an output with nine digits, enough for every float32."""
     import numpy as np
 
     if not np.isfinite(values).all():
-        raise Refusal("model", f"{prefix} puts out a number that is not finite")
+        raise Refusal("model", f"{prefix} outputs a number that is not finite")
     return [float(f"{value:.9g}") for value in values.ravel().tolist()]
 
 
 def state(asked: argparse.Namespace, of: Sequence[Path], begin_ns: int) -> dict[str, Any]:
-    """The state of the core now; without a pinned core its frequency is not known."""
+    """The current state of the core; without a pinned core its frequency is unknown."""
     import resource
 
     return {
@@ -435,7 +441,7 @@ def state(asked: argparse.Namespace, of: Sequence[Path], begin_ns: int) -> dict[
 
 
 def lock(path: str) -> int:
-    """The descriptor of the locked file. Raises Refusal where another runner holds it."""
+    """The descriptor of the locked file. Raises Refusal if another runner holds the lock."""
     import fcntl
 
     try:
@@ -451,7 +457,7 @@ def lock(path: str) -> int:
 
 
 def time_models(asked: argparse.Namespace) -> dict[str, Any]:
-    """The samples of every model, in rounds."""
+    """Times the models in rounds."""
     begin_ns = time.perf_counter_ns()
     signal.alarm(asked.alarm_s)
     held = None if asked.lock is None else lock(asked.lock)
@@ -496,7 +502,7 @@ def time_models(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    # One thread: numpy's library would start more.
+    # One thread; numpy's library would start more.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
     sys.exit(main(sys.argv[1:]))

@@ -1,9 +1,9 @@
-"""Operators -> their weights: from a seed, or those of a torch module; and the folding of batch norm.
+"""Operators -> weights, from a seed or a torch module, and the folding of batch norm.
 
-Latency does not hang on the weights' values, so that a seed serves for timing. Every batch norm gets statistics of
-its own all the same: a fold that is wrong then shows as a wrong output. And values stay of the size of the input
-through the whole network: where they grow, a gate of squeeze-and-excitation turns on a last digit, and two correct
-engines differ.
+Latency does not depend on the values of weights, so random ones serve for timing. But outputs are compared with
+torch's: each random batch norm has its own statistics, so that wrong folding shows, and activations keep the input's
+magnitude through the whole network. If they grew, a gate of squeeze-and-excitation could switch on a rounding error,
+and two correct engines would differ.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class LayerWeights:
     norm: Norm | None = None
 
     def folded(self) -> tuple[Floats, Floats | None]:
-        """The weight and the bias of the layer that does the same without a batch norm."""
+        """The weight and bias of the same layer with its batch norm folded in."""
         if self.norm is None:
             return self.weight, self.bias
         gain = self.norm.scale / np.sqrt(self.norm.variance.astype(np.float64) + EPSILON)
@@ -55,14 +55,17 @@ class LayerWeights:
 Weights = Mapping[int, LayerWeights]  # by the operator's index
 
 
-# Of a norm's scale and variance, both uniform in [0.5, 1.5]: the mean of scale^2 / variance is 13/12 * ln 3.
+# A batch norm's scale and variance are uniform in [0.5, 1.5]; the mean of scale^2 / variance is then 13/12 * ln 3.
 _NORM_GAIN = (13 / 12 * np.log(3)) ** -0.5
-_ADDED_GAIN = 0.3  # what is added to a shortcut adds a tenth to its variance
+_ADDED_GAIN = 0.3  # a branch adds about a tenth to its shortcut's variance
 _GATE_GAIN = 0.25
 
 
 def random_weights(ops: Sequence[Op], seed: int = 0) -> Weights:
-    """Weights for every convolution and linear layer, by He's rule on the inputs of a group; the same for a seed."""
+    """Random weights for every convolution and linear layer, by He's rule on the inputs per group.
+
+    The same seed gives the same weights.
+    """
     random = np.random.default_rng(seed)
     added = _added(ops)
 
@@ -95,21 +98,21 @@ def random_weights(ops: Sequence[Op], seed: int = 0) -> Weights:
 
 
 def _added(ops: Sequence[Op]) -> set[int]:
-    """The operators whose tensors are added to another, directly or behind a gate."""
+    """The operators whose tensors are added to another, directly or after a gate."""
     summed = {source for op in ops if op.kind == "add" for source in op.inputs}
     gated = {ops[index].inputs[0] for index in summed if ops[index].kind == "scale"}
     return summed | gated
 
 
 def module_weights(ops: Sequence[Op], state: Mapping[str, Any]) -> Weights:
-    """The weights of a `model.Network` of these operators, from its state_dict().
+    """The weights of a `network.Network` of these operators, from its state_dict().
 
-    Raises SpecError where the state has no tensor of an operator's name and shape.
+    Raises SpecError if the state lacks a tensor, or has one of another shape.
     """
 
     def array(name: str, shape: tuple[int, ...]) -> Floats:
         if name not in state:
-            raise SpecError(f"the module has no {name}; expected the state of the network that is written")
+            raise SpecError(f"the module has no {name}; expected the state_dict of a Network of these operators")
         found = np.asarray(state[name].detach().cpu().numpy(), dtype=np.float32)
         if found.shape != shape:
             raise SpecError(f"the module's {name} has the shape {found.shape}; expected {shape}")
@@ -139,7 +142,7 @@ def module_weights(ops: Sequence[Op], state: Mapping[str, Any]) -> Weights:
 
 
 def weight_shape(op: Op) -> tuple[int, ...]:
-    """The shape of a convolution's or a linear layer's weight."""
+    """The shape of a layer's weight: (out, in / groups, k, k) of a convolution, (out, in) of a linear layer."""
     if op.kind == "linear":
         return op.channels, op.channels_in
     return op.channels, op.channels_in // op.groups, op.kernel, op.kernel

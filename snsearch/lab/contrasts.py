@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from statistics import fmean, variance
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import stdtr
+
+from snsearch.intervals import student_95
 
 Errors = Mapping[str, Mapping[int, float]]  # by network and seed
 
@@ -44,7 +46,7 @@ class Contrast:
     @property
     def half_width_95(self) -> float:
         """Half the width of the 95 % interval, by Student's t."""
-        return math.sqrt(self.noise.variance) * float(stdtrit(self.noise.degrees, 0.975))
+        return math.sqrt(self.noise.variance) * student_95(self.noise.degrees)
 
     @property
     def confidence(self) -> float:

@@ -1,8 +1,8 @@
 from .calibration import Calibration as Calibration
-from .calibration import Sample as Sample
 from .calibration import calibrate as calibrate
 from .calibration import calibrate_own as calibrate_own
 from .calibration import profile_of as profile_of
+from .fitting import Sample as Sample
 from .forms import FORMS as FORMS
 from .forms import KERNEL_FORMS as KERNEL_FORMS
 from .kernels import block_kernel_terms as block_kernel_terms

@@ -1,7 +1,7 @@
-"""Profiles: a device's rates, where they come from, and what they predict for an architecture.
+"""Profiles: a device's rates, their source and error, and the latency that they predict for an architecture.
 
-A profile is a TOML file, shipped in profiles/ or the user's own. It carries the errors of networks that were kept out
-of its fit beside those of two plain baselines on the same folds; `calibration` makes them.
+A profile is a TOML file, bundled in profiles/ or the user's own. It has the errors of its rates on held-out networks,
+and those of two baselines on the same folds. `calibration` makes profiles.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from snsearch.errors import SpecError
-from snsearch.files import bundled_names
 from snsearch.latency.forms import Counting
-from snsearch.latency.kernels import KERNEL_MEANINGS, KernelTerms, network_kernel_terms
+from snsearch.latency.kernels import KERNEL_MEANINGS, network_kernel_terms
 from snsearch.latency.terms import MEANINGS, Terms, network_terms
 from snsearch.network import Architecture
 from snsearch.toml_reader import (
@@ -45,16 +44,16 @@ class Latency:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Errors:
-    """Errors of predictions for networks that were kept out."""
+class PredictionErrors:
+    """How predictions for held-out networks compare with the measured latencies."""
 
-    mape: float  # mean absolute error, relative
-    spearman: float
+    mape: float  # mean absolute error, relative to the measured latency
+    spearman: float  # rank correlation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
-    """One library on one device: rates in nanoseconds a unit of each term, and how far they can be trusted."""
+    """One library on one device: its rates and their errors."""
 
     name: str
     device: str
@@ -62,26 +61,26 @@ class Profile:
     library: str
     threads: int
     precision: str
-    figures: str  # "published", "measured" where a user's own, "counted" where counts were fitted on
+    figures: str  # what the rates are fitted on: "published", "measured" (the user's own) or "counted"
     source: str
     note: str
     form: str
     counting: Counting = "quantities"
-    cache_bytes: int | None  # None where no rate is for bytes beyond a cache
-    unseen: tuple[str, ...] = ()  # terms that no figure had, so that nothing tells what they cost
-    rates: tuple[tuple[str, float], ...]
-    interval_factor: float
-    judged_ms: tuple[float, float] | None = None  # the fastest and the slowest network that it is judged by
-    kept_out: int  # networks, each predicted by rates that have not seen it
-    by_network: Errors
-    by_family: Errors  # the same with all of its family kept out
-    log_log_flops: Errors
-    pixel_scaling: Errors
-    fitted_on: tuple[str, ...]
+    cache_bytes: int | None  # beyond which "far_bytes" count; None if they have no rate
+    unseen: tuple[str, ...] = ()  # terms that no figure has, so their rates are unknown
+    rates: tuple[tuple[str, float], ...]  # term and nanoseconds per unit
+    interval_factor: float  # a prediction times and over this is its 95 % interval
+    judged_ms: tuple[float, float] | None = None  # the fastest and the slowest held-out network
+    kept_out: int  # networks held out in turn
+    by_network: PredictionErrors  # each network predicted by rates that have not seen it
+    by_family: PredictionErrors  # each predicted by rates that have seen none of its family
+    log_log_flops: PredictionErrors  # baseline: a line of log latency over log FLOPs
+    pixel_scaling: PredictionErrors  # baseline: the most similar network, scaled by pixels
+    fitted_on: tuple[str, ...]  # names of networks and blocks
 
     @property
     def provenance(self) -> str:
-        """The label of every prediction."""
+        """The label of every prediction: device, kind of figures, mean error and source."""
         if self.figures == "counted":
             return (
                 f"predicted from counted cost, {self.device}, ±{self.by_network.mape * 100:.0f} % of what is counted "
@@ -93,7 +92,7 @@ class Profile:
         )
 
     def remark(self, ms: float) -> str:
-        """What is to be said of a prediction that lies, with its interval, beyond what the profile is judged by."""
+        """A warning where the whole interval is beyond the held-out networks' latencies, else ""."""
         if self.judged_ms is None:
             return ""
         fastest, slowest = self.judged_ms
@@ -102,25 +101,25 @@ class Profile:
         low, high = map(three_digits, self.judged_ms)
         return f"outside of the {low} to {high} ms that the profile is judged by: the interval may be too narrow"
 
-    def terms_of(self, arch: Architecture) -> Terms | KernelTerms:
-        """A network's terms as this profile counts them. Raises SpecError where channels do not divide."""
+    def terms_of(self, arch: Architecture) -> Terms:
+        """A network's terms as this profile counts them. Raises SpecError where groups do not divide channels."""
         return network_kernel_terms(arch) if self.counting == "kernels" else network_terms(arch, self.cache_bytes)
 
-    def predict_terms(self, terms: Terms | KernelTerms) -> float:
-        """Milliseconds for a network's terms, which must be counted as this profile counts them."""
-        return sum(rate * float(getattr(terms, term)) for term, rate in self.rates) / 1e6
+    def predict_terms(self, terms: Terms) -> float:
+        """Milliseconds for terms as `terms_of` counts them."""
+        return sum(rate * terms[term] for term, rate in self.rates) / 1e6
 
     def predict(self, arch: Architecture) -> Latency:
-        """The architecture's latency, in one or two hundred microseconds.
+        """The architecture's latency. Takes one or two hundred microseconds.
 
-        Raises SpecError where channels do not divide, or where it has what no figure of the profile had.
+        Raises SpecError where groups do not divide channels, or for a network with a term that no figure has.
         """
         terms = self.terms_of(arch)
         for term in self.unseen:
-            if getattr(terms, term):
+            if terms[term]:
                 raise SpecError(
-                    f'profile "{self.name}": no network or block that it is fitted on had {_MEANINGS[term]}, which '
-                    f"{arch.key} has; fit it on such ones too"
+                    f'profile "{self.name}": {arch.key} has {_MEANINGS[term]}, and no network or block that the '
+                    "profile is fitted on has any; fit it on such networks too"
                 )
         ms = self.predict_terms(terms)
         remark = self.remark(ms)
@@ -164,7 +163,7 @@ class Profile:
             lines.append(f"{name} = {{ mape = {toml_value(errors.mape)}, spearman = {toml_value(errors.spearman)} }}")
         return "\n".join(lines) + "\n"
 
-    def _errors(self) -> dict[str, Errors]:
+    def _errors(self) -> dict[str, PredictionErrors]:
         return {
             "by_network": self.by_network,
             "by_family": self.by_family,
@@ -202,7 +201,7 @@ class Profile:
         }
 
 
-_FIELDS: dict[Counting, tuple[str, ...]] = {"quantities": Terms._fields, "kernels": KernelTerms._fields}
+_TERMS: dict[Counting, tuple[str, ...]] = {"quantities": tuple(MEANINGS), "kernels": tuple(KERNEL_MEANINGS)}
 _MEANINGS = {**MEANINGS, **KERNEL_MEANINGS}
 
 
@@ -242,16 +241,16 @@ def _counting(value: Any) -> Counting:
 def _rates(table: Table, counting: Counting) -> tuple[tuple[str, float], ...]:
     rates = table.get_all(as_amount, "nanoseconds of at least 0")
     for term, _ in rates:
-        if term not in _FIELDS[counting]:
-            raise SpecError(f'{table.where}: unknown term "{term}"{suggestion(term, _FIELDS[counting])}')
+        if term not in _TERMS[counting]:
+            raise SpecError(f'{table.where}: unknown term "{term}"{suggestion(term, _TERMS[counting])}')
     if not any(rate for _, rate in rates):
         raise SpecError(f"{table.where}: every rate is 0; expected at least one above it")
     return rates
 
 
-def _errors(table: Table, name: str) -> Errors:
+def _errors(table: Table, name: str) -> PredictionErrors:
     part = table.table(name)
-    errors = Errors(
+    errors = PredictionErrors(
         mape=part.get("mape", as_amount, "a mean absolute relative error, such as 0.1"),
         spearman=part.get("spearman", _correlation, "a rank correlation from -1 to 1"),
     )
@@ -266,8 +265,8 @@ def read_profile(path: Path) -> Profile:
     counting: Counting = table.get("counting", _counting, "quantities or kernels", "quantities")
     unseen = table.optional("unseen", list_of(as_text), "a list of terms") or ()
     for term in unseen:
-        if term not in _FIELDS[counting]:
-            raise SpecError(f'profile "{path.name}": unknown term "{term}"{suggestion(term, _FIELDS[counting])}')
+        if term not in _TERMS[counting]:
+            raise SpecError(f'profile "{path.name}": unknown term "{term}"{suggestion(term, _TERMS[counting])}')
     profile = Profile(
         name=table.get("name", as_text, "a name"),
         device=table.get("device", as_text, "the device's name"),
@@ -300,10 +299,5 @@ def read_profile(path: Path) -> Profile:
 
 
 def load_profile(text: str) -> Profile:
-    """The profile that the user names: a bundled name or a TOML file. Raises SpecError."""
+    """The profile of a user's text: a bundled profile's name or a TOML file. Raises SpecError."""
     return read_profile(find_file(text, "profiles"))
-
-
-def shipped_profiles() -> tuple[Profile, ...]:
-    """All bundled profiles, by name."""
-    return tuple(load_profile(name) for name in bundled_names("profiles"))

@@ -11,11 +11,12 @@ from .costs import count_macs as count_macs
 from .costs import op_macs as op_macs
 from .costs import op_weights as op_weights
 from .counters import verify as verify
-from .graph import Activation as Activation
-from .graph import BlockSpec as BlockSpec
-from .graph import Op as Op
 from .graph import OpGraph as OpGraph
 from .graph import block_ops as block_ops
 from .graph import blocks as blocks
+from .operators import SIMD_CHANNELS as SIMD_CHANNELS
+from .operators import Activation as Activation
+from .operators import Op as Op
+from .structure_units import BlockSpec as BlockSpec
 from .torch_model import Network as Network
 from .torch_model import build_model as build_model

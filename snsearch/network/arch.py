@@ -1,4 +1,4 @@
-"""Architecture: one network, resolved to integers, with a stable and readable key."""
+"""Architecture: one network, every size an integer, with a stable and readable key."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from snsearch.units import parse_resolution, plain_resolution
 class Architecture:
     """One network: a stem, stages of repeated structure units, global pooling and a classifier.
 
-    Everything that decides shapes and costs is here; names, budgets and scales are not.
+    Holds everything that determines shapes and costs; names, budgets and scales do not.
     """
 
     unit: str
     groups: int
     bottleneck: int
     shuffle: bool
-    se_reduction: int  # 0: no squeeze-and-excitation
+    se_reduction: int  # channels over the gate's bottleneck; 0: no squeeze-and-excitation
     stem_channels: int
     stem_stride: int
-    stem_pool: bool  # 3x3 max-pooling of stride 2 behind the first convolution
-    stage_channels: tuple[int, ...]
-    stage_repeats: tuple[int, ...]  # units a stage, the one that changes stride and width included
+    stem_pool: bool  # 3x3 max-pooling of stride 2 after the first convolution
+    stage_channels: tuple[int, ...]  # output channels per stage
+    stage_repeats: tuple[int, ...]  # units per stage, including the one that changes stride and width
     stage_strides: tuple[int, ...]
     input_channels: int
     resolution: tuple[int, int]  # height, width
@@ -55,7 +55,7 @@ class Architecture:
 
     @property
     def key(self) -> str:
-        """The architecture as one readable token, safe in file names and shells; from_key reads it back."""
+        """The architecture as one readable token, safe in file names and shells. `from_key` reads it."""
         unit = [self.unit, f"g{self.groups}", f"b{self.bottleneck}"]
         unit += ["shuffle"] if self.shuffle else []
         unit += [f"se{self.se_reduction}"] if self.se_reduction else []
@@ -77,7 +77,7 @@ class Architecture:
 
     @classmethod
     def from_key(cls, key: str) -> Self:
-        """The architecture of a key. Raises SpecError where the text is not one."""
+        """The architecture of a key. Raises SpecError for an invalid key."""
         match = _KEY.fullmatch(key)
         if match is None:
             raise SpecError(
@@ -139,10 +139,15 @@ class Architecture:
         return cls(**typed)
 
     def at_input(self, *, channels: int, resolution: tuple[int, int], classes: int) -> Self:
-        """The same widths, depths and units on another input, for proxy training on small images.
+        """The same widths, depths and units on another input, for training on small images.
 
-        On small images the stem reduces less, so that the last stage keeps at least two pixels a side
-        where the stages allow it: the max-pooling goes below 64 pixels, and the first stride where one would be left.
+        On small images the stem reduces less, so that the last stage keeps at least two pixels per side where the
+        stages allow it: no max-pooling below 64 pixels, and a first stride of 1 where only one pixel would be left.
+
+        Args:
+            channels: of the input image.
+            resolution: height and width in pixels.
+            classes: of the classifier.
         """
         side = min(resolution)
         return replace(

@@ -1,7 +1,7 @@
-"""What other counters would say of the same graph, in closed form, and which operators make the difference.
+"""What other counters count for the same graph, in closed form, and which operators make the difference.
 
-Papers, profilers and frameworks count different things under the name FLOPs. Each convention here is a rule for
-one operator, read from the named tool's own source; `verify` runs the real tools against them.
+Papers, profilers and frameworks mean different things by FLOPs. Each convention here is a rule per operator, taken
+from the source of the named tool; `verify` checks it against the tool itself.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from snsearch.network.costs import op_macs
-from snsearch.network.graph import Op, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import Op
 
 Convention = Literal["paper", "thop", "fvcore", "torch"]
 
 
 def _thop(op: Op, read_elements: int) -> int:
-    """thop 0.1.1: batch norm at 4 an element, average pooling at 1 an output, adaptive pooling at area + 1."""
+    """thop 0.1.1: 4 per element of batch norm, 1 per output of average pooling, area + 1 of adaptive pooling."""
     if op.kind == "avg_pool":
         return op.elements
     if op.kind == "global_pool":
@@ -26,7 +27,7 @@ def _thop(op: Op, read_elements: int) -> int:
 
 
 def _fvcore(op: Op, read_elements: int) -> int:
-    """fvcore 0.1.5 in evaluation mode: batch norm at 2 an element, adaptive pooling at 1 an input element."""
+    """fvcore 0.1.5 in evaluation mode: 2 per element of batch norm, 1 per input element of adaptive pooling."""
     if op.kind == "global_pool":
         return read_elements
     return op_macs(op) + (2 * op.elements if op.norm else 0)
@@ -51,15 +52,16 @@ RULES: dict[Convention, tuple[str, Callable[[Op, int], int]]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConventionCount:
-    """A network's total under one convention, and how it differs from the paper's, by kind of work."""
+    """A network's total under one convention, and how it differs from the paper's."""
 
     convention: Convention
     meaning: str
     total: int
-    difference: dict[str, int]  # what is counted beyond multiply-adds, by source; empty for the paper's own
+    difference: dict[str, int]  # counts beyond multiply-adds, by what they count; empty for the paper's convention
 
 
 def _source(op: Op) -> str:
+    """What a convention counts for the operator beyond its MACs."""
     if op.kind == "conv":
         if op.groups == op.channels == op.channels_in and op.groups > 1:
             layer = "depthwise convolutions"
@@ -74,7 +76,7 @@ def _source(op: Op) -> str:
 
 
 def count_conventions(graph: OpGraph) -> tuple[ConventionCount, ...]:
-    """The graph's total under every convention, with what makes each differ from the paper's."""
+    """The graph's total under every convention, with its differences from the paper's."""
     counts = []
     for convention, (meaning, rule) in RULES.items():
         total = 0

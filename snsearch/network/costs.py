@@ -1,17 +1,17 @@
 """OpGraph -> CostReport: exact MACs, parameters, bytes moved and peak activation memory.
 
-Conventions, all stated once and used everywhere:
+The conventions, which hold everywhere in snsearch:
 
 - MACs are the multiply-adds of convolutions and fully connected layers. Batch norm, activations, pooling,
-  shuffles, biases and element-wise operators count nothing: this is what the papers call FLOPs.
-- params are what a training framework holds: weights, biases, and two values a channel of batch norm.
-- weight_bytes is the model as deployed: batch norm folded into one bias a channel.
+  shuffles, biases and element-wise operators count nothing. The papers call this FLOPs.
+- params are the trainable values of a training framework: weights, biases, and two per channel of batch norm.
+- weight_bytes is the size of the deployed model: batch norm is folded into one bias per channel.
 - bytes_moved: every operator reads its inputs and weights once and writes its output once; batch norm and
-  activation are fused into the operator in front of them.
-- peak_activation_bytes: while an operator runs, its inputs, its output and every tensor that is still to be read
-  are live; a tensor is freed behind its last reader; nothing but the fused epilogue works in place. Of all orders
-  in which the operators can run, the one with the least peak counts (found exactly, block by block: between two
-  blocks a single tensor is live). The input image counts; weights do not.
+  activation are fused into the operator before them.
+- peak_activation_bytes: while an operator runs, its inputs, its output and every tensor that a later operator
+  reads are live. A tensor is freed after its last reader. Only the fused epilogue works in place. The peak is that
+  of the best order in which the operators can run. It is found exactly, block by block, since only one tensor is
+  live between two blocks. The input image counts; weights do not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from functools import lru_cache
 from typing import Literal
 
 from snsearch.network.arch import Architecture
-from snsearch.network.graph import BlockSpec, Op, OpGraph, block_ops, blocks
+from snsearch.network.graph import OpGraph, block_ops, blocks
+from snsearch.network.operators import Op
+from snsearch.network.structure_units import BlockSpec
 
 Precision = Literal["float32", "float16", "int8"]
 BYTES_PER_VALUE: dict[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
@@ -30,7 +32,7 @@ BYTES_PER_VALUE: dict[Precision, int] = {"float32": 4, "float16": 2, "int8": 1}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Costs:
-    """A network's totals. Sizes are in bytes at the precision asked for."""
+    """A network's totals. Sizes are in bytes at the requested precision."""
 
     macs: int
     params: int
@@ -40,13 +42,13 @@ class Costs:
 
     @property
     def mflops(self) -> float:
-        """Millions of MACs: "MFLOPs" as the papers use the word."""
+        """Millions of MACs: the MFLOPs of the papers."""
         return self.macs / 1e6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OpCost:
-    """One operator's share of a cost report."""
+    """One operator's costs in a cost report."""
 
     name: str
     kind: str
@@ -58,7 +60,7 @@ class OpCost:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostReport:
-    """Totals and, per operator in running order, what makes them."""
+    """A network's totals, and the costs of its operators in running order."""
 
     architecture: Architecture
     precision: Precision
@@ -67,7 +69,7 @@ class CostReport:
 
 
 def op_macs(op: Op) -> int:
-    """MACs of one operator: output pixels x output channels x input channels of a group x kernel area."""
+    """MACs of one operator: output pixels x output channels x input channels per group x kernel area."""
     if op.kind == "conv":
         return op.height * op.width * op.channels * (op.channels_in // op.groups) * op.kernel * op.kernel
     return op.channels_in * op.channels if op.kind == "linear" else 0
@@ -96,9 +98,11 @@ def _elements_moved(op: Op, ops: Sequence[Op]) -> int:
 def peak_elements(ops: Sequence[Op]) -> int:
     """The least possible peak of live elements over all orders in which a block's operators can run.
 
-    ops[0] is the block's input; the last operator makes its output. Exact: a breadth-first walk over the sets
-    of operators that can have run, each with the least peak that reaches it. What is live depends on the set
-    alone, not on the order inside it.
+    Exact: a breadth-first walk over the sets of operators that can have run, each with the least peak that reaches
+    it. Which tensors are live depends on the set alone, not on the order within it.
+
+    Args:
+        ops: the first is the block's input, the last makes its output.
     """
     readers = [0] * len(ops)  # bit set of the operators that read each tensor
     needs = [0] * len(ops)
@@ -129,12 +133,15 @@ def peak_elements(ops: Sequence[Op]) -> int:
 
 
 def count_macs(arch: Architecture) -> int:
-    """The network's MACs alone, in tens of microseconds. Raises SpecError where channels do not divide."""
+    """The network's MACs alone. Takes tens of microseconds. Raises SpecError where groups do not divide channels."""
     return sum(placed.repeats * sum(map(op_macs, block_ops(arch, placed.spec))) for placed in blocks(arch))
 
 
 def count_costs(arch: Architecture, precision: Precision = "float32") -> Costs:
-    """The network's totals, in a few hundred microseconds. Raises SpecError where channels do not divide."""
+    """The network's totals, sizes in bytes. Takes a few hundred microseconds.
+
+    Raises SpecError where groups do not divide channels.
+    """
     size = BYTES_PER_VALUE[precision]
     macs = params = deployed = moved = peak = 0
     for placed in blocks(arch):
@@ -155,7 +162,7 @@ def count_costs(arch: Architecture, precision: Precision = "float32") -> Costs:
 
 
 def cost_report(graph: OpGraph, precision: Precision = "float32") -> CostReport:
-    """The totals together with every operator's share."""
+    """The totals of a network, with the costs of every operator."""
     size = BYTES_PER_VALUE[precision]
     return CostReport(
         architecture=graph.architecture,
@@ -176,10 +183,10 @@ def cost_report(graph: OpGraph, precision: Precision = "float32") -> CostReport:
 
 
 class StageMacs:
-    """MACs of a network as a sum over neighbouring stages, for solvers that vary the stages' widths.
+    """MACs of a network as a sum over its stages, for a solver that varies the stages' widths.
 
-    The sum of `stem(channels)`, `stage(i, width_in, width_out)` over the stages and `head(width)` is count_macs
-    of the network with those widths; every term is counted by the same operators and remembered.
+    `stem(channels)`, `stage(i, width_in, width_out)` of every stage and `head(width)` add up to `count_macs` of the
+    network with those widths. Each term is counted from its operators, and cached.
     """
 
     def __init__(self, arch: Architecture) -> None:
@@ -195,7 +202,10 @@ class StageMacs:
         return self._block(self._placed[0].spec._replace(channels_out=channels))
 
     def stage(self, index: int, width_in: int, width_out: int) -> int:
-        """MACs of one stage between those widths. Raises SpecError where they do not divide."""
+        """MACs of stage `index` (from 0) with those input and output channels.
+
+        Raises SpecError where groups do not divide them.
+        """
         total = 0
         for placed in self._placed:
             if placed.name == f"stage{index + 2}":
@@ -206,5 +216,5 @@ class StageMacs:
         return total
 
     def head(self, width: int) -> int:
-        """MACs of the classifier behind the last stage."""
+        """MACs of the classifier after a last stage of that width."""
         return self._block(self._placed[-1].spec._replace(channels_in=width))

@@ -1,4 +1,4 @@
-"""CostReport against independent counters that run the real module: thop, and torch's FlopCounterMode."""
+"""The cost report checked by independent counters that run the torch module: thop and torch's FlopCounterMode."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from snsearch.network.torch_model import Network, build_model
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """What each counter says of one network. MACs, unless named otherwise."""
+    """One network's counts by each counter."""
 
     report_macs: int
     report_params: int
     thop_macs: int  # thop on convolutions and fully connected layers only
-    thop_total: int  # thop as it comes
-    thop_explained: int  # what the closed form of thop's convention expects of thop_total
+    thop_total: int  # thop with its own rules
+    thop_explained: int  # the closed form of thop's convention, which thop_total must equal
     torch_macs: int  # FlopCounterMode / 2
     module_params: int
 
@@ -49,16 +49,18 @@ def _input(arch: Architecture) -> torch.Tensor:
 
 
 def _zero(module: Any, inputs: Any, output: Any) -> None:
-    """thop's rule for a module that counts nothing: its counter stays as it is."""
+    """thop's rule for a module that counts as zero: leave its counter as it is."""
 
 
 def count_with_thop(network: Network, *, everything: bool) -> int:
-    """thop's count of the network; without `everything`, of its convolutions and fully connected layers alone.
+    """thop's count of the network.
 
-    thop adds keys to the state_dict of what it profiles, so it gets a copy.
+    Args:
+        network: is left unchanged. thop adds keys to the state_dict of its model, so it gets a copy.
+        everything: False counts the convolutions and fully connected layers alone.
     """
     with warnings.catch_warnings():
-        # thop imports distutils, which is deprecated; that says nothing about the count.
+        # thop imports distutils, which is deprecated. That does not affect the count.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         import thop
 
@@ -70,7 +72,7 @@ def count_with_thop(network: Network, *, everything: bool) -> int:
 
 
 def count_with_torch(network: Network) -> int:
-    """MACs by torch's FlopCounterMode, which counts two operations a multiply-add."""
+    """MACs by torch's FlopCounterMode, which counts two operations per multiply-add."""
     counter = FlopCounterMode(display=False)
     was_training = network.training
     network.eval()
@@ -78,12 +80,15 @@ def count_with_torch(network: Network) -> int:
         network(_input(network.architecture))
     network.train(was_training)
     flops = int(counter.get_total_flops())
-    assert flops % 2 == 0, "two operations a multiply-add"
+    assert flops % 2 == 0, "FlopCounterMode counts two operations per multiply-add"
     return flops // 2
 
 
 def verify(arch: Architecture) -> Verification:
-    """What thop, torch and the module's own parameters say beside the cost report. Raises SpecError."""
+    """The counts of thop, torch and the module's own parameters, beside those of the cost report.
+
+    Raises SpecError where groups do not divide channels.
+    """
     network = build_model(arch)
     costs = count_costs(arch)
     [explained] = [count for count in count_conventions(OpGraph.of(arch)) if count.convention == "thop"]

@@ -1,4 +1,4 @@
-"""OpGraph -> torch module: the same operators, shapes and parameters that the cost report counts."""
+"""OpGraph -> torch module, with exactly the operators, shapes and parameters that the cost report counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snsearch.network.arch import Architecture
-from snsearch.network.graph import Activation, Op, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import Activation, Op
 
 
 def _activate(x: Tensor, activation: Activation) -> Tensor:
@@ -89,7 +90,7 @@ def _module(op: Op) -> nn.Module:
         case "global_pool":
             return GlobalPool()
         case "channel_shuffle":
-            return nn.ChannelShuffle(op.groups)  # the paper's order: viewed as (g, C/g), transposed, flattened
+            return nn.ChannelShuffle(op.groups)  # as in the paper: view as (g, C/g), transpose, flatten
         case "add":
             return Add()
         case "concat":
@@ -97,13 +98,14 @@ def _module(op: Op) -> nn.Module:
         case "scale":
             return Scale()
         case "input":
-            raise AssertionError("the input is no operator")
+            raise AssertionError("the input is not an operator")
 
 
 class Network(nn.Module):
-    """A network that runs its graph's operators in order; submodules carry the operators' names.
+    """A torch module that runs a graph's operators in order; submodules have the operators' names.
 
-    Takes (N, input_channels, H, W) of any size that the strides leave a pixel of, and returns logits (N, classes).
+    Takes images (N, input_channels, H, W) of any size from which the strides leave a pixel, and returns logits
+    (N, classes).
     """
 
     def __init__(self, graph: OpGraph) -> None:
@@ -136,11 +138,15 @@ class Network(nn.Module):
 
 
 def initialise(network: Network, seed: int, *, zero_start: bool = True) -> None:
-    """Sets every weight from the seed, the same on every device.
+    """Initialises every weight from the seed, with the same values on every device.
 
-    Convolutions by He's rule on the inputs of a group, the classifier small. With `zero_start` the last batch norm
-    of each residual branch that is added begins at zero, so that the unit begins as its shortcut
-    (arXiv:1706.02677, section 5.1).
+    Convolutions follow He's rule (arXiv:1502.01852) on the inputs per group; the classifier starts small.
+
+    Args:
+        network: is changed in place.
+        seed: of the weights.
+        zero_start: initialise the last batch norm of each added residual branch to zero, so that the unit begins
+            as its shortcut (arXiv:1706.02677, section 5.1).
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -165,7 +171,9 @@ def initialise(network: Network, seed: int, *, zero_start: bool = True) -> None:
 def build_model(arch: Architecture, seed: int = 0, *, zero_start: bool = True) -> Network:
     """The initialised torch module of an architecture, on the CPU, in training mode.
 
-    The global random state is neither read nor changed. Raises SpecError where channels do not divide.
+    Neither reads nor changes torch's global random state. `seed` and `zero_start` are those of `initialise`.
+
+    Raises SpecError where groups do not divide channels.
     """
     with torch.device("meta"):
         network = Network(OpGraph.of(arch))

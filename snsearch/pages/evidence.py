@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from snsearch.device import CountedNetwork, Measurement
-from snsearch.study import Z95, StudyRecord, TrialRecord, attach, front, possible_front, scores_of
+from snsearch.study import StudyRecord, TrialRecord, attach, front, possible_front, scores_of
 
 
 def measurements_of(study: StudyRecord) -> tuple[Measurement, ...]:
@@ -48,7 +48,7 @@ def standing(trials: Sequence[TrialRecord]) -> tuple[set[int], set[int]]:
     ]
     assert len(points) == len(trials), "a complete trial has both objectives"
     fronts = {trials[index].number for index in front(points)}
-    possible = {trials[index].number for index in possible_front(points, [score.deviation for score in scores], Z95)}
+    possible = {trials[index].number for index in possible_front(points, [score.deviation for score in scores])}
     return fronts, possible
 
 

@@ -1,4 +1,4 @@
-"""The candidates of a search: every design of a space, solved for the budget before the first one is trained."""
+"""The candidates of a search: every design of a space, solved for the budget before any is trained."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from snsearch.solver.lattice import Design
 from snsearch.solver.solving import Solution, solve
 from snsearch.solver.spec import Budget, SpaceSpec
 
-MATCH_LIMIT = 0.05  # candidates farther than this from the MFLOPs are not comparable, and are left out
+MATCH_LIMIT = 0.05  # candidates further than this from the MFLOPs are left out: they are not comparable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidates:
-    """Every design of a search with its solution, each architecture once, and what was left out."""
+    """The designs of a search, with their solutions."""
 
-    choices: Mapping[str, Sequence[Any]]
+    choices: Mapping[str, Sequence[Any]]  # field of Design -> its options
     solutions: dict[Design, Solution]
-    cost: dict[Design, float]  # the second objective of each solution, known before anything is trained
-    first: dict[str, Design]  # by architecture key: the design that stands for it
-    published: tuple[Design, ...]  # of each group count: default depth, no SE, the scale that fits the budget
-    left_out: dict[Design, str]
+    cost: dict[Design, float]  # the second objective; needs no training
+    first: dict[str, Design]  # architecture key -> the first of the designs that solve to it
+    published: tuple[Design, ...]  # one per group count: default depth, no SE, the scale that fits the budget
+    left_out: dict[Design, str]  # designs without a solution, and why
 
     @property
     def count(self) -> int:
-        """Different architectures."""
+        """The number of different architectures."""
         return len(self.first)
 
 
@@ -44,9 +44,18 @@ def candidates_of(
     search_shuffle: bool,
     cost: Callable[[Solution], float],
 ) -> Candidates:
-    """Every design of the space solved for the budget; `cost` is the second objective.
+    """Every design of the space, solved for the budget.
 
-    Raises InfeasibleBudgetError where none comes near it, with the reason of one.
+    Args:
+        space: the design space.
+        budget: the bounds.
+        tight: solve within 0.1 % of the MFLOPs, where the budget names MFLOPs.
+        search_shuffle: also try every design without the channel shuffle.
+        cost: the second objective of a solution.
+
+    Raises:
+        InfeasibleBudgetError: no design comes near the budget. Gives the reason of one.
+        SpecError: `search_shuffle` for a space without the switch.
     """
     choices: dict[str, tuple[Any, ...]] = {
         "groups": space.search_groups,
@@ -62,14 +71,7 @@ def candidates_of(
     first: dict[str, Design] = {}
     left_out: dict[Design, str] = {}
     for values in product(*choices.values()):
-        chosen = dict(zip(choices, values, strict=True))
-        design = Design(
-            groups=chosen["groups"],
-            depth=chosen["depth"],
-            se=chosen["se"],
-            scale=chosen.get("scale"),
-            shuffle=chosen.get("shuffle"),
-        )
+        design = Design(**dict(zip(choices, values, strict=True)))
         try:
             solution = solve(space, budget, design, tight=tight and budget.macs is not None)
         except InfeasibleBudgetError as error:
@@ -111,12 +113,12 @@ def _published(
 
 
 def digest_of(space: SpaceSpec) -> str:
-    """Sixteen hex digits that change with anything in a space's file."""
+    """Sixteen hexadecimal digits that identify the content of a space's file."""
     return hashlib.sha256(repr(space).encode()).hexdigest()[:16]
 
 
 def deployed_on(budget: Budget, channels: int, classes: int) -> Budget:
-    """The budget at a data set's own channels and classes."""
+    """The budget at a data set's input channels and classes."""
     return replace(budget, input_channels=channels, classes=classes)
 
 
@@ -131,10 +133,10 @@ def label_of(design: Design) -> str:
 
 
 def matched_set(candidates: Candidates, count: int, seed: int = 0) -> tuple[Design, ...]:
-    """So many designs of different networks, with every choice (groups, depth, SE ...) as evenly present as may be.
+    """`count` designs of different networks, with the options of every choice as evenly represented as possible.
 
-    Drawn one by one: of the designs left, in an order that the seed gives, the one whose choices were drawn least.
-    The same seed gives the same set, and a larger count goes on from it.
+    Draws one by one, from the designs shuffled by the seed, the one whose options were drawn least so far. The same
+    seed gives the same set; a larger count extends it.
     """
     left = list(candidates.first.values())
     random.Random(seed).shuffle(left)
@@ -149,12 +151,6 @@ def matched_set(candidates: Candidates, count: int, seed: int = 0) -> tuple[Desi
 
 
 def _choices(design: Design) -> list[tuple[str, Any]]:
-    # Pairs as well: twenty designs with each choice equally often could still have every SE on g=1.
-    single = [
-        ("groups", design.groups),
-        ("depth", design.depth),
-        ("se", design.se),
-        ("scale", design.scale),
-        ("shuffle", design.shuffle),
-    ]
+    # Count pairs too: otherwise twenty designs with every option equally often could have all their SE at g=1.
+    single = [(name, getattr(design, name)) for name in ("groups", "depth", "se", "scale", "shuffle")]
     return [*single, *((f"{a[0]} {b[0]}", (a[1], b[1])) for i, a in enumerate(single) for b in single[:i])]

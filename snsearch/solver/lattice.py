@@ -1,7 +1,7 @@
-"""The line of networks with all stages in proportion, and its best point for a budget.
+"""The networks of one design with all stages in proportion, and the best of them for a budget.
 
-Along the line MACs, parameters and memory never fall, so that the best point is one of the two neighbours of
-the budget, and bisection finds it. No cost formula stands here: everything is counted by `costs`.
+As the widths grow, MACs, parameters and memory never fall. So the best network is one of the two neighbours of the
+budget, and bisection finds it. This module holds no cost formula: `network.costs` counts everything.
 """
 
 from __future__ import annotations
@@ -11,18 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from snsearch.errors import InfeasibleBudgetError, SpecError
-from snsearch.network import Architecture, Costs, count_costs, count_macs
+from snsearch.network import SIMD_CHANNELS, Architecture, Costs, count_costs, count_macs
 from snsearch.solver.spec import Budget, SpaceSpec
 from snsearch.units import format_bytes, format_count, format_mflops, format_resolution
 
-NEAREST_EXCESS = 0.1  # how far above the budget the nearest solution may lie where nothing lies below
+NEAREST_EXCESS = 0.1  # how far above the budget the nearest solution may lie where none lies below
 SE_REDUCTION = 16  # ShuffleNet, Table 5, and arXiv:1709.01507
-PACK = 4  # channels that a 128-bit SIMD register holds as float32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
-    """What is chosen beside the widths. None stands for the space's default, and a scale fit for the budget."""
+    """The choices of a network beside its widths.
+
+    None means the space's default; for the scale, the one that fits the budget.
+    """
 
     groups: int
     scale: float | None = None
@@ -33,6 +35,8 @@ class Design:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
+    """An upper bound of a budget: its key in TOML, its limit, the cost that it bounds, and how to print that."""
+
     key: str
     limit: int
     cost: Callable[[Costs], int]
@@ -40,7 +44,7 @@ class Bound:
 
 
 def caps_of(budget: Budget) -> tuple[Bound, ...]:
-    """The bounds that are never exceeded; the MACs are among them where the match is "under"."""
+    """The bounds that a network must never exceed; the MACs are one of them where the match is "under"."""
     under = budget.macs if budget.match == "under" else None
     bounds = (
         ("mflops", under, lambda c: c.macs, lambda v: f"{format_mflops(round(v))} MFLOPs"),
@@ -67,7 +71,10 @@ def nearest_multiple(value: float, step: int) -> int:
 
 
 def stem_of_scale(space: SpaceSpec, scale: float) -> float:
-    """First-convolution channels that the space's table gives a scale, before rounding to groups."""
+    """First-convolution channels for a scale by the space's table, before rounding to groups.
+
+    Outside the table they double or halve with the scale.
+    """
     table = space.stem_at_scale
     if scale < table[0][0]:
         return table[0][1] * 2.0 ** math.floor(math.log2(scale / table[0][0]))
@@ -77,36 +84,41 @@ def stem_of_scale(space: SpaceSpec, scale: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """The networks of one space and design with all stages in proportion: a line of lattice points.
+class WidthLine:
+    """The networks of one space and design with all stages in proportion.
 
-    A point is the first stage's width in steps.
+    A point of the line is the first stage's width in steps.
     """
 
     space: SpaceSpec
     design: Design
-    input: Budget
+    input: Budget  # gives resolution, classes, input channels and precision; its bounds are not read
     scale: float | None  # None where the stem follows the first stage's width
-    pack: int
+    pack: int  # further factor of the step; 1 where widths need not be packed
 
     @property
     def step(self) -> int:
+        """Every stage width is a multiple of this many channels."""
         return self.space.width_step(self.design.groups) * self.pack
 
     @property
     def stem_step(self) -> int:
+        """The first convolution's channels are a multiple of this, where they follow the scale."""
         groups = self.design.groups if self.space.stem_multiple_of_groups else 1
-        return groups * (PACK if self.pack > 1 else 1)
+        return groups * (SIMD_CHANNELS if self.pack > 1 else 1)
 
     def stem(self, first_width: int) -> int:
+        """Channels of the first convolution."""
         if self.scale is None:
             return max(1, round(first_width * self.space.stem_width_ratio))
         return nearest_multiple(stem_of_scale(self.space, self.scale), self.stem_step)
 
     def widths(self, point: int) -> tuple[int, ...]:
+        """Channels per stage at a point."""
         return tuple(nearest_multiple(ratio * point * self.step, self.step) for ratio in self.space.ratios)
 
     def architecture(self, widths: Sequence[int]) -> Architecture:
+        """The network with those channels per stage."""
         space, design = self.space, self.design
         shuffle = space.shuffle if design.shuffle is None else design.shuffle
         return Architecture(
@@ -126,17 +138,16 @@ class Line:
             classes=self.input.classes,
         )
 
-    def at(self, point: int) -> Architecture:
-        return self.architecture(self.widths(point))
-
     def macs(self, point: int) -> int:
-        return count_macs(self.at(point))
+        """MACs at a point. Raises SpecError where channels do not divide."""
+        return count_macs(self.architecture(self.widths(point)))
 
     def costs(self, point: int) -> Costs:
-        return count_costs(self.at(point), self.input.precision)
+        """All costs at a point. Raises SpecError where channels do not divide."""
+        return count_costs(self.architecture(self.widths(point)), self.input.precision)
 
     def first(self) -> int:
-        """The narrowest point that can be built. Raises SpecError where there is none."""
+        """The narrowest point that can be built. Raises SpecError if there is none."""
         point = 1
         while True:
             try:
@@ -150,7 +161,7 @@ class Line:
 
 
 def last_where(holds: Callable[[int], bool], first: int) -> int:
-    """The last point from `first` on that holds, for a condition that once false stays false; first - 1 if none."""
+    """The last point from `first` on where a condition holds that, once false, stays false; first - 1 if none."""
     if not holds(first):
         return first - 1
     low, width = first, 1
@@ -163,22 +174,28 @@ def last_where(holds: Callable[[int], bool], first: int) -> int:
     return low
 
 
-def within(costs: Costs, caps: Sequence[Bound]) -> bool:
-    return all(cap.cost(costs) <= cap.limit for cap in caps)
+def exceeded(costs: Costs, caps: Sequence[Bound]) -> list[Bound]:
+    """The bounds that the costs exceed."""
+    return [cap for cap in caps if cap.cost(costs) > cap.limit]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class WidthPoint:
+    """Channels per stage, and the keys of the bounds that keep them from being wider."""
+
     widths: tuple[int, ...]
     binding: str
 
 
-def best_point(line: Line, budget: Budget) -> Point:
-    """The best point of the line. Raises InfeasibleBudgetError with the smallest reachable and the failing bound."""
+def best_point(line: WidthLine, budget: Budget) -> WidthPoint:
+    """The best point of the line for the budget.
+
+    Raises InfeasibleBudgetError, which names the smallest reachable cost and the bound that fails.
+    """
     caps = caps_of(budget)
     first = line.first()
     smallest = line.costs(first)
-    failing = [cap for cap in caps if cap.cost(smallest) > cap.limit]
+    failing = exceeded(smallest, caps)
     if not failing and budget.macs is not None and smallest.macs > budget.macs * (1 + NEAREST_EXCESS):
         failing = [caps_of(replace(budget, match="under"))[0]]
     if failing:
@@ -197,11 +214,8 @@ def best_point(line: Line, budget: Budget) -> Point:
         aim = below
         if below < first or line.macs(below + 1) - target < target - line.macs(below):
             aim = below + 1
-        if all(cap.cost(line.costs(aim)) <= cap.limit for cap in caps):
-            return Point(line.widths(aim), "mflops")
-    else:
-        aim = None
-    best = last_where(lambda point: within(line.costs(point), caps), first)
-    over = line.costs(best + 1)
-    binding = ", ".join(cap.key for cap in caps if cap.cost(over) > cap.limit)
-    return Point(line.widths(best), binding)
+        if not caps or not exceeded(line.costs(aim), caps):
+            return WidthPoint(line.widths(aim), "mflops")
+    best = last_where(lambda point: not exceeded(line.costs(point), caps), first)
+    binding = ", ".join(cap.key for cap in exceeded(line.costs(best + 1), caps))
+    return WidthPoint(line.widths(best), binding)

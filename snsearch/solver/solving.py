@@ -1,4 +1,4 @@
-"""SpaceSpec + Budget -> Solution: the channel counts that meet a budget, proven best over the whole lattice."""
+"""SpaceSpec + Budget -> Solution: the channel counts that meet a budget best."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from snsearch.errors import InfeasibleBudgetError, SpecError
-from snsearch.network import Architecture, Costs, OpGraph, count_costs
-from snsearch.solver.lattice import PACK, Design, Line, Point, best_point, caps_of, nearest_multiple, stem_of_scale
+from snsearch.network import SIMD_CHANNELS, Architecture, Costs, OpGraph, count_costs
+from snsearch.solver.lattice import (
+    Design,
+    WidthLine,
+    WidthPoint,
+    best_point,
+    caps_of,
+    nearest_multiple,
+    stem_of_scale,
+)
 from snsearch.solver.spec import Budget, SpaceSpec
 from snsearch.solver.tight import TIGHT_TOLERANCE, tight_widths
 from snsearch.units import format_mflops
@@ -17,42 +25,38 @@ from snsearch.units import format_mflops
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Solution:
-    """An architecture of a space, what it costs, and how it stands to its budget."""
+    """An architecture of a space, its costs, and how far they are from the budget."""
 
-    space: str
-    title: str
+    space: str  # name
+    title: str  # of the space
     design: Design
-    scale: float
+    scale: float  # the design's; where it gives none, the one that fits the budget
     architecture: Architecture
     costs: Costs
     budget: Budget | None
-    deviation: float | None  # of the MACs from the budget's, relative
-    binding: str | None  # the bound that keeps the network from being wider
-    notes: tuple[str, ...]
-
-
-def _deviation(macs: int, budget: Budget) -> float | None:
-    return None if budget.macs is None else (macs - budget.macs) / budget.macs
+    deviation: float | None  # of the MACs from the budget's, as a fraction of the budget's
+    binding: str | None  # keys of the bounds that keep the network from being wider, joined by ", "
+    notes: tuple[str, ...]  # what differs from what was asked for, and why
 
 
 def is_packed(arch: Architecture) -> bool:
-    """Whether every convolution behind the first reads and writes a multiple of 4 channels a group.
+    """Whether every convolution after the first reads and writes a multiple of 4 channels per group.
 
-    Depthwise convolutions count by their channels. ARM engines have vector kernels for such layers only.
+    A depthwise convolution needs a multiple of 4 channels. ARM engines have vector kernels for such layers only.
     """
     for op in OpGraph.of(arch).ops:
         if op.kind != "conv" or op.name == "stem.conv":
             continue
         groups = 1 if op.groups == op.channels == op.channels_in else op.groups
-        if (op.channels_in // groups) % PACK or (op.channels // groups) % PACK:
+        if (op.channels_in // groups) % SIMD_CHANNELS or (op.channels // groups) % SIMD_CHANNELS:
             return False
     return True
 
 
 @lru_cache(maxsize=256)
 def reference_width(space: SpaceSpec, groups: int) -> int:
-    """The first stage's width at 1x: what the space's reference budget solves to for this group count."""
-    line = Line(
+    """The first stage's channels at 1x: those of the network that meets the space's reference budget."""
+    line = WidthLine(
         space=space,
         design=Design(groups=groups),
         input=space.reference,
@@ -63,7 +67,7 @@ def reference_width(space: SpaceSpec, groups: int) -> int:
 
 
 def _scales(space: SpaceSpec) -> Iterator[float]:
-    """The space's named scales upwards, then on in steps of 1.5 and 1.33: 2, 3, 4, 6, 8 …"""
+    """The space's named scales upwards, then 1.5 and 2 times the last one, and so on: 2, 3, 4, 6, 8 …"""
     yield from space.named_scales
     scale = space.named_scales[-1]
     while scale < 1e4:
@@ -76,15 +80,15 @@ def _scales(space: SpaceSpec) -> Iterator[float]:
 def _budget_scale(space: SpaceSpec, budget: Budget) -> float:
     """The scale whose network comes nearest to the budget, by the ratio of its worst bound.
 
-    It depends on the budget alone (the space's fewest groups, its default depth, no SE), so that the variants
-    that are matched with each other share a first convolution, as in the paper.
+    It takes the space's fewest groups, its default depth and no SE whatever the design, so that all variants of a
+    budget share their first convolution, as in the ShuffleNet paper.
     """
     bounds = caps_of(replace(budget, match="under"))
     groups = min(space.groups)
     base = reference_width(space, groups)
 
     def excess(scale: float) -> float:
-        line = Line(space=space, design=Design(groups=groups), input=budget, scale=scale, pack=1)
+        line = WidthLine(space=space, design=Design(groups=groups), input=budget, scale=scale, pack=1)
         point = max(line.first(), nearest_multiple(base * scale, line.step) // line.step)
         costs = line.costs(point)
         return max(bound.cost(costs) / bound.limit for bound in bounds)
@@ -112,7 +116,7 @@ def _check(space: SpaceSpec, design: Design) -> None:
         raise SpecError(f"scale {design.scale:g}: expected a number from 0.01 to 100")
 
 
-def _stem_note(line: Line, stem: int) -> tuple[str, ...]:
+def _stem_note(line: WidthLine, stem: int) -> tuple[str, ...]:
     if line.scale is None or stem == stem_of_scale(line.space, line.scale):
         return ()
     named = stem_of_scale(line.space, line.scale)
@@ -121,16 +125,17 @@ def _stem_note(line: Line, stem: int) -> tuple[str, ...]:
     reason = (
         f"so that the stride-2 concatenation divides by {line.design.groups}"
         if line.space.stem_multiple_of_groups and line.pack == 1
-        else f"so that its channels are packed by {PACK}"
+        else f"so that its channels are packed by {SIMD_CHANNELS}"
     )
     return (f"first convolution of {stem} channels instead of {named:g}, {reason}",)
 
 
 def _solution(
-    line: Line, widths: Sequence[int], budget: Budget | None, binding: str | None, notes: tuple[str, ...]
+    line: WidthLine, widths: Sequence[int], budget: Budget | None, binding: str | None, notes: tuple[str, ...]
 ) -> Solution:
     arch = line.architecture(widths)
     costs = count_costs(arch, line.input.precision)
+    target = None if budget is None else budget.macs
     scale = line.scale
     if scale is None:
         scale = round(widths[0] / reference_width(line.space, line.design.groups), 4)
@@ -142,7 +147,7 @@ def _solution(
         architecture=arch,
         costs=costs,
         budget=budget,
-        deviation=None if budget is None else _deviation(costs.macs, budget),
+        deviation=None if target is None else (costs.macs - target) / target,
         binding=binding,
         notes=_stem_note(line, arch.stem_channels) + notes,
     )
@@ -151,13 +156,18 @@ def _solution(
 def solve(space: SpaceSpec, budget: Budget, design: Design, *, tight: bool = False, packed: bool = False) -> Solution:
     """The network of the space and design that meets the budget best, at the budget's resolution and classes.
 
-    `tight` lets the stages leave their proportion a little to come within 0.1 % of the MFLOPs; `packed` prefers
-    channels a group that divide by 4. Where no scale is asked for, the first convolution follows the budget, and
-    narrows further where nothing else fits.
+    Args:
+        space: the design space.
+        budget: the bounds; at least one.
+        design: without a scale, the first convolution follows the budget, and is narrowed further where no network
+            fits otherwise.
+        tight: let the stages leave their proportion a little, to come within 0.1 % of the MFLOPs.
+        packed: prefer widths whose channels per group are multiples of 4.
 
     Raises:
-        InfeasibleBudgetError: nothing meets the budget; names the smallest reachable and the bound that fails.
-        SpecError: the design does not belong to the space.
+        InfeasibleBudgetError: no network meets the budget. Names the smallest reachable cost and the bound that
+            fails.
+        SpecError: the space does not have the design, or `tight` is asked of a budget without MFLOPs.
     """
     _check(space, design)
     if design.scale is not None and not space.stem_at_scale:
@@ -171,7 +181,7 @@ def solve(space: SpaceSpec, budget: Budget, design: Design, *, tight: bool = Fal
         while stem_of_scale(space, scales[-1] or 1) > 1:
             scales.append((scales[-1] or 1) / 2)
     for scale in scales:
-        line = Line(space=space, design=design, input=budget, scale=scale, pack=1)
+        line = WidthLine(space=space, design=design, input=budget, scale=scale, pack=1)
         try:
             point = best_point(line, budget)
             break
@@ -184,7 +194,7 @@ def solve(space: SpaceSpec, budget: Budget, design: Design, *, tight: bool = Fal
     return _packed(line, budget, plain, tight=tight)
 
 
-def _finish(line: Line, budget: Budget, point: Point, *, tight: bool) -> Solution:
+def _finish(line: WidthLine, budget: Budget, point: WidthPoint, *, tight: bool) -> Solution:
     if not tight:
         return _solution(line, point.widths, budget, point.binding, ())
     if budget.macs is None:
@@ -204,8 +214,8 @@ def _finish(line: Line, budget: Budget, point: Point, *, tight: bool) -> Solutio
     return solution
 
 
-def _packed(line: Line, budget: Budget, plain: Solution, *, tight: bool) -> Solution:
-    """The packed counterpart of a solution, with a note of what it costs; the plain one where there is none."""
+def _packed(line: WidthLine, budget: Budget, plain: Solution, *, tight: bool) -> Solution:
+    """The packed counterpart of a solution, with a note of both; the plain solution where there is none."""
     if is_packed(plain.architecture):
         return replace(plain, notes=(*plain.notes, "packed: already divides by 4"))
     try:
@@ -229,15 +239,19 @@ def _packed(line: Line, budget: Budget, plain: Solution, *, tight: bool) -> Solu
 
 
 def scaled(space: SpaceSpec, design: Design, at: Budget) -> Solution:
-    """The network of a scale without a budget: 1x is what the space's reference budget solves to.
+    """The network of a scale, without a budget. 1x is the network that meets the space's reference budget.
 
-    `at` gives the resolution, classes, input channels and precision; its bounds are not read.
+    Args:
+        space: the design space.
+        design: without a scale, 1x.
+        at: gives resolution, classes, input channels and precision. Its bounds are not read.
 
-    Raises SpecError where the design does not belong to the space.
+    Raises:
+        SpecError: the space does not have the design.
     """
     _check(space, design)
     scale = 1.0 if design.scale is None else design.scale
-    line = Line(space=space, design=design, input=at, scale=scale if space.stem_at_scale else None, pack=1)
+    line = WidthLine(space=space, design=design, input=at, scale=scale if space.stem_at_scale else None, pack=1)
     wanted = reference_width(space, design.groups) * scale
     point = max(line.first(), nearest_multiple(wanted, line.step) // line.step)
     return _solution(line, line.widths(point), None, None, ())

@@ -1,7 +1,7 @@
-"""SpaceSpec and Budget: strict readers of spaces/*.toml and budgets/*.toml.
+"""SpaceSpec and Budget, and the strict readers of spaces/*.toml and budgets/*.toml.
 
-A file is read and checked once, here; everything behind this module trusts the types. An unknown key is an
-error that suggests the nearest known one.
+A file is read and checked once, here; the rest of the code trusts the types. An unknown key is an error that
+suggests the nearest known key.
 """
 
 from __future__ import annotations
@@ -48,9 +48,10 @@ def _mflops(value: Any) -> int:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Budget:
-    """What a network may cost, at which input and class count.
+    """What a network may cost, and at which input and class count.
 
-    `macs` is met as `match` says: nearest on either side, or never exceeded. The other bounds are never exceeded.
+    A network comes as near as possible to `macs` on either side (match "nearest"), or never exceeds them ("under").
+    It never exceeds the other bounds. At least one bound is given; SpecError otherwise.
     """
 
     name: str
@@ -118,7 +119,7 @@ def read_budget(path: Path) -> Budget:
 
 
 def load_budget(text: str) -> Budget:
-    """The budget that the user names: a number of MFLOPs, a bundled name, or a TOML file. Raises SpecError."""
+    """The budget of a user's text: a number of MFLOPs, a bundled budget's name, or a TOML file. Raises SpecError."""
     try:
         mflops = float(text)
     except ValueError:
@@ -127,7 +128,7 @@ def load_budget(text: str) -> Budget:
 
 
 def mflops_budget(mflops: float, match: Match = "nearest") -> Budget:
-    """A budget of MFLOPs alone, at 224x224 and 1000 classes. Raises SpecError unless positive and finite."""
+    """A budget of MFLOPs alone, at 224x224 and 1000 classes. Raises SpecError outside 0.001 to 10,000,000."""
     if not 0.001 <= mflops <= 1e7:
         raise SpecError(f"budget {mflops:g}: expected MFLOPs between 0.001 and 10,000,000")
     return Budget(name=f"{mflops:g} MFLOPs", macs=_mflops(mflops), match=match)
@@ -135,7 +136,7 @@ def mflops_budget(mflops: float, match: Match = "nearest") -> Budget:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpaceSpec:
-    """One design space: a structure unit, the stages that repeat it, and the widths that it may have."""
+    """One design space: a structure unit, the stages that repeat it, and the widths that they may have."""
 
     name: str
     title: str
@@ -143,20 +144,20 @@ class SpaceSpec:
     unit: str
     bottleneck: int
     groups: tuple[int, ...]
-    any_groups: bool
-    shuffle: bool
-    options: tuple[Option, ...]
-    width_multiple: int
-    width_times_groups: bool
+    any_groups: bool  # whether group counts beyond `groups` are allowed
+    shuffle: bool  # the default
+    options: tuple[Option, ...]  # what a design may switch
+    width_multiple: int  # every stage width is a multiple of this ...
+    width_times_groups: bool  # ... times the group count
     stem_stride: int
     stem_pool: bool
     stem_multiple_of_groups: bool
     stem_at_scale: tuple[tuple[float, int], ...]  # empty where the stem follows the first stage's width
     stem_width_ratio: float  # 0 where the stem follows the scale
-    ratios: tuple[float, ...]
-    strides: tuple[int, ...]
-    depths: tuple[tuple[str, tuple[int, ...]], ...]
-    reference: Budget  # what 1x solves to
+    ratios: tuple[float, ...]  # stage widths over the first one's
+    strides: tuple[int, ...]  # per stage
+    depths: tuple[tuple[str, tuple[int, ...]], ...]  # name and units per stage; the first is the default
+    reference: Budget  # the network that meets it is 1x
     named_scales: tuple[float, ...]
     search_groups: tuple[int, ...]
     search_scales: tuple[float, ...]
@@ -168,7 +169,7 @@ class SpaceSpec:
         return self.width_multiple * (groups if self.width_times_groups else 1)
 
     def repeats(self, depth: str | None) -> tuple[int, ...]:
-        """Units a stage for a depth's name or a list such as "4-8-4"; the default for None. Raises SpecError."""
+        """Units per stage of a depth: a name, a list such as "4-8-4", or None for the default. Raises SpecError."""
         named = dict(self.depths)
         if depth is None:
             return self.depths[0][1]
@@ -261,12 +262,12 @@ def _check_space(space: SpaceSpec, table: _Table) -> None:
 
 
 def load_space(text: str) -> SpaceSpec:
-    """The space that the user names: a bundled name or a TOML file. Raises SpecError."""
+    """The space of a user's text: a bundled space's name or a TOML file. Raises SpecError."""
     return read_space(_find(text, "spaces"))
 
 
 def with_input(budget: Budget, *, resolution: tuple[int, int] | None = None, classes: int | None = None) -> Budget:
-    """The same bounds at another resolution or class count, where given."""
+    """The same bounds at another resolution (height and width in pixels) or class count, where given."""
     return replace(
         budget,
         resolution=budget.resolution if resolution is None else resolution,

@@ -1,20 +1,23 @@
-"""Widths that leave the stages' proportion a little, to come closer to the budget than proportion allows.
+"""Stage widths a little out of proportion, to come closer to the MFLOPs budget than proportional widths can.
 
-The lattice of such widths is walked whole, cut only where a bound proves that nothing better is left.
+The search is exhaustive: it walks the whole lattice of such widths, and skips only what a bound proves no better.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from snsearch.errors import SpecError
 from snsearch.network import StageMacs, count_costs
-from snsearch.solver.lattice import Line, caps_of, within
+from snsearch.solver.lattice import WidthLine, caps_of, exceeded
 from snsearch.solver.spec import Budget
 
-TIGHT_TOLERANCE = 0.001  # how near to the budget a tight solution comes where the lattice permits
+TIGHT_TOLERANCE = 0.001  # relative distance from the budget that a tight solution meets where the lattice permits
 TIGHT_DISTORTION = math.log(4 / 3)  # how far a stage may leave its proportion, as a logarithm
+
+Widths = tuple[int, ...]
 
 
 def distortion_of(widths: Sequence[int], ratios: Sequence[float]) -> float:
@@ -23,114 +26,153 @@ def distortion_of(widths: Sequence[int], ratios: Sequence[float]) -> float:
     return (max(logs) - min(logs)) / 2
 
 
-def tight_widths(line: Line, budget: Budget, start: Sequence[int]) -> tuple[int, ...] | None:
+def tight_widths(line: WidthLine, budget: Budget, start: Sequence[int]) -> Widths | None:
     """The widths nearest to proportion within TIGHT_TOLERANCE of the budget; else those nearest to the budget.
 
-    Every stage is a multiple of the step and leaves its proportion by at most TIGHT_DISTORTION; the lattice of
-    such widths is walked whole. None where no point of it satisfies the caps.
+    Every width is a multiple of the step, and every stage leaves its proportion by at most TIGHT_DISTORTION.
+
+    Args:
+        line: the space, design and input.
+        budget: it must bound the MACs; its other bounds are never exceeded.
+        start: the proportional widths, in channels per stage, that are nearest to the budget.
+
+    Returns:
+        Channels per stage, or None where no widths satisfy the budget's other bounds.
     """
-    assert budget.macs is not None
     if len(line.space.ratios) == 1:
-        return tuple(start)  # one stage has no proportion to leave
-    target, under = budget.macs, budget.match == "under"
-    caps = tuple(cap for cap in caps_of(budget) if cap.key != "mflops")
-    high = target if under else target * (1 + TIGHT_TOLERANCE)
-    low = target * (1 - TIGHT_TOLERANCE)
-    step, ratios, last = line.step, line.space.ratios, len(line.space.ratios) - 1
-    counter = StageMacs(line.architecture(start))
+        return tuple(start)  # a single stage has no proportion to leave
+    search = _TightSearch(line, budget, start)
+    return search.least_distorted() or search.nearest()
 
-    def allowed(widths: tuple[int, ...]) -> bool:
-        return not caps or within(count_costs(line.architecture(widths), line.input.precision), caps)
 
-    def widths_within(index: int, logs: tuple[float, float], distortion: float) -> range:
-        """Widths of a stage that keep the distortion, as a range of multiples of the step."""
-        least = math.exp(logs[1] - 2 * distortion) * ratios[index]
-        most = math.exp(logs[0] + 2 * distortion) * ratios[index]
-        return range(max(1, math.ceil(least / step - 1e-9)) * step, math.floor(most / step + 1e-9) * step + 1, step)
+class _Prefix(NamedTuple):
+    """Widths of the first stages. The default is none of them."""
 
-    def total(prefix_macs: int, widths: tuple[int, ...]) -> float:
-        try:
-            return prefix_macs + counter.stage(last, widths[-2], widths[-1]) + counter.head(widths[-1])
-        except SpecError:
-            return -math.inf  # too narrow to be built: below everything
+    widths: Widths = ()
+    macs: int = 0  # of the stem and these stages
+    logs: tuple[float, float] = (math.inf, -math.inf)  # least and greatest log(width / ratio)
 
-    # Were the first stage narrower (wider) than this, every stage would lie below (above) the line's neighbours of
-    # the budget, and so would the MACs.
-    reach = range(
-        max(1, math.floor((start[0] - step) * math.exp(-2 * TIGHT_DISTORTION) / step)) * step,
-        math.ceil((start[0] + step) * math.exp(2 * TIGHT_DISTORTION)) + 1,
-        step,
-    )
 
-    def prefixes(
-        widths: tuple[int, ...],
-        macs: int,
-        logs: tuple[float, float],
-        limit: Callable[[], float],
-        most: Callable[[], float],
-    ) -> Iterator[tuple[tuple[int, ...], int, tuple[float, float]]]:
+class _TightSearch:
+    """A depth-first walk over widths, pruned by two bounds that tighten with every better find."""
+
+    def __init__(self, line: WidthLine, budget: Budget, start: Sequence[int]) -> None:
+        assert budget.macs is not None, "tight solving needs a budget of MACs"
+        self._line = line
+        self._target = budget.macs
+        self._under = budget.match == "under"
+        self._caps = tuple(cap for cap in caps_of(budget) if cap.key != "mflops")
+        self._start = start[0]
+        self._ratios = line.space.ratios
+        self._last = len(self._ratios) - 1
+        self._macs = StageMacs(line.architecture(start))
+        self._distortion = TIGHT_DISTORTION  # the most that is still of interest
+        self._most_macs = math.inf
+
+    def least_distorted(self) -> Widths | None:
+        """The widths nearest to proportion within the tolerance, or None."""
+        low = self._target * (1 - TIGHT_TOLERANCE)
+        high = self._target if self._under else self._target * (1 + TIGHT_TOLERANCE)
+        self._distortion, self._most_macs = TIGHT_DISTORTION, high
+        best: tuple[float, float, Widths] | None = None
+        for prefix in self._prefixes(_Prefix()):
+            options = self._options(prefix)
+            for width in options[self._first_option(options, prefix, lambda macs: macs >= low) :]:
+                widths, macs = (*prefix.widths, width), self._total(prefix, width)
+                if macs > high:
+                    break
+                rank = (distortion_of(widths, self._ratios), abs(macs - self._target), widths)
+                if (best is None or rank < best) and self._within_caps(widths):
+                    best = rank
+                    self._distortion = rank[0]
+        return None if best is None else best[2]
+
+    def nearest(self) -> Widths | None:
+        """The widths nearest to the budget, or None."""
+        target = self._target
+        self._distortion, self._most_macs = TIGHT_DISTORTION, target if self._under else math.inf
+        best: tuple[float, float, Widths] | None = None
+        for prefix in self._prefixes(_Prefix()):
+            options = self._options(prefix)
+            over = self._first_option(options, prefix, lambda macs: macs > target)
+            for width in options[max(0, over - 1) : over if self._under else over + 1]:
+                widths = (*prefix.widths, width)
+                rank = (abs(self._total(prefix, width) - target), distortion_of(widths, self._ratios), widths)
+                if (best is None or rank < best) and math.isfinite(rank[0]) and self._within_caps(widths):
+                    best = rank
+                    if not self._under:
+                        self._most_macs = target + rank[0]
+        return None if best is None else best[2]
+
+    def _prefixes(self, prefix: _Prefix) -> Iterator[_Prefix]:
         """All widths of the stages but the last, nearest to proportion first."""
-        index = len(widths)
-        if index == last:
-            yield widths, macs, logs
+        index = len(prefix.widths)
+        if index == self._last:
+            yield prefix
             return
-        middle = widths[0] * ratios[index] if widths else start[0]
-        options = widths_within(index, logs, limit()) if widths else reach
-        for width in sorted(options, key=lambda w: abs(math.log(w / middle))):
-            log = math.log(width / ratios[index])
-            spread = (min(logs[0], log), max(logs[1], log)) if widths else (log, log)
-            if spread[1] - spread[0] > 2 * limit() + 1e-12:
+        ratio = self._ratios[index]
+        middle = prefix.widths[0] * ratio if index else self._start
+        options = self._options(prefix) if index else self._first_widths()
+        for width in sorted(options, key=lambda width: abs(math.log(width / middle))):
+            log = math.log(width / ratio)
+            logs = (min(prefix.logs[0], log), max(prefix.logs[1], log))
+            if logs[1] - logs[0] > 2 * self._distortion + 1e-12:
                 continue
             try:
-                if not widths:
-                    # The stem may follow the first stage's width.
-                    added = counter.stem(line.stem(width)) + counter.stage(0, line.stem(width), width)
-                else:
-                    added = counter.stage(index, widths[-1], width)
+                macs = prefix.macs + self._added_macs(prefix.widths, width)
             except SpecError:
                 continue
-            if macs + added <= most():
-                yield from prefixes((*widths, width), macs + added, spread, limit, most)
+            if macs <= self._most_macs:
+                yield from self._prefixes(_Prefix((*prefix.widths, width), macs, logs))
 
-    best: tuple[float, float, tuple[int, ...]] | None = None
+    def _first_widths(self) -> range:
+        """First-stage widths worth trying.
 
-    def best_distortion() -> float:
-        return TIGHT_DISTORTION if best is None else best[0]
+        Beyond them every stage would be narrower (wider) than in both proportional neighbours of the budget, and so
+        the MACs would be further from it.
+        """
+        step = self._line.step
+        least = math.floor((self._start - step) * math.exp(-2 * TIGHT_DISTORTION) / step)
+        most = math.ceil((self._start + step) * math.exp(2 * TIGHT_DISTORTION))
+        return range(max(1, least) * step, most + 1, step)
 
-    for prefix, macs, logs in prefixes((), 0, (0.0, 0.0), best_distortion, lambda: high):
-        options = widths_within(last, logs, best_distortion())
-        begin = _bisect(options, lambda width, p=prefix, m=macs: total(m, (*p, width)) >= low)  # type: ignore[misc]
-        for width in options[begin:]:
-            widths = (*prefix, width)
-            value = total(macs, widths)
-            if value > high:
-                break
-            rank = (distortion_of(widths, ratios), abs(value - target), widths)
-            if (best is None or rank < best) and allowed(widths):
-                best = rank
-    if best is not None:
-        return best[2]
+    def _options(self, prefix: _Prefix) -> range:
+        """Widths of the next stage that keep the distortion of interest, in steps."""
+        step, ratio = self._line.step, self._ratios[len(prefix.widths)]
+        least = math.exp(prefix.logs[1] - 2 * self._distortion) * ratio
+        most = math.exp(prefix.logs[0] + 2 * self._distortion) * ratio
+        return range(max(1, math.ceil(least / step - 1e-9)) * step, math.floor(most / step + 1e-9) * step + 1, step)
 
-    nearest: tuple[float, float, tuple[int, ...]] | None = None
+    def _added_macs(self, widths: Widths, width: int) -> int:
+        """MACs of the next stage, and of the stem before the first. Raises SpecError where channels do not divide."""
+        if widths:
+            return self._macs.stage(len(widths), widths[-1], width)
+        stem = self._line.stem(width)
+        return self._macs.stem(stem) + self._macs.stage(0, stem, width)
 
-    def most_near() -> float:
-        return target if under else math.inf if nearest is None else target + nearest[0]
+    def _total(self, prefix: _Prefix, width: int) -> float:
+        """The network's MACs with that last stage; -inf where the stage is too narrow to be built."""
+        try:
+            return prefix.macs + self._added_macs(prefix.widths, width) + self._macs.head(width)
+        except SpecError:
+            return -math.inf
 
-    for prefix, macs, logs in prefixes((), 0, (0.0, 0.0), lambda: TIGHT_DISTORTION, most_near):
-        options = widths_within(last, logs, TIGHT_DISTORTION)
-        over = _bisect(options, lambda width, p=prefix, m=macs: total(m, (*p, width)) > target)  # type: ignore[misc]
-        for width in options[max(0, over - 1) : over if under else over + 1]:
-            widths = (*prefix, width)
-            rank = (abs(total(macs, widths) - target), distortion_of(widths, ratios), widths)
-            if (nearest is None or rank < nearest) and math.isfinite(rank[0]) and allowed(widths):
-                nearest = rank
-    return None if nearest is None else nearest[2]
+    def _first_option(self, options: range, prefix: _Prefix, reached: Callable[[float], bool]) -> int:
+        """Index of the first last-stage width whose MACs reach the aim; the number of options if none does.
 
+        MACs rise with the width, so bisection finds it.
+        """
+        low, high = 0, len(options)
+        while low < high:
+            middle = (low + high) // 2
+            if reached(self._total(prefix, options[middle])):
+                high = middle
+            else:
+                low = middle + 1
+        return low
 
-def _bisect(options: range, holds: Callable[[int], bool]) -> int:
-    """Index of the first option that holds, for a condition that once true stays true; the length if none."""
-    low, high = 0, len(options)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(options[middle]) else (middle + 1, high)
-    return low
+    def _within_caps(self, widths: Widths) -> bool:
+        line = self._line
+        if not self._caps:
+            return True  # counting all costs takes longer than the rest of the search
+        return not exceeded(count_costs(line.architecture(widths), line.input.precision), self._caps)

@@ -1,4 +1,3 @@
-from .confidence import Z95 as Z95
 from .confidence import Score as Score
 from .confidence import scores_of as scores_of
 from .confidence import seed_noise as seed_noise

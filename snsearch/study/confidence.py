@@ -11,12 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
-from scipy.special import stdtrit
-
+from snsearch.intervals import Z95, student_95
 from snsearch.study.pareto import front, possible_front
 from snsearch.training import ProxyResult
-
-Z95 = 1.959964  # two-sided 95 % of a normal distribution
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +42,7 @@ class SeedNoise:
     @property
     def widened(self) -> float:
         """The deviation widened for few trainings: times the ratio of Student's to the normal 97.5 % point."""
-        return self.deviation * float(stdtrit(self.degrees, 0.975)) / Z95
+        return self.deviation * student_95(self.degrees) / Z95
 
 
 def seed_noise(candidates: Sequence[Sequence[ProxyResult]]) -> SeedNoise | None:
@@ -99,6 +96,6 @@ def finalists(
     by = [score.error for score in scores] if order is None else order
     points = [(score.error, cost) for score, cost in zip(scores, costs, strict=True)]
     first = front(points)
-    further = [i for i in possible_front(points, [score.deviation for score in scores], Z95) if i not in first]
+    further = [i for i in possible_front(points, [score.deviation for score in scores]) if i not in first]
     ranked = sorted(first, key=lambda i: by[i]) + sorted(further, key=lambda i: by[i])
     return ranked[:count]

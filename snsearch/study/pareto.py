@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from snsearch.intervals import Z95
+
 Point = tuple[float, float]
 
 
@@ -24,7 +26,7 @@ def front(points: Sequence[Point]) -> list[int]:
     return kept
 
 
-def possible_front(points: Sequence[Point], deviations: Sequence[float], z: float = 1.96) -> list[int]:
+def possible_front(points: Sequence[Point], deviations: Sequence[float], z: float = Z95) -> list[int]:
     """Indices of the points that may be on the front given noise in the first objective, ascending in the second.
 
     A point is out if another costs no more and is better by more than z standard deviations of their difference.

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from snsearch.intervals import Z95
 from snsearch.solver import Candidates, Design, matched_set
-from snsearch.study.confidence import Z95, scores_of
+from snsearch.study.confidence import scores_of
 from snsearch.study.pareto import front
 from snsearch.study.storage import TrialRecord, explored, trained
 from snsearch.study.surrogate import Array, design_matrix, expected_improvement, long_run_ranks, predict

@@ -59,7 +59,7 @@ def test_a_model_of_counts_ranks_what_it_has_not_seen() -> None:
 def test_counted_cost_misses_kept_out_figures_by_less_than_a_line_over_flops() -> None:
     by_name = {device.name: device for device in devices()}
     device = by_name["ncnn-raspberry-pi-4"]
-    assert device.counted().score().mape < 0.1
+    assert device.counted().errors().mape < 0.1
     assert weighings()["cortex-a72"].device == load_profile("ncnn-raspberry-pi-4").device
 
 

@@ -18,8 +18,9 @@ from snsearch.device.profile_plan import (
 )
 from snsearch.engine.ncnn_model import write_model
 from snsearch.files import bundled_names
-from snsearch.latency.kernels import KernelTerms, block_kernel_terms, network_kernel_terms
-from snsearch.network.graph import BlockBuilder, OpGraph
+from snsearch.latency.kernels import KERNEL_MEANINGS, block_kernel_terms, network_kernel_terms
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import BlockBuilder
 from snsearch.solver.spec import load_space
 from tests.architectures import shufflenet
 
@@ -36,7 +37,7 @@ def _terms() -> np.ndarray:
     chosen = plan()
     rows = [*map(network_kernel_terms, (*chosen.networks, *chosen.others))]
     rows += [block_kernel_terms(piece.ops) for piece in chosen.pieces]
-    found = np.array(rows)
+    found = np.array([tuple(row.values()) for row in rows])
     return found / found.max(axis=0)
 
 
@@ -81,14 +82,14 @@ def test_memory_bound_operators_the_stem_and_the_classifier_are_measured_alone()
 
 def test_the_plan_tells_every_term_from_every_other() -> None:
     rows = _terms()
-    assert np.linalg.matrix_rank(rows, tol=1e-6) == len(KernelTerms._fields)
+    assert np.linalg.matrix_rank(rows, tol=1e-6) == len(KERNEL_MEANINGS)
 
 
 @pytest.mark.parametrize("space", bundled_names("spaces"))
 def test_no_network_of_any_space_has_a_term_that_the_plan_has_not(space: str) -> None:
     told = _terms().sum(axis=0) > 0
     for arch in drawn_networks(load_space(space), 12, 3):
-        assert all(told[index] for index, value in enumerate(network_kernel_terms(arch)) if value)
+        assert all(told[index] for index, value in enumerate(network_kernel_terms(arch).values()) if value)
 
 
 def test_the_other_spaces_are_all_but_the_one_whose_networks_are_shufflenets_too() -> None:

@@ -1,4 +1,4 @@
-"""Building the runner: what is found, what is kept, and what is said where something is missing."""
+"""Building the runner: tools that are found, the cache, and messages about what is missing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from snsearch.engine import build, compilers, ncnn_source
-from snsearch.engine.build import build_runner, built_runner, runner_path
-from snsearch.engine.compilers import Target, find_cmake, find_compiler, host_target, target_of
-from snsearch.engine.elf import Elf, read_elf
+from snsearch.engine.build import build_runner, built_runner
+from snsearch.engine.compilers import find_cmake, find_compiler
+from snsearch.engine.machines import Elf, Target, build_target, host_target, read_elf
 from snsearch.errors import DeviceError
 from snsearch.files import cache_folder
 
@@ -32,7 +32,7 @@ target_link_options(snsearch-runner PRIVATE -static)
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a project that builds in a second in the runner's place; the cache is empty."""
+    """The folder of a project that replaces the runner's and builds in a second; the cache is empty."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "CMakeLists.txt").write_text(PROJECT)
@@ -57,7 +57,7 @@ def test_a_runner_is_built_once_for_its_sources_and_found_by_its_machine(tiny: P
     built = build_runner(host, on_line=lines.append)
     assert subprocess.run([built], capture_output=True, text=True, check=True).stdout == "built\n"
     assert any("Building CXX" in line for line in lines)
-    assert built_runner(platform.machine()) == runner_path(host) == built
+    assert built_runner(platform.machine()) == built
     assert cache_folder() in built.parents
     record = json.loads((built.parent / "build.json").read_text())
     assert record["sha256"] == hashlib.sha256(built.read_bytes()).hexdigest()
@@ -97,11 +97,6 @@ def test_a_runner_for_another_machine_is_refused(tiny: Path, host: Target, monke
         build_runner(other)
 
 
-def test_a_missing_runner_names_the_command_that_builds_it(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="no runner for armv7 yet: snsearch device build-runner --machine armv7"):
-        runner_path("armv7", tmp_path)
-
-
 def test_missing_tools_are_named_with_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
@@ -124,7 +119,7 @@ def test_missing_tools_are_named_with_how_to_get_them(tmp_path: Path, monkeypatc
 
 
 def test_machines_have_their_targets() -> None:
-    assert [target_of(name) for name in ("aarch64", "arm64", "armv7l", "x86_64", "AMD64", "riscv64")] == [
+    assert [build_target(name) for name in ("aarch64", "arm64", "armv7l", "x86_64", "AMD64", "riscv64")] == [
         "aarch64", "aarch64", "armv7", "x86_64", "x86_64", None,
     ]  # fmt: skip
 
@@ -163,7 +158,7 @@ def test_the_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_sources_are_taken_from_where_pip_left_them(
     kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pip unpacks and then rejects the archive for its version; on the day of its release it keeps it."""
+    """pip rejects the archive for its version after unpacking it, except on the day of its release."""
     archive = tmp_path / "ncnn.tar.gz"
     monkeypatch.setattr(ncnn_source, "ARCHIVE_SHA256", _archive(archive))
 
@@ -187,7 +182,7 @@ def test_pip_s_complaint_is_passed_on(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    with pytest.raises(DeviceError, match=r"pip cannot get the sources of ncnn .*: ERROR: .*; see that the package"):
+    with pytest.raises(DeviceError, match=r"pip cannot download the sources of ncnn .*: ERROR: .*; check"):
         ncnn_source.ncnn_source(tmp_path / "cache")
 
 

@@ -1,4 +1,4 @@
-"""ncnn models written from operators: what the engine computes from them is what torch computes."""
+"""Models written from operators: an engine computes from them what torch computes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from torch.nn import functional
 
 from benchmarks.published import networks
 from benchmarks.published.samples import NETWORKS_NCNN
+from snsearch.device.verdicts import PARITY
 from snsearch.engine.answers import read_time
 from snsearch.engine.artefact import Artefact, output_indices, tensor_shapes
 from snsearch.engine.engines import ENGINES, NCNN, ONNX_RUNTIME, Engine, engine_of
 from snsearch.engine.padding import Padding, padding_of
-from snsearch.engine.parity import TOLERANCE, check_parity, deviation, expected_outputs
+from snsearch.engine.parity import deviation, expected_outputs
 from snsearch.engine.protocol import TimeJob, model_input
 from snsearch.engine.weights import LayerWeights, Norm, module_weights, random_weights
-from snsearch.errors import DeviceError, SpecError
+from snsearch.errors import SpecError
 from snsearch.files import bundled_names
-from snsearch.network.graph import Op, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import Op
 from snsearch.network.torch_model import build_model
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled
@@ -58,7 +60,7 @@ def _two_readers(net: networks.Net) -> None:
 
 
 def _shufflenet_v2(net: networks.Net) -> None:
-    """Merged units: the halves are inputs of their own, and what is split is an output."""
+    """Merged units: each half is an input, and what is split is an output."""
     joined = net.join(net.half(0), net.cbr(net.half(0), 4))
     net.cbr(joined, 6)
 
@@ -114,22 +116,22 @@ def test_every_space_computes_what_torch_computes(engine: Engine, tmp_path: Path
     named = list(spaces())
     assert {name.split("-g")[0] for name, _ in named} == set(bundled_names("spaces"))
     found = run_all(engine, named, tmp_path)
-    assert not {name: value for name, value in found.items() if value > TOLERANCE}
+    assert not {name: value for name, value in found.items() if value > PARITY}
 
 
 def test_every_operator_computes_what_torch_computes(engine: Engine, tmp_path: Path) -> None:
     found = run_all(engine, list(SINGLE.items()), tmp_path)
-    assert not {name: value for name, value in found.items() if value > TOLERANCE}
+    assert not {name: value for name, value in found.items() if value > PARITY}
 
 
 def test_published_networks_compute_what_torch_computes(engine: Engine, tmp_path: Path) -> None:
     names = ("mobilenet", "mobilenet_v3", "efficientnet_b0", "shufflenet", "shufflenet_v2", "regnety_400m")
     found = run_all(engine, [(name, NETWORKS_NCNN[name][1]()) for name in names], tmp_path)
-    assert not {name: value for name, value in found.items() if value > TOLERANCE}
+    assert not {name: value for name, value in found.items() if value > PARITY}
 
 
 def needs_writer(engine: Engine) -> None:
-    """Skips where the package that writes the engine's models is not installed."""
+    """Skips if the package that writes the engine's models is not installed."""
     if engine is ONNX_RUNTIME:
         pytest.importorskip("onnx", reason="onnx is not installed (pip install 'snsearch[onnxruntime]')")
 
@@ -141,7 +143,7 @@ def write(engine: Engine, ops: Sequence[Op], seed: int = 0) -> Artefact:
 
 
 def test_what_no_layer_does_is_not_written(engine: Engine) -> None:
-    with pytest.raises(SpecError, match="upsample: a 1x1 window of stride 1 cannot make 26 of 13 pixels"):
+    with pytest.raises(SpecError, match="upsample: no padding makes 26 of 13 pixels with a 1x1 kernel and stride 1"):
         write(engine, NETWORKS_NCNN["yolov4-tiny"][1]())
 
 
@@ -163,7 +165,7 @@ def test_a_module_s_weights_give_the_module_s_output(se_reduction: int, tmp_path
     weights = module_weights(ops, network.state_dict())
     with torch.no_grad():
         logits = network(torch.from_numpy(model_input((1, 3, 40, 33), seed=9)))
-    assert check_parity(logits[0].tolist(), expected_outputs(ops, weights, input_seed=9), "torch") < 1e-5
+    assert deviation(logits[0].tolist(), expected_outputs(ops, weights, input_seed=9)) < 1e-5
     for engine in ENGINES.values():
         needs_writer(engine)
         artefact = engine.write_model(ops, weights)
@@ -180,7 +182,7 @@ def test_weights_of_another_network_are_refused(engine: Engine) -> None:
         module_weights(ops, other.state_dict())
     with pytest.raises(SpecError, match=r"module has no stem\.conv.norm.weight; expected the state"):
         module_weights(ops, {})
-    with pytest.raises(SpecError, match="there are no weights for operator 1"):
+    with pytest.raises(SpecError, match="operator 1 has no weights"):
         engine.write_model(ops, {})
 
 
@@ -199,7 +201,7 @@ def test_torch_s_padding_is_that_of_the_sizes() -> None:
     assert padding_of(same, read) == Padding(1, 1, 1, 1)
     assert padding_of(same._replace(height=4, width=5), read) == Padding(0, 0, 0, 0)
     assert padding_of(same._replace(height=6, width=7), read) == Padding(1, 2, 2, 2)
-    with pytest.raises(SpecError, match="a 3x3 window of stride 2 cannot make 20 of 12 pixels"):
+    with pytest.raises(SpecError, match="no padding makes 20 of 12 pixels with a 3x3 kernel and stride 2"):
         padding_of(same._replace(width=20), read)
 
 
@@ -259,10 +261,10 @@ def test_inputs_and_outputs_are_those_of_a_runner(engine: Engine) -> None:
 
 def test_what_the_engine_could_not_run_is_not_written(engine: Engine) -> None:
     vector = built(lambda net: net.conv("c", net.global_pool("pool", 0), 4))
-    with pytest.raises(SpecError, match="c: a window cannot move over the pooled tensor of pool"):
+    with pytest.raises(SpecError, match="c: reads the vector of pool; expected an image"):
         write(engine, vector)
     image = built(lambda net: net.linear("fc", 0, 4))
-    with pytest.raises(SpecError, match="fc: a linear layer reads a pooled tensor; input makes 8x9x12"):
+    with pytest.raises(SpecError, match="fc: reads an image of 8x9x12 from input; a linear layer needs a vector"):
         write(engine, image)
 
 
@@ -275,12 +277,3 @@ def test_a_deviation_is_relative_to_the_largest_output() -> None:
     assert deviation([1.0, -4.0, float("nan")], expected) == float("inf")
     assert deviation([0.0], (np.zeros(1, np.float32),)) == 0
     assert deviation([1e-9], (np.zeros(1, np.float32),)) == float("inf")
-
-
-def test_a_deviating_engine_is_refused_with_its_deviation() -> None:
-    expected = (np.array([1.0, -4.0], np.float32),)
-    assert check_parity([1.0, -4.0002], expected, "net on board") == pytest.approx(5e-5, rel=0.01)
-    with pytest.raises(DeviceError, match=r"net on board deviates from torch by 0\.05 of the largest output"):
-        check_parity([1.2, -4.0], expected, "net on board")
-    with pytest.raises(DeviceError, match="puts out 1 values where torch puts out 2"):
-        check_parity([1.0], expected, "net on board")

@@ -1,4 +1,4 @@
-"""What a runner is asked and how its answer is read."""
+"""A runner's arguments, and how its answer is read."""
 
 from __future__ import annotations
 

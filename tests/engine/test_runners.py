@@ -1,4 +1,4 @@
-"""What every runner does, whether in C++ (real ARM code, emulated here) or in Python."""
+"""Conformance of every runner: in C++ (real ARM code, emulated here) and in Python."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from snsearch.device.verdicts import PARITY
 from snsearch.engine.answers import read_probe, read_time
-from snsearch.engine.elf import Elf, read_elf
+from snsearch.engine.machines import Elf, read_elf
 from snsearch.engine.ncnn_source import VERSION
-from snsearch.engine.parity import TOLERANCE, deviation, expected_outputs
+from snsearch.engine.parity import deviation, expected_outputs
 from snsearch.engine.protocol import RunnerError, TimeAnswer, TimeJob, probe_arguments
 from snsearch.engine.weights import random_weights
-from snsearch.network.graph import Op, OpGraph
+from snsearch.network.graph import OpGraph
+from snsearch.network.operators import Op
 from tests.architectures import shufflenet
 from tests.engine.test_model import SINGLE, spaces
 from tests.runners import SUFFIXES, Runner
@@ -57,7 +59,7 @@ def test_small_networks_of_every_space_compute_what_torch_computes(runner: Runne
         for (name, ops), w, model in zip(chosen, weights, answer.models, strict=True)
     }
     assert len(found) >= 12
-    assert not {name: value for name, value in found.items() if value > TOLERANCE}
+    assert not {name: value for name, value in found.items() if value > PARITY}
 
 
 def test_every_operator_computes_what_torch_computes(runner: Runner, tmp_path: Path) -> None:
@@ -66,14 +68,14 @@ def test_every_operator_computes_what_torch_computes(runner: Runner, tmp_path: P
     answer = timed(runner, replace(job_of(*prefixes), outputs=True), tmp_path)
     for (name, ops), model in zip(named.items(), answer.models, strict=True):
         expected = expected_outputs(ops, random_weights(ops, seed=3))
-        assert deviation(model.output or (), expected) <= TOLERANCE, name
+        assert deviation(model.output or (), expected) <= PARITY, name
 
 
 def test_gates_of_a_deep_network_do_not_turn_on_a_last_digit(runner: Runner, tmp_path: Path) -> None:
     ops = OpGraph.of(shufflenet(8, 384, 768, 1536, se_reduction=16, resolution=(64, 64))).ops
     job = replace(job_of(written(runner, ops, tmp_path)), outputs=True)
     expected = expected_outputs(ops, random_weights(ops, seed=3))
-    assert deviation(timed(runner, job, tmp_path).models[0].output or (), expected) < TOLERANCE / 10
+    assert deviation(timed(runner, job, tmp_path).models[0].output or (), expected) < PARITY / 10
 
 
 def test_half_precision_is_near_and_only_where_asked_for(runner: Runner, model: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Calibration: rates that are known are found, what is kept out stays out, and the errors are those by hand."""
+"""Calibration: known rates are found again, held-out networks are not seen, and errors are right by hand."""
 
 from __future__ import annotations
 
@@ -9,24 +9,22 @@ from typing import Any
 
 import pytest
 
+from benchmarks.published.forms import RICH_FORMS, TRANSFORM_FORMS
 from snsearch.errors import SpecError
-from snsearch.latency.calibration import (
-    KeptOut,
-    Sample,
-    best_form,
-    calibrate,
-    calibrate_own,
-    fit,
-    fixed_form,
-    keep_out,
-    log_log_flops,
-    network_of,
-    pixel_scaling,
-    predict_ms,
-)
-from snsearch.latency.forms import CACHES, FORMS, RICH_FORMS, TRANSFORM_FORMS, Form, drawn_to
+from snsearch.latency.calibration import calibrate, calibrate_own
+from snsearch.latency.fitting import Sample, fit, predict_ms
+from snsearch.latency.forms import CACHES, FORMS, Form, drawn_to
 from snsearch.latency.profile import load_profile
-from snsearch.latency.terms import NO_TERMS, Terms, network_terms
+from snsearch.latency.terms import MEANINGS, network_terms
+from snsearch.latency.validation import (
+    HeldOut,
+    best_form,
+    fixed_form,
+    hold_out_one,
+    log_log_flops,
+    network_fold,
+    pixel_scaling,
+)
 from snsearch.network.arch import Architecture
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled
@@ -36,13 +34,13 @@ POINTWISE_AND_ELEMENTS = Form(name="two", columns=(("dense_pointwise_macs",), ("
 
 
 def sample(name: str, ms: float, family: str = "", **terms: float) -> Sample:
-    """A network of those terms; a MAC a dense one, at 100 pixels."""
-    counted = NO_TERMS._replace(**terms)
+    """A network with those terms at 100 pixels; its MACs are the dense pointwise ones."""
+    counted = dict.fromkeys(MEANINGS, 0.0) | terms
     return Sample(
         name=name,
         family=family or name,
         role="judged",
-        macs=round(counted.dense_pointwise_macs) or 1,
+        macs=round(counted["dense_pointwise_macs"]) or 1,
         pixels=100,
         ms=ms,
         terms=counted,
@@ -123,7 +121,7 @@ def _recording(seen: list[set[str]]) -> Callable[[Sequence[Sample]], Callable[[S
     return predictor
 
 
-def test_a_network_is_kept_out_at_all_its_resolutions_and_pieces_never_are() -> None:
+def test_a_network_is_held_out_at_all_its_resolutions_and_pieces_never_are() -> None:
     samples = (
         sample("net @224", 1.0),
         sample("net @480x640", 4.0),
@@ -132,30 +130,31 @@ def test_a_network_is_kept_out_at_all_its_resolutions_and_pieces_never_are() -> 
         replace(sample("rare", 3.0), role="known"),
     )
     seen: list[set[str]] = []
-    kept = keep_out(samples, _recording(seen), network_of)
+    held_out = hold_out_one(samples, _recording(seen), network_fold)
     assert seen == [{"other", "gemm", "rare"}, {"net @224", "net @480x640", "gemm", "rare"}]
-    assert kept.names == ("net @224", "net @480x640", "other")
+    assert held_out.names == ("net @224", "net @480x640", "other")
 
 
 def test_errors_and_ranks_are_those_by_hand() -> None:
-    kept = KeptOut(names=("a", "b", "c"), measured_ms=(10.0, 20.0, 40.0), predicted_ms=(11.0, 16.0, 40.0))
-    assert kept.score().mape == pytest.approx((0.1 + 0.2 + 0) / 3)
-    assert kept.score().spearman == pytest.approx(1)
-    without = kept.score(("b",))
-    assert (without.networks, without.mape) == (2, pytest.approx(0.05))
+    held_out = HeldOut(names=("a", "b", "c"), measured_ms=(10.0, 20.0, 40.0), predicted_ms=(11.0, 16.0, 40.0))
+    assert held_out.errors().mape == pytest.approx((0.1 + 0.2 + 0) / 3)
+    assert held_out.errors().spearman == pytest.approx(1)
+    without = held_out.without(("b",))
+    assert without.names == ("a", "c")
+    assert without.errors().mape == pytest.approx(0.05)
     # Ranks 1 2 3 against 2 1 3: 1 - 6 * (1 + 1) / (3 * 8) = 0.5
-    assert replace(kept, predicted_ms=(17.0, 16.0, 40.0)).score().spearman == pytest.approx(0.5)
+    assert replace(held_out, predicted_ms=(17.0, 16.0, 40.0)).errors().spearman == pytest.approx(0.5)
 
 
 def test_predictions_that_are_all_equal_rank_nothing() -> None:
-    kept = KeptOut(names=("a", "b"), measured_ms=(1.0, 2.0), predicted_ms=(3.0, 3.0))
-    assert kept.score().spearman == 0
+    held_out = HeldOut(names=("a", "b"), measured_ms=(1.0, 2.0), predicted_ms=(3.0, 3.0))
+    assert held_out.errors().spearman == 0
 
 
 def test_the_interval_is_student_s_for_one_more_logarithmic_error() -> None:
     # Two errors of a factor e^0.1: root mean square 0.1, times sqrt(1 + 1/2); Student's t with 2 degrees: 4.3027.
-    kept = KeptOut(names=("a", "b"), measured_ms=(1.0, 1.0), predicted_ms=(math.exp(0.1), math.exp(-0.1)))
-    assert kept.interval_factor() == pytest.approx(math.exp(4.30265 * 0.1 * math.sqrt(1.5)), rel=1e-5)
+    held_out = HeldOut(names=("a", "b"), measured_ms=(1.0, 1.0), predicted_ms=(math.exp(0.1), math.exp(-0.1)))
+    assert held_out.interval_factor() == pytest.approx(math.exp(4.30265 * 0.1 * math.sqrt(1.5)), rel=1e-5)
 
 
 def test_the_first_baseline_is_a_straight_line_of_logarithms() -> None:
@@ -181,14 +180,14 @@ def test_the_second_baseline_scales_the_nearest_network_by_pixels() -> None:
 def test_the_form_that_errs_least_on_what_it_has_not_seen_is_chosen() -> None:
     blind = Form(name="blind", columns=(("dense_pointwise_macs",),))
     samples = (*EXACT, sample("d", 8.0, dense_pointwise_macs=1e6, element_bytes=2e6))
-    assert best_form((blind, POINTWISE_AND_ELEMENTS), {"device": samples}, network_of) is POINTWISE_AND_ELEMENTS
+    assert best_form((blind, POINTWISE_AND_ELEMENTS), {"device": samples}, network_fold) is POINTWISE_AND_ELEMENTS
     found = calibrate((blind, POINTWISE_AND_ELEMENTS), {"device": samples})["device"]
     assert found.form is POINTWISE_AND_ELEMENTS
-    assert found.networks.score().mape == pytest.approx(0, abs=1e-9)
-    assert found.flops.score().mape > 0.1
+    assert found.networks.errors().mape == pytest.approx(0, abs=1e-9)
+    assert found.flops.errors().mape > 0.1
 
 
-def test_a_network_s_own_figure_does_not_change_its_kept_out_prediction() -> None:
+def test_a_network_s_own_figure_does_not_change_its_held_out_prediction() -> None:
     samples = (*EXACT, sample("d", 8.0, dense_pointwise_macs=1e6, element_bytes=2e6))
     forms = (Form(name="blind", columns=(("dense_pointwise_macs",),)), POINTWISE_AND_ELEMENTS)
     honest = calibrate(forms, {"device": samples})["device"].networks.predicted_ms[3]
@@ -202,7 +201,7 @@ def test_devices_of_a_library_share_the_form_and_not_the_rates() -> None:
     assert found["slow"].rates == pytest.approx({term: 10 * rate for term, rate in found["fast"].rates.items()})
 
 
-def test_a_network_is_kept_out_on_every_device_of_the_library_at_once() -> None:
+def test_a_network_is_held_out_on_every_device_of_the_library_at_once() -> None:
     # On the first device everything is exact. If network b of the second device chose the form, that would show.
     forms = (POINTWISE_AND_ELEMENTS, Form(name="blind", columns=(("dense_pointwise_macs",),)))
     base = calibrate(forms, {"one": EXACT, "two": EXACT})["one"]
@@ -220,7 +219,7 @@ def test_no_form_lets_a_grouped_pointwise_mac_cost_less_than_a_dense_one(form: F
 
 @pytest.mark.parametrize("form", [*FORMS, *TRANSFORM_FORMS, *RICH_FORMS], ids=lambda form: form.name)
 def test_forms_name_terms_that_exist(form: Form) -> None:
-    assert {term for column in form.columns for term in column} <= set(Terms._fields)
+    assert {term for column in form.columns for term in column} <= set(MEANINGS)
     assert ("far_bytes" in str(form.columns)) == (form.cache_bytes is not None)
 
 

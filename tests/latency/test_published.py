@@ -1,4 +1,4 @@
-"""The published figures: networks are built as printed, and the shipped profiles are what a fit on them gives."""
+"""The published figures: networks are built as printed, and a fit on them gives the bundled profiles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmarks.published.samples import (
 )
 from snsearch.latency.profile import read_profile
 from snsearch.network.costs import op_macs
-from snsearch.network.graph import Op
+from snsearch.network.operators import Op
 
 SHIPPED = sorted(path.stem for path in PROFILES.glob("*.toml") if not path.stem.startswith("counted-"))
 
@@ -90,7 +90,7 @@ def test_every_device_of_the_list_has_one_network_of_a_name() -> None:
     for device, core in devices:
         names = [sample.name for sample in ncnn(device, core)]
         assert len(names) == len(set(names)) >= 14
-        assert "shufflenet" in names  # without a grouped 1x1 convolution nothing would tell its rate
+        assert "shufflenet" in names  # without it the rate of grouped 1x1 convolutions would be unknown
 
 
 def test_the_sums_of_table_4_take_what_they_add() -> None:
@@ -98,30 +98,30 @@ def test_the_sums_of_table_4_take_what_they_add() -> None:
     [sums] = [sample for sample in snapdragon_810() if sample.name == "table 4: sums of 32"]
     assert sums.ms == pytest.approx((1000 / 56.7 - 1000 / 61.9 + 1000 / 57.3 - 1000 / 66.3) / 2)
     # Each reads two tensors of 56 x 56 x 32 values and writes one, of four bytes each.
-    assert sums.terms.element_bytes == 10 * 3 * 56 * 56 * 32 * 4
+    assert sums.terms["element_bytes"] == 10 * 3 * 56 * 56 * 32 * 4
     assert sums.macs == 0
 
 
 def test_an_image_of_480x640_has_its_share_of_pixels() -> None:
     by_name = {sample.name: sample for sample in snapdragon_820()}
     small, large = by_name["MobileNet @224"], by_name["MobileNet @480x640"]
-    assert large.terms.conv_bytes / small.terms.conv_bytes == pytest.approx(480 * 640 / 224**2, rel=0.01)
+    assert large.terms["conv_bytes"] / small.terms["conv_bytes"] == pytest.approx(480 * 640 / 224**2, rel=0.01)
     assert by_name["AlexNet @224"].role == "known"
 
 
 def test_a_block_that_skips_is_taken_off_where_it_is_a_convolution() -> None:
     by_name = {sample.name: sample for sample in raspberry_pi_4_blocks()}
-    kept, widened = by_name["32x32, 16 to 16, k=3 e=1 g=1"], by_name["32x32, 16 to 24, k=3 e=1 g=1"]
+    narrow, widened = by_name["32x32, 16 to 16, k=3 e=1 g=1"], by_name["32x32, 16 to 24, k=3 e=1 g=1"]
     # 16 -> 16 and 16 -> 16 channels, where skipping is nothing; 16 -> 16 and 16 -> 24 less the 16 -> 24 of skipping.
-    assert kept.terms.dense_pointwise_macs == 32 * 32 * (16 * 16 + 16 * 16)
-    assert widened.terms.dense_pointwise_macs == 32 * 32 * 16 * 16
+    assert narrow.terms["dense_pointwise_macs"] == 32 * 32 * (16 * 16 + 16 * 16)
+    assert widened.terms["dense_pointwise_macs"] == 32 * 32 * 16 * 16
 
 
 def test_blocks_hold_what_their_tables_hold() -> None:
     assert (len(raspberry_pi_4_blocks()), len(note_10_blocks())) == (96, 91)
-    assert any(sample.terms.grouped_pointwise_macs for sample in raspberry_pi_4_blocks())
-    assert not any(sample.terms.grouped_pointwise_macs for sample in note_10_blocks())
-    assert any(sample.terms.gate_bytes for sample in note_10_blocks())
+    assert any(sample.terms["grouped_pointwise_macs"] for sample in raspberry_pi_4_blocks())
+    assert not any(sample.terms["grouped_pointwise_macs"] for sample in note_10_blocks())
+    assert any(sample.terms["gate_bytes"] for sample in note_10_blocks())
 
 
 def test_the_tables_are_small() -> None:

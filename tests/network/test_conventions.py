@@ -35,7 +35,7 @@ def _input(arch: Architecture) -> torch.Tensor:
 
 
 def by_thop(arch: Architecture) -> int:
-    """thop's count as it comes."""
+    """thop's count by its own rules."""
     return count_with_thop(build_model(arch), everything=True)
 
 
@@ -48,7 +48,7 @@ def by_torch(arch: Architecture) -> int:
 
 
 def by_fvcore(arch: Architecture) -> int:
-    """FlopCountAnalysis' count in evaluation mode, without its remarks on operators that it does not count."""
+    """FlopCountAnalysis' count in evaluation mode, without its warnings about operators that it does not count."""
     with warnings.catch_warnings():
         # fvcore scripts and traces with torch.jit, which torch marks as deprecated.
         warnings.filterwarnings("ignore", message="`torch.jit", category=DeprecationWarning)

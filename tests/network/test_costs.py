@@ -23,7 +23,9 @@ from snsearch.network.costs import (
     count_macs,
     peak_elements,
 )
-from snsearch.network.graph import BlockSpec, Op, OpGraph, block_ops, blocks
+from snsearch.network.graph import OpGraph, block_ops, blocks
+from snsearch.network.operators import Op
+from snsearch.network.structure_units import BlockSpec
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space, mflops_budget
@@ -34,8 +36,8 @@ TINY = shufflenet(3, 12, stem=6, stage_repeats=(2,), resolution=(32, 32), classe
 
 # ShuffleNet, g=3, 32x32 image, a stem of 6 channels, one stage of two units of 12 channels (bottleneck 12/4 = 3).
 # Sizes: image 32x32, conv 16x16, pool 8x8, stage 4x4.
-# Each row: operator, output, MACs, parameters (weights + 2 a channel of batch norm, or + bias), and elements moved
-# (inputs + output + weights + one folded bias a channel).
+# Each row: operator, output, MACs, parameters (weights + 2 per channel of batch norm, or + bias), and elements moved
+# (inputs + output + weights + one folded bias per channel).
 BY_HAND = [
     # 16*16 pixels * 6 channels * 3 inputs * 9; 6*3*9 weights + 2*6
     ("stem.conv", (6, 16, 16), 41472, 174, 3 * 32 * 32 + 6 * 256 + 162 + 6),
@@ -77,7 +79,7 @@ def test_the_totals_by_hand() -> None:
     assert costs.mflops == 0.044088
     # 174 + 24 + 33 + 18 + 18 + 33 + 36 + 130
     assert costs.params == 466
-    # A folded batch norm leaves one value a channel of its two: 466 - (6 + 3 + 3 + 6 + 3 + 3 + 12)
+    # A folded batch norm leaves one of its two values per channel: 466 - (6 + 3 + 3 + 6 + 3 + 3 + 12)
     assert costs.weight_bytes == 4 * 430
     assert costs.bytes_moved == 4 * sum(row[4] for row in BY_HAND)
     # The first convolution: the image, 3*32*32, and its output, 6*16*16, are live.
@@ -221,7 +223,7 @@ def _running_orders(ops: Sequence[Op]) -> Iterator[list[int]]:
 
 
 def _peak_of(ops: Sequence[Op], order: Sequence[int]) -> int:
-    """Most elements live at once when the operators run in that order."""
+    """The peak of live elements when the operators run in that order."""
     live: set[int] = set()
     peak = 0
     for position, index in enumerate(order):

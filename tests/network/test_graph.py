@@ -10,7 +10,9 @@ from hypothesis import given, settings
 
 from snsearch.errors import SpecError
 from snsearch.network.arch import Architecture
-from snsearch.network.graph import UNITS, BlockBuilder, BlockSpec, Op, OpGraph, block_ops, blocks
+from snsearch.network.graph import OpGraph, block_ops, blocks
+from snsearch.network.operators import BlockBuilder, Op
+from snsearch.network.structure_units import STRUCTURE_UNITS, BlockSpec
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space, mflops_budget
@@ -88,7 +90,7 @@ def test_only_the_last_convolution_of_an_added_branch_ends_it() -> None:
     assert [name for name, op in _named(SMALL).items() if op.ends_branch] == ["stage2.1.project"]
 
 
-def test_squeeze_and_excitation_stands_before_the_sum_and_behind_the_concatenation() -> None:
+def test_squeeze_and_excitation_is_before_the_sum_and_after_the_concatenation() -> None:
     graph = OpGraph.of(replace(SMALL, se_reduction=16))
     names = [op.name for op in graph.ops]
     ops = {op.name: op for op in graph.ops}
@@ -196,7 +198,7 @@ def test_blocks_count_equal_neighbours_once() -> None:
 
 
 def test_the_tests_reach_every_unit() -> None:
-    assert set(UNITS) == set(UNIT_KINDS)
+    assert set(STRUCTURE_UNITS) == set(UNIT_KINDS)
 
 
 @settings(max_examples=60)

@@ -1,4 +1,4 @@
-"""The torch module: the graph's own shapes and parameters, the paper's network, and what torch does with it."""
+"""The torch module: the graph's own shapes and parameters, the paper's network, and its use in torch."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def bottleneck(**changes: Any) -> Architecture:
 
 
 def image(*shape: int, seed: int = 0) -> Tensor:
-    """A random input from a generator of its own."""
+    """A random input from its own generator."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
@@ -368,12 +368,12 @@ def test_a_built_network_trains_and_updates_its_batch_norms() -> None:
     network = build_model(tiny(2))
     assert network.training
     x = image(4, 3, 24, 24)
-    kept = x.clone()
+    original = x.clone()
     network(x)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert [int(norm.num_batches_tracked or 0) for norm in norms] == [1] * len(norms)
     assert all(norm.running_var is not None and bool((norm.running_var != 1).any()) for norm in norms)
-    assert torch.equal(x, kept)  # nothing that works in place reaches the caller's tensor
+    assert torch.equal(x, original)  # nothing that works in place reaches the caller's tensor
 
 
 @pytest.mark.parametrize("zero_start", [True, False])

@@ -1,4 +1,4 @@
-"""Candidates: matched sets show every choice as often as the others, and every design has a name of its own."""
+"""Candidates: matched sets have every option equally often, and every design has its own name."""
 
 from __future__ import annotations
 

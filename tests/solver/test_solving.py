@@ -161,7 +161,7 @@ def test_under_never_exceeds_and_is_the_widest(space: str, groups: int, mflops: 
 
 
 def _exceeded(costs: Costs, budget: Budget) -> list[str]:
-    """The bounds that must not be exceeded and are."""
+    """The bounds that the costs exceed."""
     pairs = [
         ("mflops", costs.macs, budget.macs if budget.match == "under" else None),
         ("params", costs.params, budget.params),
@@ -172,7 +172,7 @@ def _exceeded(costs: Costs, budget: Budget) -> list[str]:
 
 
 def _best_on_line(solution: Solution, budget: Budget) -> tuple[Architecture, str]:
-    """The nearest network where it keeps the caps, else the widest that does; and what stops a wider one."""
+    """The nearest network if it keeps the caps, else the widest that does; and the bounds that stop a wider one."""
     if budget.macs is not None and budget.match == "nearest":
         nearest = _nearest_on_line(solution, budget.macs)
         if not _exceeded(count_costs(nearest, budget.precision), budget):
@@ -204,7 +204,7 @@ def _best_on_line(solution: Solution, budget: Budget) -> tuple[Architecture, str
     ids=lambda value: "-".join(value) if isinstance(value, dict) else value,
 )
 @pytest.mark.parametrize("groups", [3, 8])
-def test_bounds_are_kept_and_the_binding_one_is_named(groups: int, bounds: dict[str, Any], binding: str) -> None:
+def test_bounds_are_respected_and_the_binding_one_is_named(groups: int, bounds: dict[str, Any], binding: str) -> None:
     budget = Budget(name="b", **bounds)
     solution = solve(SHUFFLENET, budget, Design(groups=groups, scale=1))
     assert not _exceeded(solution.costs, budget)
@@ -258,7 +258,7 @@ def test_any_bounds_together_are_met_as_well_as_the_line_can(
 
 @pytest.mark.parametrize("name", ["stm32f746", "visual-wake-words", "mobile-600"])
 @pytest.mark.parametrize("groups", [1, 2, 3, 4, 8])
-def test_the_bundled_device_budgets_are_kept(name: str, groups: int) -> None:
+def test_the_bundled_device_budgets_are_respected(name: str, groups: int) -> None:
     budget = load_budget(name)
     solution = solve(SHUFFLENET, budget, Design(groups=groups))
     assert not _exceeded(solution.costs, budget)
@@ -499,7 +499,7 @@ def test_se_on_a_space_without_the_switch_is_refused() -> None:
 
 
 def _all_packed(arch: Architecture) -> bool:
-    """Four channels a group on both sides of every convolution but the first; a depthwise one counts as a whole."""
+    """Multiples of 4 channels per group on both sides of every convolution but the first; all if depthwise."""
     for op in OpGraph.of(arch).ops:
         if op.kind == "conv" and op.name != "stem.conv":
             depthwise = op.groups == op.channels_in == op.channels
@@ -509,7 +509,7 @@ def _all_packed(arch: Architecture) -> bool:
     return True
 
 
-# By hand: the bottlenecks of g=2 have 50/2 and those of g=4 68/4 channels a group; g=8 makes 360/8 at the first
+# By hand: the bottlenecks of g=2 have 50/2 and those of g=4 68/4 channels per group; g=8 makes 360/8 at the first
 # stride-2 unit, 384 less the stem's 24.
 @pytest.mark.parametrize(
     ("groups", "width", "packed"), [(1, 144, True), (2, 200, False), (3, 240, True), (4, 272, False), (8, 384, False)]
@@ -530,7 +530,7 @@ def test_packing_is_four_channels_a_group_everywhere(arch: Architecture) -> None
 
 
 def test_one_channel_a_group_is_not_a_depthwise_convolution() -> None:
-    # The stride-2 unit projects 16 bottleneck channels to 64 - 60 in 4 groups: one channel a group.
+    # The stride-2 unit projects 16 bottleneck channels to 64 - 60 in 4 groups: one channel per group.
     assert not is_packed(shufflenet(4, 64, stem=60, stage_repeats=(2,)))
 
 

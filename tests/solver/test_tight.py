@@ -1,4 +1,4 @@
-"""Tight widths against the whole lattice: every multiple of the step that keeps near to proportion."""
+"""Tight widths against the whole lattice: every multiple of the step that is near to proportion."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.closed_form import Tally, network, shufflenet_stage
 SHUFFLENET = load_space("shufflenet-v1")
 
 # A stage leaves its proportion by at most a third either way: the largest width over ratio is at most (4/3)^2 of the
-# smallest. As fractions, so that nothing hangs on rounding.
+# smallest. As fractions, so that rounding does not matter.
 MOST_SPREAD = Fraction(16, 9)
 
 
@@ -36,7 +36,7 @@ def _spread(widths: Sequence[int], ratios: Sequence[int]) -> Fraction:
 
 
 def _near_proportion(step: int, ratios: Sequence[int], first: int) -> Iterator[tuple[int, ...]]:
-    """All widths behind that first one, multiples of the step and near enough to proportion."""
+    """All widths with that first one, multiples of the step and near enough to proportion."""
     options = [range(step, 2 * first * ratio, step) for ratio in ratios[1:]]
     for rest in itertools.product(*options):
         if _spread((first, *rest), ratios) <= MOST_SPREAD:
@@ -44,7 +44,7 @@ def _near_proportion(step: int, ratios: Sequence[int], first: int) -> Iterator[t
 
 
 class Best:
-    """The best of the widths that are offered: least distorted within a thousandth of the target, else nearest."""
+    """The best of the offered widths: least distorted within a thousandth of the target, else nearest."""
 
     def __init__(self, target: int, ratios: Sequence[int], *, under: bool = False) -> None:
         self.target, self.ratios, self.under = target, ratios, under
