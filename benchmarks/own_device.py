@@ -36,10 +36,11 @@ from snsearch.device.profile_fit import (
     subject_of,
 )
 from snsearch.device.profile_plan import Plan, drawn_networks, plan_of
-from snsearch.device.registry import HOME_VARIABLE, Device
+from snsearch.device.registry import Device
 from snsearch.device.runners import runners_of
 from snsearch.device.subjects import network_subject, reference_subject
 from snsearch.engine.engines import ENGINES, engine_of
+from snsearch.files import HOME_VARIABLE
 from snsearch.latency.calibration import KeptOut, Sample, fit, log_log_flops, pixel_scaling, predict_ms
 from snsearch.network.arch import Architecture
 from snsearch.solver.lattice import Design

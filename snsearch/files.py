@@ -13,6 +13,7 @@ from typing import Literal
 from snsearch.errors import SnsearchError
 
 Kind = Literal["spaces", "budgets", "profiles", "cpus"]
+HOME_VARIABLE = "SNSEARCH_HOME"
 _INSIDE: dict[Kind, str] = {"profiles": "latency/profiles", "cpus": "device/counting/cores"}
 
 
@@ -55,10 +56,19 @@ def bundled_names(kind: Kind) -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in bundled_folder(kind).glob("*.toml")))
 
 
+def home_folder() -> Path:
+    """The folder of the user's devices and their measurements: $SNSEARCH_HOME, else the platform's data folder."""
+    return _own_folder("", "Application Support", "XDG_DATA_HOME", ".local/share")
+
+
 def cache_folder() -> Path:
     """The folder of built runners and written models: $SNSEARCH_HOME/cache, else the platform's cache folder."""
-    if given := os.environ.get("SNSEARCH_HOME"):
-        return Path(given) / "cache"
+    return _own_folder("cache", "Caches", "XDG_CACHE_HOME", ".cache")
+
+
+def _own_folder(inside_home: str, library: str, variable: str, otherwise: str) -> Path:
+    if given := os.environ.get(HOME_VARIABLE):
+        return Path(given) / inside_home
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "snsearch"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snsearch"
+        return Path.home() / "Library" / library / "snsearch"
+    return Path(os.environ.get(variable) or Path.home() / otherwise) / "snsearch"

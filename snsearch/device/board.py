@@ -15,8 +15,9 @@ import filelock
 from snsearch import __version__
 from snsearch.device.deploy import check_machine, deploy, machine_of, sha256_of
 from snsearch.device.measurements import Host
+from snsearch.device.programs import last_line
 from snsearch.device.registry import Device, connect, device_folder
-from snsearch.device.transports.transport import Transport, last_line
+from snsearch.device.transports.transport import Transport
 from snsearch.engine import (
     AnswerError,
     ProbeAnswer,

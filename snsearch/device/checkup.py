@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from snsearch.device.board import Board, hottest, identity_of, pinned_core
-from snsearch.device.measurements import ARM_MACHINES
 from snsearch.device.measuring import INPUT_SEED, Subject, parity_job
 from snsearch.device.verdicts import FREQUENCY, LOAD, PARITY
-from snsearch.engine import Core, ProbeAnswer
+from snsearch.engine import Core, ProbeAnswer, is_arm
 
 HOT_MC = 60_000
 # Implementer and part of ARM's main id register, from the reference manuals of the cores.
@@ -123,7 +122,7 @@ def spoilers_of(probe: ProbeAnswer, core: int) -> tuple[str, ...]:
     found: list[str] = []
     if (because := probe.emulated_because()) is not None:
         found.append(f"emulated: {because}; parity is checked, and no time counts as a latency")
-    if probe.machine not in ARM_MACHINES:
+    if not is_arm(probe.machine):
         found.append(f"not ARM: latencies are of this {probe.machine} host, and say nothing of phones")
     own = next((one for one in probe.cores if one.id == core), None)
     if own is None or own.cur_khz is None:
@@ -154,7 +153,7 @@ def check(board: Board, reference: Subject, core: int | None = None) -> Checkup:
         url=board.device.url,
         soc=probe.soc,
         machine=probe.machine,
-        is_arm=probe.machine in ARM_MACHINES,
+        is_arm=is_arm(probe.machine),
         clusters=clusters_of(probe.cores),
         core=pinned,
         memory_kb=probe.memory_kb,

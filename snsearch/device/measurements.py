@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from snsearch.engine import DeviceState
+from snsearch.engine import DeviceState, is_arm
 from snsearch.errors import DeviceError
 
 # "ok": a latency. "flagged": a latency, with what disturbed it. "refused": no latency; something was wrong.
@@ -26,7 +26,6 @@ from snsearch.errors import DeviceError
 Verdict = Literal["ok", "flagged", "refused", "emulated"]
 SCHEMA = 2
 LEVEL = 0.95  # of the interval around a median
-ARM_MACHINES = ("aarch64", "arm64", "armv7l", "armv8l")  # as kernels name them
 _RESAMPLES = 2000
 
 
@@ -58,7 +57,7 @@ class Host:
     def words(self) -> str:
         """The host in a few words: "Raspberry Pi 4 Model B, aarch64, core 3 of 1.80 GHz"."""
         speed = "" if self.core_max_khz is None else f" of {self.core_max_khz / 1e6:.2f} GHz"
-        arm = "" if self.machine in ARM_MACHINES else ", which is not ARM"
+        arm = "" if is_arm(self.machine) else ", which is not ARM"
         return f"{self.soc or 'unknown SoC'}, {self.machine}{arm}, core {self.core}{speed}"
 
 

@@ -4,6 +4,7 @@ from .artefact import Artefact as Artefact
 from .build import build_runner as build_runner
 from .build import built_runner as built_runner
 from .compilers import host_target as host_target
+from .elf import is_arm as is_arm
 from .elf import read_elf as read_elf
 from .engines import ENGINES as ENGINES
 from .engines import NCNN as NCNN

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from snsearch.engine.elf import RUNS_ON
 from snsearch.errors import DeviceError
 
 Target = Literal["aarch64", "armv7", "x86_64"]
@@ -26,7 +27,6 @@ class Machine:
     zig: str
     processor: str  # cmake's name
     elf: str
-    kernels: tuple[str, ...]  # what `uname -m` says where its binaries run
     flags: str = ""
 
 
@@ -37,7 +37,6 @@ MACHINES: dict[Target, Machine] = {
         zig="aarch64-linux-musl",
         processor="aarch64",
         elf="aarch64",
-        kernels=("aarch64", "arm64"),
     ),
     "armv7": Machine(
         gcc="arm-linux-gnueabihf",
@@ -45,7 +44,6 @@ MACHINES: dict[Target, Machine] = {
         zig="arm-linux-musleabihf",
         processor="armv7-a",
         elf="armv7l",
-        kernels=("armv7l", "armv8l"),
         flags="-march=armv7-a -mfpu=neon -mfloat-abi=hard",
     ),
     "x86_64": Machine(
@@ -54,7 +52,6 @@ MACHINES: dict[Target, Machine] = {
         zig="x86_64-linux-musl",
         processor="x86_64",
         elf="x86_64",
-        kernels=("x86_64", "amd64"),
     ),
 }
 
@@ -74,7 +71,8 @@ class Compiler:
 
 def target_of(machine: str) -> Target | None:
     """The target whose runner runs where `uname -m` says that, or None."""
-    return next((target for target, known in MACHINES.items() if machine.lower() in known.kernels), None)
+    # A 64-bit ARM machine runs both ARM targets; aarch64 comes first.
+    return next((target for target, known in MACHINES.items() if machine.lower() in RUNS_ON[known.elf]), None)
 
 
 def host_target() -> Target | None:

@@ -8,6 +8,14 @@ from typing import NamedTuple
 
 # elf.h's e_machine -> what `uname -m` calls such a machine.
 MACHINES = {3: "i686", 40: "armv7l", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
+# Machine of a binary -> what `uname -m` says on machines that run it. 64-bit kernels run 32-bit code if the processor
+# still can.
+RUNS_ON = {
+    "i686": ("i386", "i586", "i686", "x86_64"),
+    "armv7l": ("armv7l", "armv8l", "aarch64", "arm64"),
+    "x86_64": ("x86_64", "amd64"),
+    "aarch64": ("aarch64", "arm64"),
+}
 _INTERPRETER = 3  # the program header of a binary that a dynamic linker must load
 
 
@@ -16,6 +24,15 @@ class Elf(NamedTuple):
 
     machine: str
     static: bool
+
+    def runs_on(self, kernel: str) -> bool:
+        """Whether it runs on a machine of which `uname -m` says that."""
+        return kernel in RUNS_ON.get(self.machine, ())
+
+
+def is_arm(kernel: str) -> bool:
+    """Whether `uname -m` names an ARM machine."""
+    return kernel in RUNS_ON["armv7l"]
 
 
 def read_elf(path: Path) -> Elf | None:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from snsearch.device.counting.counter import Counter, cpu_of, is_counted, open_counter, profile_name
+from snsearch.device.counting.counter import Counter, cpu_of, open_counter, profile_name
 from snsearch.device.counting.counts import Counts
 from snsearch.device.counting.record import CountedRecord
 from snsearch.device.counting.tools import requirements
 from snsearch.device.counting.weighing import Weighing
+from snsearch.device.registry import Device
 from snsearch.engine.artefact import Artefact
 from snsearch.engine.ncnn_model import BIN, PARAM
 from snsearch.engine.protocol import RunnerError
@@ -55,8 +56,8 @@ def counter(stand_in: Path, tmp_path: Path) -> Counter:
 
 
 def test_a_counted_device_is_told_by_its_url() -> None:
-    assert is_counted("counted://cortex-a72")
-    assert not is_counted("ssh://board")
+    assert Device(name="a72", url="counted://cortex-a72").is_counted
+    assert not Device(name="board", url="ssh://board").is_counted
     assert cpu_of("counted://cortex-a53").l2.size == 512 * 1024
     assert profile_name("counted://cortex-a72") == "counted-cortex-a72"
 

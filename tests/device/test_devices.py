@@ -24,8 +24,9 @@ from snsearch.device.registry import (
 )
 from snsearch.device.transports.adb import AdbTransport
 from snsearch.device.transports.local import LocalTransport
+from snsearch.device.transports.remote import RemoteScript
 from snsearch.device.transports.ssh import SshAddress, SshTransport
-from snsearch.device.transports.transport import RemoteScript, Transport
+from snsearch.device.transports.transport import Transport
 from snsearch.errors import DeviceError
 
 WORDS = ["a b", "$HOME", "`id`", "'quoted'", '"', "*", "\\", "ä", ""]

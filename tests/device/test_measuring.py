@@ -15,11 +15,12 @@ import pytest
 from snsearch.device.board import Board, Runner, open_board, pinned_core
 from snsearch.device.measurements import Measurement
 from snsearch.device.measuring import Effort, Subject, Unmeasured, measure
-from snsearch.device.registry import Device, home
+from snsearch.device.registry import Device
 from snsearch.device.runners import runners_of
 from snsearch.device.subjects import network_subject, reference_subject
 from snsearch.engine.engines import ENGINES, NCNN, engine_of
 from snsearch.errors import DeviceError
+from snsearch.files import home_folder
 from snsearch.network.arch import Architecture
 from tests.runners import SUFFIXES, python_runner_of
 
@@ -368,7 +369,7 @@ def test_the_board_says_what_it_is(work: Path) -> None:
         assert board.temperature_mc() == 40_000
         assert board.emulated_because is None
         assert board.host(3).words.startswith("Fake Board 4, ")
-    assert home() == work.parent
+    assert home_folder() == work.parent
 
 
 @pytest.mark.parametrize("name", ENGINES)

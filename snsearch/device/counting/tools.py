@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from snsearch.device.programs import run_here
 from snsearch.errors import DeviceError
 from snsearch.files import whole_file
 
 PLUGIN_SOURCE = Path(__file__).parent / "plugin.c"
 QEMU = "qemu-aarch64"
+_GET_COMPILER = "apt-get install gcc libc6-dev"
 _BUILD_QEMU = "elsewhere build it: configure --target-list=aarch64-linux-user --enable-plugins"
 COMPILERS = ("cc", "gcc", "clang")
 
@@ -62,7 +63,7 @@ def requirements() -> tuple[Requirement, ...]:
             if described and not described[1]
             else f"on Debian 12, apt-get install qemu-user; {_BUILD_QEMU}",
         ),
-        Requirement(name="a C compiler", found=compiler, remedy="apt-get install gcc libc6-dev"),
+        Requirement(name="a C compiler", found=compiler, remedy=_GET_COMPILER),
         Requirement(name="setarch", found=shutil.which("setarch"), remedy="apt-get install util-linux"),
     )
 
@@ -75,9 +76,11 @@ def _without_plugins(qemu: str | None) -> str:
 def _qemu(path: str) -> tuple[str, bool] | None:
     """The version of a qemu and whether it takes plugins; None where it does not say."""
     try:
-        version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20)
-        usage = subprocess.run([path, "--help"], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
+        version, usage = (
+            run_here([path, option], timeout_s=20, doing=f"asking {path}", missing="")
+            for option in ("--version", "--help")
+        )
+    except DeviceError:
         return None
     match = re.search(r"version (\d+\.\d+(?:\.\d+)?)", version.stdout)
     return (match.group(1), "-plugin" in usage.stdout) if match else None
@@ -127,13 +130,13 @@ def build_plugin(cache_folder: Path, compiler: Path, api: int) -> Path:
     try:
         with whole_file(built) as partial:
             command = [str(compiler), *options, "-o", str(partial), str(PLUGIN_SOURCE)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-            if done.returncode:
-                said = done.stderr.strip().splitlines()
+            done = run_here(command, timeout_s=120, doing="building the counting plugin", missing=_GET_COMPILER)
+            if done.exit_code:
+                said = done.stderr.strip().partition("\n")[0] or "nothing"
                 raise DeviceError(
-                    f"the counting plugin cannot be built: {compiler} says: {said[0] if said else 'nothing'}; "
-                    "expected a C compiler with its headers (apt-get install gcc libc6-dev)"
+                    f"the counting plugin cannot be built: {compiler} says: {said}; expected a C compiler with its "
+                    f"headers ({_GET_COMPILER})"
                 )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except OSError as error:
         raise DeviceError(f"the counting plugin cannot be built: {error}") from None
     return built
