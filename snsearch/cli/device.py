@@ -297,7 +297,7 @@ def _print(found: Checkup) -> None:
         click.echo(f"{name:<{width}}  {printable(text)}")
     click.echo("what would spoil a measurement:" + ("" if found.spoilers else " nothing that can be seen"))
     for spoiler in found.spoilers:
-        click.echo(f"  {printable(spoiler)}")
+        click.echo(f"  {printable(spoiler.words)}")
 
 
 def _cluster_words(cluster: Cluster) -> str:

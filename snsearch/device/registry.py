@@ -95,10 +95,11 @@ def checked_url(url: str) -> str:
 
 
 def _transport(url: str, options: tuple[str, ...] = ()) -> Transport:
+    """The transport that a URL's scheme names. Raises DeviceError for a malformed URL."""
     known = TRANSPORTS.get(url.partition("://")[0])
     if known is None:
         raise DeviceError(f"device {url!r}: {EXPECTED_URL}")
-    return known.at(url, options)
+    return known(url=url, options=options)
 
 
 def is_url(text: str) -> bool:

@@ -103,7 +103,7 @@ def _row(trial: TrialRecord, one: Measurement, on_front: bool, predicts: bool, o
         deviation="" if ms is None or not predicted or not own else f"{ms / predicted - 1:+.0%}",
         runs="" if ms is None else f"{stats.samples}, {stats.outliers} outliers to {stats.most_ms:.3g} ms",
         verdict=one.verdict,
-        reasons="; ".join(one.reasons),
+        reasons=one.why,
         parity=f"{one.parity:.0e}",
         provenance="measured" if ms is not None else one.verdict,
         on_front=on_front,

@@ -17,21 +17,12 @@ import pytest
 from click.testing import CliRunner
 
 from snsearch.cli import cli
+from snsearch.device.conditions import Conditions, Effort
 from snsearch.device.log import log_of, measure_once
 from snsearch.device.measurements import Measurement
-from snsearch.device.measuring import Effort
-from snsearch.device.profile_fit import (
-    FEWEST_NETWORKS,
-    FOLDS,
-    OwnProfile,
-    fit_own,
-    make_profile,
-    network_sample,
-    piece_sample,
-    steady_ms,
-    subject_of,
-)
+from snsearch.device.profile_fit import FEWEST_NETWORKS, OwnProfile, make_profile, subject_of
 from snsearch.device.profile_plan import Plan, drawn_networks, plan_of
+from snsearch.device.profile_samples import FOLDS, fit_own, network_sample, piece_sample, steady_ms
 from snsearch.device.registry import Device, device_of, profile_path
 from snsearch.device.runners import runners_of
 from snsearch.device.subjects import reference_subject
@@ -158,7 +149,11 @@ def test_a_slow_spell_that_the_reference_tells_of_moves_no_figure(work: Path) ->
     behave(work, ns=law_of(chosen))
     device = replace(DEVICE, name="steady")
     found = measure_once(
-        device, list(map(subject_of, chosen.things)), reference_subject(), runners_of(device), effort=QUICK
+        device,
+        list(map(subject_of, chosen.things)),
+        reference_subject(),
+        runners_of(device),
+        conditions=Conditions(effort=QUICK),
     )
     quiet = [one for one in found if isinstance(one, Measurement)]
     slowed = [
@@ -254,7 +249,7 @@ DEVICE = Device(name="board", url="local", runner=str(RUNNER))
 
 
 def made(chosen: Plan, **options: Any) -> OwnProfile:
-    return make_profile(DEVICE, chosen, runners_of(DEVICE), effort=QUICK, **options)
+    return make_profile(DEVICE, chosen, runners_of(DEVICE), conditions=Conditions(effort=QUICK), **options)
 
 
 def test_a_device_is_measured_fitted_and_measured_no_second_time(work: Path) -> None:
@@ -315,7 +310,7 @@ def test_an_emulated_device_gets_no_profile_and_is_not_measured(work: Path) -> N
 def test_a_counted_device_gets_no_profile_of_times(work: Path) -> None:
     device = Device(name="a72", url="counted://cortex-a72")
     with pytest.raises(DeviceError, match="a72 counts"):
-        make_profile(device, small_plan(), runners_of(device), effort=QUICK)
+        make_profile(device, small_plan(), runners_of(device), conditions=Conditions(effort=QUICK))
 
 
 def test_what_cannot_be_measured_is_left_out_by_name_and_too_little_is_no_profile(work: Path) -> None:
@@ -326,7 +321,7 @@ def test_what_cannot_be_measured_is_left_out_by_name_and_too_little_is_no_profil
     assert [reason.partition(":")[0] for reason in own.left_out] == [lost.key]
     assert "1 were refused or failed" in own.profile.note
     fewer = replace(chosen, networks=chosen.networks[:FEWEST_NETWORKS])
-    with pytest.raises(DeviceError, match=f"only 23 of 24 networks have a measurement.*{lost.key}"):
+    with pytest.raises(DeviceError, match=f"only 23 of 24 networks have a valid measurement.*{lost.key}"):
         made(fewer)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from snsearch.device.measurements import Measurement
+from snsearch.device.reasons import Cause, Reason
 from snsearch.pages.evidence import measured_by_device, worth_measuring
 from snsearch.study.storage import StudyRecord
 from tests.device.test_measurements import HOST, MEASUREMENT
@@ -37,7 +38,12 @@ def test_the_front_and_the_finalists_are_worth_a_measurement(tmp_path: Any) -> N
 
 def test_the_latest_measurement_counts_unless_it_was_refused(tmp_path: Any) -> None:
     later = replace(MEASUREMENT, measured="2026-02-01T00:00:00+00:00", parity=1e-7)
-    refused = replace(MEASUREMENT, measured="2026-03-01T00:00:00+00:00", verdict="refused", reasons=("throttled",))
+    refused = replace(
+        MEASUREMENT,
+        measured="2026-03-01T00:00:00+00:00",
+        verdict="refused",
+        reasons=(Reason.of(Cause.SPREAD, 0.5, 0.05),),
+    )
     found = measured_by_device(_study(tmp_path, MEASUREMENT, later, refused))
     assert found == {"pi": {"a-key": later}}
     assert measured_by_device(_study(tmp_path, refused)) == {"pi": {"a-key": refused}}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snsearch.device.programs import RunOutput, last_line, run_here
-from snsearch.device.transports.remote import RemoteTransport
+from snsearch.device.transports.remote import RemoteTransport, Verb
 from snsearch.device.transports.transport import PUSH_SECONDS
 from snsearch.errors import DeviceError
 
@@ -44,14 +44,10 @@ class AdbTransport(RemoteTransport):
     )
 
     url: str
+    options: tuple[str, ...] = ()  # adb has none
     folder: str = FOLDER
     _serial: str = field(init=False)
     _connected: bool = field(init=False, default=False)
-
-    @classmethod
-    def at(cls, url: str, options: tuple[str, ...] = ()) -> AdbTransport:
-        """The transport for adb://SERIAL. Raises DeviceError."""
-        return cls(url=url)
 
     def __post_init__(self) -> None:
         self._serial = self.url.removeprefix("adb://").removesuffix("/")
@@ -67,15 +63,10 @@ class AdbTransport(RemoteTransport):
         self._connect()
         return self._call(["-s", self._serial, "shell", script], timeout_s, doing)
 
-    def _send(self, source: Path, path: str, doing: str) -> None:
-        self._copy(["push", str(source.absolute()), path], doing)
-
-    def _fetch(self, path: str, target: Path, doing: str) -> None:
-        self._copy(["pull", path, str(target.absolute())], doing)
-
-    def _copy(self, words: Sequence[str], doing: str) -> None:
+    def _copy(self, verb: Verb, here: Path, there: str, doing: str) -> None:
         self._connect()
-        ended = self._call(["-s", self._serial, *words], PUSH_SECONDS, doing)
+        paths = [str(here.absolute()), there] if verb == "push" else [there, str(here.absolute())]
+        ended = self._call(["-s", self._serial, verb, *paths], PUSH_SECONDS, doing)
         if ended.exit_code:
             raise self._fault(doing, ended)
 

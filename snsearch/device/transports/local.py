@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,15 +20,13 @@ class LocalTransport:
 
     URL: ClassVar[str] = "local"
 
-    folder: Path
     url: str = URL
+    options: tuple[str, ...] = ()  # there are none
+    folder: Path = field(default_factory=lambda: home_folder() / "work")
 
-    @classmethod
-    def at(cls, url: str, options: tuple[str, ...] = ()) -> LocalTransport:
-        """This host, with the work folder in snsearch's home. Raises DeviceError for another URL than local."""
-        if url != cls.URL:
-            raise DeviceError(f"device {url!r}: expected {cls.URL}")
-        return cls(folder=home_folder() / "work")
+    def __post_init__(self) -> None:
+        if self.url != self.URL:
+            raise DeviceError(f"device {self.url!r}: expected {self.URL}")
 
     def push(self, source: Path, name: str, *, executable: bool = False) -> None:
         target = self._folder() / checked_name(name)

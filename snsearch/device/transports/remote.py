@@ -13,12 +13,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from snsearch.device.programs import RunOutput
 from snsearch.device.transports.transport import CONNECT_SECONDS, checked_name
 from snsearch.errors import DeviceError
 
+Verb = Literal["push", "pull"]
 _MOVE = 'chmod "$1" "$2" && mv "$2" "$3"'
 
 
@@ -66,26 +67,22 @@ class RemoteTransport(ABC):
         doing, partial = f"pushing {name} to {self.url}", f"{checked_name(name)}.partial"
         self.run(["rm", "-f", name, partial], timeout_s=CONNECT_SECONDS)
         # Under another name first: a file that is being executed cannot be written to.
-        self._send(source, f"{self.folder}/{partial}", doing)
+        self._copy("push", source, f"{self.folder}/{partial}", doing)
         mode = "755" if executable else "644"
         moved = self.run(["sh", "-c", _MOVE, "sh", mode, partial, name], timeout_s=CONNECT_SECONDS)
         if moved.exit_code:
             raise DeviceError(f"{doing}: {moved.last_line}")
 
     def pull(self, name: str, target: Path) -> None:
-        self._fetch(f"{self.folder}/{checked_name(name)}", target, f"pulling {name} from {self.url}")
+        self._copy("pull", target, f"{self.folder}/{checked_name(name)}", f"pulling {name} from {self.url}")
 
     @abstractmethod
     def _shell(self, script: str, timeout_s: float, doing: str) -> RunOutput:
         """Runs a script by the device's sh; a failure may show in the output alone."""
 
     @abstractmethod
-    def _send(self, source: Path, path: str, doing: str) -> None:
-        """Copies a local file to a path on the device. Raises DeviceError."""
-
-    @abstractmethod
-    def _fetch(self, path: str, target: Path, doing: str) -> None:
-        """Copies a file of the device to a local path. Raises DeviceError."""
+    def _copy(self, verb: Verb, here: Path, there: str, doing: str) -> None:
+        """Pushes a local file to a path on the device, or pulls it from there. Raises DeviceError."""
 
     @abstractmethod
     def _lost(self, ended: RunOutput) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snsearch.device.programs import RunOutput, last_line, run_here
-from snsearch.device.transports.remote import RemoteTransport
+from snsearch.device.transports.remote import RemoteTransport, Verb
 from snsearch.device.transports.transport import CONNECT_SECONDS, PUSH_SECONDS
 from snsearch.errors import DeviceError
 
@@ -83,11 +83,6 @@ class SshTransport(RemoteTransport):
     _shared: list[str] | None = field(init=False, default=None)  # options of the shared connection
     _sharing_once: threading.Lock = field(init=False, default_factory=threading.Lock)
 
-    @classmethod
-    def at(cls, url: str, options: tuple[str, ...] = ()) -> SshTransport:
-        """The transport for ssh://[user@]host[:port], with further options of ssh. Raises DeviceError."""
-        return cls(url=url, options=options)
-
     def __post_init__(self) -> None:
         self._address = SshAddress.parse(self.url)
 
@@ -103,13 +98,8 @@ class SshTransport(RemoteTransport):
         # Name sh: the login shell may be of another kind.
         return self._call(["ssh", "-T"], timeout_s, doing, f"sh -c {shlex.quote(script)}")
 
-    def _send(self, source: Path, path: str, doing: str) -> None:
-        self._sftp(f"put {_sftp_word(source)} {path}", doing)
-
-    def _fetch(self, path: str, target: Path, doing: str) -> None:
-        self._sftp(f"get {path} {_sftp_word(target)}", doing)
-
-    def _sftp(self, command: str, doing: str) -> None:
+    def _copy(self, verb: Verb, here: Path, there: str, doing: str) -> None:
+        command = f"put {_sftp_word(here)} {there}" if verb == "push" else f"get {there} {_sftp_word(here)}"
         ended = self._call(["sftp", "-b", "-"], PUSH_SECONDS, doing, stdin=f"{command}\nbye\n")
         if ended.exit_code:
             raise self._fault(doing, ended)

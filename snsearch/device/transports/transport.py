@@ -23,11 +23,9 @@ class Transport(Protocol):
     @property
     def url(self) -> str:
         """The device's URL as the user gives it."""
-        ...
 
     def push(self, source: Path, name: str, *, executable: bool = False) -> None:
         """Copies a local file into the work folder. The caller checks what arrived."""
-        ...
 
     def run(self, words: Sequence[str], *, timeout_s: float) -> RunOutput:
         """Runs a command in the work folder to its end.
@@ -35,28 +33,12 @@ class Transport(Protocol):
         Raises DeviceError if it takes longer, or the link drops before it has ended; it may then still be running
         on the device.
         """
-        ...
 
     def pull(self, name: str, target: Path) -> None:
         """Copies a file from the work folder to this host."""
-        ...
 
     def close(self) -> None:
         """Ends what the transport keeps open."""
-        ...
-
-
-class TransportClass(Protocol):
-    """What `TRANSPORTS` needs of a class: how its URLs look, and a constructor that checks one."""
-
-    @property
-    def URL(self) -> str:
-        """How its URLs look, for messages: "ssh://[user@]host[:port]"."""
-        ...
-
-    def at(self, url: str, options: tuple[str, ...] = ()) -> Transport:
-        """The transport for a URL; nothing is sent yet. Raises DeviceError for a malformed URL."""
-        ...
 
 
 def checked_name(name: str) -> str:
