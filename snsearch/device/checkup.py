@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snsearch.device.board import Board, hottest, identity_of, pinned_core
+from snsearch.device.board import Board, hottest, pinned_core
 from snsearch.device.jobs import check_output
+from snsearch.device.measurements import Host
 from snsearch.device.reasons import Cause, Reason
 from snsearch.device.subjects import Subject
 from snsearch.device.verdicts import FREQUENCY, LOAD, PARITY
 from snsearch.engine import Core, ProbeAnswer, is_arm
 
 HOT_MC = 60_000
+_OF_MEASUREMENTS = ("core_max_khz", "governor", "snsearch")  # fields of a host that a checkup does not print
 # Implementer and part of ARM's main id register, from the reference manuals of the cores.
 PARTS: dict[tuple[int, int], str] = {
     (0x41, 0xC07): "Cortex-A7",
@@ -61,24 +63,13 @@ class Cluster:
 class Checkup:
     """A device as it describes itself, and what would spoil a measurement on it."""
 
-    device: str
-    url: str
-    soc: str | None
-    machine: str
-    is_arm: bool
+    host: Host  # with the core that a measurement would pin to
     clusters: tuple[Cluster, ...]
-    core: int  # the core that a measurement would pin to
-    memory_kb: int | None
     temperature_mc: int | None  # the hottest zone
     loadavg: tuple[float, ...] | None
-    runner: str
-    runner_sha256: str
-    engine: str
-    engine_version: str
     simd_gflops: float
     features: tuple[str, ...]
     parity: float
-    identity: str
     emulated_because: str | None
     spoilers: tuple[Reason, ...]
 
@@ -89,9 +80,12 @@ class Checkup:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
+        values = asdict(self)
         return {
             "schema": 1,
-            **asdict(self),
+            **{key: value for key, value in values.pop("host").items() if key not in _OF_MEASUREMENTS},
+            "is_arm": is_arm(self.host.machine),
+            **values,
             "parity": self.parity if math.isfinite(self.parity) else None,
             "parity_limit": PARITY,
             "sound": self.is_sound,
@@ -152,24 +146,13 @@ def check(board: Board, reference: Subject, core: int | None = None) -> Checkup:
     probe, pinned = board.probe, pinned_core(board, core)
     reference.put(board.transport)
     return Checkup(
-        device=board.device.name,
-        url=board.device.url,
-        soc=probe.soc,
-        machine=probe.machine,
-        is_arm=is_arm(probe.machine),
+        host=board.host(pinned),
         clusters=clusters_of(probe.cores),
-        core=pinned,
-        memory_kb=probe.memory_kb,
         temperature_mc=hottest(probe),
         loadavg=probe.loadavg,
-        runner=probe.runner,
-        runner_sha256=board.runner.sha256,
-        engine=probe.engine,
-        engine_version=probe.engine_version,
         simd_gflops=probe.simd_gflops,
         features=probe.features,
         parity=check_output(board, reference, pinned).parity,
-        identity=identity_of(probe),
         emulated_because=board.emulated_because,
         spoilers=spoilers_of(probe, pinned),
     )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any, Literal
 
-from snsearch.device.reasons import Cause, Reason, joined
+from snsearch.device.reasons import Cause, Reason
 from snsearch.device.samples import Statistics, statistics_of
 from snsearch.engine import DeviceState, is_arm
 from snsearch.errors import DeviceError
@@ -88,7 +88,7 @@ class Measurement:
     @property
     def why(self) -> str:
         """The words of the reasons, in a line; "" without reasons."""
-        return joined(self.reasons)
+        return "; ".join(reason.words for reason in self.reasons)
 
     @property
     def provenance(self) -> str:

@@ -18,7 +18,7 @@ from snsearch.device.jobs import INPUT_SEED, Checked, Jobs
 from snsearch.device.measurements import Measurement
 from snsearch.device.subjects import Subject
 from snsearch.device.transports.transport import CONNECT_SECONDS
-from snsearch.device.verdicts import PARITY, Evidence, judge
+from snsearch.device.verdicts import PARITY, judged
 from snsearch.engine import ModelSamples, RunnerError, TimeAnswer
 from snsearch.errors import DeviceError
 
@@ -59,7 +59,7 @@ def measure(
     effort = asked.effort or (Effort() if board.emulated_because is None else EMULATED)
     core = pinned_core(board, asked.core)
     jobs = Jobs(board=board, core=core, precision=asked.precision, effort=effort, say=say, stop=stop)
-    run = _Run(board=board, jobs=jobs, reference=reference, effort=effort, sustained_minutes=asked.sustained_minutes)
+    run = _Run(jobs=jobs, reference=reference, sustained_minutes=asked.sustained_minutes)
     yield from run.all(subjects)
 
 
@@ -67,10 +67,8 @@ def measure(
 class _Run:
     """One session on one device."""
 
-    board: Board
     jobs: Jobs
     reference: Subject
-    effort: Effort
     sustained_minutes: float | None
     unsettled: bool = False
     unanswered: int = 0  # models in succession without an answer
@@ -79,18 +77,18 @@ class _Run:
     start_mc: int | None = None  # temperature at the start
 
     def all(self, subjects: Sequence[Subject]) -> Iterator[Outcome]:
-        self.reference.put(self.board.transport)
+        self.reference.put(self.jobs.board.transport)
         checked = self.jobs.check(self.reference)
         if not checked.parity <= PARITY:
             raise DeviceError(
-                f"{self.board.device.name}: the reference network's output differs from torch's by "
+                f"{self.jobs.board.device.name}: the reference network's output differs from torch's by "
                 f"{checked.parity:.1e} of its largest value (limit {PARITY:.0e}), so no time of this runner counts; "
                 "build the runner again, or report this"
             )
         self.reference_ns = checked.one_run_ns
         self.start_mc = self._temperature()
         self._warm_up()
-        size = 1 if self.sustained_minutes is not None else self.effort.batch
+        size = 1 if self.sustained_minutes is not None else self.jobs.effort.batch
         for at in range(0, len(subjects), size):
             batch = subjects[at : at + size]
             if at:
@@ -108,7 +106,7 @@ class _Run:
                 yield one
         best: dict[str, Measurement] = {}
         # Do not repeat a sustained run: its flags report disturbances.
-        for attempt in range(self.effort.attempts if self.sustained_minutes is None else 1):
+        for attempt in range(self.jobs.effort.attempts if self.sustained_minutes is None else 1):
             again = [one for one in ready if attempt == 0 or best[one.subject.artefact].verdict != "ok"]
             if not again:
                 break
@@ -124,7 +122,7 @@ class _Run:
 
     def _checked(self, subject: Subject) -> Checked | Outcome:
         """The model if its output is right; else why it has no latency."""
-        subject.put(self.board.transport)
+        subject.put(self.jobs.board.transport)
         try:
             checked = self.jobs.check(subject)
         except RunnerError as error:
@@ -149,7 +147,7 @@ class _Run:
             self.jobs.heat(batch[0], minutes)
         answer = self.jobs.rounds(
             (self.reference.prefix.name, *(one.subject.prefix.name for one in batch)),
-            self.effort.repeats(round(statistics.mean(one.one_run_ns for one in batch))),
+            self.jobs.effort.repeats(round(statistics.mean(one.one_run_ns for one in batch))),
             self.reference_ns + sum(one.one_run_ns for one in batch),
         )
         reference, *others = answer.models
@@ -162,62 +160,51 @@ class _Run:
         self, checked: Checked, answer: TimeAnswer, own: ModelSamples, reference: ModelSamples | None
     ) -> Measurement:
         """The measurement of a model in an answer, with its verdict."""
-        host = self.board.host(answer.core)
-        reference_ns = () if reference is None else reference.samples_ns
-        sustained = self.sustained_minutes
-        verdict, reasons = judge(
-            Evidence(
-                parity=checked.parity,
-                samples_ns=own.samples_ns,
-                reference_ns=reference_ns,
-                states=answer.states,
-                core_max_khz=host.core_max_khz,
-                loadavg=answer.loadavg,
-                emulated_because=self.board.emulated_because,
-                unsettled=self.unsettled,
-                expected_reference_ms=self.reference_ms if sustained is None else None,
-                sustained=sustained is not None,
-            )
-        )
-        return Measurement(
+        made = Measurement(
             subject=checked.subject.name,
             artefact=checked.subject.artefact,
-            host=host,
+            host=self.jobs.board.host(answer.core),
             precision=self.jobs.precision,
             input_seed=INPUT_SEED,
             samples_ns=own.samples_ns,
             reference=self.reference.name,
-            reference_ns=reference_ns,
+            reference_ns=() if reference is None else reference.samples_ns,
             states=answer.states,
             loadavg=answer.loadavg,
             warmup_runs=answer.warmup_runs,
             parity=checked.parity,
-            sustained_minutes=sustained,
-            verdict=verdict,
-            reasons=reasons,
+            sustained_minutes=self.sustained_minutes,
+            verdict="ok",
+            reasons=(),
             measured=datetime.now().astimezone().isoformat(timespec="seconds"),
+        )
+        return judged(
+            made,
+            emulated_because=self.jobs.board.emulated_because,
+            unsettled=self.unsettled,
+            expected_reference_ms=self.reference_ms if self.sustained_minutes is None else None,
         )
 
     def _warm_up(self) -> None:
         """Runs the reference network until two medians in succession agree, or the attempts are used up."""
         before: float | None = None
-        for _ in range(self.effort.warmups):
-            repeats = self.effort.repeats(self.reference_ns, 1.0)
+        for _ in range(self.jobs.effort.warmups):
+            repeats = self.jobs.effort.repeats(self.reference_ns, 1.0)
             answer = self.jobs.rounds((self.reference.prefix.name,), repeats, self.reference_ns)
             median = _median_ms(answer.models[0])
-            if before is not None and abs(median / before - 1) <= self.effort.settled:
+            if before is not None and abs(median / before - 1) <= self.jobs.effort.settled:
                 self.reference_ms = median
                 return
             before = median
-        self.unsettled = self.effort.warmups > 0
+        self.unsettled = self.jobs.effort.warmups > 0
 
     def _cool_down(self) -> None:
         """Waits until the device is nearly as cool as at the start, or the effort's time is over."""
         if self.start_mc is None:
             # Temperature unknown: wait a fraction of the cool-down anyway.
-            wait(self.effort.cool_down_s / 12)
+            wait(self.jobs.effort.cool_down_s / 12)
             return
-        until = time.monotonic() + self.effort.cool_down_s
+        until = time.monotonic() + self.jobs.effort.cool_down_s
         while time.monotonic() < until and not self.jobs.stop():
             now = self._temperature()
             if now is None or now <= self.start_mc + 3000:
@@ -226,13 +213,13 @@ class _Run:
             wait(min(5.0, max(0.0, until - time.monotonic())))
 
     def _temperature(self) -> int | None:
-        return None if self.effort.cool_down_s <= 0 else self.board.temperature_mc()
+        return None if self.jobs.effort.cool_down_s <= 0 else self.jobs.board.temperature_mc()
 
     def _remove(self, subjects: Sequence[Subject]) -> None:
         """Removes models from the device: each is measured once, and storage is small."""
         names = [file.name for one in subjects if one.artefact != self.reference.artefact for file in one.files]
         if names:
-            self.board.transport.run(["rm", "-f", *names], timeout_s=CONNECT_SECONDS)
+            self.jobs.board.transport.run(["rm", "-f", *names], timeout_s=CONNECT_SECONDS)
 
 
 def _median_ms(samples: ModelSamples) -> float:

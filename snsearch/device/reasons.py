@@ -86,8 +86,3 @@ class Reason:
         """The reason of to_json's values. Raises KeyError, TypeError or ValueError for other values."""
         figures = (math.inf if value is None else float(value) for value in values["figures"])
         return cls.of(Cause(values["cause"]), *figures, text=str(values["text"]))
-
-
-def joined(reasons: tuple[Reason, ...]) -> str:
-    """The words of reasons, in a line."""
-    return "; ".join(reason.words for reason in reasons)

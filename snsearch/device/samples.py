@@ -23,7 +23,6 @@ class Statistics:
     iqr_share: float  # interquartile range over the median
     samples: int
     outliers: int  # more than 1.5 interquartile ranges outside the quartiles; not removed
-    least_ms: float
     most_ms: float
 
     @property
@@ -50,7 +49,6 @@ def statistics_of(rounds: Sequence[Sequence[int]]) -> Statistics:
         iqr_share=(upper - lower) / median,
         samples=len(samples),
         outliers=int(np.sum((samples < lower - reach) | (samples > upper + reach))),
-        least_ms=float(samples.min()),
         most_ms=float(samples.max()),
     )
 

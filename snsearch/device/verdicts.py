@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from snsearch.device.measurements import Verdict
+from snsearch.device.measurements import Measurement, Verdict
 from snsearch.device.reasons import Cause, Reason
-from snsearch.device.samples import statistics_of
 from snsearch.engine import DeviceState
 
 PARITY = 1e-4  # largest difference to torch's output, over the largest output
@@ -25,61 +25,53 @@ REFUSED_DRIFT = 0.10
 REFUSED_SPREAD = 0.30
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
-    """Everything that a measurement is judged by."""
+def judged(
+    made: Measurement, *, emulated_because: str | None, unsettled: bool, expected_reference_ms: float | None
+) -> Measurement:
+    """The measurement with its verdict and the reasons for it, those to refuse it first.
 
-    parity: float
-    samples_ns: Sequence[Sequence[int]]
-    reference_ns: Sequence[Sequence[int]]
-    states: Sequence[DeviceState]
-    core_max_khz: int | None
-    loadavg: Sequence[float] | None
-    emulated_because: str | None
-    unsettled: bool = False  # whether the warm-up ended before it settled
-    expected_reference_ms: float | None = None  # the reference's median earlier in the same session
-    sustained: bool = False  # whether the model ran for minutes first; a frequency below the highest is then expected
-
-
-def judge(evidence: Evidence) -> tuple[Verdict, tuple[Reason, ...]]:
-    """The verdict and its reasons, those to refuse first."""
-    if not evidence.parity <= PARITY:  # a wrong output is refused on any device
-        return "refused", (Reason.of(Cause.PARITY, evidence.parity, PARITY),)
-    if evidence.emulated_because is not None:
-        return "emulated", (Reason.of(Cause.EMULATED, text=evidence.emulated_because),)
-    found = [each for each in _disturbances(evidence) if each[1] > each[2]]
-    refusals = tuple(reason for reason, share, _, limit in found if limit is not None and share > limit)
-    flags = tuple(reason for reason, share, _, limit in found if limit is None or share <= limit)
-    if refusals:
-        return "refused", (*refusals, *flags)
-    return ("flagged", flags) if flags else ("ok", ())
+    Args:
+        emulated_because: why times on the device are no latencies; None for a real device.
+        unsettled: whether the warm-up ended before it settled.
+        expected_reference_ms: the reference's median earlier in the same session.
+    """
+    if not made.parity <= PARITY:  # a wrong output is refused on any device
+        return replace(made, verdict="refused", reasons=(Reason.of(Cause.PARITY, made.parity, PARITY),))
+    if emulated_because is not None:
+        return replace(made, verdict="emulated", reasons=(Reason.of(Cause.EMULATED, text=emulated_because),))
+    found = [each for each in _disturbances(made, unsettled, expected_reference_ms) if each[1] > each[2]]
+    refusals = tuple(reason for reason, share, _, limit in found if share > limit)
+    flags = tuple(reason for reason, share, _, limit in found if share <= limit)
+    verdict: Verdict = "refused" if refusals else "flagged" if flags else "ok"
+    return replace(made, verdict=verdict, reasons=(*refusals, *flags))
 
 
-_Weighed = tuple[Reason, float, float, float | None]  # a figure, the limit to flag it and, if any, to refuse it
+_Weighed = tuple[Reason, float, float, float]  # a figure, the limit to flag it, and the limit to refuse it
 
 
-def _disturbances(evidence: Evidence) -> Iterator[_Weighed]:
+def _disturbances(made: Measurement, unsettled: bool, expected_reference_ms: float | None) -> Iterator[_Weighed]:
     """Everything that may have disturbed the measurement, with its figure and limits."""
-    known = [state.khz for state in evidence.states if state.khz is not None]
+    top = made.host.core_max_khz
+    known = [state.khz for state in made.states if state.khz is not None]
     if known:
         least, most = min(known), max(known)
         # A core that slows down under load is throttled; one that woke up late was measured too early.
         cause = Cause.THROTTLED if known[-1] < known[0] else Cause.FREQUENCY
         moved = 1 - least / most if most else 0.0
         yield Reason.of(cause, most / 1e6, least / 1e6), moved, FREQUENCY, REFUSED_FREQUENCY
-        if evidence.core_max_khz and not evidence.sustained:
-            limited = Reason.of(Cause.LIMITED, most / 1e6, evidence.core_max_khz / 1e6)
-            yield limited, 1 - most / evidence.core_max_khz, FREQUENCY, None
-    drift = reference_drift(evidence.reference_ns, evidence.expected_reference_ms)
+        if top and made.sustained_minutes is None:  # minutes of running are expected to slow it down
+            limited = Reason.of(Cause.LIMITED, most / 1e6, top / 1e6)
+            yield limited, 1 - most / top, FREQUENCY, math.inf
+    drift = reference_drift(made.reference_ns, expected_reference_ms)
     yield Reason.of(Cause.DRIFT, drift, DRIFT), drift, DRIFT, REFUSED_DRIFT
-    if (rate := preemptions_per_s(evidence.states)) is not None:
-        yield Reason.of(Cause.PREEMPTED, rate), rate, PREEMPTIONS_PER_S, None
-    elif evidence.loadavg:
-        yield Reason.of(Cause.LOAD, evidence.loadavg[0]), evidence.loadavg[0], LOAD, None
-    stats = statistics_of(evidence.samples_ns)
+    if (rate := preemptions_per_s(made.states)) is not None:
+        yield Reason.of(Cause.PREEMPTED, rate), rate, PREEMPTIONS_PER_S, math.inf
+    elif made.loadavg:
+        yield Reason.of(Cause.LOAD, made.loadavg[0]), made.loadavg[0], LOAD, math.inf
+    stats = made.statistics
     yield Reason.of(Cause.SPREAD, stats.iqr_share, SPREAD), stats.iqr_share, SPREAD, REFUSED_SPREAD
-    yield Reason.of(Cause.INTERVAL, stats.interval_share, INTERVAL), stats.interval_share, INTERVAL, None
-    yield Reason.of(Cause.UNSETTLED), float(evidence.unsettled), 0.0, None
+    yield Reason.of(Cause.INTERVAL, stats.interval_share, INTERVAL), stats.interval_share, INTERVAL, math.inf
+    yield Reason.of(Cause.UNSETTLED), float(unsettled), 0.0, math.inf
 
 
 def reference_drift(rounds: Sequence[Sequence[int]], expected_ms: float | None = None) -> float:

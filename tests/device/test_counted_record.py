@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from snsearch.device.counting.cpus import shipped_cpus
+from snsearch.device.counting.cpus import load_cpu
 from snsearch.device.counting.record import CountedNetwork, CountedRecord
 from snsearch.errors import DeviceError
+from snsearch.files import bundled_names
 from tests.studies import made_up_counts
 
 COUNTED = made_up_counts("a-key", instructions=50_000_000, l1d_misses=2_000_000, l2_misses=500_000)
 
 
 def test_counts_come_back_from_json_with_any_core() -> None:
-    for core in shipped_cpus():
-        one = replace(COUNTED, core=core)
+    for name in bundled_names("cpus"):
+        one = replace(COUNTED, core=load_cpu(name))
         assert CountedNetwork.from_json(json.loads(json.dumps(one.to_json()))) == one
 
 
@@ -40,7 +41,7 @@ def test_what_is_not_known_is_refused(values: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"counts": {"instructions": 1}}, "what it holds are no counts"), ({"qemu": None}, "it has no 'qemu'")],
+    [({"counts": {"instructions": 1}}, "its counts are invalid"), ({"qemu": None}, "it has no 'qemu'")],
 )
 def test_a_damaged_record_is_refused(change: dict[str, Any], message: str) -> None:
     values = {key: value for key, value in {**COUNTED.record.to_json(), **change}.items() if value is not None}

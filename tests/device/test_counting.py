@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from snsearch.device.counting import tools as tools_module
-from snsearch.device.counting.cpus import Cache, load_cpu, read_cpu, shipped_cpus
+from snsearch.device.counting.cpus import Cache, load_cpu, read_cpu
 from snsearch.device.counting.run import count_repeat, run_counted
 from snsearch.device.counting.tools import PLUGIN_SOURCE, Tools, build_plugin, find_tools, plugin_api, requirements
 from snsearch.errors import DeviceError, SpecError
-from snsearch.files import bundled_folder
+from snsearch.files import bundled_folder, bundled_names
 
 TESTS = Path(__file__).parents[1]
 MISSING = [need.name for need in requirements() if need.found is None]
@@ -229,11 +229,11 @@ def test_a_qemu_without_plugins_is_told_from_none(tmp_path: Path, monkeypatch: p
 
 def test_other_systems_than_linux_are_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools_module.sys, "platform", "darwin")
-    with pytest.raises(DeviceError, match="runs on Linux alone"):
+    with pytest.raises(DeviceError, match="runs on Linux only"):
         find_tools(tmp_path)
 
 
-def test_the_plugin_is_built_once_and_anew_for_another_interface(tmp_path: Path) -> None:
+def test_the_plugin_is_built_once_and_again_for_another_interface(tmp_path: Path) -> None:
     compiler = shutil.which("gcc")
     if compiler is None:
         pytest.skip("gcc is not installed")
@@ -260,7 +260,7 @@ def test_the_interface_follows_the_version_of_qemu(version: str, api: int) -> No
 
 
 def test_shipped_cores_are_read_and_have_the_caches_of_their_manuals() -> None:
-    cpus = {cpu.name: cpu for cpu in shipped_cpus()}
+    cpus = {name: load_cpu(name) for name in bundled_names("cpus")}
     assert set(cpus) == {"cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76"}
     assert cpus["cortex-a72"].l1d == Cache(size=32768, ways=2, line=64)
     assert cpus["cortex-a72"].l1i == Cache(size=49152, ways=3, line=64)

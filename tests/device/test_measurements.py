@@ -58,7 +58,7 @@ def test_statistics_are_those_of_all_samples() -> None:
     found = statistics_of([(1_000_000, 2_000_000), (3_000_000, 4_000_000), (5_000_000, 90_000_000)])
     assert found.median_ms == 3.5
     assert found.samples == 6
-    assert (found.least_ms, found.most_ms) == (1.0, 90.0)
+    assert found.most_ms == 90.0
     assert found.iqr_share == pytest.approx((4.75 - 2.25) / 3.5)
     assert found.outliers == 1, "90 lies beyond 4.75 + 1.5 * 2.5"
 

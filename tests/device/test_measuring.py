@@ -136,7 +136,7 @@ def test_the_last_core_of_the_fastest_cluster_is_chosen_unless_another_is_named(
     assert core(cores=[[0, None], [1, None]]) == 1
     assert core(0) == 0
     assert core(device=replace(DEVICE, core=1)) == 1
-    with pytest.raises(DeviceError, match="core 9 cannot be used; those that can: 0, 1, 2, 3"):
+    with pytest.raises(DeviceError, match="core 9 cannot be used; expected one of 0, 1, 2, 3"):
         core(9)
 
 
@@ -411,5 +411,5 @@ def test_the_python_runner_computes_what_torch_does_and_is_timed(name: str, tmp_
 
 def test_a_runner_of_another_engine_is_refused(tmp_path: Path, work: Path) -> None:
     behave(work, engine="ncnn")
-    with pytest.raises(DeviceError, match=r"with onnxruntime, and its runner .* runs ncnn; .* --engine ncnn"):
+    with pytest.raises(DeviceError, match=r"with onnxruntime, but its runner .* runs ncnn; .* --engine ncnn"):
         run(tmp_path, "a", device=replace(DEVICE, engine="onnxruntime"))
