@@ -1,7 +1,7 @@
 """What counted cost says: milliseconds by published figures, what ranks published networks, a model of the counts.
 
     python -m benchmarks.counted            writes results/counted.json, snsearch/profiles/counted-*.toml and the
-                                            milliseconds of snsearch/cpus/*.toml
+                                            milliseconds of snsearch/device/counting/cores/*.toml
     python -m benchmarks.counted --check    only says whether the shipped files are what a fit gives
 
 It reads results/counted.csv, which `benchmarks.counting_arm` makes; a test does the latter.
@@ -33,13 +33,14 @@ from benchmarks.counted_devices import (
 from benchmarks.counted_networks import BUDGETS, Network, networks_for, space_networks
 from benchmarks.latency_profiles import PROFILES
 from snsearch.device.counting.weighing import Weighing
+from snsearch.files import bundled_folder
 from snsearch.latency.calibration import Calibration, KeptOut, Sample, calibrate, family_of, predict_ms, profile_of
 from snsearch.latency.forms import COUNTED_CACHES, COUNTED_FORMS
 from snsearch.latency.profile import Profile, load_profile
 from snsearch.latency.terms import ops_terms
 
 RESULTS = Path(__file__).parent / "results" / "counted.json"
-CPU_FILES = PROFILES.parent / "cpus"
+CPU_FILES = bundled_folder("cpus")
 WEIGHED_BY = {"cortex-a72": "ncnn-raspberry-pi-4", "cortex-a53": "ncnn-raspberry-pi-zero-2"}
 LIBRARY = "ncnn 1.0.20261020"
 

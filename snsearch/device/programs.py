@@ -33,7 +33,7 @@ def run_here(
     timeout_s: float,
     doing: str,
     missing: str,
-    slow: str = "see that the device is awake and idle",
+    slow: str = "check that the device is awake and idle",
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
     stdin: str = "",

@@ -1,4 +1,4 @@
-"""Counted devices: their URLs, the cache of counts, and what a runner that fails leads to."""
+"""Counted devices: their URLs, the cache of counts, and runners that fail."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MODEL, OTHER, BROKEN = map(_model, (b"a model\n", b"another\n", b"x\n"))
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small aarch64 program in the place of the runner."""
+    """A small aarch64 program that stands in for the runner."""
     if missing := [need.name for need in requirements() if need.found is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")
     return build_stand_in(tmp_path_factory.mktemp("runner") / "runner")
@@ -71,7 +71,7 @@ def test_a_repeat_is_counted_and_kept(counter: Counter) -> None:
     first = counter.count(MODEL)
     assert (
         3 * 1024 <= first.counts.instructions <= 4 * 1024 + 100
-    )  # a load, an addition, a comparison and a jump a line
+    )  # per line: a load, an addition, a comparison and a jump
     assert first.counts.loads >= 1024
     assert first.counts.l1d_misses == pytest.approx(1024, abs=8)  # 64 KiB in a circle through 32
     assert first.counts.l2_misses == pytest.approx(0, abs=8)
@@ -99,7 +99,7 @@ def test_what_was_counted_before_is_read_and_not_run(counter: Counter, tmp_path:
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"counts": {}}', "[]"])
-def test_a_damaged_record_is_counted_anew(counter: Counter, damage: str) -> None:
+def test_a_damaged_record_is_counted_again(counter: Counter, damage: str) -> None:
     first = counter.count(MODEL)
     kept = counter.folder / f"{first.key}.json"
     kept.write_text(damage)

@@ -1,4 +1,4 @@
-"""What is kept of counts: read back as it was, refused where it is not known, no time without its interval."""
+"""Stored counts: they are read unchanged, unknown ones are refused, and no time comes without its interval."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_counts_come_back_from_json_with_any_core() -> None:
         ("text", "expected a JSON object, not str"),
     ],
 )
-def test_what_is_not_known_is_refused(values: Any, message: str) -> None:
+def test_unknown_records_are_refused(values: Any, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
         CountedNetwork.from_json(values)
 
@@ -50,7 +50,7 @@ def test_a_damaged_record_is_refused(change: dict[str, Any], message: str) -> No
 
 
 def test_milliseconds_come_with_their_interval_or_not_at_all() -> None:
-    # The A72's file: 0.325973 ms a million instructions, 8.04795 a million L1 misses, 9.18806 a million L2 misses.
+    # The A72's file, in ms per million: 0.325973 for instructions, 8.04795 for L1 misses, 9.18806 for L2 misses.
     ms = 50 * 0.325973 + 2 * 8.04795 + 0.5 * 9.18806
     predicted = COUNTED.predicted_json()
     assert predicted is not None

@@ -1,4 +1,4 @@
-"""The measuring protocol, through a local transport, with a runner that answers and fails as told."""
+"""The measuring protocol, through a local transport, with a runner that answers and fails as the test says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DEVICE = Device(name="board", url="local")
 
 @pytest.fixture(autouse=True)
 def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The device's work folder, in a home of the test's own."""
+    """The device's work folder, in a new home."""
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "home"))
     folder = tmp_path / "home" / "work"
     folder.mkdir(parents=True)
@@ -41,13 +41,13 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def behave(work: Path, **values: Any) -> None:
-    """What the runner does from now on, its count of jobs begun anew."""
+    """Sets what the runner does, and resets its count of jobs."""
     (work / "behaviour.json").write_text(json.dumps(values))
     (work / "jobs").unlink(missing_ok=True)
 
 
 def jobs(work: Path) -> list[list[str]]:
-    """The arguments of every job that the runner was given."""
+    """The arguments of every job of the runner."""
     path = work / "jobs"
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -57,7 +57,7 @@ def _deviation(output: Sequence[float], seed: int) -> float:
 
 
 def subjects(folder: Path, *names: str) -> list[Subject]:
-    """Models of those names; their files hold nothing else."""
+    """Models of those names, which are all that their files hold."""
     made = []
     for name in names:
         prefix = folder / f"model-{name}"
@@ -83,7 +83,7 @@ def run(
     device: Device = DEVICE,
     **options: Any,
 ) -> list[Measurement | Unmeasured]:
-    """What a session measures of models of those names."""
+    """The outcomes of a session on models of those names."""
     reference, *others = subjects(tmp_path, "reference", *names)
     with open_board(device, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
         conditions = Conditions(effort=effort, sustained_minutes=sustained_minutes)
@@ -91,13 +91,13 @@ def run(
 
 
 def measured(tmp_path: Path, *names: str, **options: Any) -> list[Measurement]:
-    """The same, where every model is measured."""
+    """The same, if every model is measured."""
     found = run(tmp_path, *names, **options)
     assert all(isinstance(one, Measurement) for one in found)
     return [one for one in found if isinstance(one, Measurement)]
 
 
-def test_a_quiet_device_gives_medians_with_all_that_they_hang_on(tmp_path: Path, work: Path) -> None:
+def test_a_quiet_device_gives_medians_with_their_conditions(tmp_path: Path, work: Path) -> None:
     behave(work, ns={"fast": 2_000_000, "slow": 30_000_000})
     fast, slow = measured(tmp_path, "fast", "slow")
     assert (fast.verdict, fast.reasons) == ("ok", ())
@@ -284,7 +284,7 @@ def test_a_model_that_ends_the_runner_does_not_lose_the_others_and_two_in_succes
         run(tmp_path, "a", "b", "c", "d")
 
 
-def test_two_users_of_one_device_at_once_are_told(tmp_path: Path, work: Path) -> None:
+def test_a_second_user_of_a_busy_device_is_told(tmp_path: Path, work: Path) -> None:
     with (work / "runner.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(DeviceError, match=r"busy: another user measures there.*again later"):
@@ -310,7 +310,7 @@ def test_a_full_disk_is_named_and_nothing_half_stays(tmp_path: Path, work: Path)
     with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
 
         class Full:
-            """The way to a device whose disk takes only small files."""
+            """A transport to a device whose disk takes small files only."""
 
             url, run, pull, close = board.transport.url, board.transport.run, board.transport.pull, lambda self: None
 

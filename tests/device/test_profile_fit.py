@@ -1,4 +1,4 @@
-"""A device's own profile: a cost law is found again, nothing leaks into what is kept out; and the way to a device."""
+"""A device's own profile: the fit recovers a cost law, held-out networks stay held out; and profiles of devices."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ QUICK = Effort(
     rounds=3, least_repeats=3, seconds=0.001, batch=16, warmup_ms=0, warmups=2, attempts=1, cool_down_s=0.0
 )
 
-# Nanoseconds a unit: a device whose small blocks of rows and single channels are dear, as real ones are.
+# Nanoseconds per unit: as on real devices, small blocks of rows and single channels are expensive.
 LAW: dict[str, float] = {
     **{"rows_16_macs": 0.008, "rows_8_macs": 0.01, "rows_4_macs": 0.015, "rows_2_macs": 0.02, "rows_1_macs": 0.03},
     **{"read_16_bytes": 0.02, "read_8_bytes": 0.03, "read_4_bytes": 0.04, "read_1_bytes": 0.06},
@@ -54,7 +54,7 @@ LAW: dict[str, float] = {
     **{"linear_bytes": 0.02, "operators": 900.0, "gate_operators": 500.0, "edge_bytes": 0.03, "far_512k_bytes": 0.02},
     **{"streamed_weight_bytes": 0.01, "runs": 8000.0},
 }
-# A device of wide memory and no packs: quantities alone decide, and channels a group do not matter.
+# A device with fast memory and no packs: only quantities matter, channels per group do not.
 PLAIN_LAW: dict[str, float] = {
     **{"dense_pointwise_macs": 0.1, "grouped_pointwise_macs": 0.15, "dense_3x3_macs": 0.2, "dense_spatial_macs": 0.2},
     **{"grouped_spatial_macs": 0.2, "depthwise_macs": 1.0, "conv_bytes": 0.3, "element_bytes": 0.3},
@@ -74,7 +74,7 @@ def plan() -> Plan:
 def samples(
     law: dict[str, float] = LAW, noise: float = 0.0, plan: Plan | None = None, seed: int = 0
 ) -> tuple[Sample, ...]:
-    """What a device that follows the law measures, each figure off by a random share."""
+    """Latencies of a device that follows the law, each off by a random share."""
     chosen = plan or plan_of(SPACE)
     chance = random.Random(seed)
     kernels = law is LAW
@@ -101,7 +101,7 @@ def samples(
 
 @cache
 def fitted(noise: float) -> Calibration:
-    """The fit on what a device that follows the law measures of the whole plan."""
+    """The fit on the whole plan of a device that follows the law."""
     return fit_own(samples(noise=noise))
 
 
@@ -122,7 +122,7 @@ def test_noise_moves_predictions_of_new_networks_by_less_than_itself() -> None:
         errors.append(abs(cost_ms(found.rates, terms) / cost_ms(LAW, terms) - 1))
     assert np.mean(errors) < 0.02
     assert np.quantile(errors, 0.95) < 0.1
-    # The reported error holds the noise of the figures that it is judged by.
+    # The reported error includes the noise of the figures that judge it.
     assert 0.01 < found.networks.score().mape < 0.04
     assert found.networks.score().mape < min(found.flops.score().mape, found.pixels.score().mape)
 
@@ -132,7 +132,7 @@ def test_a_device_without_packs_is_given_a_form_of_quantities_or_no_worse_a_one(
     assert found.networks.score().mape < 0.04
 
 
-def test_what_is_kept_out_never_sees_its_own_fold() -> None:
+def test_a_held_out_network_never_affects_its_own_prediction() -> None:
     clean = samples(noise=0.02)
     fold = [index for index in range(96) if index % FOLDS == 3]
     poisoned = tuple(
@@ -170,7 +170,7 @@ def test_a_slow_spell_that_the_reference_tells_of_moves_no_figure(work: Path) ->
     assert steady_ms(quiet) == pytest.approx({one.artefact: one.latency_ms for one in quiet}, rel=0.02)
 
 
-def test_every_network_of_the_plan_is_kept_out_once_and_pieces_never() -> None:
+def test_every_network_of_the_plan_is_held_out_once_and_pieces_never() -> None:
     found = fitted(0.02)
     for kept in (found.networks, found.families, found.flops, found.pixels):
         assert kept.names == tuple(arch.key for arch in plan().networks)
@@ -210,11 +210,11 @@ def test_a_profile_s_file_names_how_its_terms_are_counted(tmp_path: Path) -> Non
             read_profile(path)
 
 
-# Through a transport, with a runner that answers by the law.
+# Through a transport, with a runner that follows the law.
 
 
 def _patch(patch: pytest.MonkeyPatch, home: Path) -> None:
-    """Sets the home; every output is taken to be torch's, and nothing is waited for."""
+    """Sets the home, takes every output for torch's, and removes all waiting."""
     patch.setenv("SNSEARCH_HOME", str(home))
     patch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
     patch.setattr("snsearch.engine.parity.expected_outputs", lambda ops, weights, seed: ())
@@ -223,7 +223,7 @@ def _patch(patch: pytest.MonkeyPatch, home: Path) -> None:
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The device's work folder, in a home of the test's own."""
+    """The device's work folder, in a new home."""
     _patch(monkeypatch, tmp_path / "home")
     folder = tmp_path / "home" / "work"
     folder.mkdir(parents=True)
@@ -231,7 +231,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def small_plan(networks: int = FEWEST_NETWORKS, pieces: int = 4) -> Plan:
-    """The smallest networks and a few pieces, which are written in moments."""
+    """The smallest networks and a few pieces, which are written quickly."""
     drawn = sorted(drawn_networks(SPACE, 60, 5), key=lambda arch: network_terms(arch).weight_bytes)
     return Plan(networks=tuple(drawn[:networks]), others=(), pieces=plan().pieces[:pieces])
 

@@ -1,4 +1,4 @@
-"""The report: data that holds what was measured and claims no more, and a page that is safe and self-contained."""
+"""The page: data that claims no more than was measured, and HTML that is safe and self-contained."""
 
 from __future__ import annotations
 
@@ -376,7 +376,7 @@ def test_clicking_a_column_sorts_the_candidates(data: ReportData, tmp_path: Path
     dom, _ = _dom(chromium, path, tmp_path / "profile")
     order = [int(number) for number in re.findall(r'<tr data-trial="(\d+)"', dom)]
     params = {c["number"]: c["costs"]["params"] for c in data.document["candidates"]}
-    # Equal as printed may stand in either order.
+    # Rows that print the same may be in either order.
     shown = [round(params[number], -2) for number in order]
     assert shown == sorted(shown)
     assert order != sorted(order)
