@@ -1,7 +1,7 @@
 """What counted cost says: milliseconds by published figures, what ranks published networks, a model of the counts.
 
-    python -m benchmarks.counted            writes results/counted.json, snsearch/profiles/counted-*.toml and the
-                                            milliseconds of snsearch/device/counting/cores/*.toml
+    python -m benchmarks.counted            writes results/counted.json, snsearch/latency/profiles/counted-*.toml and
+                                            the milliseconds of snsearch/device/counting/cores/*.toml
     python -m benchmarks.counted --check    only says whether the shipped files are what a fit gives
 
 It reads results/counted.csv, which `benchmarks.counting_arm` makes; a test does the latter.
