@@ -1,7 +1,7 @@
 """What counted cost says: milliseconds by published figures, what ranks published networks, a model of the counts.
 
-    python -m benchmarks.counted            writes results/counted.json, snsearch/profiles/counted-*.toml and the
-                                            milliseconds of snsearch/cpus/*.toml
+    python -m benchmarks.counted            writes results/counted.json, snsearch/latency/profiles/counted-*.toml and
+                                            the milliseconds of snsearch/device/counting/cores/*.toml
     python -m benchmarks.counted --check    only says whether the shipped files are what a fit gives
 
 It reads results/counted.csv, which `benchmarks.counting_arm` makes; a test does the latter.
@@ -34,6 +34,7 @@ from benchmarks.counted_networks import BUDGETS, Network, networks_for, space_ne
 from benchmarks.latency_profiles import PROFILES
 from benchmarks.published.forms import COUNTED_CACHES, COUNTED_FORMS
 from snsearch.device.counting.weighing import Weighing
+from snsearch.files import bundled_folder
 from snsearch.latency.calibration import Calibration, calibrate, profile_of
 from snsearch.latency.fitting import Sample, predict_ms
 from snsearch.latency.profile import Profile, load_profile
@@ -41,7 +42,7 @@ from snsearch.latency.terms import ops_terms
 from snsearch.latency.validation import HeldOut, family_fold
 
 RESULTS = Path(__file__).parent / "results" / "counted.json"
-CPU_FILES = PROFILES.parent / "cpus"
+CPU_FILES = bundled_folder("cpus")
 WEIGHED_BY = {"cortex-a72": "ncnn-raspberry-pi-4", "cortex-a53": "ncnn-raspberry-pi-zero-2"}
 LIBRARY = "ncnn 1.0.20261020"
 

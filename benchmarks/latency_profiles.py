@@ -1,6 +1,6 @@
 """Fits the shipped latency profiles on the published figures of benchmarks/published, and writes what was kept out.
 
-    python -m benchmarks.latency_profiles            writes snsearch/profiles/*.toml and results/latency.json
+    python -m benchmarks.latency_profiles            writes snsearch/latency/profiles/*.toml and results/latency.json
     python -m benchmarks.latency_profiles --check    only says whether the shipped files are what a fit gives
 
 A test does the latter.

@@ -23,19 +23,12 @@ from typing import Any
 
 import numpy as np
 
+from snsearch.device.conditions import Conditions
 from snsearch.device.log import known_of, measure_once
 from snsearch.device.measurements import Measurement
-from snsearch.device.profile_fit import (
-    EFFORT,
-    OWN_FORMS,
-    OwnProfile,
-    make_profile,
-    network_sample,
-    refuse_emulated,
-    steady_ms,
-    subject_of,
-)
+from snsearch.device.profile_fit import EFFORT, OwnProfile, make_profile, refuse_emulated, subject_of
 from snsearch.device.profile_plan import Plan, drawn_networks, plan_of
+from snsearch.device.profile_samples import OWN_FORMS, network_sample, steady_ms
 from snsearch.device.registry import Device
 from snsearch.device.runners import runners_of
 from snsearch.device.subjects import network_subject, reference_subject
@@ -84,7 +77,7 @@ def measured_here(
         subjects,
         reference_subject(engine),
         runners_of(device),
-        effort=EFFORT,
+        conditions=Conditions(effort=EFFORT),
         on_board=refuse_emulated,
         say=lambda text: print(f"  {text}", file=sys.stderr),
     )
@@ -94,7 +87,7 @@ def measured_here(
         if not isinstance(one, Measurement):
             failed.append(f"{one.subject.name}: {one.reason}")
         elif one.latency_ms is None:
-            failed.append(f"{one.subject}: {'; '.join(one.reasons)}")
+            failed.append(f"{one.subject}: {one.why}")
         elif one.artefact in artefacts:
             found[one.subject] = one
     return found, failed
@@ -207,7 +200,7 @@ def main() -> None:
         own = make_profile(device, plan, runners_of(device))
         one = next(iter(found.values()))
         subjects = [subject_of(thing, engine_of(device.engine)) for thing in plan.things]
-        steady = steady_ms([*known_of(device, subjects).values(), *found.values()])
+        steady = steady_ms([*known_of(device, subjects, Conditions()).values(), *found.values()])
         judged = report(own, judging, found, steady)
         document: dict[str, Any] = {
             "host": one.host.words,

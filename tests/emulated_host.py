@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from snsearch.device.programs import RunOutput
 from snsearch.device.transports.local import LocalTransport
-from snsearch.device.transports.transport import RunOutput
 from tests.arm_userland import UnavailableError, arm_userland
 
 QEMUS = ("qemu-aarch64-static", "qemu-aarch64")

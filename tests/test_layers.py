@@ -25,7 +25,7 @@ OWNERS: dict[str, set[str]] = {
     "networkx": {"snsearch.network.graph"},
     "optuna": {"snsearch.study.storage"},
     "thop": {"snsearch.network.counters"},
-    "jinja2": {"snsearch.pages.page"},
+    "jinja2": {"snsearch.pages.render"},
     "click": {"snsearch.cli"},
     "rich": {"snsearch.cli"},
     "PIL": {"snsearch.training.images"},

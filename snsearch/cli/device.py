@@ -24,7 +24,7 @@ from snsearch.device import (
     read_device,
     write_device,
 )
-from snsearch.engine import ENGINES
+from snsearch.engine import ENGINES, is_arm
 from snsearch.errors import DeviceError, SpecError
 from snsearch.units import format_bytes
 
@@ -176,7 +176,7 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
         _print(found)
     if not found.is_sound:
         raise DeviceError(
-            f"{found.device}: the engine does not compute there what torch does; nothing is timed on it"
+            f"{found.host.device}: the engine does not compute there what torch does; nothing is timed on it"
         )
 
 
@@ -276,19 +276,20 @@ def build_runner(machine: Any, compiler: Any, archive: Path | None, again: bool)
 
 
 def _print(found: Checkup) -> None:
+    host = found.host
     rows: list[tuple[str, str]] = [
-        ("device", f"{found.device} ({found.url})"),
-        ("SoC", found.soc or "unknown"),
-        ("machine", found.machine + ("" if found.is_arm else ", not ARM")),
+        ("device", f"{host.device} ({host.url})"),
+        ("SoC", host.soc or "unknown"),
+        ("machine", host.machine + ("" if is_arm(host.machine) else ", not ARM")),
     ]
     for cluster in found.clusters:
         rows.append((f"cores {_ranges(cluster.cores)}", _cluster_words(cluster)))
     rows += [
-        ("pinned to", f"core {found.core}"),
-        ("memory", "unknown" if found.memory_kb is None else format_bytes(found.memory_kb * 1024)),
+        ("pinned to", f"core {host.core}"),
+        ("memory", "unknown" if host.memory_kb is None else format_bytes(host.memory_kb * 1024)),
         ("temperature", "unknown" if found.temperature_mc is None else f"{found.temperature_mc / 1000:.0f} °C"),
         ("load average", "unknown" if found.loadavg is None else ", ".join(f"{load:.2f}" for load in found.loadavg)),
-        ("engine", f"{found.engine} {found.engine_version}, {found.runner}, runner {found.runner_sha256[:12]}"),
+        ("engine", f"{host.engine} {host.engine_version}, {host.runner}, runner {host.runner_sha256[:12]}"),
         ("multiply-adds", f"{found.simd_gflops:.2g} GFLOP/s on one core"),
         ("parity", f"{found.parity:.1e} of the largest output ({'sound' if found.is_sound else 'NOT sound'})"),
     ]
@@ -297,7 +298,7 @@ def _print(found: Checkup) -> None:
         click.echo(f"{name:<{width}}  {printable(text)}")
     click.echo("what would spoil a measurement:" + ("" if found.spoilers else " nothing that can be seen"))
     for spoiler in found.spoilers:
-        click.echo(f"  {printable(spoiler)}")
+        click.echo(f"  {printable(spoiler.words)}")
 
 
 def _cluster_words(cluster: Cluster) -> str:

@@ -32,7 +32,7 @@ def make_and_print(
     form: str,
 ) -> None:
     """Makes the device's profile, keeps it with the device, and prints it."""
-    from snsearch.device import NETWORKS, PIECES, make_profile, plan_of, runners_of
+    from snsearch.device import NETWORKS, PIECES, Conditions, make_profile, plan_of, runners_of
     from snsearch.interrupt import stop_on_signals
     from snsearch.solver import load_space
 
@@ -43,7 +43,7 @@ def make_and_print(
             plan,
             runners_of(device, runner),
             again=again,
-            core=core,
+            conditions=Conditions(core=core),
             say=say,
             progress=_progress,
             stop=stop,

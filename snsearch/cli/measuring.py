@@ -68,7 +68,7 @@ def session(
     asked: Asked, archs: Sequence[Architecture], keep: Callable[[Measurement], None] = lambda one: None
 ) -> Session:
     """Measures architectures on a device, what is known left out; each is kept as soon as it is there."""
-    from snsearch.device import measure_once, network_subject, reference_subject, runners_of
+    from snsearch.device import Conditions, measure_once, network_subject, reference_subject, runners_of
     from snsearch.engine import engine_of
 
     outcomes: list[Outcome] = []
@@ -82,8 +82,7 @@ def session(
                 reference_subject(engine),
                 runners_of(asked.device, asked.runner),
                 again=asked.again,
-                core=asked.core,
-                sustained_minutes=asked.sustained_minutes,
+                conditions=Conditions(core=asked.core, sustained_minutes=asked.sustained_minutes),
                 on_board=_show_board,
                 say=say,
                 stop=stop,
@@ -136,7 +135,7 @@ def words_of(one: Outcome) -> str:
     """An outcome in a line."""
     if isinstance(one, Unmeasured):
         return f"{one.subject.name}: not measured: {one.reason}"
-    return f"{one.subject}: {latency_words(one)}" + (f" ({'; '.join(one.reasons)})" if one.reasons else "")
+    return f"{one.subject}: {latency_words(one)}" + (f" ({one.why})" if one.reasons else "")
 
 
 def latency_words(one: Measurement) -> str:
@@ -166,7 +165,7 @@ def outcome_table(outcomes: Sequence[Outcome]) -> Table:
             interval = f"{stats.low_ms:.3f} to {stats.high_ms:.3f}"
             figures = [f"{stats.median_ms:.3f}", interval, str(stats.samples), _outliers(one)]
         verdict = "emulated: not a latency" if one.verdict == "emulated" else one.verdict
-        reasons = f": {'; '.join(one.reasons)}" if one.reasons else ""
+        reasons = f": {one.why}" if one.reasons else ""
         table.add_row(escape(one.subject), *figures, f"{one.parity:.0e}", escape(printable(verdict + reasons)))
     return table
 

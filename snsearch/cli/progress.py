@@ -16,7 +16,7 @@ from rich.text import Text
 
 from snsearch.cli.console import progress_console
 from snsearch.study import explored, front, trained
-from snsearch.units import format_duration, three_digits
+from snsearch.units import format_count, format_duration, format_mflops, three_digits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,13 +40,13 @@ def front_table(data: ReportData) -> Table:
         if row.on_front:
             table.add_row(
                 f"#{row.number}",
-                escape(row.words),
+                escape(row.trial.words),
                 f"{row.error:.2%}",
                 f"±{row.deviation_95:.2%}",
-                str(row.seeds),
+                str(row.score.seeds),
                 three_digits(row.cost),
-                row.mflops,
-                row.params,
+                format_mflops(row.costs.macs),
+                format_count(row.costs.params),
             )
     return table
 

@@ -1,4 +1,4 @@
-"""Reach a device, measure on it, keep its figures; count instructions where there is none.
+"""Reaches a device, measures on it and keeps the measurements; counts instructions without a device.
 
 Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
 """

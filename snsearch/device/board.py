@@ -1,4 +1,4 @@
-"""A device made ready to measure: reached, its runner in place and checked, probed, and held for one user."""
+"""A device that is ready to measure: reached, probed, locked for one user, with a checked runner in place."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import filelock
 from snsearch import __version__
 from snsearch.device.deploy import check_machine, deploy, machine_of, sha256_of
 from snsearch.device.measurements import Host
+from snsearch.device.programs import last_line
 from snsearch.device.registry import Device, connect, device_folder
-from snsearch.device.transports.transport import Transport, last_line
+from snsearch.device.transports.transport import Transport
 from snsearch.engine import (
     AnswerError,
     ProbeAnswer,
@@ -31,13 +32,13 @@ from snsearch.engine import (
 from snsearch.errors import DeviceError
 
 LOCK = "runner.lock"  # on the device: one runner at a time
-PROBE_SECONDS = 120.0  # an emulated board takes its time
-_ALARM = 128 + signal.SIGALRM  # as a shell tells it
-GRACE_SECONDS = 30.0  # that an answer may come later than the runner's own alarm
+PROBE_SECONDS = 120.0  # emulated boards are slow
+_ALARM = 128 + signal.SIGALRM  # the exit code that a shell gives
+GRACE_SECONDS = 30.0  # how much later than the runner's own alarm an answer may arrive
 
 
 class UnansweredError(DeviceError):
-    """A runner that ended without a complete answer, though the device was reached until then."""
+    """The runner ended without a complete answer, though the device could be reached."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,15 +46,15 @@ class Runner:
     """The program that times models on a device."""
 
     file: Path
-    words: tuple[str, ...]  # how it is started in its folder: ("./runner-…",), or ("python3", "runner-….py", …)
-    name: str  # of its file on the device
+    words: tuple[str, ...]  # the command in its folder: ("./runner-…",), or ("python3", "runner-….py", …)
+    name: str  # file name on the device
     sha256: str
 
     @classmethod
     def of(cls, file: Path, *, engine: str = "ncnn", python: str = "python3") -> Runner:
-        """The runner in a file, an ELF binary or a script of Python. Raises DeviceError where there is none.
+        """The runner in a file: an ELF binary, which has one engine, or a Python script, which gets its name.
 
-        A script is told the engine that it is to run; a binary has one.
+        Raises DeviceError if the file cannot be read.
         """
         try:
             sha256 = sha256_of(file)
@@ -67,7 +68,7 @@ class Runner:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Board:
-    """A device with a runner that answered."""
+    """A device whose runner has answered a probe."""
 
     device: Device
     transport: Transport
@@ -76,19 +77,19 @@ class Board:
 
     @property
     def emulated_because(self) -> str | None:
-        """Why times on it are no latencies; None of a real device."""
+        """Why times on it are no latencies; None for a real device."""
         return self.probe.emulated_because()
 
     def time(self, job: TimeJob) -> TimeAnswer:
-        """The answer to a job. Raises DeviceError, also where another runner is at work on the device."""
+        """The answer to a job. Raises DeviceError, also if another runner is at work on the device."""
         return time_on(self.transport, self.runner, job)
 
     def temperature_mc(self) -> int | None:
-        """The hottest zone now, in thousandths of a degree; None where no zone tells."""
+        """The temperature of the hottest zone, in thousandths of a degree Celsius; None if unknown."""
         return hottest(probe_on(self.transport, self.runner))
 
     def host(self, core: int) -> Host:
-        """What a measurement on that core ran on and with."""
+        """The hardware and software of a measurement on that core."""
         known = {one.id: one for one in self.probe.cores}
         return Host(
             device=self.device.name,
@@ -108,15 +109,15 @@ class Board:
         )
 
 
-RunnerOf = Callable[[Transport, str], Runner]  # of a device's way and machine
+RunnerOf = Callable[[Transport, str], Runner]  # (transport, machine) -> runner
 
 
 @contextmanager
 def open_board(device: Device, runner_of: RunnerOf) -> Iterator[Board]:
-    """The device, ready and held for this process until the block ends.
+    """The device, ready and locked for this process until the block ends.
 
-    `runner_of` chooses the runner once the device's machine is known. Raises DeviceError where the device cannot be
-    reached, is another one than was added, or is in use.
+    `runner_of` chooses the runner once the device's machine is known. Raises DeviceError if the device cannot be
+    reached, is in use, or is not the device that was added under this name.
     """
     folder = device_folder(device.name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,20 +143,20 @@ def open_board(device: Device, runner_of: RunnerOf) -> Iterator[Board]:
 
 
 def make_ready(device: Device, transport: Transport, machine: str, runner: Runner) -> Board:
-    """The device with the runner in place and its answer to a probe. Raises DeviceError."""
+    """The device with its runner in place and the answer to a probe. Raises DeviceError."""
     check_machine(runner.file, machine, transport.url)
     deploy(transport, runner.file, runner.name, executable=True)
     probe = probe_on(transport, runner)
     if probe.engine != device.engine:
         raise DeviceError(
-            f'{device.name} is measured with {device.engine}, and its runner "{runner.file.name}" runs '
-            f"{probe.engine}; name another --runner, or add the device with --engine {probe.engine}"
+            f'{device.name} is measured with {device.engine}, but its runner "{runner.file.name}" runs '
+            f"{probe.engine}; choose another --runner, or add the device with --engine {probe.engine}"
         )
     return Board(device=device, transport=transport, runner=runner, probe=probe)
 
 
 def probe_on(transport: Transport, runner: Runner) -> ProbeAnswer:
-    """What the runner sees of the device. Raises DeviceError."""
+    """The device as the runner sees it. Raises DeviceError."""
     nonce = secrets.token_hex(8)
     output = transport.run([*runner.words, *probe_arguments(nonce)], timeout_s=PROBE_SECONDS)
     try:
@@ -174,9 +175,8 @@ def time_on(transport: Transport, runner: Runner, job: TimeJob) -> TimeAnswer:
     except RunnerError as error:
         if error.error == "busy":
             raise DeviceError(
-                f"{transport.url}: busy: another user measures there, or a run whose link dropped has not "
-                f"ended yet (one like this ends by itself after {job.alarm_s} s); give the same "
-                "command again later"
+                f"{transport.url}: busy: another user measures there, or a run whose link dropped has not ended yet "
+                f"(such a run ends itself after {job.alarm_s} s); give the same command again later"
             ) from None
         raise
     except AnswerError as error:
@@ -186,12 +186,12 @@ def time_on(transport: Transport, runner: Runner, job: TimeJob) -> TimeAnswer:
 def _unanswered(transport: Transport, error: AnswerError, exit_code: int, stderr: str) -> UnansweredError:
     how = f"the runner ended with {exit_code}" + (f" and said {last_line(stderr)!r}" if stderr.strip() else "")
     if exit_code in (_ALARM, -signal.SIGALRM):
-        how = "its own alarm ended it: the device was slower than its first run let expect"
+        how = "its own alarm ended it: the device was slower than its first run"
     return UnansweredError(f"{transport.url}: {error} ({how}); nothing is lost: give the same command again")
 
 
 def identity_of(probe: ProbeAnswer) -> str:
-    """What tells one device from another: its SoC, machine and cores, and whether it is emulated."""
+    """What distinguishes a device: its SoC, machine and cores, and whether it is emulated."""
     kinds = Counter((core.max_khz, core.midr) for core in probe.cores)
     cores = [
         f"{count} cores"
@@ -204,19 +204,19 @@ def identity_of(probe: ProbeAnswer) -> str:
 
 
 def check_identity(device: Device, probe: ProbeAnswer) -> None:
-    """Raises DeviceError where the device is another one than was added under its name."""
+    """Raises DeviceError if the device is not the one that was added under its name."""
     now = identity_of(probe)
     if device.identity and device.identity != now:
         raise DeviceError(
             f"{device.name} is another device now: {now}; it was added as: {device.identity}. "
-            f"Add this one by another name, or forget the old one (snsearch device forget {device.name})"
+            f"Add this one under another name, or forget the old one (snsearch device forget {device.name})"
         )
 
 
 def hottest(probe: ProbeAnswer) -> int | None:
-    """The highest temperature of all zones, in thousandths of a degree; None where none tells.
+    """The highest temperature of all zones, in thousandths of a degree Celsius; None if none is known.
 
-    Zones of batteries and chargers count too: they slow a phone down as well. What reads as no temperature does not.
+    Zones of batteries and chargers count too: their heat slows a phone down as well. Impossible values do not count.
     """
     return max(
         (zone.mc for zone in probe.temperatures if zone.mc is not None and 0 < zone.mc < 150_000), default=None
@@ -224,9 +224,9 @@ def hottest(probe: ProbeAnswer) -> int | None:
 
 
 def pinned_core(board: Board, wanted: int | None = None) -> int:
-    """The core to pin to: the wanted one, the device's own setting, or the last one of the fastest cluster.
+    """The core to pin to: the wanted one, else the device's setting, else the last core of the fastest cluster.
 
-    The last, since systems serve interrupts on the first. Where no frequency is known, that is the last core allowed.
+    The last, because systems serve interrupts on the first. If no frequency is known, it is the last core allowed.
     Raises DeviceError for a core that the runner may not use.
     """
     allowed = board.probe.cores_allowed
@@ -234,7 +234,7 @@ def pinned_core(board: Board, wanted: int | None = None) -> int:
     if chosen is not None:
         if chosen not in allowed:
             listed = ", ".join(map(str, allowed))
-            raise DeviceError(f"{board.device.name}: core {chosen} cannot be used; those that can: {listed}")
+            raise DeviceError(f"{board.device.name}: core {chosen} cannot be used; expected one of {listed}")
         return chosen
     known = {core.id: core for core in board.probe.cores}
 
@@ -243,5 +243,5 @@ def pinned_core(board: Board, wanted: int | None = None) -> int:
         return (found.max_khz or 0, found.capacity or 0, core) if found else (0, 0, core)
 
     if not allowed:
-        raise DeviceError(f"{board.device.name}: the runner does not say which cores it may use")
+        raise DeviceError(f"{board.device.name}: the runner does not say which cores it may use; build it again")
     return max(allowed, key=speed)

@@ -1,4 +1,4 @@
-"""What a device is, and what would spoil a measurement on it."""
+"""What a device is, and what would spoil a measurement on it, before anything is measured."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from snsearch.device.board import Board, hottest, identity_of, pinned_core
-from snsearch.device.measuring import INPUT_SEED, Subject, parity_job
+from snsearch.device.board import Board, hottest, pinned_core
+from snsearch.device.jobs import check_output
+from snsearch.device.measurements import Host
+from snsearch.device.reasons import Cause, Reason
+from snsearch.device.subjects import Subject
 from snsearch.device.verdicts import FREQUENCY, LOAD, PARITY
 from snsearch.engine import Core, ProbeAnswer, is_arm
 
 HOT_MC = 60_000
+_OF_MEASUREMENTS = ("core_max_khz", "governor", "snsearch")  # fields of a host that a checkup does not print
 # Implementer and part of ARM's main id register, from the reference manuals of the cores.
 PARTS: dict[tuple[int, int], str] = {
     (0x41, 0xC07): "Cortex-A7",
@@ -45,9 +49,9 @@ PARTS: dict[tuple[int, int], str] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
-    """Cores that are alike."""
+    """Cores of one kind and highest frequency."""
 
-    kind: str  # "Cortex-A72", or what is known of it
+    kind: str  # "Cortex-A72", or what is known about it
     cores: tuple[int, ...]
     min_khz: int | None
     max_khz: int | None
@@ -57,42 +61,40 @@ class Cluster:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkup:
-    """A device as it says of itself, and what stands against measuring on it."""
+    """A device as it describes itself, and what would spoil a measurement on it."""
 
-    device: str
-    url: str
-    soc: str | None
-    machine: str
-    is_arm: bool
+    host: Host  # with the core that a measurement would pin to
     clusters: tuple[Cluster, ...]
-    core: int  # that would be pinned to
-    memory_kb: int | None
     temperature_mc: int | None  # the hottest zone
     loadavg: tuple[float, ...] | None
-    runner: str
-    runner_sha256: str
-    engine: str
-    engine_version: str
     simd_gflops: float
     features: tuple[str, ...]
     parity: float
-    identity: str
     emulated_because: str | None
-    spoilers: tuple[str, ...]
+    spoilers: tuple[Reason, ...]
 
     @property
     def is_sound(self) -> bool:
-        """Whether the engine computes there what torch does."""
+        """Whether the engine's output on the device agrees with torch's."""
         return self.parity <= PARITY
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
-        parity = self.parity if math.isfinite(self.parity) else None
-        return {"schema": 1, **asdict(self), "parity": parity, "parity_limit": PARITY, "sound": self.is_sound}
+        values = asdict(self)
+        return {
+            "schema": 1,
+            **{key: value for key, value in values.pop("host").items() if key not in _OF_MEASUREMENTS},
+            "is_arm": is_arm(self.host.machine),
+            **values,
+            "parity": self.parity if math.isfinite(self.parity) else None,
+            "parity_limit": PARITY,
+            "sound": self.is_sound,
+            "spoilers": [spoiler.words for spoiler in self.spoilers],
+        }
 
 
 def clusters_of(cores: Sequence[Core]) -> tuple[Cluster, ...]:
-    """The cores by kind and highest frequency, the slowest cluster first; what is unknown stays unknown."""
+    """The cores by kind and highest frequency, the slowest cluster first."""
     alike: dict[tuple[int, int], list[Core]] = {}
     for core in cores:
         alike.setdefault((core.max_khz or 0, core.midr or 0), []).append(core)
@@ -110,63 +112,47 @@ def clusters_of(cores: Sequence[Core]) -> tuple[Cluster, ...]:
 
 
 def core_kind(midr: int | None) -> str:
-    """A core's name by its main id register; its numbers where the name is not known."""
+    """A core's name from its main id register; the register's numbers if the name is unknown."""
     if midr is None:
         return "unknown core"
     implementer, part = midr >> 24 & 0xFF, midr >> 4 & 0xFFF
     return PARTS.get((implementer, part), f"implementer {implementer:#x}, part {part:#x}")
 
 
-def spoilers_of(probe: ProbeAnswer, core: int) -> tuple[str, ...]:
-    """What would spoil a measurement on that core, each with what to do."""
-    found: list[str] = []
+def spoilers_of(probe: ProbeAnswer, core: int) -> tuple[Reason, ...]:
+    """What would spoil a measurement on that core."""
+    found: list[Reason] = []
     if (because := probe.emulated_because()) is not None:
-        found.append(f"emulated: {because}; parity is checked, and no time counts as a latency")
+        found.append(Reason.of(Cause.NO_LATENCY, text=because))
     if not is_arm(probe.machine):
-        found.append(f"not ARM: latencies are of this {probe.machine} host, and say nothing of phones")
+        found.append(Reason.of(Cause.NOT_ARM, text=probe.machine))
     own = next((one for one in probe.cores if one.id == core), None)
     if own is None or own.cur_khz is None:
-        found.append("the core's frequency is unknown: throttling shows in the reference network alone")
+        found.append(Reason.of(Cause.FREQUENCY_UNKNOWN))
     elif own.max_khz and own.cur_khz < (1 - FREQUENCY) * own.max_khz and own.governor in (None, "performance"):
-        found.append(f"the core runs at {own.cur_khz / 1e6:.2f} GHz of its {own.max_khz / 1e6:.2f}: let it cool")
+        found.append(Reason.of(Cause.SLOW_NOW, own.cur_khz / 1e6, own.max_khz / 1e6))
     if own is not None and own.governor not in (None, "performance"):
-        found.append(
-            f"governor {own.governor}: the frequency may move; as root, write performance to "
-            f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"
-        )
+        found.append(Reason.of(Cause.GOVERNOR, core, text=own.governor or ""))
     heat = hottest(probe)
     if heat is not None and heat > HOT_MC:
-        found.append(f"{heat / 1000:.0f} °C: let it cool, or expect it to slow down")
+        found.append(Reason.of(Cause.HOT, heat / 1000))
     if probe.loadavg and probe.loadavg[0] > LOAD:
-        found.append(f"load average {probe.loadavg[0]:.1f}: end what else runs there")
+        found.append(Reason.of(Cause.BUSY, probe.loadavg[0]))
     return tuple(found)
 
 
 def check(board: Board, reference: Subject, core: int | None = None) -> Checkup:
-    """The device's facts, with the reference network's output compared to torch's on it. Raises DeviceError."""
+    """The device's description, with the parity of the reference network on it. Raises DeviceError."""
     probe, pinned = board.probe, pinned_core(board, core)
     reference.put(board.transport)
-    output = board.time(parity_job(reference, pinned)).models[0].output
-    assert output is not None, "read_time asks for what the job does"
     return Checkup(
-        device=board.device.name,
-        url=board.device.url,
-        soc=probe.soc,
-        machine=probe.machine,
-        is_arm=is_arm(probe.machine),
+        host=board.host(pinned),
         clusters=clusters_of(probe.cores),
-        core=pinned,
-        memory_kb=probe.memory_kb,
         temperature_mc=hottest(probe),
         loadavg=probe.loadavg,
-        runner=probe.runner,
-        runner_sha256=board.runner.sha256,
-        engine=probe.engine,
-        engine_version=probe.engine_version,
         simd_gflops=probe.simd_gflops,
         features=probe.features,
-        parity=reference.deviation(output, INPUT_SEED),
-        identity=identity_of(probe),
+        parity=check_output(board, reference, pinned).parity,
         emulated_because=board.emulated_because,
         spoilers=spoilers_of(probe, pinned),
     )

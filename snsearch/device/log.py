@@ -1,42 +1,95 @@
-"""A device's measurements: what is known is not measured again, and what is measured is kept at once."""
+"""A device's log of measurements: each model is measured once, and each measurement is kept at once."""
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from snsearch.device.board import Board, RunnerOf, open_board
-from snsearch.device.measurements import Measurement, MeasurementLog, latest
-from snsearch.device.measuring import Effort, Say, Subject, Unmeasured, measure
+from snsearch.device.conditions import Conditions, Say, Stop
+from snsearch.device.measurements import Measurement
+from snsearch.device.measuring import Outcome, measure
 from snsearch.device.registry import Device, device_folder
-from snsearch.engine import Precision
+from snsearch.device.subjects import Subject
+from snsearch.errors import DeviceError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeasurementLog:
+    """The measurements of one device: a file of JSON lines that only grows."""
+
+    path: Path
+
+    def add(self, measurement: Measurement) -> None:
+        """Adds a measurement, on disk when it returns. Raises DeviceError if the file cannot be written."""
+        line = json.dumps(measurement.to_json(), allow_nan=False) + "\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab+") as file:
+                # Start a new line after one that a crash or a full disk cut off.
+                if file.tell() and self.path.read_bytes()[-1:] != b"\n":
+                    line = "\n" + line
+                file.write(line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise DeviceError(f"{str(self.path)!r} cannot be written: {error.strerror or error}") from None
+
+    def read(self) -> tuple[Measurement, ...]:
+        """All measurements, the oldest first, without lines that were cut off.
+
+        Raises DeviceError if the file cannot be read, or has a measurement of an unknown schema.
+        """
+        try:
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise DeviceError(f"{str(self.path)!r} cannot be read: {error.strerror or error}") from None
+        found = []
+        for line in text.splitlines():
+            try:
+                values = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(values, dict):
+                found.append(Measurement.from_json(values))
+        return tuple(found)
+
+
+def latest(
+    measurements: Sequence[Measurement], artefact: str, conditions: Conditions, *, identity: str = ""
+) -> Measurement | None:
+    """The last measurement of a model under these conditions that need not be repeated; None if there is none.
+
+    Refused ones do not count. Without an identity or a core, any matches.
+    """
+    for one in reversed(measurements):
+        if (
+            one.artefact == artefact
+            and one.precision == conditions.precision
+            and one.sustained_minutes == conditions.sustained_minutes
+            and one.verdict != "refused"
+            and identity in ("", one.host.identity)
+            and conditions.core in (None, one.host.core)
+        ):
+            return one
+    return None
 
 
 def log_of(device: Device) -> MeasurementLog:
-    """The log of what was measured on a device."""
+    """A device's log."""
     return MeasurementLog(path=device_folder(device.name) / "measurements.jsonl")
 
 
-def known_of(
-    device: Device,
-    subjects: Sequence[Subject],
-    *,
-    core: int | None = None,
-    precision: Precision = "float32",
-    sustained_minutes: float | None = None,
-) -> dict[str, Measurement]:
-    """Of some models the measurements that need not be made again, by artefact."""
+def known_of(device: Device, subjects: Sequence[Subject], conditions: Conditions) -> dict[str, Measurement]:
+    """The measurements of these models that need not be repeated, by artefact."""
     kept = log_of(device).read()
-    found = {
-        subject.artefact: latest(
-            kept,
-            artefact=subject.artefact,
-            precision=precision,
-            sustained_minutes=sustained_minutes,
-            identity=device.identity,
-            core=device.core if core is None else core,
-        )
-        for subject in subjects
-    }
+    asked = conditions if conditions.core is not None else replace(conditions, core=device.core)
+    found = {one.artefact: latest(kept, one.artefact, asked, identity=device.identity) for one in subjects}
     return {artefact: one for artefact, one in found.items() if one is not None}
 
 
@@ -46,26 +99,23 @@ def measure_once(
     reference: Subject,
     runner_of: RunnerOf,
     *,
+    conditions: Conditions | None = None,
     again: bool = False,
-    core: int | None = None,
-    precision: Precision = "float32",
-    effort: Effort | None = None,
-    sustained_minutes: float | None = None,
     on_board: Callable[[Board], None] = lambda board: None,
     say: Say = lambda text: None,
-    stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Measurement | Unmeasured]:
-    """Every model's measurement: from the device's log where it is there, else from the device, and then kept.
+    stop: Stop = lambda: False,
+) -> Iterator[Outcome]:
+    """Every model's measurement: from the device's log if it is there, else from the device, and then logged.
 
-    The device is reached only where something is missing; `on_board` hears of it. With `again` all are measured.
-    Raises DeviceError and KeyboardInterrupt as `measure` does; what was yielded is in the log by then.
+    Args:
+        again: measure all of them, whatever the log holds.
+        on_board: called with the board if the device is reached, which only a missing measurement asks for.
+
+    Raises DeviceError and KeyboardInterrupt as `measure` does; by then the log holds every measurement it yielded.
     """
+    asked = conditions or Conditions()
     first: dict[str, Subject] = {subject.artefact: subject for subject in reversed(subjects)}
-    known = (
-        {}
-        if again
-        else known_of(device, subjects, core=core, precision=precision, sustained_minutes=sustained_minutes)
-    )
+    known = {} if again else known_of(device, subjects, asked)
     yield from (known[artefact] for artefact in reversed(first) if artefact in known)
     missing = [subject for artefact, subject in reversed(first.items()) if artefact not in known]
     if not missing:
@@ -73,17 +123,7 @@ def measure_once(
     log = log_of(device)
     with open_board(device, runner_of) as board:
         on_board(board)
-        for one in measure(
-            board,
-            missing,
-            reference,
-            effort=effort,
-            sustained_minutes=sustained_minutes,
-            core=core,
-            precision=precision,
-            say=say,
-            stop=stop,
-        ):
+        for one in measure(board, missing, reference, conditions=asked, say=say, stop=stop):
             if isinstance(one, Measurement):
                 log.add(one)
             yield one

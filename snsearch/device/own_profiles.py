@@ -10,9 +10,9 @@ from snsearch.latency import Profile, load_profile, read_profile
 
 
 def profile_of_device(text: str) -> Profile:
-    """The profile that was made of a device, which the user names or gives the URL of; a counted one's is shipped.
+    """The latency profile of a device, by name or URL; counted devices have bundled ones.
 
-    Raises DeviceError where there is no such device, or no profile of it yet.
+    Raises DeviceError if there is no such device, or it has no profile yet.
     """
     device = device_of(text)
     if device.is_counted:
@@ -24,6 +24,6 @@ def profile_of_device(text: str) -> Profile:
 
 
 def named_profile(text: str) -> Profile:
-    """The profile of that name: a bundled one, else a device's, else a file's. Raises SpecError, DeviceError."""
+    """The profile of that name: bundled, else a device's, else that of a file. Raises SpecError, DeviceError."""
     is_device = text in device_names() or is_url(text)
     return profile_of_device(text) if is_device and text not in bundled_names("profiles") else load_profile(text)

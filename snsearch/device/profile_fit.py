@@ -1,100 +1,48 @@
-"""A device's own latency profile: what is measured for it, fitted, and judged by networks that were kept out.
+"""A device's own latency profile: its plan is measured, rates are fitted, and held-out networks judge them.
 
-The networks of the plan are kept out in their turn, an eighth at a time; operators, blocks and networks of other
-spaces are always fitted on. Everything goes through the device's log, so that what was interrupted goes on.
+The plan's networks are held out in turn, an eighth at a time; operators, blocks and networks of other spaces are in
+every fit. All measurements go through the device's log, so an interrupted profile can be resumed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from snsearch.device.board import Board, RunnerOf
+from snsearch.device.conditions import Conditions, Effort, Say, Stop
 from snsearch.device.log import measure_once
-from snsearch.device.measurements import Measurement, statistics_of
-from snsearch.device.measuring import Effort, Say, Subject
+from snsearch.device.measurements import Measurement
+from snsearch.device.measuring import Outcome
 from snsearch.device.profile_plan import Piece, Plan
+from snsearch.device.profile_samples import Thing, fit_own, samples_of
 from snsearch.device.registry import Device
-from snsearch.device.subjects import block_subject, network_subject, reference_subject
-from snsearch.engine import NCNN, Engine, Precision, engine_of
+from snsearch.device.subjects import Subject, block_subject, network_subject, reference_subject
+from snsearch.engine import NCNN, Engine, engine_of
 from snsearch.errors import DeviceError
-from snsearch.latency import (
-    FORMS,
-    KERNEL_FORMS,
-    Calibration,
-    Profile,
-    Sample,
-    block_kernel_terms,
-    calibrate,
-    network_kernel_terms,
-    network_terms,
-    ops_terms,
-    profile_of,
-)
-from snsearch.network import Architecture, Op, count_macs, op_macs
+from snsearch.latency import Calibration, Profile, Sample, profile_of
 
-FOLDS = 8
-PIECE_WEIGHT = 0.1  # of an operator or a block, where a network has 1: alone, it finds its data in the cache
-FEWEST_NETWORKS = 24  # whose measurements stand, for a profile
+FEWEST_NETWORKS = 24  # minimum valid networks for a profile
 EFFORT = Effort(seconds=0.7, warmup_runs=3, warmup_ms=100, batch=12, cool_down_s=24.0)
-# Plain quantities compete too: where a library does otherwise than ncnn, fewer rates err less.
-OWN_FORMS = (*(form for form in FORMS if form.name in ("packing", "activations, inner loops")), *KERNEL_FORMS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnProfile:
-    """A device's profile and what it was made of."""
+    """A device's profile and what it was fitted on."""
 
     profile: Profile
     calibration: Calibration
     samples: tuple[Sample, ...]
-    flagged: int  # measurements that were disturbed, and fitted on all the same
+    flagged: int  # measurements that were disturbed; the fit includes them
     left_out: tuple[str, ...]  # what was not measured, or refused, with the reason
 
 
-def network_sample(arch: Architecture, ms: float, *, judged: bool = True) -> Sample:
-    """A network's latency with its terms; kept out in its turn where it is to be judged by."""
-    return Sample(
-        name=arch.key,
-        family=f"g={arch.groups}",
-        role="judged" if judged else "piece",
-        macs=count_macs(arch),
-        pixels=arch.resolution[0] * arch.resolution[1],
-        ms=ms,
-        terms=network_terms(arch),
-        kernel_terms=network_kernel_terms(arch),
-    )
-
-
-def piece_sample(name: str, ops: Sequence[Op], ms: float) -> Sample:
-    """The latency of an operator or a block that was measured alone, with its terms."""
-    return Sample(
-        name=name,
-        family="pieces",
-        role="piece",
-        macs=sum(map(op_macs, ops)),
-        pixels=ops[0].height * ops[0].width,
-        ms=ms,
-        terms=ops_terms(ops),
-        kernel_terms=block_kernel_terms(ops),
-        weight=PIECE_WEIGHT,
-    )
-
-
-def subject_of(thing: Architecture | Piece, engine: Engine = NCNN) -> Subject:
+def subject_of(thing: Thing, engine: Engine = NCNN) -> Subject:
     """The model of a network or a piece."""
     if isinstance(thing, Piece):
         return block_subject(thing.name, thing.ops, engine)
     return network_subject(thing, engine)
-
-
-def fit_own(samples: Sequence[Sample]) -> Calibration:
-    """The rates of the winning form, and its errors on networks kept out by eighths and by group counts."""
-    judged = [sample.name for sample in samples if sample.role == "judged"]
-    folds = {name: str(index % FOLDS) for index, name in enumerate(judged)}
-    return calibrate(OWN_FORMS, {"own": samples}, fold_of=lambda sample: folds[sample.name])["own"]
 
 
 def make_profile(
@@ -102,152 +50,141 @@ def make_profile(
     plan: Plan,
     runner_of: RunnerOf,
     *,
+    conditions: Conditions | None = None,
     again: bool = False,
-    core: int | None = None,
-    precision: Precision = "float32",
-    effort: Effort = EFFORT,
     say: Say = lambda text: None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Stop = lambda: False,
 ) -> OwnProfile:
-    """Measures what of the plan the device's log has not, fits, and returns the profile.
+    """Measures what the device's log lacks of the plan, fits, and returns the profile.
 
-    Raises DeviceError where the device fails, is emulated or counted, or too few measurements stand;
-    KeyboardInterrupt where `stop` says so. What was measured stays in the log.
+    Args:
+        progress: called with the number of things measured and their total.
+
+    Raises:
+        DeviceError: the device fails, is emulated or counted, or has too few valid measurements.
+        KeyboardInterrupt: `stop` returned true. Completed measurements stay in the log.
     """
     if device.is_counted:
         raise DeviceError(f"{device.name} counts and has no latency of its own; its model is fitted on counted costs")
+    asked = conditions or Conditions()
     engine = engine_of(device.engine)
-    things: dict[str, Architecture | Piece] = {}
+    things: dict[str, Thing] = {}
     subjects: list[Subject] = []
     for thing in plan.things:
         subject = subject_of(thing, engine)
         if things.setdefault(subject.artefact, thing) is thing:
             subjects.append(subject)
-    measured: dict[str, Measurement] = {}
-    left_out: list[str] = []
+    kept = _Kept(device=device)
     found = measure_once(
         device,
         subjects,
         reference_subject(engine),
         runner_of,
+        conditions=asked if asked.effort else replace(asked, effort=EFFORT),
         again=again,
-        core=core,
-        precision=precision,
-        effort=effort,
         on_board=refuse_emulated,
         say=say,
         stop=stop,
     )
     for done, one in enumerate(found, start=1):
-        if not isinstance(one, Measurement):
-            left_out.append(f"{one.subject.name}: {one.reason}")
-        elif one.verdict == "emulated":
-            raise DeviceError(_EMULATED.format(name=device.name, why="; ".join(one.reasons)))
-        elif one.latency_ms is None:
-            left_out.append(f"{one.subject}: {'; '.join(one.reasons)}")
-        else:
-            measured[one.artefact] = one
+        kept.add(one)
         progress(done, len(subjects))
-    _check_alike(device, list(measured.values()))
-    samples = samples_of(plan, {artefact: things[artefact] for artefact in measured}, measured)
-    networks = sum(sample.role == "judged" for sample in samples)
-    if networks < min(FEWEST_NETWORKS, len(plan.networks)):
-        raise DeviceError(
-            f"{device.name}: only {networks} of {len(plan.networks)} networks have a measurement that stands; "
-            f"expected at least {FEWEST_NETWORKS}. The first that was left out: {left_out[0]}. Quieten the device, "
-            "then give the same command again: what stands is not measured again"
-        )
+    kept.check_alike()
+    samples = samples_of(plan, things, kept.measured)
+    kept.check_enough(samples, plan)
     calibration = fit_own(samples)
-    kept = list(measured.values())
     return OwnProfile(
-        profile=profile_of(calibration, **_about(device, kept, samples, left_out)),
+        profile=profile_of(calibration, **kept.about(samples)),
         calibration=calibration,
         samples=samples,
-        flagged=sum(one.verdict == "flagged" for one in kept),
-        left_out=tuple(left_out),
+        flagged=kept.flagged,
+        left_out=tuple(kept.left_out),
     )
 
 
-_EMULATED = (
-    "{name} is emulated ({why}): times under emulation mean nothing, so that no profile can be made of them; use the "
-    "real device, a shipped profile (`snsearch profiles`), or counted://cortex-a72"
-)
-
-
 def refuse_emulated(board: Board) -> None:
-    """Raises DeviceError where a board's times are no latencies."""
+    """Raises DeviceError if the board's times are no latencies."""
     if board.emulated_because is not None:
-        raise DeviceError(_EMULATED.format(name=board.device.name, why=board.emulated_because))
+        raise _emulated(board.device, board.emulated_because)
 
 
-def _check_alike(device: Device, kept: Sequence[Measurement]) -> None:
-    """Raises DeviceError where the figures are of more than one library or kind of core: their rates differ."""
-    settings = {
-        f"{one.host.library} ({one.host.runner}) on "
-        + (f"core {one.host.core}" if one.host.core_max_khz is None else f"{one.host.core_max_khz / 1e6:.2f} GHz")
-        for one in kept
-    }
-    if len(settings) > 1:
-        raise DeviceError(
-            f"{device.name}: its log holds measurements of {' and of '.join(sorted(settings))}, which make no common "
-            "profile; measure them anew with --again, or name one --core"
-        )
+def _emulated(device: Device, why: str) -> DeviceError:
+    return DeviceError(
+        f"{device.name} is emulated ({why}): times under emulation mean nothing, so no profile can be made of them; "
+        "use the real device, a bundled profile (`snsearch profiles`), or counted://cortex-a72"
+    )
 
 
-def steady_ms(kept: Sequence[Measurement]) -> dict[str, float]:
-    """The latencies by artefact, each over the reference's in the same rounds, times the reference's median in all.
+@dataclass(kw_only=True)
+class _Kept:
+    """What was measured for a profile, and what was left out."""
 
-    What slows a device for minutes slows both alike, and would else look like a property of what was measured then.
-    """
-    references = {one.artefact: statistics_of(one.reference_ns).median_ms for one in kept if one.reference_ns}
-    usual = median(references.values()) if references else 1.0
-    found = {}
-    for one in kept:
-        assert one.latency_ms is not None, "refused measurements are left out"
-        found[one.artefact] = one.latency_ms * usual / references.get(one.artefact, usual)
-    return found
+    device: Device
+    measured: dict[str, Measurement] = field(default_factory=dict)  # by artefact
+    left_out: list[str] = field(default_factory=list)
 
-
-def samples_of(
-    plan: Plan, things: dict[str, Architecture | Piece], measured: dict[str, Measurement]
-) -> tuple[Sample, ...]:
-    """The samples of what was measured, by artefact, in the plan's order."""
-    judged = {arch.key for arch in plan.networks}
-    samples = []
-    steady = steady_ms(list(measured.values()))
-    for artefact, thing in things.items():
-        ms = steady[artefact]
-        if isinstance(thing, Piece):
-            samples.append(piece_sample(thing.name, thing.ops, ms))
+    def add(self, one: Outcome) -> None:
+        """Takes a measurement with a latency, and lists another one as left out. Raises DeviceError if emulated."""
+        if not isinstance(one, Measurement):
+            self.left_out.append(f"{one.subject.name}: {one.reason}")
+        elif one.verdict == "emulated":
+            raise _emulated(self.device, one.why)
+        elif one.latency_ms is None:
+            self.left_out.append(f"{one.subject}: {one.why}")
         else:
-            samples.append(network_sample(thing, ms, judged=thing.key in judged))
-    return tuple(samples)
+            self.measured[one.artefact] = one
+
+    @property
+    def flagged(self) -> int:
+        return sum(one.verdict == "flagged" for one in self.measured.values())
+
+    def check_alike(self) -> None:
+        """Raises DeviceError for measurements with several libraries or kinds of core: their rates differ."""
+        settings = {f"{_library(one)} on {_speed(one) or f'core {one.host.core}'}" for one in self.measured.values()}
+        if len(settings) > 1:
+            raise DeviceError(
+                f"{self.device.name}: its log holds measurements of {' and of '.join(sorted(settings))}, which make "
+                "no common profile; measure them again with --again, or choose one --core"
+            )
+
+    def check_enough(self, samples: Sequence[Sample], plan: Plan) -> None:
+        """Raises DeviceError if too few of the plan's networks have a latency."""
+        networks = sum(sample.role == "judged" for sample in samples)
+        if networks < min(FEWEST_NETWORKS, len(plan.networks)):
+            raise DeviceError(
+                f"{self.device.name}: only {networks} of {len(plan.networks)} networks have a valid measurement; "
+                f"expected at least {FEWEST_NETWORKS}. The first one left out: {self.left_out[0]}. Stop other "
+                "programs on the device, then give the same command again: valid measurements are not repeated"
+            )
+
+    def about(self, samples: Sequence[Sample]) -> dict[str, Any]:
+        """The fields of the profile that say what it is of."""
+        kept = list(self.measured.values())
+        host = kept[0].host
+        days = sorted({one.measured[:10] for one in kept})
+        note = f"{self.flagged} of {len(kept)} measurements were disturbed and flagged"
+        note += f"; {len(self.left_out)} were refused or failed, and left out." if self.left_out else "."
+        judged = [sample.name for sample in samples if sample.role == "judged"]
+        pieces = f"{len(samples) - len(judged)} operators, blocks and networks of other spaces"
+        return {
+            "name": self.device.name,
+            "device": f"{host.soc or self.device.name} ({host.machine})",
+            "core": ", ".join(filter(None, (f"core {host.core}", _speed(kept[0])))),
+            "library": ", ".join(sorted(set(map(_library, kept)))),
+            "threads": 1,
+            "precision": kept[0].precision,
+            "figures": "measured",
+            "source": f"measured on the device, {days[0]}" + ("" if len(days) == 1 else f" to {days[-1]}"),
+            "note": note,
+            "fitted_on": (pieces, *judged),
+        }
 
 
-def _about(
-    device: Device, kept: Sequence[Measurement], samples: Sequence[Sample], left_out: Sequence[str]
-) -> dict[str, Any]:
-    """What the profile says of itself."""
-    host = kept[0].host
-    runners = sorted({f"{one.host.library} ({one.host.runner})" for one in kept})
-    days = sorted({one.measured[:10] for one in kept})
-    flagged = sum(one.verdict == "flagged" for one in kept)
-    note = f"{flagged} of {len(kept)} measurements were disturbed and flagged"
-    note += f"; {len(left_out)} were refused or failed, and left out." if left_out else "."
-    pieces = sum(sample.role != "judged" for sample in samples)
-    return {
-        "name": device.name,
-        "device": f"{host.soc or device.name} ({host.machine})",
-        "core": f"core {host.core}" + ("" if host.core_max_khz is None else f", {host.core_max_khz / 1e6:.2f} GHz"),
-        "library": ", ".join(runners),
-        "threads": 1,
-        "precision": kept[0].precision,
-        "figures": "measured",
-        "source": f"measured on the device, {days[0]}" + ("" if len(days) == 1 else f" to {days[-1]}"),
-        "note": note,
-        "fitted_on": (
-            f"{pieces} operators, blocks and networks of other spaces",
-            *(sample.name for sample in samples if sample.role == "judged"),
-        ),
-    }
+def _library(one: Measurement) -> str:
+    return f"{one.host.library} ({one.host.runner})"
+
+
+def _speed(one: Measurement) -> str:
+    """The highest frequency of the core; "" if unknown."""
+    return "" if one.host.core_max_khz is None else f"{one.host.core_max_khz / 1e6:.2f} GHz"

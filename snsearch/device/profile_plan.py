@@ -1,7 +1,7 @@
-"""What is measured for a device's profile: networks of the space, and operators and blocks out of them.
+"""What to measure for a device's profile: networks of a space, and operators and blocks of these networks.
 
-The networks are drawn over all that the space lets vary. The pieces are chosen among the operators and the stages of
-those networks, one by one, each as the one that tells most of what the terms cost beyond the pieces before it.
+Networks are drawn over everything that the space varies. Pieces are chosen greedily among the networks' operators and
+stages: each adds the most information on the terms' costs to the pieces before it.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ from snsearch.network import Architecture, BlockSpec, Op, block_ops, blocks
 from snsearch.solver import Design, SpaceSpec, load_space, mflops_budget, solve, with_input
 
 NETWORKS = 96  # of the space
-PIECES = 48
-OTHER_NETWORKS = 3  # of every other space, so that their operators have a price too
+PIECES = 48  # operators and blocks
+OTHER_NETWORKS = 3  # of each other space, so their operators have rates too
 OTHER_SPACES = ("resnet", "resnext", "vgg-like", "mobilenet-v1", "shufflenet-v1")
-LEAST_SHARE, MOST_SHARE = 0.07, 2.5  # of the MACs of the space's 1x: from 10 to 350 MFLOPs for ShuffleNet
-OTHER_RESOLUTIONS = (128, 160, 192, 256, 320)  # a fifth of the networks has one of these
-UNITS = 3  # of a stage's block, the first of which changes stride and width
-_LEAST_MACS = 20_000  # of an operator that is measured alone: less is the library's call and nothing else
+LEAST_SHARE, MOST_SHARE = 0.07, 2.5  # of the MACs of the space's 1x: 10 to 350 MFLOPs for ShuffleNet
+OTHER_RESOLUTIONS = (128, 160, 192, 256, 320)  # one network in five has one of these
+UNITS = 3  # per block of a stage; the first changes stride and width
+_LEAST_MACS = 20_000  # smallest operator measured alone: below, the call costs more than the work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """Operators that are measured as a model of their own."""
+    """Operators that are measured as one model."""
 
     name: str
     ops: tuple[Op, ...]
-    stage: int = 0  # of a stage's block: which
+    stage: int = 0  # the stage of a block; 0 for an operator
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What is measured for a profile."""
+    """Everything to measure for a profile."""
 
-    networks: tuple[Architecture, ...]  # of the space: each kept out of a fit in its turn
-    others: tuple[Architecture, ...]  # of other spaces: always fitted on
-    pieces: tuple[Piece, ...]  # always fitted on
+    networks: tuple[Architecture, ...]  # of the space: each is held out of one fit
+    others: tuple[Architecture, ...]  # of other spaces: in every fit
+    pieces: tuple[Piece, ...]  # in every fit
 
     @property
     def things(self) -> tuple[Architecture | Piece, ...]:
-        """All of it."""
+        """Networks and pieces."""
         return (*self.networks, *self.others, *self.pieces)
 
 
 def plan_of(space: SpaceSpec, *, networks: int = NETWORKS, pieces: int = PIECES, seed: int = 0) -> Plan:
-    """What to measure for a space, the same for the same seed."""
+    """The plan for a space, the same for the same seed."""
     drawn = drawn_networks(space, networks, seed)
     others = tuple(
         arch
@@ -64,9 +64,9 @@ def plan_of(space: SpaceSpec, *, networks: int = NETWORKS, pieces: int = PIECES,
 
 
 def drawn_networks(space: SpaceSpec, count: int, seed: int) -> tuple[Architecture, ...]:
-    """So many different networks over group counts, sizes, depths, SE, shuffle, widths and a few resolutions.
+    """`count` different networks over group counts, sizes, depths, SE, shuffle, widths and resolutions.
 
-    Every group count comes equally often, and sizes are even on a logarithmic scale.
+    Every group count is equally frequent; sizes are uniform on a logarithmic scale.
     """
     chance = random.Random(f"{space.name} {seed}")
     found: dict[str, Architecture] = {}
@@ -82,7 +82,7 @@ def drawn_networks(space: SpaceSpec, count: int, seed: int) -> tuple[Architectur
             se="se" in space.options and chance.random() < 0.3,
             shuffle=False if "shuffle" in space.options and chance.random() < 0.15 else None,
         )
-        # At another resolution the same share makes the same widths.
+        # Scale the MACs with the pixels: the same share gives the same widths at every resolution.
         pixels = side * side / (height * width) if side else 1.0
         share = math.exp(chance.uniform(math.log(LEAST_SHARE), math.log(MOST_SHARE)))
         assert space.reference.macs is not None, "a space's reference is a number of MFLOPs"
@@ -99,10 +99,10 @@ def drawn_networks(space: SpaceSpec, count: int, seed: int) -> tuple[Architectur
 
 
 def chosen_pieces(networks: Sequence[Architecture], count: int) -> tuple[Piece, ...]:
-    """So many operators and blocks of the networks, and among them whatever `_wanted` names.
+    """`count` operators and blocks of the networks, those of `_wanted` first.
 
-    The others are chosen greedily: each is the piece that adds most to the determinant of the information matrix of
-    a fit on relative errors. So every term that a piece can have is told before any is told better.
+    The others are chosen greedily: each adds the most to the determinant of the information matrix of a fit on
+    relative errors (a D-optimal design). So every term gets one piece before any gets a second.
     """
     found = {piece.name: (piece, arch) for arch in networks for piece in _pieces(arch)}
     candidates = tuple(piece for piece, _ in found.values())
@@ -111,7 +111,7 @@ def chosen_pieces(networks: Sequence[Architecture], count: int) -> tuple[Piece, 
     scale = rows.max(axis=0)
     present = scale > 0
     rows = rows[:, present] / scale[present]
-    # Relative errors: what each term would be of the piece's time if all terms cost alike.
+    # For relative errors: each term's share of the piece's time, if all terms cost the same.
     rows /= rows.sum(axis=1, keepdims=True)
     inverse = np.eye(rows.shape[1]) * 1e6
     chosen: list[int] = []
@@ -129,7 +129,7 @@ def chosen_pieces(networks: Sequence[Architecture], count: int) -> tuple[Piece, 
 
 
 def _wanted(found: Iterable[tuple[Piece, Architecture]]) -> tuple[Piece, ...]:
-    """Of every group count: grouped 1x1 convolutions of three widths, and a block of middling width in each stage."""
+    """Per group count: grouped 1x1 convolutions of three widths, and one block of medium width for each stage."""
     pointwise: dict[int, list[Piece]] = {}
     stages: dict[tuple[int, int], list[Piece]] = {}
     for piece, arch in found:
@@ -149,7 +149,7 @@ def _wanted(found: Iterable[tuple[Piece, Architecture]]) -> tuple[Piece, ...]:
 
 
 def _pieces(arch: Architecture) -> Iterator[Piece]:
-    """A network's stages, a few units each, and its single operators."""
+    """The first units of each of a network's stages as one piece, and each operator as one."""
     placed = list(blocks(arch))
     stage = 0
     for index, block in enumerate(placed):
@@ -173,7 +173,7 @@ def _pieces(arch: Architecture) -> Iterator[Piece]:
 
 
 def chained(arch: Architecture, specs: Sequence[BlockSpec]) -> tuple[Op, ...]:
-    """Blocks one behind the other, each of which reads what the one before it made."""
+    """The operators of blocks in a chain: each block reads the output of the one before."""
     chain: list[Op] = []
     for number, spec in enumerate(specs):
         local = block_ops(arch, spec)
@@ -188,7 +188,7 @@ def chained(arch: Architecture, specs: Sequence[BlockSpec]) -> tuple[Op, ...]:
 
 
 def alone(ops: Sequence[Op], index: int) -> tuple[Op, ...]:
-    """One operator with inputs of its own."""
+    """One operator, after an input operator for each of its inputs."""
     op = ops[index]
     inputs = []
     for number, source in enumerate(op.inputs):
@@ -198,7 +198,7 @@ def alone(ops: Sequence[Op], index: int) -> tuple[Op, ...]:
 
 
 def _piece(kind: str, ops: tuple[Op, ...], arch: Architecture, stage: int = 0) -> Piece:
-    """The piece with a name that says its shape and is the same for equal operators."""
+    """The piece, named by its shape: equal operators have equal names."""
     first, last = ops[0], ops[-1]
     shape = f"{first.channels}x{first.height}x{first.width} to {last.channels}x{last.height}x{last.width}"
     details = []

@@ -1,6 +1,6 @@
-"""The user's devices: one TOML file a device, and beside it a folder for what was measured on it.
+"""The user's devices: one TOML file per device, and beside it a folder of its measurements.
 
-`$SNSEARCH_HOME/devices/NAME.toml` says how a device is reached and what it said of itself when it was added;
+`$SNSEARCH_HOME/devices/NAME.toml` holds a device's URL, settings and the identity it had when it was added;
 `$SNSEARCH_HOME/devices/NAME/` holds its measurements and its latency profile.
 """
 
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snsearch.device.transports.adb import AdbTransport, serial_of
-from snsearch.device.transports.local import LocalTransport
-from snsearch.device.transports.ssh import SshAddress, SshTransport
+from snsearch.device.counting.counter import SCHEME
+from snsearch.device.transports import TRANSPORTS
 from snsearch.device.transports.transport import Transport
 from snsearch.engine import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
@@ -22,36 +21,36 @@ from snsearch.files import home_folder, write_whole
 from snsearch.toml_reader import as_text, list_of, read_table, suggestion, toml_value
 
 DEFAULT_ENGINE = NCNN.name
-LOCAL = "local"  # this host, by URL and by name
+LOCAL = "local"  # this host: its URL and its name
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-EXPECTED_URL = "expected local, ssh://[user@]host[:port], adb://SERIAL or counted://NAME"
+EXPECTED_URL = f"expected {', '.join(one.URL for one in TRANSPORTS.values())} or {SCHEME}NAME"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Device:
-    """A device: its name, how it is reached, and what it said of itself when it was added."""
+    """A device: its name, URL and settings, and the identity it had when it was added."""
 
     name: str
     url: str
-    core: int | None = None  # to pin to; None: the fastest one
-    engine: str = DEFAULT_ENGINE  # that runs the models
+    core: int | None = None  # the core to pin to; None: the fastest one
+    engine: str = DEFAULT_ENGINE  # runs the models
     ssh_options: tuple[str, ...] = ()
-    runner: str = ""  # file of a runner of the user's own; "": the one that was built for the device's machine
-    identity: str = ""  # of the hardware, as its probe gave it; "" where it was never asked
+    runner: str = ""  # file of the user's own runner; "": the one built for the device's machine
+    identity: str = ""  # of the hardware, from its probe; "" if it was never probed
     description: str = ""  # such as "Raspberry Pi 4, aarch64"
 
     @property
     def is_counted(self) -> bool:
-        """Whether it is no device but a counter of instructions and cache misses."""
-        return self.url.startswith("counted://")
+        """Whether it counts instructions and cache misses under qemu instead of running on hardware."""
+        return self.url.startswith(SCHEME)
 
     @property
     def own_runner(self) -> Path | None:
-        """The user's own runner; None where the device has none."""
+        """The user's own runner; None if the device has none."""
         return Path(self.runner) if self.runner else None
 
     def to_toml(self) -> str:
-        """The entry as a file that read_device reads back."""
+        """The text of the device's file, which read_device reads."""
         lines = ["schema = 1", f"url = {toml_value(self.url)}"]
         lines += [] if self.core is None else [f"core = {self.core}"]
         lines += [] if self.engine == DEFAULT_ENGINE else [f"engine = {toml_value(self.engine)}"]
@@ -69,47 +68,50 @@ def devices_folder() -> Path:
 
 
 def device_folder(name: str) -> Path:
-    """The folder of what was measured on a device."""
+    """The folder of a device's measurements."""
     return devices_folder() / (name if name == LOCAL else checked_device_name(name))
 
 
 def profile_path(name: str) -> Path:
-    """Where a device's own latency profile is, once it was made."""
+    """The file of a device's own latency profile, whether it exists or not."""
     return device_folder(name) / "profile.toml"
 
 
 def checked_device_name(name: str) -> str:
-    """The name, where it can be a file's. Raises DeviceError."""
+    """The name if it can name a file. Raises DeviceError."""
     if not _NAME.fullmatch(name) or name == LOCAL:
         raise DeviceError(
-            f"device name {name!r}: expected up to 64 letters, digits, dots, dashes and underscores, beginning with "
+            f"device name {name!r}: expected up to 64 letters, digits, dots, dashes and underscores, starting with "
             "a letter or digit, and not local, which is this host"
         )
     return name
 
 
 def checked_url(url: str) -> str:
-    """The URL, where it is one that snsearch knows. Raises DeviceError."""
-    if url == LOCAL or re.fullmatch(r"counted://[A-Za-z0-9][A-Za-z0-9._-]*", url):
-        return url
-    if url.startswith("ssh://"):
-        SshAddress.parse(url)
-    elif url.startswith("adb://"):
-        serial_of(url)
-    else:
-        raise DeviceError(f"device {url!r}: {EXPECTED_URL}")
+    """The URL if it is that of a device. Raises DeviceError."""
+    if not re.fullmatch(rf"{SCHEME}[A-Za-z0-9][A-Za-z0-9._-]*", url):
+        _transport(url)
     return url
 
 
+def _transport(url: str, options: tuple[str, ...] = ()) -> Transport:
+    """The transport that a URL's scheme names. Raises DeviceError for a malformed URL."""
+    known = TRANSPORTS.get(url.partition("://")[0])
+    if known is None:
+        raise DeviceError(f"device {url!r}: {EXPECTED_URL}")
+    return known(url=url, options=options)
+
+
 def is_url(text: str) -> bool:
-    """Whether a text is meant as a device's URL, and not as its name."""
+    """Whether a text is a device's URL rather than its name."""
     return text == LOCAL or "://" in text
 
 
 def device_of(text: str) -> Device:
-    """The device that the user names: one that was added, or a URL. Raises DeviceError.
+    """The device of a name or URL. Raises DeviceError.
 
-    A URL means the device that was added with it for the default engine; another engine's is asked for by its name.
+    A URL means the device that was added with it for the default engine. A device of another engine is found by name
+    only.
     """
     if not is_url(text):
         return read_device(text)
@@ -120,19 +122,19 @@ def device_of(text: str) -> Device:
             return device
     if url == LOCAL:
         return Device(name=LOCAL, url=url)
-    # One that was not added keeps its measurements under a name made from its URL.
+    # Keep measurements of a device that was not added under a name made from its URL.
     digest = hashlib.sha256(url.encode()).hexdigest()[:8]
     words = re.sub(r"[^A-Za-z0-9]+", "-", url.partition("://")[2]).strip("-")[:40]
     return Device(name=f"{words or 'device'}-{digest}", url=url)
 
 
 def device_names() -> tuple[str, ...]:
-    """The names of all devices that were added."""
+    """The names of all added devices."""
     return tuple(sorted(path.stem for path in devices_folder().glob("*.toml")))
 
 
 def read_device(name: str) -> Device:
-    """The device of that name. Raises DeviceError where there is none, or its file cannot be read."""
+    """The device of that name. Raises DeviceError if there is none, or its file cannot be read."""
     path = devices_folder() / f"{checked_device_name(name)}.toml"
     if not path.is_file():
         known = device_names()
@@ -157,11 +159,13 @@ def read_device(name: str) -> Device:
 
 
 def write_device(device: Device, *, replace: bool = False) -> Path:
-    """Keeps a device in a file, and returns its path. Raises DeviceError where the name is taken."""
+    """Writes a device's file and returns its path. Raises DeviceError if the name is taken."""
     path = devices_folder() / f"{checked_device_name(device.name)}.toml"
     checked_url(device.url)
     if path.exists() and not replace:
-        raise DeviceError(f"there is a device {device.name!r} already, {read_device(device.name).url}; see --force")
+        raise DeviceError(
+            f"device {device.name!r} exists already, {read_device(device.name).url}; choose another name, or --force"
+        )
     try:
         write_whole(path, device.to_toml())
     except OSError as error:
@@ -170,20 +174,14 @@ def write_device(device: Device, *, replace: bool = False) -> Path:
 
 
 def forget_device(name: str) -> None:
-    """Removes a device's entry; what was measured on it stays. Raises DeviceError where there is none."""
+    """Removes a device's file; its measurements stay. Raises DeviceError if there is no such device."""
     read_device(name)
     (devices_folder() / f"{name}.toml").unlink()
 
 
 def connect(device: Device) -> Transport:
-    """The way to a device; nothing is sent yet. Raises DeviceError for one that is none."""
-    if device.url == LOCAL:
-        return LocalTransport(folder=home_folder() / "work")
-    if device.url.startswith("ssh://"):
-        return SshTransport(url=device.url, options=device.ssh_options)
-    if device.url.startswith("adb://"):
-        return AdbTransport(url=device.url)
-    raise DeviceError(f"{device.url} is no device that runs commands; expected local, ssh://… or adb://…")
+    """The transport to a device; nothing is sent yet. Raises DeviceError for a device that runs no commands."""
+    return _transport(device.url, device.ssh_options)
 
 
 def _as_core(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""Which runner a device gets: its own, a static binary built for its engine and machine, or the one in Python."""
+"""Which runner a device gets: its own, the static binary for its engine and machine, or the one in Python."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from snsearch.engine import Engine, built_runner, engine_of
 from snsearch.errors import DeviceError
 
 _PYTHON = Path(__file__).parent.parent / "engine" / "python_runner.py"
-_LOOK_SECONDS = 60.0  # an emulated board imports slowly
+_LOOK_SECONDS = 60.0  # emulated boards import slowly
 
 
 def runners_of(device: Device, file: Path | None = None) -> RunnerOf:
-    """Chooses a device's runner once it is reached: the given file, else the device's own, else what there is."""
+    """A function that chooses a device's runner once it is reached: `file`, else its own, else what exists."""
 
     def choose(transport: Transport, machine: str) -> Runner:
         engine = engine_of(device.engine)
@@ -31,7 +31,7 @@ def runners_of(device: Device, file: Path | None = None) -> RunnerOf:
 
 
 def _python_runner(transport: Transport, machine: str, engine: Engine) -> Runner:
-    """The runner in Python, where the device has the engine's wheel. Raises DeviceError."""
+    """The runner in Python, if the device has the engine's wheel. Raises DeviceError."""
     here = transport.url == "local"
     if here and importlib.util.find_spec(engine.name) is not None:
         return Runner.of(_PYTHON, engine=engine.name, python=sys.executable)
@@ -42,4 +42,4 @@ def _python_runner(transport: Transport, machine: str, engine: Engine) -> Runner
     advice = f'pip install "snsearch[{engine.name}]"' if here else f"pip install {engine.name} numpy there"
     if engine.has_static_runner:
         advice = f"snsearch device build-runner --machine {'native' if here else machine}, or {advice}"
-    raise DeviceError(f"{transport.url}: there is no runner of {engine.name} for {machine} yet: {advice}")
+    raise DeviceError(f"{transport.url}: no runner of {engine.name} for {machine} yet: {advice}")

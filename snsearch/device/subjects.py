@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from snsearch.device.measuring import Subject
+from snsearch.device.deploy import deploy
+from snsearch.device.transports.transport import Transport
 from snsearch.engine import NCNN, Engine, random_weights
 from snsearch.files import cache_folder
 from snsearch.network import Architecture, Op, OpGraph
 
-# ShuffleNet 0.25x with three groups, 13 MMACs: every device runs it in moments, and it has every kind of operator.
+# ShuffleNet 0.25x with three groups, 13 MMACs: it runs in milliseconds, and has every kind of operator.
 REFERENCE = "shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2-240x4s2_3x224x224_c1000"
 
 
-def models_folder() -> Path:
-    """Where the models' files are kept, by the hash of their content."""
-    return cache_folder() / "models"
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """A model to measure."""
+
+    name: str  # an architecture's key, or a block's name
+    artefact: str  # sha256 of its files
+    prefix: Path  # of its files
+    suffixes: tuple[str, ...]  # of its files
+    deviation: Callable[[Sequence[float], int], float]  # (output, seed of the input) -> largest relative difference
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files; they have the same names on the device."""
+        return tuple(self.prefix.with_name(self.prefix.name + suffix) for suffix in self.suffixes)
+
+    def put(self, transport: Transport) -> None:
+        """Copies its files into the device's work folder. Raises DeviceError."""
+        for file in self.files:
+            deploy(transport, file, file.name)
 
 
 def block_subject(name: str, ops: Sequence[Op], engine: Engine = NCNN, folder: Path | None = None) -> Subject:
-    """The model of some operators, with random weights from a fixed seed; its files are written where they lack.
+    """The model of some operators, with random weights from a fixed seed; missing files are written.
 
-    Raises SpecError where an operator cannot be written, DeviceError where a package of the engine is missing here.
+    Raises SpecError if an operator cannot be written, DeviceError if a package of the engine is missing here.
     """
     artefact = engine.write_model(ops, random_weights(ops))
-    prefix = artefact.save(models_folder() if folder is None else folder)
+    prefix = artefact.save(cache_folder() / "models" if folder is None else folder)
 
     def deviates(output: Sequence[float], seed: int) -> float:
-        # torch is loaded only where a device has answered.
+        # Import torch only once a device has answered.
         from snsearch.engine import deviation, expected_outputs
 
         return deviation(output, expected_outputs(ops, random_weights(ops), seed))
@@ -44,5 +62,5 @@ def network_subject(arch: Architecture, engine: Engine = NCNN, folder: Path | No
 
 
 def reference_subject(engine: Engine = NCNN, folder: Path | None = None) -> Subject:
-    """The fixed network that is run between all others."""
+    """The model of the reference network, which runs in turn with all others."""
     return network_subject(Architecture.from_key(REFERENCE), engine, folder)

@@ -1,4 +1,4 @@
-"""A study as a page.
+"""A study as an HTML page.
 
 Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
 """

@@ -1,4 +1,4 @@
-"""Plain geometry of the report's charts: values to pixels, ticks, and nothing of how they are drawn."""
+"""The geometry of the page's charts: values -> pixels, and ticks. Templates draw them."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Axis:
 
     @property
     def ticks(self) -> tuple[Tick, ...]:
-        """Ticks at every step."""
+        """One tick per step."""
         count = round((self.high - self.low) / self.step)
         scale = 100 if self.percent else 1
-        # 2.5 is the only step with a digit more than its power of ten.
+        # Only the step 2.5 has one digit more than its power of ten.
         digits = max(0, -math.floor(math.log10(self.step * scale) + 1e-9))
         if abs(self.step * scale * 10**digits - round(self.step * scale * 10**digits)) > 1e-6:
             digits += 1
@@ -102,7 +102,7 @@ class Mark:
     on_front: bool
     label: str
     title: str
-    x_low: float | None = None  # pixels of the cost's own interval, where it has one
+    x_low: float | None = None  # pixels of the cost's interval; None without one
     x_high: float | None = None
 
 
@@ -139,7 +139,7 @@ class Lines:
 
 
 def steps(points: Sequence[tuple[float, float]], right: float) -> str:
-    """SVG points of a front as a step line: level to the next point's x, then down; out to the right edge."""
+    """SVG points of a front as a step line: level to the next point's x, then down; at the end to the right edge."""
     path: list[tuple[float, float]] = []
     for x, y in points:
         if path:

@@ -1,97 +1,63 @@
-"""What was counted on the caches of cores, as a study's page shows it: a table, and error against instructions.
+"""Counts on the caches of cores as sections of a study's page: a table, and error against instructions.
 
-Nothing here is a latency: milliseconds stand in the table alone, as predictions with their interval.
+Counts are no latencies: milliseconds are in the table alone, as predictions with their interval.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from snsearch.device import CountedNetwork
-from snsearch.pages.charts import Scatter
-from snsearch.pages.error_chart import Candidate, error_scatter
+from snsearch.pages.error_chart import Candidate
 from snsearch.pages.evidence import counted_by_core, counts_of
-from snsearch.study import Score, StudyRecord, TrialRecord, front
+from snsearch.pages.sections import Facts, Section, SectionRow, drawn, sections_of, with_interval
+from snsearch.study import Score, StudyRecord, TrialRecord
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CountedRow:
-    """One candidate on one core."""
-
-    number: int
-    words: str
-    instructions: str  # millions, as the misses
-    l1d_misses: str
-    l2_misses: str
-    predicted: str  # milliseconds with their interval; empty where no published figures stand for the core
-    provenance: str
-    on_front: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CountedSection:
-    """Everything that the page says of one core."""
-
-    title: str
-    summary: tuple[str, ...]
-    rows: tuple[CountedRow, ...]
-    predicts: bool
-    scatter: Scatter
-    axis: str
-    facts: tuple[tuple[str, str], ...]
-
-
-def counted_sections(
-    study: StudyRecord, trials: Sequence[TrialRecord], scores: Sequence[Score], groups: Sequence[int]
-) -> tuple[CountedSection, ...]:
-    """One section a core, in the order in which they were counted on; `scores` are the trials'."""
-    sections = []
-    for name, found in counted_by_core(study).items():
-        ours = [
-            (trial, score, found[trial.architecture.key])
-            for trial, score in zip(trials, scores, strict=True)
-            if trial.architecture is not None and trial.architecture.key in found
-        ]
-        if ours:
-            sections.append(_section(name, ours, groups))
-    return tuple(sections)
-
-
+COUNTS = (("M instructions", "instructions", 2), ("M L1d misses", "l1d_misses", 3), ("M L2 misses", "l2_misses", 3))
 Counted = tuple[TrialRecord, Score, CountedNetwork]
 
 
-def _section(name: str, ours: Sequence[Counted], groups: Sequence[int]) -> CountedSection:
-    points = [(score.error, float(one.record.counts.instructions)) for _, score, one in ours]
-    fronts = {ours[index][0].number for index in front(points)}
+def counted_sections(
+    study: StudyRecord, scored: Sequence[tuple[TrialRecord, Score]], groups: Sequence[int]
+) -> tuple[Section, ...]:
+    """One section per core, in the order of their first counts."""
+    return sections_of(counted_by_core(study), scored, lambda name, ours: _section(name, ours, groups))
+
+
+def _section(name: str, ours: Sequence[Counted], groups: Sequence[int]) -> Section:
     counted = [one for _, _, one in ours]
-    return CountedSection(
+    predicts = any(one.milliseconds is not None for one in counted)
+    scatter, fronts = drawn([_candidate(*each) for each in ours], groups)
+    return Section(
         title=f"Counted on {name}",
         summary=_summary(counted),
-        rows=tuple(_row(trial, one, trial.number in fronts) for trial, _, one in ours),
-        predicts=any(one.milliseconds is not None for one in counted),
-        scatter=error_scatter([_drawn(*each) for each in ours], fronts, groups, height=400),
+        scatter=scatter,
         axis=f"M instructions ({name}, counted)",
+        cost="counted instructions",
+        caption="bars are 95 % intervals of the error. Only candidates that were counted are drawn.",
+        columns=(
+            *((head, "") for head, _, _ in COUNTS),
+            *([("predicted ms [95 %]", "")] if predicts else []),
+            ("provenance", "text wrap"),
+        ),
+        rows=tuple(
+            SectionRow(
+                number=trial.number, words=trial.words, on_front=trial.number in fronts, cells=_cells(one, predicts)
+            )
+            for trial, _, one in ours
+        ),
         facts=_facts(max(counted, key=lambda one: one.kept)),
     )
 
 
-def _row(trial: TrialRecord, one: CountedNetwork, on_front: bool) -> CountedRow:
-    counts, ms = one.record.counts, one.milliseconds
-    return CountedRow(
-        number=trial.number,
-        words=trial.words,
-        instructions=f"{counts.instructions / 1e6:.2f}",
-        l1d_misses=f"{counts.l1d_misses / 1e6:.3f}",
-        l2_misses=f"{counts.l2_misses / 1e6:.3f}",
-        predicted="" if ms is None else f"{ms[0]:.3g} [{ms[1]:.3g}, {ms[2]:.3g}]",
-        provenance=one.record.provenance,
-        on_front=on_front,
-    )
+def _cells(one: CountedNetwork, predicts: bool) -> tuple[str, ...]:
+    counts = [f"{getattr(one.record.counts, name) / 1e6:.{digits}f}" for _, name, digits in COUNTS]
+    predicted = "" if one.milliseconds is None else with_interval(*one.milliseconds)
+    return (*counts, *([predicted] if predicts else []), one.record.provenance)
 
 
-def _drawn(trial: TrialRecord, score: Score, one: CountedNetwork) -> Candidate:
+def _candidate(trial: TrialRecord, score: Score, one: CountedNetwork) -> Candidate:
     millions = one.record.counts.instructions / 1e6
     return Candidate(
         trial=trial,
@@ -112,7 +78,7 @@ def _summary(counted: Sequence[CountedNetwork]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _facts(one: CountedNetwork) -> tuple[tuple[str, str], ...]:
+def _facts(one: CountedNetwork) -> Facts:
     core, record = one.core, one.record
     return (
         ("Core", core.title),
@@ -123,7 +89,7 @@ def _facts(one: CountedNetwork) -> tuple[tuple[str, str], ...]:
 
 
 def counted_document(study: StudyRecord) -> list[dict[str, Any]]:
-    """What was counted, for programs."""
+    """The counts for programs."""
     return [
         {"subject": one.subject, **one.record.to_json(), "predicted": one.predicted_json(), "kept": one.kept}
         for one in counts_of(study)

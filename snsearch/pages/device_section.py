@@ -1,146 +1,115 @@
-"""What was measured on devices, as a study's page shows it: a table, and the front of error against latency.
+"""Measurements on devices as sections of a study's page: a table, and the front of error against latency.
 
-Only what is a latency is drawn as one; emulated and refused measurements stand in the table, without a time.
+Only latencies are drawn; emulated and refused measurements are in the table, without a time.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from snsearch.device import CountedNetwork, Measurement
-from snsearch.pages.charts import Scatter
-from snsearch.pages.error_chart import Candidate, error_scatter
+from snsearch.pages.error_chart import Candidate
 from snsearch.pages.evidence import measured_by_device, measurements_of
-from snsearch.study import Score, StudyRecord, TrialRecord, front
+from snsearch.pages.sections import Facts, Judged, Section, SectionRow, drawn, sections_of, with_interval
+from snsearch.study import Score, StudyRecord, TrialRecord
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceRow:
-    """One candidate on one device."""
-
-    number: int
-    words: str
-    ms: float | None  # None where there is no latency
-    shown: str  # the latency with its interval, or why there is none
-    predicted: float | None  # where the study's second objective is a latency
-    deviation: str  # of the measured from the predicted latency
-    runs: str
-    verdict: str
-    reasons: str
-    parity: str
-    provenance: str
-    on_front: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeviceSection:
-    """Everything that the page says of one device."""
-
-    title: str
-    summary: tuple[str, ...]
-    rows: tuple[DeviceRow, ...]
-    scatter: Scatter | None  # where at least one candidate has a latency
-    axis: str
-    facts: tuple[tuple[str, str], ...]
-
-
-def device_sections(
-    study: StudyRecord, trials: Sequence[TrialRecord], scores: Sequence[Score], groups: Sequence[int]
-) -> tuple[DeviceSection, ...]:
-    """One section a device, in the order in which they were measured on; `scores` are the trials'."""
-    by_key = {
-        trial.architecture.key: (trial, score)
-        for trial, score in zip(trials, scores, strict=True)
-        if trial.architecture is not None
-    }
-    sections = []
-    for name, found in measured_by_device(study).items():
-        ours = [(*by_key[key], one) for key, one in found.items() if key in by_key]
-        if ours:
-            sections.append(_section(name, sorted(ours, key=lambda each: each[0].number), study, groups))
-    return tuple(sections)
-
-
+COLUMNS = (
+    *((name, "") for name in ("ms [95 %]", "predicted", "off by", "runs", "parity")),
+    ("provenance", "text"),
+    ("verdict", "text wrap"),
+)
+TONES = {"ok": "good", "refused": "bad"}
 Measured = tuple[TrialRecord, Score, Measurement]
 
 
-def _section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Sequence[int]) -> DeviceSection:
-    timed = [each for each in ours if each[2].latency_ms is not None]
-    points = [(score.error, one.latency_ms or 0.0) for _, score, one in timed]
-    fronts = {timed[index][0].number for index in front(points)} if points else set()
-    host = ours[-1][2].host
+def device_sections(
+    study: StudyRecord, scored: Sequence[tuple[TrialRecord, Score]], groups: Sequence[int]
+) -> tuple[Section, ...]:
+    """One section per device, in the order of their first measurement."""
+    return sections_of(measured_by_device(study), scored, lambda name, ours: _section(name, ours, study, groups))
+
+
+def _section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Sequence[int]) -> Section:
+    last = ours[-1][2]
     kind, _, profile = study.settings.cost_name.partition(" ")
-    own = profile.rpartition(" ")[0] == host.device
-    rows = tuple(_row(trial, one, trial.number in fronts, kind == "latency", own) for trial, _, one in ours)
-    return DeviceSection(
-        title=f"Measured on {name}" if timed else f"On {name}: no latency",
-        summary=_summary(rows, study.settings.cost_axis, own),
-        rows=rows,
-        scatter=error_scatter([_drawn(*each) for each in timed], fronts, groups, height=400) if timed else None,
+    predicts = kind == "latency"
+    own = predicts and profile.rpartition(" ")[0] == last.host.device
+    scatter, fronts = drawn([_candidate(*each) for each in ours if each[2].latency_ms is not None], groups)
+    return Section(
+        title=f"Measured on {name}" if scatter else f"On {name}: no latency",
+        summary=_summary(ours, study.settings.cost_axis if predicts else None, own),
+        scatter=scatter,
         axis=f"ms ({name}, measured)",
-        facts=_facts(ours[-1][2], host.words),
-    )
-
-
-def _row(trial: TrialRecord, one: Measurement, on_front: bool, predicts: bool, own: bool) -> DeviceRow:
-    stats, ms = one.statistics, one.latency_ms
-    predicted = trial.cost if predicts else None
-    return DeviceRow(
-        number=trial.number,
-        words=trial.words,
-        ms=ms,
-        shown=(
-            f"{stats.median_ms:.3g} [{stats.low_ms:.3g}, {stats.high_ms:.3g}]"
-            if ms is not None
-            else "emulated: not a latency"
-            if one.verdict == "emulated"
-            else "none"
+        cost="measured latency",
+        caption="bars are 95 % intervals of both. Only candidates with a measured latency are drawn; an asterisk "
+        "marks one that is flagged.",
+        columns=COLUMNS,
+        rows=tuple(
+            SectionRow(
+                number=trial.number,
+                words=trial.words,
+                on_front=trial.number in fronts,
+                cells=_cells(one, trial.cost if predicts else None, own),
+            )
+            for trial, _, one in ours
         ),
-        predicted=predicted,
-        # A prediction for another device is compared by its order alone.
-        deviation="" if ms is None or not predicted or not own else f"{ms / predicted - 1:+.0%}",
-        runs="" if ms is None else f"{stats.samples}, {stats.outliers} outliers to {stats.most_ms:.3g} ms",
-        verdict=one.verdict,
-        reasons="; ".join(one.reasons),
-        parity=f"{one.parity:.0e}",
-        provenance="measured" if ms is not None else one.verdict,
-        on_front=on_front,
+        facts=_facts(last),
     )
 
 
-def _summary(rows: Sequence[DeviceRow], predicted_for: str, own: bool) -> tuple[str, ...]:
-    timed = [row for row in rows if row.ms is not None]
-    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in ("flagged", "refused", "emulated")}
+def _cells(one: Measurement, predicted: float | None, own: bool) -> tuple[str | Judged, ...]:
+    """The cells of COLUMNS; `own` says that the prediction is for this device."""
+    stats, ms = one.statistics, one.latency_ms
+    return (
+        with_interval(stats.median_ms, stats.low_ms, stats.high_ms)
+        if ms is not None
+        else "emulated: not a latency"
+        if one.verdict == "emulated"
+        else "none",
+        "" if predicted is None else f"{predicted:.3g}",
+        # Compare a prediction for another device by its order alone.
+        "" if ms is None or not predicted or not own else f"{ms / predicted - 1:+.0%}",
+        "" if ms is None else f"{stats.samples}, {stats.outliers} outliers to {stats.most_ms:.3g} ms",
+        f"{one.parity:.0e}",
+        "measured" if ms is not None else one.verdict,
+        Judged(word=one.verdict, tone=TONES.get(one.verdict, ""), more=f": {one.why}" if one.reasons else ""),
+    )
+
+
+def _summary(ours: Sequence[Measured], predicted_for: str | None, own: bool) -> tuple[str, ...]:
+    """What the section says first; `predicted_for` names the predicted cost, None if it is no latency."""
+    counts = Counter(one.verdict for _, _, one in ours)
+    timed = [(one.latency_ms, trial.cost) for trial, _, one in ours if one.latency_ms is not None]
     lines = []
     if counts["emulated"]:
         lines.append(
-            f"{counts['emulated']} ran on an emulated device: their outputs were compared with torch's, and no time "
-            "of theirs is a latency."
+            f"{counts['emulated']} ran on an emulated device: their outputs were compared with torch's; their times "
+            "are no latencies."
         )
     if counts["refused"]:
         lines.append(f"{counts['refused']} measurements were refused; the table says why.")
     if counts["flagged"]:
         lines.append(f"{counts['flagged']} of {len(timed)} latencies are flagged: something disturbed them.")
-    known = [(row.ms, row.predicted) for row in timed if row.ms is not None and row.predicted]
+    known = [(ms, cost) for ms, cost in timed if cost and predicted_for is not None]
     if own and known:
         error = sum(abs(predicted / ms - 1) for ms, predicted in known) / len(known)
         lines.append(
-            f"What this device's own profile predicted lies {error:.0%} from what was measured, as a mean over "
-            f"{len(known)}."
+            f"The predictions of this device's own profile are off by {error:.0%}, as a mean over {len(known)}."
         )
     elif len(known) > 1:
-        pairs = [(a, b) for index, a in enumerate(known) for b in known[:index] if a[0] != b[0]]
+        pairs = [(a, b) for a, b in combinations(known, 2) if a[0] != b[0]]
         alike = sum((a[0] - b[0]) * (a[1] - b[1]) > 0 for a, b in pairs)
         lines.append(
             f"Predicted latencies are another device's ({predicted_for}): only their order can be compared, and "
-            f"{alike} of {len(pairs)} pairs stand in the same order here."
+            f"{alike} of {len(pairs)} pairs have the same order here."
         )
     return tuple(lines)
 
 
-def _drawn(trial: TrialRecord, score: Score, one: Measurement) -> Candidate:
+def _candidate(trial: TrialRecord, score: Score, one: Measurement) -> Candidate:
     stats = one.statistics
     return Candidate(
         trial=trial,
@@ -152,33 +121,28 @@ def _drawn(trial: TrialRecord, score: Score, one: Measurement) -> Candidate:
     )
 
 
-def _facts(one: Measurement, words: str) -> tuple[tuple[str, str], ...]:
+def _facts(one: Measurement) -> Facts:
     host = one.host
-    khz = [state.khz for state in one.states if state.khz is not None]
-    degrees = [state.temperature_mc for state in one.states if state.temperature_mc is not None]
+    khz = [state.khz / 1e6 for state in one.states if state.khz is not None]
+    degrees = [state.temperature_mc / 1000 for state in one.states if state.temperature_mc is not None]
+    governor = "" if host.governor is None else f", governor {host.governor}"
     return (
-        ("Host", words),
+        ("Host", host.words),
         ("Engine", f"{host.library}, {host.runner}, runner {host.runner_sha256[:12]}, one thread, {one.precision}"),
         (
             "Frequency",
-            "unknown"
-            if not khz
-            else f"{min(khz) / 1e6:.2f} to {max(khz) / 1e6:.2f} GHz during the last measurement"
-            + ("" if host.governor is None else f", governor {host.governor}"),
+            f"{min(khz):.2f} to {max(khz):.2f} GHz during the last measurement{governor}" if khz else "unknown",
         ),
-        (
-            "Temperature",
-            "unknown" if not degrees else f"{min(degrees) / 1000:.0f} to {max(degrees) / 1000:.0f} °C then",
-        ),
+        ("Temperature", f"{min(degrees):.0f} to {max(degrees):.0f} °C then" if degrees else "unknown"),
         ("Memory", "unknown" if host.memory_kb is None else f"{host.memory_kb / 1024:,.0f} MiB"),
-        ("Intervals", "95 % of the median, a bootstrap over rounds; outliers are kept in it"),
+        ("Intervals", "95 % of the median, a bootstrap over rounds; outliers are included"),
         ("Reference network", f"{one.reference}, run in every round"),
         ("Last measured", one.measured),
     )
 
 
 def measured_document(study: StudyRecord) -> list[dict[str, Any]]:
-    """What was measured, for programs: figures and verdicts; the raw samples stay in the study."""
+    """The measurements for programs: figures and verdicts; the raw samples stay in the study."""
     left_out = ("samples_ns", "reference_ns", "states")
     return [
         {key: value for key, value in one.to_json().items() if key not in left_out} for one in measurements_of(study)

@@ -1,4 +1,4 @@
-"""The chart of candidates' error against a cost, whatever the cost is: predicted, measured or counted."""
+"""The chart of candidates' error against any cost: predicted, measured or counted."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from snsearch.study import Score, TrialRecord
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A candidate's error and cost, and what the chart says of it."""
+    """A candidate's error and cost, with its label and tooltip."""
 
     trial: TrialRecord
     score: Score
     cost: float
-    cost_interval: tuple[float, float] | None  # None where the cost is exact, or its interval is not drawn
+    cost_interval: tuple[float, float] | None  # None if the cost is exact, or its interval is not drawn
     label: str
     cost_words: str  # for the tooltip
 
@@ -24,15 +24,15 @@ class Candidate:
 def error_scatter(
     candidates: Sequence[Candidate], fronts: Collection[int], groups: Sequence[int], *, height: int
 ) -> Scatter:
-    """The chart of these candidates; `fronts` are the numbers on the front, `groups` are in the palette's order."""
+    """The chart of these candidates; `fronts` are the trial numbers on the front, `groups` the palette's order."""
     frame = Frame(width=960, height=height)
     ends = [one.score.error + sign * one.score.deviation_95 for one in candidates for sign in (-1, 1)]
     reach = [end for one in candidates for end in one.cost_interval or (one.cost,)]
     drawn = any(one.cost_interval is not None for one in candidates)
-    margin = 0.05 * (max(reach) - min(reach)) if drawn else 0.0  # so that no interval ends on the frame
+    margin = 0.05 * (max(reach) - min(reach)) if drawn else 0.0  # keep the ends of intervals off the frame
     x = Axis.over([max(0.0, min(reach) - margin), max(reach) + margin], *frame.x_range)
     y = Axis.over([min(1.0, max(0.0, end)) for end in ends], *frame.y_range, percent=True)
-    # What is drawn last is on top.
+    # Draw the front last, on top.
     marks = tuple(
         _mark(one, x, y, groups, one.trial.number in fronts)
         for one in sorted(candidates, key=lambda one: one.trial.number in fronts)

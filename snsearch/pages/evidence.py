@@ -1,4 +1,4 @@
-"""A study's candidates and what was measured or counted of them: which ones are worth it, and what was found."""
+"""Measurements and counts of a study's candidates: which candidates to measure, and what was found."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from snsearch.study import StudyRecord, TrialRecord, attach, front, possible_fro
 
 
 def measurements_of(study: StudyRecord) -> tuple[Measurement, ...]:
-    """What was measured of the candidates, oldest first. Raises DeviceError for a record of an unknown schema."""
+    """All measurements of candidates, oldest first. Raises DeviceError for a record of an unknown schema."""
     kept = map(Measurement.from_json, study.attachments["measured"])
     return tuple(sorted(kept, key=lambda one: one.measured))
 
 
 def counts_of(study: StudyRecord) -> tuple[CountedNetwork, ...]:
-    """What was counted of the candidates, oldest first. Raises DeviceError for a record of an unknown schema."""
+    """All counts of candidates, oldest first. Raises DeviceError for a record of an unknown schema."""
     kept = map(CountedNetwork.from_json, study.attachments["counted"])
     return tuple(sorted(kept, key=lambda one: one.kept))
 
@@ -26,7 +26,9 @@ def counts_of(study: StudyRecord) -> tuple[CountedNetwork, ...]:
 def keep_measurement(url: str, name: str, measurement: Measurement) -> None:
     """Attaches a measurement to the study. Raises StudyError if there is no such study."""
     values = measurement.to_json()
-    key = f"{measurement.host.device}:{measurement.artefact[:16]}:{_digest(values)[:12]}"
+    # Without causes, which earlier versions did not store: the same measurement keeps its key.
+    digest = _digest({name: value for name, value in values.items() if name != "causes"})
+    key = f"{measurement.host.device}:{measurement.artefact[:16]}:{digest[:12]}"
     attach(url, name, "measured", key, values)
 
 
@@ -41,7 +43,7 @@ def _digest(values: Any) -> str:
 
 
 def standing(trials: Sequence[TrialRecord]) -> tuple[set[int], set[int]]:
-    """Of trained candidates the numbers on the front, and those that noise leaves a place there."""
+    """The trial numbers on the front, and those that noise may hide from it."""
     scores = scores_of([trial.results for trial in trials])
     points = [
         (score.error, trial.cost) for score, trial in zip(scores, trials, strict=True) if trial.cost is not None
@@ -53,7 +55,7 @@ def standing(trials: Sequence[TrialRecord]) -> tuple[set[int], set[int]]:
 
 
 def worth_measuring(study: StudyRecord) -> tuple[TrialRecord, ...]:
-    """The candidates that a choice is made among: the front, what noise leaves a place there, and the finalists."""
+    """The candidates to choose among: the front, those that noise may hide from it, and the finalists."""
     trials = study.candidates
     if not trials:
         return ()
@@ -62,10 +64,10 @@ def worth_measuring(study: StudyRecord) -> tuple[TrialRecord, ...]:
 
 
 def measured_by_device(study: StudyRecord) -> dict[str, dict[str, Measurement]]:
-    """What was measured, by device and architecture; the latest of each that is no refusal, else the refusal.
+    """Measurements by device and architecture: the latest that was not refused, else the refused one.
 
-    Measurements on other hardware of the same name, on another core, or after minutes of running stand apart, under a
-    name that says so.
+    Other hardware of the same name, another core, and minutes of running before get an entry of their own, whose name
+    says so.
     """
     variants: dict[str, set[tuple[str, int]]] = {}
     for one in measurements_of(study):
@@ -80,9 +82,9 @@ def measured_by_device(study: StudyRecord) -> dict[str, dict[str, Measurement]]:
 
 
 def counted_by_core(study: StudyRecord) -> dict[str, dict[str, CountedNetwork]]:
-    """What was counted, by core and architecture; the last that was kept of each.
+    """Counts by core and architecture: the latest of each.
 
-    Other cores of the same name stand apart, under a name that says so.
+    Another core of the same name gets an entry of its own, whose name says so.
     """
     digests: dict[str, set[str]] = {}
     for one in counts_of(study):
@@ -96,7 +98,7 @@ def counted_by_core(study: StudyRecord) -> dict[str, dict[str, CountedNetwork]]:
 
 
 def _label(one: Measurement, variants: set[tuple[str, int]]) -> str:
-    """The device's name, with what tells this measurement's conditions from others on it."""
+    """The device's name, with the conditions that distinguish this measurement from others on it."""
     words = [one.host.device]
     if len({identity for identity, _ in variants}) > 1:
         words.append(one.host.identity)

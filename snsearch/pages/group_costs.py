@@ -1,4 +1,4 @@
-"""What group counts cost at equal MACs, by the candidates of a study that differ in nothing else."""
+"""The cost of group counts at equal MACs, from a study's candidates that differ in nothing else."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ PAPER = (
 
 
 def costs_by_groups(trials: Sequence[TrialRecord]) -> tuple[tuple[int, float], ...]:
-    """(group count, second objective) of ShuffleNets that are alike but for groups and the widths these lead to.
+    """(group count, second objective) of ShuffleNets that differ in groups and the widths these lead to only.
 
-    Of all such sets the one with the most group counts, the first tried where several have as many; empty where no
-    two candidates are alike.
+    Of all such sets the one with the most group counts, of several the first that was tried; empty if no two
+    candidates are alike.
     """
     alike: dict[tuple[object, ...], dict[int, float]] = {}
     for trial in trials:
@@ -30,7 +30,7 @@ def costs_by_groups(trials: Sequence[TrialRecord]) -> tuple[tuple[int, float], .
 
 
 def groups_words(trials: Sequence[TrialRecord], cost_axis: str) -> str | None:
-    """What groups cost in this study beside what the paper found; None where no two candidates say."""
+    """What groups cost in this study, beside the paper's finding; None if no two candidates are alike."""
     costs = costs_by_groups(trials)
     if not costs:
         return None

@@ -6,12 +6,14 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from snsearch.device.checkup import clusters_of, core_kind, spoilers_of
+from snsearch.device.reasons import Cause, Reason
 from snsearch.device.registry import device_of, read_device
 from snsearch.device.subjects import REFERENCE, network_subject
 from snsearch.engine.protocol import Core, ProbeAnswer, Temperature
@@ -240,16 +242,22 @@ def _probe(**values: Any) -> ProbeAnswer:
     return ProbeAnswer(**{**usual, **values})
 
 
-def test_spoilers_are_named_with_what_to_do() -> None:
-    assert spoilers_of(_probe(), 0) == ()
+def test_spoilers_are_found_by_their_cause() -> None:
+    def causes(**values: Any) -> list[Cause]:
+        return [spoiler.cause for spoiler in spoilers_of(_probe(**values), 0)]
+
+    assert causes() == []
     hot = Temperature(zone="thermal_zone0", type=None, mc=75_000)
     absurd = Temperature(zone="thermal_zone1", type=None, mc=-40_000_000)
-    assert "75 °C" in spoilers_of(_probe(temperatures=(hot, absurd)), 0)[0]
-    assert "load average 3.0" in spoilers_of(_probe(loadavg=(3.0, 1.0, 1.0)), 0)[0]
+    assert spoilers_of(_probe(temperatures=(hot, absurd)), 0) == (Reason.of(Cause.HOT, 75.0),)
+    assert spoilers_of(_probe(loadavg=(3.0, 1.0, 1.0)), 0) == (Reason.of(Cause.BUSY, 3.0),)
     unknown = Core(id=0, max_khz=None, min_khz=None, cur_khz=None, governor=None, midr=None, capacity=None)
-    assert "frequency is unknown" in spoilers_of(_probe(cores=(unknown,)), 0)[0]
-    assert "emulated" in spoilers_of(_probe(marker="qemu"), 0)[0]
-    assert "not ARM" in spoilers_of(_probe(machine="x86_64"), 0)[0]
+    assert causes(cores=(unknown,)) == [Cause.FREQUENCY_UNKNOWN]
+    slow = Core(id=0, max_khz=2_000_000, min_khz=None, cur_khz=1_000_000, governor=None, midr=None, capacity=None)
+    assert causes(cores=(slow,)) == [Cause.SLOW_NOW]
+    assert causes(cores=(replace(slow, governor="powersave"),)) == [Cause.GOVERNOR]
+    assert causes(marker="qemu") == [Cause.NO_LATENCY]
+    assert causes(machine="x86_64") == [Cause.NOT_ARM]
 
 
 def test_clusters_are_cores_of_one_kind_and_speed() -> None:

@@ -114,9 +114,9 @@ def test_the_devices_own_profile_is_the_objective_of_a_new_study(run: Run, board
     assert outcome.code == 0
     assert "no latency profile of its own" not in outcome.err
     assert _study().settings.cost_name.startswith("latency other ")
-    section = report_data(_study()).devices[0]
-    assert all(row.predicted for row in section.rows)
-    assert not any(row.deviation for row in section.rows), "another device's predictions are compared by order alone"
+    section = report_data(_study()).sections[0]
+    assert all(section.column("predicted"))
+    assert not any(section.column("off by")), "another device's predictions are compared by order alone"
     assert "only their order can be compared" in section.summary[-1]
 
 
@@ -124,11 +124,11 @@ def test_a_profile_of_the_device_itself_is_compared_in_figures(run: Run, board: 
     device_folder(board).mkdir(parents=True, exist_ok=True)
     profile_path(board).write_text(replace(load_profile("ncnn-raspberry-pi-4"), name=board).to_toml())
     assert run(*SEARCH, "--device", board).code == 0
-    [section] = report_data(_study()).devices
-    for row in section.rows:
-        assert row.predicted
-        assert row.deviation == f"{1.0 / row.predicted - 1:+.0%}"
-    assert "own profile predicted lies" in section.summary[-1]
+    [section] = report_data(_study()).sections
+    costs = {trial.number: trial.cost for trial in _study().candidates}
+    off = [f"{1.0 / (costs[row.number] or 0.0) - 1:+.0%}" for row in section.rows]
+    assert off == list(section.column("off by"))
+    assert "own profile are off by" in section.summary[-1]
 
 
 def test_a_study_keeps_its_objective_when_a_profile_is_made_later(run: Run, board: str) -> None:
@@ -145,12 +145,12 @@ def test_an_emulated_device_shows_parity_and_draws_no_latency(run: Run, work: Pa
     behave(work, marker="qemu")
     assert run("device", "add", "emulated", "local", "--runner", str(RUNNER)).code == 0
     assert run(*SEARCH, "--device", "emulated").code == 0
-    [section] = report_data(_study()).devices
+    [section] = report_data(_study()).sections
     assert section.scatter is None
     assert section.title == "On emulated: no latency"
-    assert {row.shown for row in section.rows} == {"emulated: not a latency"}
-    assert {row.ms for row in section.rows} == {None}
-    assert all(row.parity == "3e-07" for row in section.rows)
+    assert set(section.column("ms [95 %]")) == {"emulated: not a latency"}
+    assert set(section.column("verdict")) == {"emulated"}
+    assert set(section.column("parity")) == {"3e-07"}
     document = json.loads(run("report", NAME, "--format", "json").out)
     assert {one["latency_ms"] for one in document["measurements"]} == {None}
 
@@ -163,7 +163,7 @@ def test_the_front_of_error_against_measured_latency_is_drawn_of_latencies_alone
     behave(work, broken=[])
     assert run("measure", NAME, "--all", "--device", board).code == 0
     data = report_data(_study())
-    [section] = data.devices
+    [section] = data.sections
     assert section.scatter is not None
     assert len(section.scatter.marks) == len(keys)
     # All take 1 ms, so that the front is the one of least error.

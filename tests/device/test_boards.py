@@ -1,7 +1,7 @@
 """The whole path over emulated boards: add, check, build, push, parity, measure, pull, search, report.
 
 The runner is the real static one for ARM; ssh, sshd, adb and adbd are the real programs. The same path without any
-board or privilege, by qemu's `-L`, is walked too, so that real ARM code runs also where there can be no boards.
+board or privilege, by qemu's `-L`, is tested too, so real ARM code runs even on hosts that cannot run boards.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Run = Callable[..., Outcome]
 
 @pytest.fixture(params=["ssh", "adb", "qemu"])
 def arm_device(request: pytest.FixtureRequest, tmp_path: Path, run: Run) -> str:
-    """How a device is reached that runs ARM code: each board, and this host by `qemu -L`. It is added as "board"."""
+    """A device that runs ARM code, added as "board": each emulated board, and this host by `qemu -L`."""
     monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
     own_home(tmp_path, monkeypatch)
     request.getfixturevalue("aarch64_runner")
@@ -68,7 +68,7 @@ def test_networks_are_measured_and_no_time_is_a_latency(arm_device: str, run: Ru
         assert one["host"]["machine"] == "aarch64"
         assert one["host"]["runner"] == "ncnn-cpp"
         assert one["artefact"] == network_subject(Architecture.from_key(one["subject"])).artefact
-    # Again, and in every form: nothing is run, and nothing looks like a latency.
+    # Again, in every form: nothing runs, and nothing looks like a latency.
     for form in ("table", "csv"):
         outcome = run("measure", *spec, "--device", "board", "--format", form)
         assert outcome.code == 0, outcome.err
@@ -172,12 +172,12 @@ def test_a_model_is_pulled_as_it_was_pushed_and_others_are_removed(
 def test_what_was_measured_is_measured_again_only_if_asked(added_board: Board, run: Run) -> None:
     [first] = measured(run("measure", NETWORKS[0], "--device", "board", "--format", "json"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", "/nowhere")  # the board could not even be reached
+        patch.setenv("PATH", "/nowhere")  # the board cannot be reached
         [again] = measured(run("measure", NETWORKS[0], "--device", "board", "--format", "json"))
     assert again == first
-    [anew] = measured(run("measure", NETWORKS[0], "--device", "board", "--again", "--format", "json"))
-    assert anew["samples_ns"] != first["samples_ns"]
-    assert anew["artefact"] == first["artefact"]
+    [repeated] = measured(run("measure", NETWORKS[0], "--device", "board", "--again", "--format", "json"))
+    assert repeated["samples_ns"] != first["samples_ns"]
+    assert repeated["artefact"] == first["artefact"]
 
 
 def test_a_board_that_does_not_say_so_is_emulated_by_its_signs(added_board: Board, run: Run) -> None:
@@ -187,7 +187,7 @@ def test_a_board_that_does_not_say_so_is_emulated_by_its_signs(added_board: Boar
     assert found["simd_gflops"] < 1
 
 
-def test_what_the_board_says_of_itself_is_read_anew(added_board: Board, run: Run) -> None:
+def test_what_the_board_says_about_itself_is_read_again(added_board: Board, run: Run) -> None:
     hot = added_board.telling("sys/class/thermal/thermal_zone0/temp", "75000\n")
     with added_board.telling("proc/loadavg", "3.50 2.00 1.00 2/99 99\n"), hot:
         found = json.loads(run("device", "check", "board", "--format", "json").out)

@@ -1,4 +1,4 @@
-"""Counted devices: their URLs, the cache of counts, and what a runner that fails leads to."""
+"""Counted devices: their URLs, the cache of counts, and runners that fail."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from snsearch.device.counting.counter import Counter, cpu_of, is_counted, open_counter, profile_name
+from snsearch.device.counting.counter import Counter, cpu_of, open_counter, profile_name
 from snsearch.device.counting.counts import Counts
 from snsearch.device.counting.record import CountedRecord
 from snsearch.device.counting.tools import requirements
 from snsearch.device.counting.weighing import Weighing
+from snsearch.device.registry import Device
 from snsearch.engine.artefact import Artefact
 from snsearch.engine.ncnn_model import BIN, PARAM
 from snsearch.engine.protocol import RunnerError
@@ -31,7 +32,7 @@ MODEL, OTHER, BROKEN = map(_model, (b"a model\n", b"another\n", b"x\n"))
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small aarch64 program in the place of the runner."""
+    """A small aarch64 program that stands in for the runner."""
     if missing := [need.name for need in requirements() if need.found is None]:
         pytest.skip(f"not installed: {', '.join(missing)}")
     return build_stand_in(tmp_path_factory.mktemp("runner") / "runner")
@@ -55,8 +56,8 @@ def counter(stand_in: Path, tmp_path: Path) -> Counter:
 
 
 def test_a_counted_device_is_told_by_its_url() -> None:
-    assert is_counted("counted://cortex-a72")
-    assert not is_counted("ssh://board")
+    assert Device(name="a72", url="counted://cortex-a72").is_counted
+    assert not Device(name="board", url="ssh://board").is_counted
     assert cpu_of("counted://cortex-a53").l2.size == 512 * 1024
     assert profile_name("counted://cortex-a72") == "counted-cortex-a72"
 
@@ -70,7 +71,7 @@ def test_a_repeat_is_counted_and_kept(counter: Counter) -> None:
     first = counter.count(MODEL)
     assert (
         3 * 1024 <= first.counts.instructions <= 4 * 1024 + 100
-    )  # a load, an addition, a comparison and a jump a line
+    )  # per line: a load, an addition, a comparison and a jump
     assert first.counts.loads >= 1024
     assert first.counts.l1d_misses == pytest.approx(1024, abs=8)  # 64 KiB in a circle through 32
     assert first.counts.l2_misses == pytest.approx(0, abs=8)
@@ -98,7 +99,7 @@ def test_what_was_counted_before_is_read_and_not_run(counter: Counter, tmp_path:
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"counts": {}}', "[]"])
-def test_a_damaged_record_is_counted_anew(counter: Counter, damage: str) -> None:
+def test_a_damaged_record_is_counted_again(counter: Counter, damage: str) -> None:
     first = counter.count(MODEL)
     kept = counter.folder / f"{first.key}.json"
     kept.write_text(damage)

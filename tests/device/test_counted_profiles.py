@@ -1,4 +1,4 @@
-"""What was fitted on counts: shipped files are what a fit on the table gives, and the table is what is counted."""
+"""Profiles and weights fitted on counts: a fit on the table gives the bundled files, and counting gives the table."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_model_of_counts_ranks_what_it_has_not_seen() -> None:
         assert profile.by_network.mape < 0.1 < profile.log_log_flops.mape
 
 
-def test_counted_cost_misses_kept_out_figures_by_less_than_a_line_over_flops() -> None:
+def test_counted_cost_misses_held_out_figures_by_less_than_a_line_over_flops() -> None:
     by_name = {device.name: device for device in devices()}
     device = by_name["ncnn-raspberry-pi-4"]
     assert device.counted().errors().mape < 0.1
@@ -67,7 +67,7 @@ def test_a_counted_device_ranks_by_its_profile_and_says_so() -> None:
     objective = latency_objective(named_profile("counted://cortex-a72"))
     assert objective.profile == load_profile("counted-cortex-a72")
     assert "predicted from counted cost" in objective.label
-    with pytest.raises(DeviceError, match=r"no model of its counts is shipped.*counted://cortex-a72"):
+    with pytest.raises(DeviceError, match=r"no bundled profile predicts its counts.*counted://cortex-a72"):
         named_profile("counted://cortex-a76")
 
 
@@ -80,7 +80,7 @@ def test_the_runner_is_counted_as_the_table_says(aarch64_runner: Path, tmp_path:
     counter = open_counter(cpu_of("counted://cortex-a72"), aarch64_runner, tmp_path)
     model = write_model(OpGraph.of(Architecture.from_key(row.name)).ops)
     counts = counter.count(model).counts
-    # Another compiler or qemu may count a little otherwise; the same ones differ by what printing a time takes.
+    # Another compiler or qemu may count slightly differently; with the same ones only printing a time differs.
     assert counts.instructions == pytest.approx(row.instructions, rel=0.03)
     assert counts.l1d_misses == pytest.approx(row.l1d_misses, rel=0.05)
     assert counts.l2_misses == pytest.approx(row.l2_misses, rel=0.15)

@@ -1,4 +1,4 @@
-"""What is kept of counts: read back as it was, refused where it is not known, no time without its interval."""
+"""Stored counts: they are read unchanged, unknown ones are refused, and no time comes without its interval."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 
 import pytest
 
-from snsearch.device.counting.cpus import shipped_cpus
+from snsearch.device.counting.cpus import load_cpu
 from snsearch.device.counting.record import CountedNetwork, CountedRecord
 from snsearch.errors import DeviceError
+from snsearch.files import bundled_names
 from tests.studies import made_up_counts
 
 COUNTED = made_up_counts("a-key", instructions=50_000_000, l1d_misses=2_000_000, l2_misses=500_000)
 
 
 def test_counts_come_back_from_json_with_any_core() -> None:
-    for core in shipped_cpus():
-        one = replace(COUNTED, core=core)
+    for name in bundled_names("cpus"):
+        one = replace(COUNTED, core=load_cpu(name))
         assert CountedNetwork.from_json(json.loads(json.dumps(one.to_json()))) == one
 
 
@@ -33,14 +34,14 @@ def test_counts_come_back_from_json_with_any_core() -> None:
         ("text", "expected a JSON object, not str"),
     ],
 )
-def test_what_is_not_known_is_refused(values: Any, message: str) -> None:
+def test_unknown_records_are_refused(values: Any, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
         CountedNetwork.from_json(values)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"counts": {"instructions": 1}}, "what it holds are no counts"), ({"qemu": None}, "it has no 'qemu'")],
+    [({"counts": {"instructions": 1}}, "its counts are invalid"), ({"qemu": None}, "it has no 'qemu'")],
 )
 def test_a_damaged_record_is_refused(change: dict[str, Any], message: str) -> None:
     values = {key: value for key, value in {**COUNTED.record.to_json(), **change}.items() if value is not None}
@@ -49,7 +50,7 @@ def test_a_damaged_record_is_refused(change: dict[str, Any], message: str) -> No
 
 
 def test_milliseconds_come_with_their_interval_or_not_at_all() -> None:
-    # The A72's file: 0.325973 ms a million instructions, 8.04795 a million L1 misses, 9.18806 a million L2 misses.
+    # The A72's file, in ms per million: 0.325973 for instructions, 8.04795 for L1 misses, 9.18806 for L2 misses.
     ms = 50 * 0.325973 + 2 * 8.04795 + 0.5 * 9.18806
     predicted = COUNTED.predicted_json()
     assert predicted is not None

@@ -1,4 +1,4 @@
-"""The counting plugin: its caches against another implementation, and real ARM code whose counts are known."""
+"""The counting plugin: its caches against another implementation, and ARM code with known counts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from snsearch.device.counting import tools as tools_module
-from snsearch.device.counting.cpus import Cache, load_cpu, read_cpu, shipped_cpus
+from snsearch.device.counting.cpus import Cache, load_cpu, read_cpu
 from snsearch.device.counting.run import count_repeat, run_counted
 from snsearch.device.counting.tools import PLUGIN_SOURCE, Tools, build_plugin, find_tools, plugin_api, requirements
 from snsearch.errors import DeviceError, SpecError
+from snsearch.files import bundled_folder, bundled_names
 
 TESTS = Path(__file__).parents[1]
 MISSING = [need.name for need in requirements() if need.found is None]
@@ -31,7 +32,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Tools:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plugin with a driver in the place of qemu."""
+    """The plugin with a driver that stands in for qemu."""
     compiler = shutil.which("gcc")
     if compiler is None:
         pytest.skip("gcc is not installed")
@@ -57,7 +58,7 @@ def build_program(folder: Path, lines: int) -> Path:
 
 
 class Model:
-    """A set-associative cache with least-recently-used replacement, written as plainly as can be."""
+    """A set-associative cache with least-recently-used replacement, as simple as possible."""
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
@@ -149,7 +150,7 @@ def test_caches_miss_as_another_implementation_says(
 @pytest.mark.parametrize(
     "argument", ["l1d=1000:2:64", "l1d=32768:0:64", "l1d=32768:2", "l1d=32768:2:64x", "l3=1:1:1", "out="]
 )
-def test_the_plugin_refuses_a_cache_that_is_none(driver: Path, argument: str) -> None:
+def test_the_plugin_refuses_an_invalid_cache(driver: Path, argument: str) -> None:
     done = subprocess.run([str(driver), argument], input="", capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert f'"{argument}" is not understood' in done.stderr
@@ -159,9 +160,9 @@ def test_the_plugin_refuses_a_cache_that_is_none(driver: Path, argument: str) ->
 @pytest.mark.parametrize(
     ("lines", "l1d_misses", "l2_misses"),
     [
-        (256, 0, 0),  # 16 KiB stay in the first level
-        (1024, 1024, 0),  # 64 KiB pass through it in a circle: the least recently used line is the next one
-        (32768, 32768, 32768),  # 2 MiB do so through both
+        (256, 0, 0),  # 16 KiB fit in the first level
+        (1024, 1024, 0),  # 64 KiB do not fit: the least recently used line is always the next one
+        (32768, 32768, 32768),  # 2 MiB fit in neither level
     ],
 )
 def test_a_program_of_known_reads_is_counted_to_the_instruction(
@@ -172,7 +173,7 @@ def test_a_program_of_known_reads_is_counted_to_the_instruction(
     assert (counts.instructions, counts.loads, counts.stores) == (3 * lines + 4, lines + 1, 0)
     assert counts.l1d_accesses == lines + 1
     assert counts.l1i_misses == 0
-    # The reads go round every set, and may push out the line that the address of the memory is loaded from.
+    # The reads visit every set, and may evict the line that holds the memory's address.
     assert l1d_misses <= counts.l1d_misses == counts.l2_accesses <= l1d_misses + 1
     assert l2_misses <= counts.l2_misses <= l2_misses + 1
 
@@ -228,11 +229,11 @@ def test_a_qemu_without_plugins_is_told_from_none(tmp_path: Path, monkeypatch: p
 
 def test_other_systems_than_linux_are_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools_module.sys, "platform", "darwin")
-    with pytest.raises(DeviceError, match="runs on Linux alone"):
+    with pytest.raises(DeviceError, match="runs on Linux only"):
         find_tools(tmp_path)
 
 
-def test_the_plugin_is_built_once_and_anew_for_another_interface(tmp_path: Path) -> None:
+def test_the_plugin_is_built_once_and_again_for_another_interface(tmp_path: Path) -> None:
     compiler = shutil.which("gcc")
     if compiler is None:
         pytest.skip("gcc is not installed")
@@ -259,7 +260,7 @@ def test_the_interface_follows_the_version_of_qemu(version: str, api: int) -> No
 
 
 def test_shipped_cores_are_read_and_have_the_caches_of_their_manuals() -> None:
-    cpus = {cpu.name: cpu for cpu in shipped_cpus()}
+    cpus = {name: load_cpu(name) for name in bundled_names("cpus")}
     assert set(cpus) == {"cortex-a53", "cortex-a57", "cortex-a72", "cortex-a76"}
     assert cpus["cortex-a72"].l1d == Cache(size=32768, ways=2, line=64)
     assert cpus["cortex-a72"].l1i == Cache(size=49152, ways=3, line=64)
@@ -285,8 +286,8 @@ def test_the_system_names_the_caches_and_the_core() -> None:
         ("[l2]", "[l3]", 'missing key "l2"'),
     ],
 )
-def test_a_core_that_is_none_is_told_why(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_an_invalid_core_is_refused_with_the_reason(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text((PLUGIN_SOURCE.parent.parent / "cpus" / "cortex-a72.toml").read_text().replace(old, new))
+    path.write_text((bundled_folder("cpus") / "cortex-a72.toml").read_text().replace(old, new))
     with pytest.raises(SpecError, match=message):
         read_cpu(path)

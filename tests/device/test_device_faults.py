@@ -1,4 +1,4 @@
-"""Every way in which a device fails midway, on emulated boards: a clear error, nothing lost, the rest goes on.
+"""Every way in which a device fails midway, on emulated boards: a clear error, no lost data, and a resumed command.
 
 The runner is the real static one for ARM; ssh, sshd, adb and adbd are the real programs.
 """
@@ -32,7 +32,7 @@ Run = Callable[..., Outcome]
 
 
 def _strikes(emulated_board: Board, strike: Callable[[], object]) -> threading.Thread:
-    """Does something as soon as a runner has been seen at work on the board, some time after its start."""
+    """Starts a thread that calls `strike` as soon as a runner works on the board."""
 
     def watch() -> None:
         deadline = time.monotonic() + 120
@@ -58,7 +58,7 @@ def test_a_link_that_drops_midway_loses_nothing_and_the_same_command_goes_on(add
     assert "give the same command again" in dropped.err
     assert [one["subject"] for one in json.loads(dropped.out)["measurements"]] == [NETWORKS[0]]
     added_board.wait_until_reachable()
-    wait_for(lambda: not added_board.runners(), seconds=60)  # else it is busy
+    wait_for(lambda: not added_board.runners(), seconds=60)  # until then it is busy
     done = measured(run("measure", "shufflenet-v1", *archs, "--device", "board", "--format", "json"))
     assert {one["subject"] for one in done} == {*NETWORKS, OTHER}
     assert kept in done
@@ -96,7 +96,7 @@ def _long(prefix: str, alarm_s: int) -> TimeJob:
 
 @pytest.fixture
 def ready(emulated_board: Board, board_transport: Transport, aarch64_runner: Path) -> tuple[Transport, Runner, str]:
-    """The board's transport, the runner that is in place there, and the name of a model that is."""
+    """The board's transport, its runner, and the name of a model on it."""
     runner = Runner.of(aarch64_runner)
     make_ready(Device(name="board", url=emulated_board.url), board_transport, "aarch64", runner)
     prefix = reference_subject().prefix
@@ -136,7 +136,7 @@ def test_a_runner_that_is_killed_is_no_answer(emulated_board: Board, ready: tupl
 
 
 def _is_locked(path: Path) -> bool:
-    """Whether a process holds a lock on the file; looking takes none."""
+    """Whether a process holds a lock on the file; does not take the lock."""
     if not path.exists():
         return False
     place = f":{path.stat().st_ino}"

@@ -1,4 +1,4 @@
-"""Transports: what they promise over any link, with programs in ssh's and adb's place that fail as those do."""
+"""Transports over any link, with stand-ins for ssh and adb that fail as those do."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from snsearch.device.registry import (
 )
 from snsearch.device.transports.adb import AdbTransport
 from snsearch.device.transports.local import LocalTransport
+from snsearch.device.transports.remote import RemoteScript
 from snsearch.device.transports.ssh import SshAddress, SshTransport
-from snsearch.device.transports.transport import RemoteScript, Transport
+from snsearch.device.transports.transport import Transport
 from snsearch.errors import DeviceError
 
 WORDS = ["a b", "$HOME", "`id`", "'quoted'", '"', "*", "\\", "ä", ""]
@@ -80,7 +81,7 @@ done
 
 @pytest.fixture
 def phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that programs in the place of ssh, sftp and adb take for the device; `mode` says how they fail."""
+    """A folder that stand-ins for ssh, sftp and adb use as the device; `mode` says how they fail."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for name, text in (("adb", ADB), ("ssh", SSH), ("sftp", SFTP)):
@@ -139,7 +140,7 @@ def test_what_was_pushed_is_pulled_again_byte_by_byte(transport: Transport, tmp_
     assert (tmp_path / "back").read_bytes() == content
 
 
-def test_an_executable_runs_from_the_work_folder_and_can_be_pushed_anew(transport: Transport, tmp_path: Path) -> None:
+def test_an_executable_runs_from_the_work_folder_and_is_pushed_again(transport: Transport, tmp_path: Path) -> None:
     for text in ("first", "second"):
         transport.push(_file(tmp_path, f"#!/bin/sh\necho {text} $1".encode()), "runner", executable=True)
         assert transport.run(["./runner", "a b"], timeout_s=30).stdout == f"{text} a b\n"
@@ -253,7 +254,7 @@ def test_a_binary_of_another_machine_is_refused_before_it_is_pushed(tmp_path: Pa
         check_machine(runner, "aarch64", "ssh://board")
     check_machine(runner, "x86_64", "local")
     check_machine(_elf(tmp_path / "arm", 40), "aarch64", "ssh://board")
-    check_machine(_file(tmp_path), "aarch64", "ssh://board")  # a Python script is for every machine
+    check_machine(_file(tmp_path), "aarch64", "ssh://board")  # a Python script runs on every machine
 
 
 def test_a_machine_is_what_its_kernel_says(transport: Transport) -> None:
@@ -328,7 +329,7 @@ def test_an_unknown_device_suggests_a_known_one(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("text", ["http://board", "ssh://", "adb://", "adb://-s", "counted://", "../x", ""])
-def test_what_is_no_device_is_refused(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_invalid_device_is_refused(text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path))
     with pytest.raises(DeviceError):
         device_of(text)

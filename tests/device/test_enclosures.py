@@ -1,4 +1,4 @@
-"""What the emulated boards start is ended, and what they change is undone, whatever becomes of the tests."""
+"""Emulated boards end every process they start and undo every change, however the tests end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _gone(numbers: list[int], seconds: float = 10.0) -> bool:
 
 
 def _registrations() -> set[str]:
-    """This process's names in the machine's own table of binary formats."""
+    """This process's names in the host's table of binary formats."""
     words = "mount -t tmpfs none /run && mkdir /run/b && mount -t binfmt_misc none /run/b && ls /run/b"
     listed = subprocess.run(
         ["unshare", "--mount", "sh", "-c", words], check=True, capture_output=True, text=True, timeout=30

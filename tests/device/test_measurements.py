@@ -7,11 +7,14 @@ import math
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from snsearch.device.measurements import Host, Measurement, MeasurementLog, latest, statistics_of
+from snsearch.device.conditions import Conditions
+from snsearch.device.log import MeasurementLog, latest
+from snsearch.device.measurements import Host, Measurement
+from snsearch.device.reasons import Cause, Reason
+from snsearch.device.samples import statistics_of
 from snsearch.engine.protocol import DeviceState
 from snsearch.errors import DeviceError
 
@@ -55,7 +58,7 @@ def test_statistics_are_those_of_all_samples() -> None:
     found = statistics_of([(1_000_000, 2_000_000), (3_000_000, 4_000_000), (5_000_000, 90_000_000)])
     assert found.median_ms == 3.5
     assert found.samples == 6
-    assert (found.least_ms, found.most_ms) == (1.0, 90.0)
+    assert found.most_ms == 90.0
     assert found.iqr_share == pytest.approx((4.75 - 2.25) / 3.5)
     assert found.outliers == 1, "90 lies beyond 4.75 + 1.5 * 2.5"
 
@@ -77,23 +80,62 @@ def test_rounds_that_differ_widen_the_interval_though_their_samples_do_not_sprea
     assert apart.interval_share > alike.interval_share == 0
 
 
+DRIFT = Reason.of(Cause.DRIFT, 0.041, 0.03)
+
+
 def test_a_measurement_comes_back_from_json_as_it_was() -> None:
+    wrong = Reason.of(Cause.PARITY, math.inf, 1e-4)
     for one in (
         MEASUREMENT,
-        replace(MEASUREMENT, parity=math.inf, verdict="refused", reasons=("another output",)),
-        replace(MEASUREMENT, loadavg=None, verdict="flagged", reasons=("other load",), sustained_minutes=30.0),
+        replace(MEASUREMENT, parity=math.inf, verdict="refused", reasons=(wrong,)),
+        replace(MEASUREMENT, verdict="emulated", reasons=(Reason.of(Cause.EMULATED, text="a marker"),)),
+        replace(MEASUREMENT, loadavg=None, verdict="flagged", reasons=(DRIFT,), sustained_minutes=30.0),
     ):
         assert Measurement.from_json(json.loads(json.dumps(one.to_json(), allow_nan=False))) == one
+
+
+def test_reasons_are_stored_as_data_and_in_words() -> None:
+    values = replace(MEASUREMENT, verdict="flagged", reasons=(DRIFT,)).to_json()
+    assert values["reasons"] == ["the reference network drifted by 4.1% (limit 3%)"]
+    assert values["causes"] == [{"cause": "drift", "figures": [0.041, 0.03], "text": ""}]
+
+
+def test_words_of_reasons_that_were_stored_before_they_were_data_are_read() -> None:
+    words = ["throttled: the core's frequency fell between 2.40 and 2.20 GHz", "{odd} words"]
+    values = MEASUREMENT.to_json() | {"verdict": "flagged", "reasons": words}
+    del values["causes"]
+    read = Measurement.from_json(values)
+    assert [(reason.cause, reason.words) for reason in read.reasons] == [(Cause.EARLIER, one) for one in words]
+    assert Measurement.from_json(read.to_json()) == read
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        {"cause": "of tomorrow", "figures": [], "text": ""},
+        {},
+        "drift",
+        {"cause": "drift", "figures": ["x"], "text": ""},
+    ],
+)
+def test_causes_that_are_not_known_are_refused(cause: object) -> None:
+    with pytest.raises(DeviceError, match="a measurement cannot be read"):
+        Measurement.from_json(MEASUREMENT.to_json() | {"causes": [cause]})
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_every_cause_has_its_words(cause: Cause) -> None:
+    assert Reason.of(cause, 1.0, 2.0, text="text").words
 
 
 def test_only_sound_and_flagged_measurements_are_latencies() -> None:
     assert MEASUREMENT.latency_ms == 2.05
     for verdict in ("refused", "emulated"):
-        made = replace(MEASUREMENT, verdict=verdict, reasons=("why",))
+        made = replace(MEASUREMENT, verdict=verdict, reasons=(DRIFT,))
         assert made.latency_ms is None
         assert made.to_json()["interval_ms"] is None
         assert verdict in made.provenance
-        assert "why" in made.provenance or verdict == "emulated"
+        assert DRIFT.words in made.provenance or verdict == "emulated"
 
 
 def test_a_record_of_the_time_of_one_engine_is_read() -> None:
@@ -132,15 +174,15 @@ def test_a_log_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
 
 def test_the_latest_sound_measurement_of_the_same_conditions_is_found() -> None:
-    flagged = replace(MEASUREMENT, verdict="flagged", reasons=("x",))
-    refused = replace(MEASUREMENT, verdict="refused", reasons=("x",))
+    flagged = replace(MEASUREMENT, verdict="flagged", reasons=(DRIFT,))
+    refused = replace(MEASUREMENT, verdict="refused", reasons=(DRIFT,))
     sustained = replace(MEASUREMENT, sustained_minutes=30.0)
-    kept = [MEASUREMENT, flagged, sustained, refused]
-    asked: dict[str, Any] = {"artefact": MEASUREMENT.artefact, "precision": "float32", "sustained_minutes": None}
-    assert latest(kept, **asked) == flagged
-    assert latest(kept, **asked | {"sustained_minutes": 30.0}) == sustained
-    assert latest([refused], **asked) is None
-    assert latest(kept, **asked | {"artefact": "other"}) is None
-    assert latest(kept, **asked, identity="another device") is None
-    assert latest(kept, **asked, identity=HOST.identity, core=3) == flagged
-    assert latest(kept, **asked, core=0) is None
+    kept, artefact, cool = [MEASUREMENT, flagged, sustained, refused], MEASUREMENT.artefact, Conditions()
+    assert latest(kept, artefact, cool) == flagged
+    assert latest(kept, artefact, Conditions(sustained_minutes=30.0)) == sustained
+    assert latest(kept, artefact, Conditions(precision="float16")) is None
+    assert latest([refused], artefact, cool) is None
+    assert latest(kept, "other", cool) is None
+    assert latest(kept, artefact, cool, identity="another device") is None
+    assert latest(kept, artefact, Conditions(core=3), identity=HOST.identity) == flagged
+    assert latest(kept, artefact, Conditions(core=0)) is None

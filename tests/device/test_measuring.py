@@ -1,4 +1,4 @@
-"""The measuring protocol, through a local transport, with a runner that answers and fails as told."""
+"""The measuring protocol, through a local transport, with a runner that answers and fails as the test says."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from snsearch.device.board import Board, Runner, open_board, pinned_core
+from snsearch.device.conditions import Conditions, Effort
 from snsearch.device.measurements import Measurement
-from snsearch.device.measuring import Effort, Subject, Unmeasured, measure
+from snsearch.device.measuring import Unmeasured, measure
+from snsearch.device.reasons import Cause
 from snsearch.device.registry import Device
 from snsearch.device.runners import runners_of
-from snsearch.device.subjects import network_subject, reference_subject
+from snsearch.device.subjects import Subject, network_subject, reference_subject
 from snsearch.engine.engines import ENGINES, NCNN, engine_of
 from snsearch.errors import DeviceError
 from snsearch.files import home_folder
@@ -31,7 +33,7 @@ DEVICE = Device(name="board", url="local")
 
 @pytest.fixture(autouse=True)
 def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The device's work folder, in a home of the test's own."""
+    """The device's work folder, in a new home."""
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path / "home"))
     folder = tmp_path / "home" / "work"
     folder.mkdir(parents=True)
@@ -39,13 +41,13 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def behave(work: Path, **values: Any) -> None:
-    """What the runner does from now on, its count of jobs begun anew."""
+    """Sets what the runner does, and resets its count of jobs."""
     (work / "behaviour.json").write_text(json.dumps(values))
     (work / "jobs").unlink(missing_ok=True)
 
 
 def jobs(work: Path) -> list[list[str]]:
-    """The arguments of every job that the runner was given."""
+    """The arguments of every job of the runner."""
     path = work / "jobs"
     return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -55,7 +57,7 @@ def _deviation(output: Sequence[float], seed: int) -> float:
 
 
 def subjects(folder: Path, *names: str) -> list[Subject]:
-    """Models of those names; their files hold nothing else."""
+    """Models of those names, which are all that their files hold."""
     made = []
     for name in names:
         prefix = folder / f"model-{name}"
@@ -74,22 +76,28 @@ def subjects(folder: Path, *names: str) -> list[Subject]:
 
 
 def run(
-    tmp_path: Path, *names: str, effort: Effort | None = QUICK, device: Device = DEVICE, **options: Any
+    tmp_path: Path,
+    *names: str,
+    effort: Effort | None = QUICK,
+    sustained_minutes: float | None = None,
+    device: Device = DEVICE,
+    **options: Any,
 ) -> list[Measurement | Unmeasured]:
-    """What a session measures of models of those names."""
+    """The outcomes of a session on models of those names."""
     reference, *others = subjects(tmp_path, "reference", *names)
     with open_board(device, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
-        return list(measure(board, others, reference, effort=effort, **options))
+        conditions = Conditions(effort=effort, sustained_minutes=sustained_minutes)
+        return list(measure(board, others, reference, conditions=conditions, **options))
 
 
 def measured(tmp_path: Path, *names: str, **options: Any) -> list[Measurement]:
-    """The same, where every model is measured."""
+    """The same, if every model is measured."""
     found = run(tmp_path, *names, **options)
     assert all(isinstance(one, Measurement) for one in found)
     return [one for one in found if isinstance(one, Measurement)]
 
 
-def test_a_quiet_device_gives_medians_with_all_that_they_hang_on(tmp_path: Path, work: Path) -> None:
+def test_a_quiet_device_gives_medians_with_their_conditions(tmp_path: Path, work: Path) -> None:
     behave(work, ns={"fast": 2_000_000, "slow": 30_000_000})
     fast, slow = measured(tmp_path, "fast", "slow")
     assert (fast.verdict, fast.reasons) == ("ok", ())
@@ -128,7 +136,7 @@ def test_the_last_core_of_the_fastest_cluster_is_chosen_unless_another_is_named(
     assert core(cores=[[0, None], [1, None]]) == 1
     assert core(0) == 0
     assert core(device=replace(DEVICE, core=1)) == 1
-    with pytest.raises(DeviceError, match="core 9 cannot be used; those that can: 0, 1, 2, 3"):
+    with pytest.raises(DeviceError, match="core 9 cannot be used; expected one of 0, 1, 2, 3"):
         core(9)
 
 
@@ -138,11 +146,16 @@ def test_a_wrong_output_refuses_the_time(tmp_path: Path, work: Path) -> None:
 
     reference, sound, wrong = subjects(tmp_path, "reference", "sound", "wrong")
     with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
-        found = list(measure(board, [replace(wrong, deviation=deviation), sound], reference, effort=QUICK))
+        found = list(
+            measure(
+                board, [replace(wrong, deviation=deviation), sound], reference, conditions=Conditions(effort=QUICK)
+            )
+        )
     by_name = {one.subject: one for one in found if isinstance(one, Measurement)}
     assert by_name["wrong"].verdict == "refused"
     assert by_name["wrong"].latency_ms is None
-    assert "differs from torch's by 2.0e-04" in by_name["wrong"].reasons[0]
+    [reason] = by_name["wrong"].reasons
+    assert (reason.cause, reason.figures) == (Cause.PARITY, (2e-4, 1e-4))
     assert by_name["sound"].verdict == "ok"
 
 
@@ -153,23 +166,27 @@ def test_a_runner_whose_reference_output_is_wrong_times_nothing(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    ("trouble", "reason"),
+    ("trouble", "cause", "figures"),
     [
-        ({"khz": [2_400_000, 2_400_000, 2_200_000]}, "throttled: the core's frequency fell"),
-        ({"khz": [1_800_000]}, "throttled or limited: the core ran at 1.80 GHz of its 2.40"),
-        ({"slower_by_round": 0.015}, "the reference network drifted by"),
-        ({"preemptions_per_s": 100}, "other load: other tasks took the core 100 times a second"),
-        ({"preemptions_per_s": None, "loadavg": [4.0, 1.0, 1.0]}, "other load: the load average was 4.0"),
-        ({"spread": 0.1}, "the runs spread by"),
+        ({"khz": [2_400_000, 2_400_000, 2_200_000]}, Cause.THROTTLED, (2.4, 2.2)),
+        ({"khz": [2_200_000, 2_400_000]}, Cause.FREQUENCY, (2.4, 2.2)),
+        ({"khz": [1_800_000]}, Cause.LIMITED, (1.8, 2.4)),
+        ({"slower_by_round": 0.015}, Cause.DRIFT, None),
+        ({"preemptions_per_s": 100}, Cause.PREEMPTED, (100,)),
+        ({"preemptions_per_s": None, "loadavg": [4.0, 1.0, 1.0]}, Cause.LOAD, (4.0,)),
+        ({"spread": 0.1}, Cause.SPREAD, None),
     ],
 )
-def test_what_spoils_a_measurement_flags_it(trouble: dict[str, Any], reason: str, tmp_path: Path, work: Path) -> None:
+def test_what_spoils_a_measurement_flags_it(
+    trouble: dict[str, Any], cause: Cause, figures: tuple[float, ...] | None, tmp_path: Path, work: Path
+) -> None:
     behave(work, **trouble)
     [made] = measured(tmp_path, "a")
     assert made.verdict == "flagged"
-    assert any(words.startswith(reason) for words in made.reasons), made.reasons
+    found = {reason.cause: reason for reason in made.reasons}
+    assert figures is None or found[cause].figures == pytest.approx(figures, rel=0.01)
     assert made.latency_ms is not None
-    assert reason in made.provenance
+    assert found[cause].words in made.provenance
 
 
 @pytest.mark.parametrize(
@@ -199,12 +216,12 @@ def test_a_disturbed_model_is_measured_again_once_and_the_better_one_counts(tmp_
     assert (a.verdict, b.verdict) == ("ok", "ok")
     assert len(jobs(work)) == 7
     assert said
-    assert said[0].startswith("2 disturbed, measured again: the reference network drifted")
+    assert said[0].startswith("2 disturbed, measured again: the reference network drifted by")
 
 
 def test_a_warm_up_that_never_settles_is_said(tmp_path: Path, work: Path) -> None:
     [made] = measured(tmp_path, "a", effort=replace(QUICK, settled=-1.0))
-    assert "the warm-up did not settle" in made.reasons
+    assert Cause.UNSETTLED in {reason.cause for reason in made.reasons}
     assert sum("model-a" not in job for job in jobs(work)) == 1 + QUICK.warmups
 
 
@@ -249,7 +266,7 @@ def test_a_failing_run_keeps_what_was_measured_before(trouble: str, message: str
         open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board,
         pytest.raises(DeviceError, match=message),
     ):
-        kept.extend(measure(board, others, reference, effort=QUICK))
+        kept.extend(measure(board, others, reference, conditions=Conditions(effort=QUICK)))
     assert [one.subject for one in kept if isinstance(one, Measurement)] == ["a", "b"]
 
 
@@ -267,7 +284,7 @@ def test_a_model_that_ends_the_runner_does_not_lose_the_others_and_two_in_succes
         run(tmp_path, "a", "b", "c", "d")
 
 
-def test_two_users_of_one_device_at_once_are_told(tmp_path: Path, work: Path) -> None:
+def test_a_second_user_of_a_busy_device_is_told(tmp_path: Path, work: Path) -> None:
     with (work / "runner.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(DeviceError, match=r"busy: another user measures there.*again later"):
@@ -293,7 +310,7 @@ def test_a_full_disk_is_named_and_nothing_half_stays(tmp_path: Path, work: Path)
     with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
 
         class Full:
-            """The way to a device whose disk takes only small files."""
+            """A transport to a device whose disk takes small files only."""
 
             url, run, pull, close = board.transport.url, board.transport.run, board.transport.pull, lambda self: None
 
@@ -303,7 +320,7 @@ def test_a_full_disk_is_named_and_nothing_half_stays(tmp_path: Path, work: Path)
                     (work / name).write_bytes(bytes(1000))
 
         with pytest.raises(DeviceError, match="did not arrive as it was sent"):
-            list(measure(replace(board, transport=Full()), [big], reference, effort=QUICK))
+            list(measure(replace(board, transport=Full()), [big], reference, conditions=Conditions(effort=QUICK)))
     assert not (work / "model-big.bin").exists()
 
 
@@ -380,7 +397,9 @@ def test_the_python_runner_computes_what_torch_does_and_is_timed(name: str, tmp_
     arch = Architecture.from_key("shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2_3x64x64_c10")
     effort = Effort(rounds=2, seconds=0.01, warmup_ms=1, warmups=0, attempts=1, cool_down_s=0)
     with open_board(device, runners_of(device)) as board:
-        [made] = measure(board, [network_subject(arch, engine)], reference_subject(engine), effort=effort)
+        [made] = measure(
+            board, [network_subject(arch, engine)], reference_subject(engine), conditions=Conditions(effort=effort)
+        )
         assert not list((tmp_path / "home" / "work").glob(f"{made.artefact}*")), "removed when it was measured"
     assert isinstance(made, Measurement)
     assert 0 < made.parity < 1e-4
@@ -392,5 +411,5 @@ def test_the_python_runner_computes_what_torch_does_and_is_timed(name: str, tmp_
 
 def test_a_runner_of_another_engine_is_refused(tmp_path: Path, work: Path) -> None:
     behave(work, engine="ncnn")
-    with pytest.raises(DeviceError, match=r"with onnxruntime, and its runner .* runs ncnn; .* --engine ncnn"):
+    with pytest.raises(DeviceError, match=r"with onnxruntime, but its runner .* runs ncnn; .* --engine ncnn"):
         run(tmp_path, "a", device=replace(DEVICE, engine="onnxruntime"))

@@ -1,4 +1,4 @@
-"""A device's own profile: a cost law is found again, nothing leaks into what is kept out; and the way to a device."""
+"""A device's own profile: the fit recovers a cost law, held-out networks stay held out; and profiles of devices."""
 
 from __future__ import annotations
 
@@ -17,21 +17,12 @@ import pytest
 from click.testing import CliRunner
 
 from snsearch.cli import cli
+from snsearch.device.conditions import Conditions, Effort
 from snsearch.device.log import log_of, measure_once
 from snsearch.device.measurements import Measurement
-from snsearch.device.measuring import Effort
-from snsearch.device.profile_fit import (
-    FEWEST_NETWORKS,
-    FOLDS,
-    OwnProfile,
-    fit_own,
-    make_profile,
-    network_sample,
-    piece_sample,
-    steady_ms,
-    subject_of,
-)
+from snsearch.device.profile_fit import FEWEST_NETWORKS, OwnProfile, make_profile, subject_of
 from snsearch.device.profile_plan import Plan, drawn_networks, plan_of
+from snsearch.device.profile_samples import FOLDS, fit_own, network_sample, piece_sample, steady_ms
 from snsearch.device.registry import Device, device_of, profile_path
 from snsearch.device.runners import runners_of
 from snsearch.device.subjects import reference_subject
@@ -51,7 +42,7 @@ QUICK = Effort(
     rounds=3, least_repeats=3, seconds=0.001, batch=16, warmup_ms=0, warmups=2, attempts=1, cool_down_s=0.0
 )
 
-# Nanoseconds a unit: a device whose small blocks of rows and single channels are dear, as real ones are.
+# Nanoseconds per unit: as on real devices, small blocks of rows and single channels are expensive.
 LAW: dict[str, float] = {
     **{"rows_16_macs": 0.008, "rows_8_macs": 0.01, "rows_4_macs": 0.015, "rows_2_macs": 0.02, "rows_1_macs": 0.03},
     **{"read_16_bytes": 0.02, "read_8_bytes": 0.03, "read_4_bytes": 0.04, "read_1_bytes": 0.06},
@@ -64,7 +55,7 @@ LAW: dict[str, float] = {
     **{"linear_bytes": 0.02, "operators": 900.0, "gate_operators": 500.0, "edge_bytes": 0.03, "far_512k_bytes": 0.02},
     **{"streamed_weight_bytes": 0.01, "runs": 8000.0},
 }
-# A device of wide memory and no packs: quantities alone decide, and channels a group do not matter.
+# A device with fast memory and no packs: only quantities matter, channels per group do not.
 PLAIN_LAW: dict[str, float] = {
     **{"dense_pointwise_macs": 0.1, "grouped_pointwise_macs": 0.15, "dense_3x3_macs": 0.2, "dense_spatial_macs": 0.2},
     **{"grouped_spatial_macs": 0.2, "depthwise_macs": 1.0, "conv_bytes": 0.3, "element_bytes": 0.3},
@@ -84,7 +75,7 @@ def plan() -> Plan:
 def samples(
     law: dict[str, float] = LAW, noise: float = 0.0, plan: Plan | None = None, seed: int = 0
 ) -> tuple[Sample, ...]:
-    """What a device that follows the law measures, each figure off by a random share."""
+    """Latencies of a device that follows the law, each off by a random share."""
     chosen = plan or plan_of(SPACE)
     chance = random.Random(seed)
     kernels = law is LAW
@@ -111,7 +102,7 @@ def samples(
 
 @cache
 def fitted(noise: float) -> Calibration:
-    """The fit on what a device that follows the law measures of the whole plan."""
+    """The fit on the whole plan of a device that follows the law."""
     return fit_own(samples(noise=noise))
 
 
@@ -142,7 +133,7 @@ def test_a_device_without_packs_is_given_a_form_of_quantities_or_no_worse_a_one(
     assert found.networks.errors().mape < 0.04
 
 
-def test_what_is_kept_out_never_sees_its_own_fold() -> None:
+def test_a_held_out_network_never_affects_its_own_prediction() -> None:
     clean = samples(noise=0.02)
     fold = [index for index in range(96) if index % FOLDS == 3]
     poisoned = tuple(
@@ -159,7 +150,11 @@ def test_a_slow_spell_that_the_reference_tells_of_moves_no_figure(work: Path) ->
     behave(work, ns=law_of(chosen))
     device = replace(DEVICE, name="steady")
     found = measure_once(
-        device, list(map(subject_of, chosen.things)), reference_subject(), runners_of(device), effort=QUICK
+        device,
+        list(map(subject_of, chosen.things)),
+        reference_subject(),
+        runners_of(device),
+        conditions=Conditions(effort=QUICK),
     )
     quiet = [one for one in found if isinstance(one, Measurement)]
     slowed = [
@@ -176,7 +171,7 @@ def test_a_slow_spell_that_the_reference_tells_of_moves_no_figure(work: Path) ->
     assert steady_ms(quiet) == pytest.approx({one.artefact: one.latency_ms for one in quiet}, rel=0.02)
 
 
-def test_every_network_of_the_plan_is_kept_out_once_and_pieces_never() -> None:
+def test_every_network_of_the_plan_is_held_out_once_and_pieces_never() -> None:
     found = fitted(0.02)
     for kept in (found.networks, found.families, found.flops, found.pixels):
         assert kept.names == tuple(arch.key for arch in plan().networks)
@@ -219,11 +214,11 @@ def test_a_profile_s_file_names_how_its_terms_are_counted(tmp_path: Path) -> Non
             read_profile(path)
 
 
-# Through a transport, with a runner that answers by the law.
+# Through a transport, with a runner that follows the law.
 
 
 def _patch(patch: pytest.MonkeyPatch, home: Path) -> None:
-    """Sets the home; every output is taken to be torch's, and nothing is waited for."""
+    """Sets the home, takes every output for torch's, and removes all waiting."""
     patch.setenv("SNSEARCH_HOME", str(home))
     patch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
     patch.setattr("snsearch.engine.parity.expected_outputs", lambda ops, weights, seed: ())
@@ -232,7 +227,7 @@ def _patch(patch: pytest.MonkeyPatch, home: Path) -> None:
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The device's work folder, in a home of the test's own."""
+    """The device's work folder, in a new home."""
     _patch(monkeypatch, tmp_path / "home")
     folder = tmp_path / "home" / "work"
     folder.mkdir(parents=True)
@@ -258,7 +253,7 @@ DEVICE = Device(name="board", url="local", runner=str(RUNNER))
 
 
 def made(chosen: Plan, **options: Any) -> OwnProfile:
-    return make_profile(DEVICE, chosen, runners_of(DEVICE), effort=QUICK, **options)
+    return make_profile(DEVICE, chosen, runners_of(DEVICE), conditions=Conditions(effort=QUICK), **options)
 
 
 def test_a_device_is_measured_fitted_and_measured_no_second_time(work: Path) -> None:
@@ -319,7 +314,7 @@ def test_an_emulated_device_gets_no_profile_and_is_not_measured(work: Path) -> N
 def test_a_counted_device_gets_no_profile_of_times(work: Path) -> None:
     device = Device(name="a72", url="counted://cortex-a72")
     with pytest.raises(DeviceError, match="a72 counts"):
-        make_profile(device, small_plan(), runners_of(device), effort=QUICK)
+        make_profile(device, small_plan(), runners_of(device), conditions=Conditions(effort=QUICK))
 
 
 def test_what_cannot_be_measured_is_left_out_by_name_and_too_little_is_no_profile(work: Path) -> None:
@@ -330,7 +325,7 @@ def test_what_cannot_be_measured_is_left_out_by_name_and_too_little_is_no_profil
     assert [reason.partition(":")[0] for reason in own.left_out] == [lost.key]
     assert "1 were refused or failed" in own.profile.note
     fewer = replace(chosen, networks=chosen.networks[:FEWEST_NETWORKS])
-    with pytest.raises(DeviceError, match=f"only 23 of 24 networks have a measurement.*{lost.key}"):
+    with pytest.raises(DeviceError, match=f"only 23 of 24 networks have a valid measurement.*{lost.key}"):
         made(fewer)
 
 

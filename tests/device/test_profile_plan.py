@@ -1,4 +1,4 @@
-"""What is measured for a device's profile: networks over the whole space, and pieces that tell every term."""
+"""A profile's plan: networks over the whole space, and pieces that determine every term."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_networks_are_drawn_over_all_that_the_space_lets_vary() -> None:
     sides = [arch.resolution[0] for arch in networks]
     assert set(sides) == {224, *OTHER_RESOLUTIONS}
     assert sides.count(224) > len(sides) / 2
-    # No resolution goes with a single group count.
+    # Other resolutions occur with every group count.
     assert len({arch.groups for arch in networks if arch.resolution[0] != 224}) == len(SPACE.groups)
     proportionate = [arch.stage_channels[1] == 2 * arch.stage_channels[0] for arch in networks]
     assert 0.2 < np.mean(proportionate) < 0.95

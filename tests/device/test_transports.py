@@ -1,4 +1,4 @@
-"""What every transport promises, over the real thing: this host, a real sshd and a real adbd on emulated ARM boards.
+"""What every transport promises, over real links: this host, and real sshd and adbd on emulated ARM boards.
 
 The programs that the commands run are the device's own: ARM code under qemu on both boards. Where there can be no
 boards, "qemu" still runs the same ARM programs, without any privilege.
@@ -97,7 +97,7 @@ def test_a_program_that_is_not_there_is_no_success(transport: Transport) -> None
         with pytest.raises(DeviceError, match="no-such-program"):
             transport.run(["no-such-program"], timeout_s=60)
     else:
-        missing = 127 if transport.url != "qemu" else 1  # qemu has a code of its own for it
+        missing = 127 if transport.url != "qemu" else 1  # qemu's own code
         assert transport.run(["no-such-program"], timeout_s=60).exit_code == missing
 
 

@@ -1,4 +1,4 @@
-"""Axes of the report's charts."""
+"""Axes of the page's charts."""
 
 from __future__ import annotations
 

@@ -1,12 +1,15 @@
-"""What was measured of a study's candidates: which are worth it, and which measurement of a candidate counts."""
+"""Measurements of a study's candidates: which candidates to measure, and which measurement counts."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from snsearch.device.measurements import Measurement
-from snsearch.pages.evidence import measured_by_device, worth_measuring
+from snsearch.device.reasons import Cause, Reason
+from snsearch.pages.evidence import keep_measurement, measured_by_device, worth_measuring
 from snsearch.study.storage import StudyRecord
 from tests.device.test_measurements import HOST, MEASUREMENT
 from tests.studies import Setup, candidates_at, made_up_record, made_up_result
@@ -37,7 +40,12 @@ def test_the_front_and_the_finalists_are_worth_a_measurement(tmp_path: Any) -> N
 
 def test_the_latest_measurement_counts_unless_it_was_refused(tmp_path: Any) -> None:
     later = replace(MEASUREMENT, measured="2026-02-01T00:00:00+00:00", parity=1e-7)
-    refused = replace(MEASUREMENT, measured="2026-03-01T00:00:00+00:00", verdict="refused", reasons=("throttled",))
+    refused = replace(
+        MEASUREMENT,
+        measured="2026-03-01T00:00:00+00:00",
+        verdict="refused",
+        reasons=(Reason.of(Cause.SPREAD, 0.5, 0.05),),
+    )
     found = measured_by_device(_study(tmp_path, MEASUREMENT, later, refused))
     assert found == {"pi": {"a-key": later}}
     assert measured_by_device(_study(tmp_path, refused)) == {"pi": {"a-key": refused}}
@@ -53,3 +61,15 @@ def test_other_cores_other_hardware_and_minutes_of_running_stand_apart(tmp_path:
         "pi, Raspberry Pi 4, aarch64, 4 cores",
         "pi, Raspberry Pi 5",
     ]
+
+
+def test_a_measurement_has_the_same_key_in_a_study_as_before_reasons_were_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys: list[str] = []
+    monkeypatch.setattr("snsearch.pages.evidence.attach", lambda url, name, kind, key, values: keys.append(key))
+    flagged = replace(MEASUREMENT, verdict="flagged", reasons=(Reason.of(Cause.SPREAD, 0.1, 0.05),))
+    stored = {key: value for key, value in flagged.to_json().items() if key != "causes"}
+    for one in (flagged, Measurement.from_json(stored), MEASUREMENT):
+        keep_measurement("url", "name", one)
+    assert keys[0] == keys[1] != keys[2]

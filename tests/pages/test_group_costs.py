@@ -1,4 +1,4 @@
-"""What groups cost at equal MACs, by candidates that are alike in all else."""
+"""The cost of group counts at equal MACs, from candidates that differ in nothing else."""
 
 from __future__ import annotations
 

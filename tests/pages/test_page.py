@@ -1,4 +1,4 @@
-"""The report: data that holds what was measured and claims no more, and a page that is safe and self-contained."""
+"""The page: data that claims no more than was measured, and HTML that is safe and self-contained."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from snsearch.device.counting.record import CountedNetwork
 from snsearch.errors import StudyError
 from snsearch.pages.page import ReportData, render, report_data, write_report
+from snsearch.pages.sections import Section
 from snsearch.study.storage import Settings, StudyRecord, TrialRecord, read_study
 from tests.studies import Setup, made_up_counts
 
@@ -50,7 +51,7 @@ def test_the_rows_are_the_study_s_candidates(study: StudyRecord, data: ReportDat
     for row, trial in zip(data.rows, study.candidates, strict=True):
         assert trial.proxy is not None
         assert trial.architecture is not None
-        assert (row.error, row.cost, row.key) == (trial.proxy.error, trial.cost, trial.architecture.key)
+        assert (row.error, row.cost, row.architecture) == (trial.proxy.error, trial.cost, trial.architecture)
 
 
 def test_the_front_is_marked_and_what_noise_could_put_there_is_tied(study: StudyRecord) -> None:
@@ -63,7 +64,7 @@ def test_the_front_is_marked_and_what_noise_could_put_there_is_tied(study: Study
 
 def test_intervals_of_one_seed_are_those_of_the_test_images(study: StudyRecord) -> None:
     row = report_data(_scored(study, [(0.1, 50.0)])).rows[0]
-    assert row.seeds == 1
+    assert row.score.seeds == 1
     assert row.deviation_95 == pytest.approx(1.96 * (0.1 * 0.9 / 10_000) ** 0.5, rel=1e-2)
 
 
@@ -73,7 +74,7 @@ def test_further_seeds_make_a_mean_and_widen_every_candidate_s_interval(study: S
     assert first.proxy is not None
     repeats = tuple(replace(first.proxy, error=error, seed=seed) for seed, error in ((1, 0.11), (2, 0.12)))
     data = report_data(replace(alone, trials=(replace(first, repeats=repeats), second)))
-    assert [(row.seeds, round(row.error, 6)) for row in data.rows] == [(3, 0.11), (1, 0.12)]
+    assert [(row.score.seeds, round(row.error, 6)) for row in data.rows] == [(3, 0.11), (1, 0.12)]
     before = report_data(alone).rows
     assert data.rows[1].deviation_95 > 2 * before[1].deviation_95
     assert data.rows[0].deviation_95 < data.rows[1].deviation_95
@@ -140,7 +141,7 @@ def test_every_error_comes_with_its_proxy_data_seeds_and_spread(data: ReportData
     facts = dict(data.proxy)
     assert "short proxy training" in facts["What the error is"]
     assert "digits" in facts["Data"]
-    assert facts["Seeds"] == "0: one a candidate, so that the spread between seeds is not measured"
+    assert facts["Seeds"] == "0: one per candidate, so the spread between seeds is not measured"
     assert "179 test images" in facts["Intervals"]
     assert "not a latency" in facts["Second objective"]
 
@@ -186,7 +187,7 @@ def with_counts(study: StudyRecord, counts: Iterable[CountedNetwork]) -> StudyRe
 
 
 def _counted(study: StudyRecord, *millions: float, **options: Any) -> tuple[CountedNetwork, ...]:
-    """Counts of the study's first candidates: so many million instructions, half as many misses."""
+    """Counts of the study's first candidates: millions of instructions, half as many misses."""
     return tuple(
         made_up_counts(
             trial.architecture.key,
@@ -200,20 +201,22 @@ def _counted(study: StudyRecord, *millions: float, **options: Any) -> tuple[Coun
     )
 
 
+def _instructions(section: Section) -> tuple[str, ...]:
+    return section.column("M instructions")
+
+
 def test_a_core_has_a_section_of_the_candidates_that_were_counted(study: StudyRecord) -> None:
     scored = _scored(study, [(0.1, 50.0), (0.2, 40.0), (0.3, 60.0), (0.4, 30.0)])
     foreign = made_up_counts("shufflenet-of-another-study")
     data = report_data(with_counts(scored, (*_counted(scored, 20, 10, 30), foreign)))
-    [section] = data.cores
+    [section] = data.sections
     assert section.title == "Counted on cortex-a72"
-    assert [(row.number, row.instructions, row.l1d_misses, row.l2_misses) for row in section.rows] == [
-        (0, "20.00", "10.000", "10.000"),
-        (1, "10.00", "5.000", "5.000"),
-        (2, "30.00", "15.000", "15.000"),
-    ]
+    assert [row.number for row in section.rows] == [0, 1, 2]
+    assert _instructions(section) == ("20.00", "10.00", "30.00")
+    assert section.column("M L1d misses") == section.column("M L2 misses") == ("10.000", "5.000", "15.000")
     assert [row.on_front for row in section.rows] == [True, True, False]
     # The A72's file: 10 * 0.325973 + 5 * 8.04795 + 5 * 9.18806 ms, and a factor of 1.26941 either way.
-    assert section.rows[1].predicted == "89.4 [70.5, 114]"
+    assert section.column("predicted ms [95 %]")[1] == "89.4 [70.5, 114]"
     assert "They are not latencies." in section.summary[0]
     assert section.summary[1].startswith("Milliseconds are predicted from counted cost, Raspberry Pi 4B")
     assert len(section.summary) == 2
@@ -224,8 +227,9 @@ def test_a_core_has_a_section_of_the_candidates_that_were_counted(study: StudyRe
 def test_error_is_drawn_against_millions_of_instructions_with_their_own_front(study: StudyRecord) -> None:
     scored = _scored(study, [(0.1, 50.0), (0.2, 40.0), (0.3, 60.0)])
     data = report_data(with_counts(scored, _counted(scored, 20, 25, 10)))
-    [section] = data.cores
+    [section] = data.sections
     chart = section.scatter
+    assert chart is not None
     marks = {mark.number: mark for mark in chart.marks}
     assert [marks[number].x for number in range(3)] == [chart.x.at(millions) for millions in (20, 25, 10)]
     assert {row.number for row in data.rows if row.on_front} == {0, 1}
@@ -238,8 +242,8 @@ def test_error_is_drawn_against_millions_of_instructions_with_their_own_front(st
 
 def test_a_core_without_published_figures_has_no_milliseconds(study: StudyRecord) -> None:
     data = report_data(with_counts(study, _counted(study, 20, core="cortex-a76")))
-    [section] = data.cores
-    assert [row.predicted for row in section.rows] == [""]
+    [section] = data.sections
+    assert "predicted ms [95 %]" not in dict(section.columns)
     assert len(section.summary) == 1
     assert "predicted ms" not in render(data)
     assert "predicted ms" in render(report_data(with_counts(study, _counted(study, 20))))
@@ -247,8 +251,8 @@ def test_a_core_without_published_figures_has_no_milliseconds(study: StudyRecord
 
 def test_the_last_count_of_a_candidate_is_shown_and_mixed_programs_are_told(study: StudyRecord) -> None:
     later = _counted(study, 21, runner="cd" * 32, kept="2026-01-02T00:00:00+00:00")
-    [section] = report_data(with_counts(study, (*_counted(study, 20, 10), *later))).cores
-    assert [row.instructions for row in section.rows] == ["21.00", "10.00"]
+    [section] = report_data(with_counts(study, (*_counted(study, 20, 10), *later))).sections
+    assert _instructions(section) == ("21.00", "10.00")
     assert section.summary[-1].startswith("Several runners or versions of qemu")
     assert "runner cdcdcdcdcdcd" in dict(section.facts)["Engine"]
 
@@ -256,13 +260,13 @@ def test_the_last_count_of_a_candidate_is_shown_and_mixed_programs_are_told(stud
 def test_other_cores_of_one_name_have_sections_of_their_own(study: StudyRecord) -> None:
     first, second = _counted(study, 20, 10)
     small = replace(second.core, l2=replace(second.core.l2, size=1 << 19))
-    sections = report_data(with_counts(study, (first, replace(second, core=small)))).cores
-    assert [[row.instructions for row in section.rows] for section in sections] == [["20.00"], ["10.00"]]
+    sections = report_data(with_counts(study, (first, replace(second, core=small)))).sections
+    assert list(map(_instructions, sections)) == [("20.00",), ("10.00",)]
     assert sections[0].title != sections[1].title
 
 
 def test_counts_stand_in_the_document_and_a_study_without_has_none(study: StudyRecord, data: ReportData) -> None:
-    assert (data.cores, data.document["counts"]) == ((), [])
+    assert (data.sections, data.document["counts"]) == ((), [])
     [first] = _counted(study, 20)
     [shown] = report_data(with_counts(study, (first,))).document["counts"]
     assert shown["subject"] == first.subject
@@ -372,7 +376,7 @@ def test_clicking_a_column_sorts_the_candidates(data: ReportData, tmp_path: Path
     dom, _ = _dom(chromium, path, tmp_path / "profile")
     order = [int(number) for number in re.findall(r'<tr data-trial="(\d+)"', dom)]
     params = {c["number"]: c["costs"]["params"] for c in data.document["candidates"]}
-    # Equal as printed may stand in either order.
+    # Rows that print the same may be in either order.
     shown = [round(params[number], -2) for number in order]
     assert shown == sorted(shown)
     assert order != sorted(order)

@@ -1,7 +1,7 @@
-"""Devices that are counted: what one inference of ncnn's ARM code executes and misses, without a board.
+"""Counted devices: the instructions and cache misses of one inference of ncnn's ARM code, without a board.
 
-`counted://cortex-a72` is no device that can be reached, and its figures are no latency: they are counts of the
-static runner under qemu, with the caches of a file of cpus/. They are cached by the hash of all that they depend on.
+`counted://cortex-a72` means the static runner under qemu, with the caches of a bundled core. Its figures are counts,
+not latencies. They are cached by the hash of everything that they depend on.
 """
 
 from __future__ import annotations
@@ -25,19 +25,13 @@ if TYPE_CHECKING:
     from snsearch.engine import Artefact
 
 SCHEME = "counted://"
-NONCE = "counted"  # of the same length in every run, as all that the runner is given
+NONCE = "counted"  # of constant length, like all arguments, so every run executes the same code
 PREFIX = "model"
 TIMEOUT_S = 1800
 
 
-def is_counted(url: str) -> bool:
-    """Whether a device's URL asks for counted cost."""
-    return url.startswith(SCHEME)
-
-
 def cpu_of(url: str) -> Cpu:
     """The core that a URL such as counted://cortex-a72 names. Raises DeviceError."""
-    assert is_counted(url), "other devices are reached by a transport"
     name = url.removeprefix(SCHEME)
     try:
         return load_cpu(name)
@@ -47,39 +41,37 @@ def cpu_of(url: str) -> Cpu:
 
 
 def profile_name(url: str) -> str:
-    """The profile whose predictions rank candidates for a counted device, so that none waits for qemu.
+    """The bundled profile that predicts a counted device's counts, so ranking candidates needs no qemu.
 
-    Raises DeviceError where none is shipped.
+    Raises DeviceError if there is none.
     """
     name, known = f"counted-{cpu_of(url).name}", bundled_names("profiles")
     if name not in known:
         some = ", ".join(f"{SCHEME}{one.removeprefix('counted-')}" for one in known if one.startswith("counted-"))
         raise DeviceError(
-            f"device {url!r}: no model of its counts is shipped that could rank candidates; of {some} one is"
+            f"device {url!r}: no bundled profile predicts its counts, so it cannot rank candidates; expected one of "
+            f"{some}"
         )
     return name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counter:
-    """Counts inferences of models on one core's caches; made by `open_counter`."""
+    """Counts inferences of models on one core's caches. Made by `open_counter`."""
 
     cpu: Cpu
     tools: Tools
     runner: Path
     runner_digest: str
-    folder: Path  # of what was counted before
+    folder: Path  # of earlier counts
 
     def key(self, artefact: str) -> str:
-        """The hash of all that the counts of a model depend on."""
+        """The hash of everything that the counts of a model depend on."""
         parts = (SCHEMA, self.runner_digest, artefact, self.cpu.digest, self.tools.digest)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def count(self, artefact: Artefact, *, again: bool = False) -> CountedRecord:
-        """The counts of one inference of the model, from the cache unless it is to be counted again.
-
-        A second inference less the first: what it takes with weights and buffers in place. Raises DeviceError.
-        """
+        """The counts of one warm inference of the model, from the cache unless `again`. Raises DeviceError."""
         key = self.key(artefact.key)
         path = self.folder / f"{key}.json"
         if not again and (known := _read(path, key)) is not None:
@@ -132,24 +124,27 @@ class Counter:
 
 
 def counted_runner() -> Path | None:
-    """The runner that is counted: the one that was built for aarch64, or None where none was."""
+    """The static runner built for aarch64; None if there is none yet."""
     from snsearch.engine import built_runner
 
     return built_runner("aarch64")
 
 
 def counted_folder() -> Path:
-    """Where the plugin and counts are kept."""
+    """The folder of the plugin and of counts."""
     from snsearch.files import cache_folder
 
     return cache_folder() / "counted"
 
 
 def open_counter(cpu: Cpu, runner: Path | None = None, folder: Path | None = None) -> Counter:
-    """A counter on that core; what it builds and counts is kept in the folder.
+    """A counter for that core.
 
-    `runner` is a static aarch64 one, by default the one that was built here. Raises DeviceError that says what is
-    missing and how to get it.
+    Args:
+        runner: a static one for aarch64; None: the one built on this host.
+        folder: for the plugin and the counts; None: in the cache folder.
+
+    Raises DeviceError that names what is missing and how to get it.
     """
     folder = counted_folder() if folder is None else folder
     runner = counted_runner() if runner is None else runner
@@ -169,7 +164,7 @@ def open_counter(cpu: Cpu, runner: Path | None = None, folder: Path | None = Non
 
 
 def _read(path: Path, key: str) -> CountedRecord | None:
-    """The record of a file; None where there is none, or a damaged one, which is then counted anew."""
+    """The record of a file; None if it is missing or damaged, so the model is counted again."""
     try:
         found = CountedRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, DeviceError):
@@ -178,8 +173,8 @@ def _read(path: Path, key: str) -> CountedRecord | None:
 
 
 def _write(path: Path, record: CountedRecord) -> None:
-    """Writes the record whole or not at all. Raises DeviceError."""
+    """Writes the record in one step. Raises DeviceError."""
     try:
         write_whole(path, json.dumps(record.to_json(), indent=1))
     except OSError as error:
-        raise DeviceError(f'counts cannot be kept in "{path.parent}": {error.strerror or error}') from None
+        raise DeviceError(f'counts cannot be written to "{path.parent}": {error.strerror or error}') from None

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, fields
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """What one repeat executes and what misses in the caches of a core."""
+    """What one repeat executes, and its accesses to and misses in the caches of a core."""
 
     instructions: int
     loads: int
     stores: int
-    l1d_accesses: int  # lines: more than loads and stores, where one straddles two
+    l1d_accesses: int  # in lines: one load or store may span two
     l1d_misses: int
     l1i_accesses: int
     l1i_misses: int
@@ -21,7 +21,7 @@ class Counts:
 
     @property
     def l1_misses(self) -> int:
-        """Misses of both first levels: what asks the second."""
+        """Misses in both first levels, which access the second level."""
         return self.l1d_misses + self.l1i_misses
 
     def to_json(self) -> dict[str, int]:
@@ -30,7 +30,7 @@ class Counts:
 
     @classmethod
     def from_json(cls, values: object) -> Counts | None:
-        """The counts of a JSON object, or None where it is none."""
+        """The counts of a JSON object; None for any other value."""
         if not isinstance(values, dict) or set(values) != {field.name for field in fields(cls)}:
             return None
         if any(type(value) is not int or value < 0 for value in values.values()):

@@ -1,4 +1,4 @@
-"""The cores whose caches are counted: one TOML file each, shipped in cpus/ or the user's own."""
+"""The cores whose caches are counted: one TOML file per core, bundled or the user's own."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import Any
 
 from snsearch.device.counting.weighing import Weighing, read_weighing
 from snsearch.errors import SpecError
-from snsearch.files import bundled_names
 from snsearch.toml_reader import Table, as_integer, as_text, find_file, read_table
 from snsearch.units import parse_bytes
 
-CLOCK_KHZ = 1_500_000  # what the described cores say of their clock; nothing that is counted depends on it
+CLOCK_KHZ = 1_500_000  # clock that the emulated system reports; counts do not depend on it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,22 +35,22 @@ class Cache:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cpu:
-    """A core: its caches, and what a program that asks the system for them is told."""
+    """A core: its caches, and the register values that the emulated system reports."""
 
     name: str
     title: str
-    qemu_cpu: str  # the instructions that it has, as qemu names such a core
-    midr: int  # ARM's main id register, by which libraries know a core
-    cores: int  # that share the second level
+    qemu_cpu: str  # qemu's name of a core with the same instructions
+    midr: int  # ARM's main id register, by which libraries recognise a core
+    cores: int  # cores that share the second level
     source: str
     l1d: Cache
     l1i: Cache
     l2: Cache
-    weighing: Weighing | None  # None where no device's figures stand for this core
+    weighing: Weighing | None  # None if no device with this core has published figures
 
     @property
     def digest(self) -> str:
-        """A hash of all that counts depend on."""
+        """A hash of everything that counts depend on."""
         told = (self.qemu_cpu, self.midr, self.cores, str(self.l1d), str(self.l1i), str(self.l2))
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
@@ -61,17 +60,17 @@ class Cpu:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Cpu:
-        """The core of to_json's values. Raises KeyError or TypeError where they are none."""
+        """The core of to_json's values. Raises KeyError or TypeError for other values."""
         known = {field.name: values[field.name] for field in fields(cls)}
         caches = {name: Cache(**known[name]) for name in ("l1d", "l1i", "l2")}
         weighing = None if known["weighing"] is None else Weighing(**known["weighing"])
         return cls(**{**known, **caches, "weighing": weighing})
 
     def system_files(self) -> dict[str, str]:
-        """What /proc and /sys say of this core, by path without the leading slash.
+        """The files of /proc and /sys that describe this core, by path without the leading slash.
 
-        A library tiles its loops by the caches that the system names, so that without these files the counts would
-        hang on the machine that counts.
+        Libraries tile their loops by the caches that the system reports. Without these files counts would depend on
+        the host.
         """
         files = {"proc/cpuinfo": "\n".join(map(self._cpuinfo, range(self.cores)))}
         sharers = f"{(1 << self.cores) - 1:x}"
@@ -141,7 +140,7 @@ def _cache(table: Table) -> Cache:
     sets, rest = divmod(cache.size, cache.ways * cache.line)
     if rest or sets & (sets - 1) or not sets or cache.line & (cache.line - 1) or not 16 <= cache.line <= 4096:
         raise SpecError(
-            f"{table.where}: {cache.size} bytes in {cache.ways} ways of {cache.line} bytes a line; "
+            f"{table.where}: {cache.size} bytes in {cache.ways} ways with lines of {cache.line} bytes; "
             "expected lines of 16 to 4096 bytes and sets, both powers of two"
         )
     return cache
@@ -167,10 +166,5 @@ def read_cpu(path: Path) -> Cpu:
 
 
 def load_cpu(text: str) -> Cpu:
-    """The core that the user names: a bundled name or a TOML file. Raises SpecError."""
+    """The core of a bundled name or a TOML file. Raises SpecError."""
     return read_cpu(find_file(text, "cpus"))
-
-
-def shipped_cpus() -> tuple[Cpu, ...]:
-    """All bundled cores, by name."""
-    return tuple(load_cpu(name) for name in bundled_names("cpus"))

@@ -1,7 +1,7 @@
-"""What was counted of a network, as it is kept: the counts of one inference with all that they hang on.
+"""A network's counts as they are stored: the counts of one inference, and everything they depend on.
 
-The counts themselves are in a cache by the hash of what they depend on; a study keeps them with the network and the
-core. Whoever reads them needs neither qemu nor the core's file.
+The cache holds CountedRecord; a study holds CountedNetwork, with the network and the core. Reading them needs neither
+qemu nor the core's file.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from snsearch.device.counting.counts import Counts
 from snsearch.device.counting.cpus import Cpu
 from snsearch.errors import DeviceError
 
-SCHEMA = 1  # of a record; counts of another are made anew
+SCHEMA = 1  # of a record; the cache counts records of another schema again
 NETWORK_SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountedRecord:
-    """The counts of one inference, and what they were made with."""
+    """The counts of one inference, and the tools that made them."""
 
     cpu: str
     counts: Counts
     artefact: str
-    runner: str  # its hash
+    runner: str  # sha256 of its file
     ncnn: str
     qemu: str
-    key: str  # the hash of all that the counts depend on
+    key: str  # the hash of everything that the counts depend on
 
     @property
     def provenance(self) -> str:
-        """What kind of figure this is."""
+        """The label of the counts."""
         return f"counted, ncnn {self.ncnn} for aarch64 under qemu {self.qemu}, caches of {self.cpu}; not a latency"
 
     def to_json(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class CountedRecord:
 
     @classmethod
     def from_json(cls, values: object) -> CountedRecord:
-        """The record of to_json's values. Raises DeviceError for another schema, or values that are none."""
+        """The record of to_json's values. Raises DeviceError for another schema or invalid values."""
         known = _of_schema(values, SCHEMA)
         try:
             counts = Counts.from_json(known["counts"])
@@ -59,7 +59,7 @@ class CountedRecord:
         except KeyError as error:
             raise DeviceError(f"a counted record cannot be read: it has no {error}") from None
         if counts is None:
-            raise DeviceError("a counted record cannot be read: what it holds are no counts")
+            raise DeviceError("a counted record cannot be read: its counts are invalid")
         return cls(counts=counts, **texts)
 
 
@@ -70,16 +70,16 @@ class CountedNetwork:
     subject: str  # an architecture's key
     core: Cpu
     record: CountedRecord
-    kept: str  # when, as ISO 8601
+    kept: str  # time, as ISO 8601
 
     @property
     def milliseconds(self) -> tuple[float, float, float] | None:
-        """What a device's published figures make of the counts, with the interval; None without such figures."""
+        """The predicted milliseconds and their interval; None if the core has no weights."""
         weighing = self.core.weighing
         return None if weighing is None else weighing.milliseconds(self.record.counts)
 
     def predicted_json(self) -> dict[str, Any] | None:
-        """The milliseconds as JSON values, with their interval and provenance; None where there are none."""
+        """The predicted milliseconds as JSON values, with interval and provenance; None without weights."""
         if self.core.weighing is None:
             return None
         ms, low, high = self.core.weighing.milliseconds(self.record.counts)
@@ -101,7 +101,7 @@ class CountedNetwork:
 
     @classmethod
     def from_json(cls, values: object) -> CountedNetwork:
-        """The network of to_json's values. Raises DeviceError for another schema, or values that are none."""
+        """The network of to_json's values. Raises DeviceError for another schema or invalid values."""
         known = _of_schema(values, NETWORK_SCHEMA)
         try:
             return cls(

@@ -1,8 +1,8 @@
-"""Counts of one repeat of a program: a run with one repeat more, minus a run without it.
+"""Counts of one repeat of a program: those of a run with two repeats, minus those of a run with one.
 
-What the program does once (loading, its first touch of memory, printing) falls out of the difference. Addresses are
-the same in every run (no randomisation, an empty environment, the same names in a folder of its own), and so are the
-counts, up to what a run prints of itself: the times in a runner's answer move them by some hundred instructions.
+The difference drops what a program does once: loading, first touches of memory, printing. Every run has the same
+addresses (no randomisation, an empty environment, the same file names in a folder of its own), so counts repeat.
+They vary by a few hundred instructions only, because the times that a runner prints differ in length.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from snsearch.device.counting.counts import Counts
 from snsearch.device.counting.cpus import Cpu
 from snsearch.device.counting.tools import Tools
+from snsearch.device.programs import run_here
 from snsearch.errors import DeviceError
 
 COUNTS_FILE = "counts.json"
@@ -26,11 +26,11 @@ COUNTS_FILE = "counts.json"
 def run_counted(
     tools: Tools, cpu: Cpu, program: Path, arguments: Sequence[str], files: Sequence[Path], timeout_s: float
 ) -> tuple[dict[str, int], str]:
-    """The plugin's counts of a whole run and what the program printed.
+    """The plugin's counts of a whole run, and what the program printed.
 
-    The program is started as ./program in an empty folder that holds the files under their own names.
+    The program runs as ./program in a new folder with the files under their own names.
 
-    Raises DeviceError where it fails, takes longer, or runs more than one thread.
+    Raises DeviceError if it fails, takes longer, or runs more than one thread.
     """
     with tempfile.TemporaryDirectory(prefix="snsearch-counted-") as name:
         folder = Path(name)
@@ -46,35 +46,24 @@ def run_counted(
             *(str(tools.qemu), "-cpu", cpu.qemu_cpu, "-L", str(folder / "system"), "-plugin", plugin),
             *("./program", *arguments),
         ]
-        try:
-            # An emulator's core dump is of no use, and may be large.
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env={},
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=timeout_s,
-                start_new_session=True,  # Ctrl-C asks snsearch, which lets the run end
-            )
-        except subprocess.TimeoutExpired:
-            raise DeviceError(
-                f"counting on {cpu.name} took longer than {timeout_s:.0f} s and was ended; "
-                "a smaller network or resolution takes less"
-            ) from None
-        except OSError as error:
-            raise DeviceError(f"counting on {cpu.name}: {command[0]} cannot be run: {error.strerror}") from None
-        if done.returncode:
-            said = _last_line(done.stderr or done.stdout)
-            raise DeviceError(f"counting on {cpu.name}: the program ended with {done.returncode}: {said}")
+        # In a session of its own: Ctrl-C asks snsearch, which lets the run end.
+        done = run_here(
+            command,
+            timeout_s=timeout_s,
+            doing=f"counting on {cpu.name}",
+            missing="install it",
+            slow="use a smaller network or resolution",
+            cwd=folder,
+            environment={},
+        )
+        if done.exit_code:
+            raise DeviceError(f"counting on {cpu.name}: the program ended with {done.exit_code}: {done.last_line}")
         try:
             counted = json.loads((folder / COUNTS_FILE).read_text(encoding="ascii"))
         except (OSError, ValueError):
-            said = _last_line(done.stderr) or "qemu said nothing"
-            raise DeviceError(f"counting on {cpu.name}: the plugin wrote no counts: {said}") from None
+            raise DeviceError(f"counting on {cpu.name}: the plugin wrote no counts: {done.last_line}") from None
     if counted["threads"] != 1:
-        raise DeviceError(f"the program ran {counted['threads']} threads; counts are of one")
+        raise DeviceError(f"the program ran {counted['threads']} threads; expected 1")
     return {key: value for key, value in counted.items() if key not in ("schema", "threads")}, done.stdout
 
 
@@ -88,30 +77,31 @@ def count_repeat(
     timeout_s: float = 900,
     check: Callable[[int, str], object] = lambda repeats, output: None,
 ) -> Counts:
-    """The counts of one repeat of the program, warm: two repeats less one.
+    """The counts of one warm repeat of the program: those of two repeats, minus those of one.
 
-    `arguments` gives the program's for a number of repeats; `check` may raise on what it printed. Raises DeviceError.
+    Args:
+        arguments: number of repeats -> arguments of the program.
+        check: (number of repeats, what the program printed); raises if that is wrong.
+
+    Raises DeviceError.
     """
     runs = []
     for repeats in (1, 2):
         counted, printed = run_counted(tools, cpu, program, arguments(repeats), files, timeout_s)
         check(repeats, printed)
         runs.append(counted)
-    # What a program does once need not be the same to the line: a small count may come out below nothing.
+    # Work done once may differ by a cache line between runs, so a small difference can be negative.
     found = Counts(**{key: max(0, runs[1][key] - runs[0][key]) for key in runs[0]})
     if not found.instructions:
-        raise DeviceError(f"counting on {cpu.name}: a second repeat executed nothing; is the program given repeats?")
+        raise DeviceError(
+            f"counting on {cpu.name}: a second repeat executed nothing; check that the program reads its repeats"
+        )
     return found
 
 
 def _place(source: Path, target: Path) -> None:
-    """Puts a file there, without copying where the file system allows."""
+    """Links a file to a path, or copies it if the file system has no such links."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1][:300] if lines else ""

@@ -1,4 +1,4 @@
-"""Counts -> milliseconds, by weights that were fitted on a device's published figures, with their interval."""
+"""Counts -> milliseconds with their interval, by weights fitted on a device's published figures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from snsearch.toml_reader import Table, as_amount, as_factor, as_integer, as_tex
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Weighing:
-    """Milliseconds a million instructions and misses, and how far networks that were kept out were missed."""
+    """Milliseconds per million instructions and misses, and the errors on held-out networks."""
 
     device: str
     source: str
@@ -19,18 +19,18 @@ class Weighing:
     l2_misses: float
     networks: int
     mape: float
-    interval_factor: float  # by which a figure is multiplied and divided for its 95 % interval
+    interval_factor: float  # divides and multiplies a figure: the ends of its 95 % interval
 
     @property
     def provenance(self) -> str:
         """The label of its milliseconds."""
         return (
             f"predicted from counted cost, {self.device}, ±{self.mape * 100:.0f} % (mean error of {self.networks} "
-            f"published figures, each kept out; {self.source})"
+            f"published figures, each held out; {self.source})"
         )
 
     def milliseconds(self, counts: Counts) -> tuple[float, float, float]:
-        """The milliseconds that the counts are worth, and the ends of their 95 % interval."""
+        """The predicted milliseconds and the ends of their 95 % interval."""
         ms = (
             self.instructions * counts.instructions
             + self.l1_misses * counts.l1_misses
@@ -47,7 +47,7 @@ class Weighing:
 
 def read_weighing(table: Table) -> Weighing:
     """The weighing of a core's file. Raises SpecError."""
-    weight = "milliseconds a million, at least 0"
+    weight = "milliseconds per million, at least 0"
     found = Weighing(
         device=table.get("device", as_text, "the device whose figures were fitted on"),
         source=table.get("source", as_text, "where those figures come from"),

@@ -1,7 +1,7 @@
-"""A Linux board over ssh: the system's OpenSSH client, so that ~/.ssh/config, keys, agents and known_hosts hold.
+"""A Linux board over ssh, by the system's OpenSSH client: ~/.ssh/config, keys, agents and known_hosts apply.
 
-One connection is made and shared by all commands (ControlMaster); where the user's configuration has a ControlPath of
-its own, that one is used and left open.
+All commands share one connection (ControlMaster). If the user's configuration has a ControlPath of its own, that
+connection is used and left open.
 """
 
 from __future__ import annotations
@@ -15,22 +15,17 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
-from snsearch.device.transports.transport import (
-    CONNECT_SECONDS,
-    PUSH_SECONDS,
-    RemoteScript,
-    RunOutput,
-    checked_name,
-    last_line,
-    run_here,
-)
+from snsearch.device.programs import RunOutput, last_line, run_here
+from snsearch.device.transports.remote import RemoteTransport, Verb
+from snsearch.device.transports.transport import CONNECT_SECONDS, PUSH_SECONDS
 from snsearch.errors import DeviceError
 
-FOLDER = ".cache/snsearch-device"  # in the home folder, where ssh and sftp both begin
+FOLDER = ".cache/snsearch-device"  # relative to the home folder, where ssh and sftp both start
 OPTIONS_VARIABLE = "SNSEARCH_SSH_OPTIONS"  # such as "-F my_config"
 _MISSING = "install OpenSSH's client (Debian: apt-get install openssh-client)"
-_LOST = 255  # of ssh itself; also of a remote process that was killed
+_LOST = 255  # exit code of ssh itself; also that of a killed remote process
 _URL = re.compile(
     r"ssh://(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]*)@)?"
     r"(?:(?P<host>[A-Za-z0-9_][A-Za-z0-9._-]*)|\[(?P<address>[0-9A-Fa-f:.]+(?:%[A-Za-z0-9._-]+)?)\])"
@@ -40,7 +35,7 @@ _URL = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SshAddress:
-    """Whom to connect to; what is None is the configuration's."""
+    """Host, user and port to connect to; None leaves the value to ssh's configuration."""
 
     host: str
     user: str | None
@@ -67,8 +62,18 @@ class SshAddress:
 
 
 @dataclass(kw_only=True, slots=True)
-class SshTransport:
+class SshTransport(RemoteTransport):
     """A board that OpenSSH reaches."""
+
+    URL: ClassVar[str] = "ssh://[user@]host[:port]"
+    ADVICE: ClassVar = (
+        ("Permission denied (", "set up a login by key (ssh-copy-id): nobody can type a password here"),
+        ("Host key verification failed", "connect by hand once (ssh) and confirm the host's key"),
+        ("REMOTE HOST IDENTIFICATION HAS CHANGED", "connect by hand (ssh) to see what changed"),
+        ("Could not resolve hostname", "check the name"),
+        ("Connection refused", "check that the board runs an ssh server at that port"),
+        ("No space left", "free space on the board"),
+    )
 
     url: str
     options: tuple[str, ...] = ()  # further options of ssh and sftp, before our own
@@ -81,68 +86,41 @@ class SshTransport:
     def __post_init__(self) -> None:
         self._address = SshAddress.parse(self.url)
 
-    def push(self, source: Path, name: str, *, executable: bool = False) -> None:
-        target = f"{self.folder}/{checked_name(name)}"
-        # Under another name first: a file that is being executed cannot be written to.
-        self.run(["rm", "-f", name, f"{name}.partial"], timeout_s=CONNECT_SECONDS)
-        commands = [
-            f"put {_sftp_word(source)} {target}.partial",
-            f"chmod {'755' if executable else '644'} {target}.partial",
-            f"rename {target}.partial {target}",
-        ]
-        self._sftp(commands, f"pushing {name} to {self.url}")
-
-    def pull(self, name: str, target: Path) -> None:
-        command = f"get {self.folder}/{checked_name(name)} {_sftp_word(target)}"
-        self._sftp([command], f"pulling {name} from {self.url}")
-
-    def run(self, words: Sequence[str], *, timeout_s: float) -> RunOutput:
-        script = RemoteScript.of(words, self.folder)
-        doing = f"running {words[0]} on {self.url}"
-        # sh by name, since the login shell may be of another kind.
-        arguments = ["ssh", *self._options(), "-T", "--", self._address.host, f"sh -c {shlex.quote(script.text)}"]
-        ended = run_here(arguments, timeout_s=timeout_s, doing=doing, missing=_MISSING)
-        output = script.output(ended.stdout, ended.stderr)
-        if output is None:
-            raise self._fault(doing, ended)
-        return output
-
     def close(self) -> None:
         """Ends the shared connection, unless it is the user's own."""
         if self._sockets is None:
             return
-        run_here(
-            ["ssh", *self._options(), "-O", "exit", "--", self._address.host],
-            timeout_s=CONNECT_SECONDS,
-            doing=f"closing the connection to {self.url}",
-            missing=_MISSING,
-        )
+        self._call(["ssh", "-O", "exit"], CONNECT_SECONDS, f"closing the connection to {self.url}")
         shutil.rmtree(self._sockets, ignore_errors=True)
         self._sockets = self._shared = None
 
-    def _sftp(self, commands: Sequence[str], doing: str) -> None:
-        arguments = ["sftp", *self._options(), "-b", "-", "--", self._address.host]
-        ended = run_here(
-            arguments, timeout_s=PUSH_SECONDS, doing=doing, missing=_MISSING, stdin="\n".join([*commands, "bye\n"])
-        )
+    def _shell(self, script: str, timeout_s: float, doing: str) -> RunOutput:
+        # Name sh: the login shell may be of another kind.
+        return self._call(["ssh", "-T"], timeout_s, doing, f"sh -c {shlex.quote(script)}")
+
+    def _copy(self, verb: Verb, here: Path, there: str, doing: str) -> None:
+        command = f"put {_sftp_word(here)} {there}" if verb == "push" else f"get {there} {_sftp_word(here)}"
+        ended = self._call(["sftp", "-b", "-"], PUSH_SECONDS, doing, stdin=f"{command}\nbye\n")
         if ended.exit_code:
             raise self._fault(doing, ended)
 
-    def _fault(self, doing: str, ended: RunOutput) -> DeviceError:
-        """What to say of a command that was not seen to end well."""
-        said = last_line(ended.stderr)
-        for sign, advice in _ADVICE:
-            if sign in ended.stderr:
-                return DeviceError(f"{doing}: {said}; {advice}")
+    def _call(
+        self, program: Sequence[str], timeout_s: float, doing: str, *command: str, stdin: str = ""
+    ) -> RunOutput:
+        name, *own = program
+        arguments = [name, *self._options(), *own, "--", self._address.host, *command]
+        return run_here(arguments, timeout_s=timeout_s, doing=doing, missing=_MISSING, stdin=stdin)
+
+    def _lost(self, ended: RunOutput) -> str:
         if ended.exit_code == _LOST:
-            return DeviceError(
-                f"{doing}: the link dropped, or the board cannot be reached: {said}; try `ssh {self._address.host}`, "
-                "then give the same command again"
+            return (
+                f"the link dropped, or the board cannot be reached: {last_line(ended.stderr)}; try "
+                f"`ssh {self._address.host}`, then give the same command again"
             )
-        return DeviceError(f"{doing}: ended with {ended.exit_code} before it was done: {said}")
+        return f"ended with {ended.exit_code} before it was done: {last_line(ended.stderr)}"
 
     def _options(self) -> list[str]:
-        """The options of every call, with a shared connection."""
+        """The options of every call, those of the shared connection included."""
         given = [*self.options, *shlex.split(os.environ.get(OPTIONS_VARIABLE, "")), *self._address.options()]
         fixed = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"]
         options = [*given, *(word for option in fixed for word in ("-o", option))]
@@ -168,18 +146,8 @@ class SshTransport:
         return [word for option in sharing for word in ("-o", option)]
 
 
-_ADVICE = (
-    ("Permission denied (", "set up a login by key (ssh-copy-id): no password can be asked for"),
-    ("Host key verification failed", "connect by hand once (ssh) to look at the host's key"),
-    ("REMOTE HOST IDENTIFICATION HAS CHANGED", "connect by hand (ssh) to see what changed"),
-    ("Could not resolve hostname", "see that the name is right"),
-    ("Connection refused", "see that the board runs an ssh server at that port"),
-    ("No space left", "make room on the board"),
-)
-
-
 def _sftp_word(path: Path) -> str:
-    """A local path as a word of an sftp batch file. Raises DeviceError for what that cannot hold."""
+    """A local path as a word of an sftp batch file. Raises DeviceError for a path with a line break."""
     text = str(path.absolute())
     if "\n" in text:
         raise DeviceError(f"{text!r}: sftp cannot take a path with a line break; rename the folder")

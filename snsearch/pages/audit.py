@@ -1,0 +1,74 @@
+"""The budget against what the candidates need, and the stored costs against a new count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+from snsearch.errors import StudyError
+from snsearch.network import count_costs
+from snsearch.pages.candidate_rows import CandidateRow
+from snsearch.solver import Budget
+from snsearch.units import format_bytes, format_mflops
+
+NEAR = 0.05  # how far from its budget a network's MFLOPs may be, as a share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audit:
+    """One bound of the budget against what the candidates need."""
+
+    bound: str
+    limit: str
+    rule: str
+    least: str
+    most: str
+    held: bool
+
+
+def audits(budget: Budget, rows: Sequence[CandidateRow]) -> tuple[Audit, ...]:
+    """One audit per bound of the budget."""
+    costs = [row.costs for row in rows]
+    bounds = (
+        ("MFLOPs", budget.macs, "macs", format_mflops),
+        ("Parameters", budget.params, "params", "{:,}".format),
+        ("Peak activations", budget.peak_activation_bytes, "peak_activation_bytes", format_bytes),
+        ("Model size", budget.weight_bytes, "weight_bytes", format_bytes),
+    )
+    found = []
+    for bound, limit, field, show in bounds:
+        if limit is None:
+            continue
+        values = list(map(attrgetter(field), costs))
+        rule, held = "never exceeded", max(values) <= limit
+        if field == "macs" and budget.match == "nearest":
+            rule, held = _nearest(limit, rows)
+        least, most = show(min(values)), show(max(values))
+        found.append(Audit(bound=bound, limit=show(round(limit)), rule=rule, least=least, most=most, held=held))
+    return tuple(found)
+
+
+def _nearest(limit: float, rows: Sequence[CandidateRow]) -> tuple[str, bool]:
+    """The rule for MFLOPs on either side of their budget, and whether all candidates obey it.
+
+    If another bound binds, the MFLOPs are out of reach, and only exceeding them is an error.
+    """
+    capped = [row for row in rows if row.trial.binding not in (None, "mflops")]
+    rule = "nearest on either side"
+    if capped:
+        rule += f"; {len(capped)} of {len(rows)} end below, at another bound"
+    over = any(row.costs.macs > (1 + NEAR) * limit for row in rows)
+    under = any(row.costs.macs < (1 - NEAR) * limit for row in rows if row not in capped)
+    return rule, not over and not under
+
+
+def recount(rows: Sequence[CandidateRow], budget: Budget) -> str:
+    """Counts every architecture again. Raises StudyError if a stored cost is not what its network needs."""
+    for row in rows:
+        if count_costs(row.architecture, budget.precision) != row.costs:
+            raise StudyError(f"trial #{row.number}: its stored costs are not what its architecture counts")
+    return (
+        f"All {len(rows)} architectures were counted again for this page from their channels: every figure equals "
+        "the one that the solver met."
+    )

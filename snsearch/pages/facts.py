@@ -1,0 +1,100 @@
+"""What the page's figures mean and where they come from, as names with their texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from snsearch.pages.group_costs import groups_words
+from snsearch.pages.sections import Facts
+from snsearch.study import StudyRecord, TrialRecord, seed_noise
+from snsearch.units import format_resolution
+
+
+def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
+    """What the error is, and what it was computed from."""
+    results = [result for trial in trials for result in trial.results]
+    devices = sorted({result.device for result in results})
+    return (
+        (
+            "What the error is",
+            "share of wrong test images after a short proxy training, not the error of a finished one",
+        ),
+        ("Data", study.settings.data_description),
+        ("Recipe", study.settings.recipe.describe()),
+        ("Seeds", _seed_words(trials)),
+        ("Intervals", _interval_words(trials)),
+        ("Trained on", f"{', '.join(devices)}, {sum(r.seconds for r in results) / 60:.1f} minutes in all"),
+        ("Second objective", study.settings.cost_label),
+        *([("What groups cost", words)] if (words := groups_words(trials, study.settings.cost_axis)) else []),
+    )
+
+
+def _seed_words(trials: Sequence[TrialRecord]) -> str:
+    seeds = sorted({result.seed for trial in trials for result in trial.results})
+    listed = ", ".join(map(str, seeds))
+    noise = seed_noise([trial.results for trial in trials])
+    if noise is None:
+        several = "one per candidate" if len(seeds) == 1 else "too few candidates have several"
+        return f"{listed}: {several}, so the spread between seeds is not measured"
+    return (
+        f"{listed}; {noise.candidates} finalists have several, and between their seeds the error spreads by "
+        f"{noise.deviation:.2%} (standard deviation, pooled, {noise.degrees} degrees of freedom)"
+    )
+
+
+def _interval_words(trials: Sequence[TrialRecord]) -> str:
+    images = sorted({result.test_images for trial in trials for result in trial.results})
+    of_images = f"the {' or '.join(f'{count:,}' for count in images)} test images (Agresti and Coull)"
+    if seed_noise([trial.results for trial in trials]) is None:
+        return (
+            f"95 %, from {of_images} alone; they leave out the spread between seeds, which on small data can be as "
+            "large as the differences shown"
+        )
+    return (
+        f"95 %, from {of_images} and the spread between seeds, assumed to be the same for every candidate; a mean "
+        "over several seeds has a narrower one"
+    )
+
+
+def provenance_facts(study: StudyRecord) -> Facts:
+    """What the study searched."""
+    settings = study.settings
+    budget = settings.budget
+    source = f" ({budget.source})" if budget.source else ""
+    return (
+        ("Study", study.name),
+        ("Space", f"{settings.space}, digest {settings.space_digest}"),
+        ("Budget", f"{budget.name}: {budget.describe()}{source}"),
+        (
+            "Deployed input",
+            f"{budget.input_channels}x{format_resolution(budget.resolution)}, {budget.classes} classes, "
+            f"{budget.precision}",
+        ),
+        (
+            "Widths",
+            "every stage free within a third of its proportion, to match the MFLOPs within 0.1 % if possible"
+            if settings.tight
+            else "in proportion",
+        ),
+        ("Data", f"{settings.data}, fingerprint {settings.data_fingerprint}"),
+        ("Seed", str(settings.seed)),
+    )
+
+
+def run_facts(study: StudyRecord) -> tuple[Facts, ...]:
+    """The command, host and versions of each run of the search."""
+
+    def show(value: Any) -> str:
+        return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+    return tuple(
+        tuple((key.replace("_", " "), show(value)) for key, value in run.items()) for run in study.provenance
+    )
+
+
+def unscored_facts(study: StudyRecord) -> Facts:
+    """Trials and further seeds without a score, with their reasons."""
+    lost = [(f"#{t.number} {t.status}", t.reason) for t in study.trials if t.status in ("failed", "interrupted")]
+    seeds = [(f"#{t.number} seed {seed} failed", reason) for t in study.trials for seed, reason in t.lost_seeds]
+    return (*lost, *seeds)
