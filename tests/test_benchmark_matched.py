@@ -169,14 +169,26 @@ def test_forms_cover_what_their_names_say() -> None:
     assert scenes.inside("square", x, y).tolist() == [[True, True, False]]
 
 
-def test_only_emoji_of_the_group_that_every_vendor_drew_are_chosen() -> None:
-    def record(image: str, group: str, *, drawn: bool = True) -> dict[str, object]:
+def test_only_emoji_that_every_vendor_drew_can_be_classes() -> None:
+    def record(image: str, *, drawn: bool = True) -> dict[str, object]:
         own: dict[str, object] = {f"has_img_{vendor}": True for vendor in (*emoji.TRAIN_VENDORS, emoji.TEST_VENDOR)}
-        return own | {"image": image, "category": group, f"has_img_{emoji.TEST_VENDOR}": drawn}
+        return own | {"image": image, "category": "Flags", f"has_img_{emoji.TEST_VENDOR}": drawn}
 
-    records = [record("b.png", emoji.GROUP), record("a.png", emoji.GROUP), record("d.png", "Flags")]
-    chosen = emoji.choose([*records, record("c.png", emoji.GROUP, drawn=False)])
-    assert [(one.image, one.label) for one in chosen] == [("a.png", "a"), ("b.png", "b")]
+    found = emoji.common([record("b.png"), record("a.png"), record("c.png", drawn=False)])
+    assert [(one.image, one.label) for one in found] == [("a.png", "a"), ("b.png", "b")]
+
+
+def test_disagreement_is_the_distance_over_that_to_the_nearest_other() -> None:
+    first, second = np.array([[0.0], [10.0], [40.0]]), np.array([[1.0], [14.0], [40.0]])
+    # Squares: 0 is 1 from its own and 14^2 from the next, seen from the other side 1 and 9^2; 10 is 4^2 from its own.
+    expected = [1 / 81, max(16 / 81, 16 / 196), 0.0]
+    assert emoji.disagreement([first, second]) == pytest.approx(expected)
+
+
+def test_of_each_group_the_emoji_are_chosen_on_which_vendors_agree() -> None:
+    own = [emoji.Emoji(image=f"{name}.png", group=name[0]) for name in ("x1", "x2", "x3", "y1", "y2")]
+    chosen = emoji.choose(own, np.array([0.9, 0.1, 0.5, 2.0, 3.0]), 2)
+    assert [one.label for one in chosen] == ["x2", "x3", "y1", "y2"]
 
 
 def test_the_committed_results_fit_their_recipe_and_members() -> None:

@@ -1,4 +1,4 @@
-"""Makes the data sets of the benchmark in a folder and checks their fingerprints; takes about five minutes.
+"""Makes the data sets of the benchmark in a folder and checks their fingerprints; takes two to five minutes.
 
     python -m benchmarks.matched.data DATA [SET...]
 
@@ -48,9 +48,9 @@ def main(arguments: argparse.Namespace) -> None:
             MAKERS[name](arguments.data)
         dataset = load_data(str(arguments.data / name))
         found, expected = dataset.fingerprint(), frozen[name].fingerprint if name in frozen else "not frozen"
-        wrong += found != expected
+        wrong += name in frozen and found != expected
         print(f"{dataset.describe()}; fingerprint {found}" + ("" if found == expected else f", expected {expected}"))
-    if wrong and frozen:
+    if wrong:
         raise SystemExit("another fingerprint: other versions of Pillow, of numpy, or of the packages draw otherwise")
 
 
