@@ -1,0 +1,145 @@
+"""The files of the benchmark: members, right answers, and the frozen recipes with their digest."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bits = npt.NDArray[np.bool_]  # (test images,)
+RESULTS = Path(__file__).parents[1] / "results" / "matched"
+Identity = tuple[str, str, int]  # member's label, recipe's digest, seed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Member:
+    """A network of a set, by a label that is its own in the set."""
+
+    label: str
+    space: str
+    published: bool
+    key: str  # at the deployed resolution
+    macs: int
+    params: int
+
+
+def write_members(path: Path, members: Iterable[Member]) -> None:
+    """Writes a set's members as CSV."""
+    names = [field.name for field in fields(Member)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([int(v) if isinstance(v := getattr(m, n), bool) else v for n in names] for m in members)
+
+
+def read_members(path: Path) -> tuple[Member, ...]:
+    """The members of a set's CSV file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Member(
+                label=row["label"],
+                space=row["space"],
+                published=row["published"] == "1",
+                key=row["key"],
+                macs=int(row["macs"]),
+                params=int(row["params"]),
+            )
+            for row in csv.DictReader(file)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrozenSet:
+    """How the members of one set are trained, and on what."""
+
+    name: str
+    held_out: bool
+    budget_mflops: float
+    fingerprint: str  # of the data
+    recipe: dict[str, Any]  # the values of snsearch's Recipe
+
+    @property
+    def digest(self) -> str:
+        """Eight hex digits that change with the data and the recipe: the recipe's name in the log."""
+        return digest_of({"fingerprint": self.fingerprint, "recipe": self.recipe})[:8]
+
+
+def digest_of(values: Any) -> str:
+    """The SHA-256 of values as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def write_frozen(path: Path, sets: Sequence[FrozenSet], check_loss: float) -> None:
+    """Writes recipe.json."""
+    values = {
+        "check_loss": round(check_loss, 6),
+        "sets": {
+            one.name: {
+                "held_out": one.held_out,
+                "budget_mflops": one.budget_mflops,
+                "fingerprint": one.fingerprint,
+                "digest": one.digest,
+                "recipe": one.recipe,
+            }
+            for one in sets
+        },
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values | {"digest": digest_of(values)[:16]}, indent=2) + "\n", encoding="utf-8")
+
+
+def read_frozen(path: Path) -> tuple[dict[str, FrozenSet], float]:
+    """The sets of recipe.json and the loss of the check. Raises ValueError where a digest does not fit."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if values.pop("digest") != digest_of(values)[:16]:
+        raise ValueError(f"{path.name} was changed after it was frozen: its digest does not fit")
+    sets = {
+        name: FrozenSet(
+            name=name,
+            held_out=one["held_out"],
+            budget_mflops=one["budget_mflops"],
+            fingerprint=one["fingerprint"],
+            recipe=one["recipe"],
+        )
+        for name, one in values["sets"].items()
+    }
+    return sets, values["check_loss"]
+
+
+def pack(bits: Bits) -> str:
+    """Right answers as text: packed to bits, compressed, base 85."""
+    return base64.b85encode(zlib.compress(np.packbits(bits).tobytes(), 9)).decode()
+
+
+def unpack(text: str, count: int) -> Bits:
+    """The right answers of pack's text."""
+    packed = np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype=np.uint8)
+    return np.unpackbits(packed, count=count).astype(np.bool_)
+
+
+def append_correct(path: Path, identity: Identity, bits: Bits) -> None:
+    """Adds a training's right answers to a file; a line that a killed run left torn is cut first."""
+    data = path.read_bytes() if path.exists() else b""
+    with path.open("ab") as file:
+        file.truncate(data.rfind(b"\n") + 1)
+        file.write(f"{','.join(map(str, identity))},{len(bits)},{pack(bits)}\n".encode())
+
+
+def read_correct(path: Path) -> dict[Identity, Bits]:
+    """Right answers by member, recipe and seed; of a training that stands there twice, the later."""
+    found: dict[Identity, Bits] = {}
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            label, recipe, seed, count, text = line.rstrip("\n").split(",")
+            found[label, recipe, int(seed)] = unpack(text, int(count))
+    return found

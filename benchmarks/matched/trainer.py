@@ -1,0 +1,121 @@
+"""One training of the benchmark: a curve on all test images, and which of them the final network gets right.
+
+Everything else is the package's own training. `check_loss` tells whether the package still trains as it did: its
+value stands in recipe.json, and the driver refuses to go on where it differs.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from benchmarks.matched.package import (
+    Architecture,
+    CurvePoint,
+    Dataset,
+    Images,
+    ProxyResult,
+    ProxyTraining,
+    Recipe,
+    TrainingDiverged,
+    evaluate,
+)
+from benchmarks.matched.tables import Bits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CHECKED_KEY = "shufflenet.g3.b4.shuffle.se16_stem12s2p_24x1s2-48x2s2-96x1s2_3x32x32_c4"
+
+
+def recipe_of(values: Mapping[str, Any]) -> Recipe:
+    """The recipe of frozen values. Raises ValueError for one that this version of snsearch cannot follow.
+
+    A field that snsearch no longer has may be 0, which is what leaving it out means.
+    """
+    known = {field.name for field in fields(Recipe)}
+    if lost := [name for name, value in values.items() if name not in known and value]:
+        raise ValueError(f"this version of snsearch has no {', '.join(lost)} in its recipes")
+    return Recipe(**{name: value for name, value in values.items() if name in known})
+
+
+class BenchmarkTraining(ProxyTraining):
+    """A training that is measured on all test images, in the data set's order, at every point of its curve."""
+
+    def __init__(
+        self, arch: Architecture, dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device
+    ) -> None:
+        super().__init__(arch, dataset, recipe, seed=seed, device=device)
+        self._test = dataset.test.to(device)
+
+    def _measure(self, train_loss: float, images_seen: int, cpu_started: float) -> None:
+        error, loss = evaluate(self._scored_network(), self._test, self._batches)
+        if not math.isfinite(loss):
+            raise TrainingDiverged(f"the test loss became {loss} after {images_seen:,} images")
+        self._cpu_seconds = time.process_time() - cpu_started
+        self._curve.append(
+            CurvePoint(
+                images_seen=images_seen,
+                train_loss=train_loss,
+                test_error=error,
+                test_loss=loss,
+                test_images=len(self._test),
+                cpu_seconds=self._cpu_seconds,
+            )
+        )
+
+    def correct(self) -> Bits:
+        """Whether the network, as it is now, gets each test image right."""
+        network = self._scored_network()
+        network.eval()
+        found: list[Tensor] = []
+        with torch.inference_mode():
+            for start in range(0, len(self._test), 256):
+                pixels = self._test.pixels[start : start + 256].contiguous(memory_format=torch.channels_last)
+                answers = network(self._batches.normalise(pixels)).argmax(1)
+                found.append(answers == self._test.labels[start : start + 256])
+        bits: Bits = torch.cat(found).cpu().numpy()
+        return bits
+
+
+def train(
+    arch: Architecture, dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device, checkpoint: Path
+) -> tuple[ProxyResult, Bits]:
+    """The curve and the right answers of a training that goes on from its checkpoint where there is one."""
+    training = BenchmarkTraining(arch, dataset, recipe, seed=seed, device=device)
+    training.load(checkpoint)
+    while not training.finished:
+        training.run_epoch()
+        training.save(checkpoint)
+    return training.result(), training.correct()
+
+
+def check_loss() -> float:
+    """The test loss after four steps of a tiny network on made-up images, by every part of a recipe that counts."""
+    generator = torch.Generator().manual_seed(0)
+    images = Images(
+        pixels=torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8, generator=generator),
+        labels=torch.arange(64) % 4,
+    )
+    dataset = Dataset(
+        name="check", source="", classes=tuple("abcd"), train=images, test=images, augmentation="crop+flip"
+    )
+    recipe = Recipe(
+        images=64,
+        batch_size=16,
+        augmentation=None,
+        curve_points=1,
+        schedule="cosine",
+        averaging=4.0,
+        recalibration=64,
+    )
+    arch = Architecture.from_key(_CHECKED_KEY)
+    training = BenchmarkTraining(arch, dataset, recipe, seed=0, device=torch.device("cpu"))
+    training.run_epoch()
+    return training.result().loss
