@@ -173,7 +173,7 @@ def test_a_full_disk_is_named_and_the_same_command_goes_on_once_there_is_room(ad
 def test_a_runner_of_another_architecture_is_refused_before_it_is_sent(emulated_board: Board, run: Run) -> None:
     outcome = run("device", "add", "board", emulated_board.url, "--runner", str(Path("/bin/sleep").resolve()))
     assert outcome.code == 8
-    assert re.search(r"is built for \w+, and \S+ is aarch64", outcome.err)
+    assert re.search(r"is built for \w+, but \S+ is aarch64", outcome.err)
     assert not emulated_board.files("runner-*")
 
 
