@@ -72,7 +72,7 @@ class Settings:
             **{
                 **known,
                 "budget": Budget.from_json(known["budget"]),
-                "recipe": Recipe(**known["recipe"]),
+                "recipe": Recipe.from_json(known["recipe"]),
                 "rungs": Rungs.from_json(known["rungs"]),
             }
         )

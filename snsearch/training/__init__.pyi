@@ -1,5 +1,7 @@
 from .data import Batches as Batches
 from .data import Dataset as Dataset
+from .description import Description as Description
+from .found import Options as Options
 from .processes import Event as Event
 from .processes import Report as Report
 from .processes import Stop as Stop
@@ -13,4 +15,6 @@ from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import default_recipe as default_recipe
 from .proxy import pick_device as pick_device
 from .proxy import train_proxy as train_proxy
+from .sources import describe_data as describe_data
 from .sources import load_data as load_data
+from .splits import parse_splits as parse_splits
