@@ -15,6 +15,7 @@ from snsearch.network.arch import Architecture
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled, solve
 from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.training.builtin import DEBIAN_FASHION
 from snsearch.training.data import Dataset
 from snsearch.training.proxy import (
     CurvePoint,
@@ -27,7 +28,6 @@ from snsearch.training.proxy import (
     pick_device,
     train_proxy,
 )
-from snsearch.training.builtin import DEBIAN_FASHION
 from snsearch.training.sources import load_data
 from tests.studies import RECIPE, accelerators, small_budget
 
