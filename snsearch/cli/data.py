@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from shutil import get_terminal_size
-from textwrap import fill
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,13 +10,12 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from snsearch.cli.console import print_json, print_table, printable, progress_console
+from snsearch.cli.console import print_json, print_table, printable, progress_console, wrapped
 from snsearch.cli.listing import FORMAT
 from snsearch.cli.options import RESOLUTION
-from snsearch.training import Options, describe_data, parse_splits
 
 if TYPE_CHECKING:
-    from snsearch.training import Description
+    from snsearch.training import Description, Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,14 +39,9 @@ def data_options(command: F) -> F:
 
 def options_of(split_texts: tuple[str, ...], image_column: str | None, label_column: str | None) -> Options:
     """The options of those texts. Raises DataError."""
+    from snsearch.training import Options, parse_splits
+
     return Options(splits=parse_splits(split_texts), image_column=image_column, label_column=label_column)
-
-
-def summary(description: Description) -> Iterator[str]:
-    """The description's lines, wrapped to the terminal's width."""
-    width = get_terminal_size().columns
-    for line in description.lines():
-        yield fill(printable(line), width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
 
 
 @click.command()
@@ -72,6 +64,8 @@ def data(
     DATA is fashion-mnist, digits, an image folder, a .parquet file, or a Hugging Face owner/name. Ends with 0 also
     where a search would refuse the data: the reason is among the remarks.
     """
+    from snsearch.training import describe_data
+
     console = progress_console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(f"reading {escape(printable(data))}", total=None)
@@ -85,8 +79,8 @@ def data(
     if form == "json":
         print_json(description.to_json())
         return
-    for line in summary(description):
-        click.echo(line)
+    for line in description.lines():
+        click.echo(wrapped(line))
     if not description.refused:
         print_table(_classes(description))
 

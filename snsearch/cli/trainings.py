@@ -13,7 +13,7 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from snsearch.cli.console import printable, progress_console, say
+from snsearch.cli.console import printable, progress_console, say, say_wrapped
 from snsearch.units import format_duration
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ def read_dataset(
 
     `deployed` is the deployed network's pixels per side, above which no training resolution is chosen.
     """
-    from snsearch.cli.data import summary
     from snsearch.training import load_data
 
     console = progress_console()
@@ -94,10 +93,10 @@ def read_dataset(
     if len(dataset.skipped) > _SHOWN_SKIPPED:
         say(f"skipped {len(dataset.skipped)} files in all")
     if dataset.description is not None:
-        for line in summary(dataset.description):
-            click.echo(line, err=True)
+        for line in dataset.description.lines():
+            say_wrapped(line)
     if dataset.scored_on_test:
-        say("  networks are trained on the training and validation images and scored on the test images")
+        say_wrapped("  networks are trained on the training and validation images and scored on the test images")
     return dataset
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
@@ -44,10 +45,14 @@ def _entries(manifest: bytes) -> dict[bytes, bytes]:
 
 
 def keep_manifest(folder: Path, manifest: bytes) -> None:
-    """Writes the manifest into a study's folder, where there is none yet. Raises OSError."""
+    """Writes the manifest into a study's folder, where there is none yet.
+
+    It only serves a message: a folder that cannot be written to is no reason to end.
+    """
     path = folder / MANIFEST
     if manifest and not path.exists():
-        write_whole(path, manifest)
+        with suppress(OSError):
+            write_whole(path, manifest)
 
 
 def kept_difference(folder: Path, now: bytes) -> str:
