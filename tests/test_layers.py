@@ -29,11 +29,12 @@ OWNERS: dict[str, set[str]] = {
     "click": {"snsearch.cli"},
     "rich": {"snsearch.cli"},
     "PIL": {"snsearch.training.images"},
-    "datasets": {"snsearch.training.sources"},
+    "datasets": {"snsearch.training.tables"},
+    "huggingface_hub": {"snsearch.training.tables"},
     "ncnn": {"snsearch.engine"},
     "onnx": {"snsearch.engine"},
     "onnxruntime": {"snsearch.engine"},
-    "sklearn": {"snsearch.training.sources", "snsearch.study.surrogate"},
+    "sklearn": {"snsearch.training.builtin", "snsearch.study.surrogate"},
     "scipy": {"snsearch.intervals", "snsearch.latency", "snsearch.study", "snsearch.lab"},
     "torch": {
         "snsearch.engine",
@@ -47,7 +48,7 @@ OWNERS: dict[str, set[str]] = {
 }
 
 # Name on the package index, where it is not that of the module.
-DISTRIBUTION = {"PIL": "pillow", "sklearn": "scikit-learn"}
+DISTRIBUTION = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "sklearn": "scikit-learn"}
 
 
 def _wing(module: str) -> str:

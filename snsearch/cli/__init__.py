@@ -20,6 +20,7 @@ from snsearch.errors import SnsearchError
 COMMANDS = {
     "solve": ("solve", "Solve channel counts that meet a budget."),
     "count": ("count", "Count a network under each counting convention."),
+    "data": ("data", "Describe a data set as a search would use it."),
     "search": ("search", "Search networks that meet a budget; ends in a report."),
     "fidelity": ("fidelity", "Judge cheap scores by long trainings of a matched set."),
     "paper": ("paper", "Check the ShuffleNet paper's claims by proxy training."),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import Any
 
 import click
@@ -19,6 +21,17 @@ def printable(text: str) -> str:
 def say(text: str) -> None:
     """Prints a line of progress to stderr."""
     click.echo(printable(text), err=True)
+
+
+def wrapped(text: str) -> str:
+    """A line that may be shown, broken at the terminal's width; what follows its first line is indented."""
+    width = get_terminal_size().columns
+    return fill(printable(text), width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+def say_wrapped(text: str) -> None:
+    """Prints a line of progress to stderr, broken at the terminal's width."""
+    click.echo(wrapped(text), err=True)
 
 
 def progress_console() -> Console:

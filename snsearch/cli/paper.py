@@ -119,7 +119,7 @@ def paper(
     recipe = Recipe(
         images=min(proxy_images, len(dataset.train)),
         epochs=proxy_epochs,
-        test_images=min(10_000, len(dataset.test)),
+        test_images=min(10_000, len(dataset.scored)),
     )
     PaperSettings.of(dataset, recipe, tight=tight).keep(folder / "settings.json")
     tasks = trainings_of(line_ups, recipe, seeds)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.console import print_table
+from snsearch.cli.console import print_table, printable, say_wrapped
+from snsearch.cli.data import data_options, options_of
 from snsearch.cli.device import complete_devices
 from snsearch.cli.options import (
     CLASSES,
@@ -21,6 +22,7 @@ from snsearch.cli.options import (
     complete_names,
     study_options,
 )
+from snsearch.cli.precheck import mismatches, say_what_to_expect
 from snsearch.cli.search_device import measure_found, objective_for, target_of
 from snsearch.cli.trainings import machine_of, machine_options, read_dataset
 from snsearch.errors import StudyError
@@ -51,7 +53,7 @@ def _default_name(space: str, budget: str, data: str) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")[:90]
     # A name that lost letters could be another's too.
     lost = re.sub(r"[A-Za-z0-9._ /-]+", "", "".join(parts))
-    return f"{name}-{hashlib.sha256(data.encode()).hexdigest()[:6]}" if lost else name
+    return f"{name}-{hashlib.sha256(data.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}" if lost else name
 
 
 def _is_number(text: str) -> bool:
@@ -102,6 +104,7 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
     metavar="DATA",
     help="fashion-mnist, digits, an image folder, a .parquet file, or a Hugging Face owner/name.",
 )
+@data_options
 @click.option("--resolution", type=RESOLUTION, help="Deployed input size  [default: the budget's, 224]")
 @click.option("--classes", type=CLASSES, help="Deployed classes  [default: the budget's, or the data's]")
 @click.option(
@@ -138,7 +141,11 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
     "--proxy-images", type=click.IntRange(1), help="Training images an epoch  [default: as many as the recipe's]"
 )
 @click.option("--proxy-epochs", type=click.IntRange(1), help="[default: 1; more on small data]")
-@click.option("--proxy-resolution", type=click.IntRange(8, 512), help="Pixels of proxy images  [default: the data's]")
+@click.option(
+    "--proxy-resolution",
+    type=click.IntRange(8, 512),
+    help="Pixels per side of proxy images  [default: 32 to 64, by the data]",
+)
 @click.option(
     "--augment",
     type=click.Choice(["none", "flip", "crop", "crop+flip", "data"]),
@@ -160,11 +167,15 @@ def _budget_at(text: str, dataset: Dataset, resolution: tuple[int, int] | None, 
     help="Stop candidates that are beaten at a rung.",
 )
 @click.option("--stop-when-stable", is_flag=True, help="End when the front has not moved beyond the noise.")
+@click.option("--yes", "go_ahead", is_flag=True, help="Start also where memory is expected not to suffice.")
 @machine_options
 def search(
     budget_text: str,
     space_text: str,
     data: str,
+    split_texts: tuple[str, ...],
+    image_column: str | None,
+    label_column: str | None,
     resolution: tuple[int, int] | None,
     classes: int | None,
     trials: int,
@@ -186,6 +197,7 @@ def search(
     sampler: Any,
     early_stop: bool,
     stop_when_stable: bool,
+    go_ahead: bool,
     workers: int | None,
     threads: int | None,
     proxy_device: str,
@@ -196,7 +208,12 @@ def search(
     the same seed gives the same study.
     """
     space = load_space(space_text)
-    load_budget(budget_text)  # a wrong name should not cost the wait for torch and the data
+    from snsearch.training import keep_manifest, kept_difference, resolve_data
+
+    # Wrong input should not cost the wait for torch and the data.
+    deployed_side = min(with_input(load_budget(budget_text), resolution=resolution).resolution)
+    resolve_data(data)
+    options = options_of(split_texts, image_column, label_column)
     folder = study_folder(out, study_name or _default_name(space_text, budget_text, data))
     url = storage or f"sqlite:///{folder / 'study.db'}"
     target = None if device_text is None else target_of(device_text, url, folder.name)
@@ -219,9 +236,11 @@ def search(
     from snsearch.training import default_recipe
 
     machine = machine_of(proxy_device, workers, threads, tasks=trials)
-    dataset = read_dataset(data, proxy_resolution)
+    dataset = read_dataset(data, proxy_resolution, deployed=deployed_side, options=options)
     progress = SearchProgress()
     budget = _budget_at(budget_text, dataset, resolution, classes)
+    for line in mismatches(budget, dataset):
+        say_wrapped(line)
     candidates = candidates_of(space, budget, tight=tight, search_shuffle=search_shuffle, cost=objective.of)
     _say_what_is_extrapolated(objective, list(candidates.cost.values()))
     usual = default_recipe(len(dataset.train))
@@ -229,15 +248,17 @@ def search(
         usual,
         images=min(proxy_images or usual.images, len(dataset.train)),
         epochs=proxy_epochs or (usual.epochs if proxy_images is None else 1),
-        test_images=min(usual.test_images, len(dataset.test)),
+        test_images=min(usual.test_images, len(dataset.scored)),
         augmentation=None if augment == "data" else augment,
     )
+    trainings = min(trials, candidates.count) + min(finalists, trials) * (seeds - 1)
+    say_what_to_expect(candidates, dataset, recipe, machine, trainings=trainings, go_ahead=go_ahead)
     settings = settings_of(
         space,
         budget,
         dataset,
         recipe,
-        data=data,
+        data=printable(data),
         seed=seed,
         tight=tight,
         search_shuffle=search_shuffle,
@@ -245,17 +266,19 @@ def search(
         rungs=Rungs() if early_stop else Rungs(at=()),
         objective=objective,
     )
-    study = Study.open(url, folder.name, settings)
+    study = Study.open(url, folder.name, settings, images_changed=lambda: kept_difference(folder, dataset.manifest))
+    keep_manifest(folder, dataset.manifest)
     skipped_entry = {"skipped_images": [f"{s.name}: {s.reason}" for s in dataset.skipped[:50]]}
     # The page is shared: a storage's password is nobody's.
     command = [
         "snsearch",
-        *(word.replace(storage, without_password(storage)) if storage else word for word in sys.argv[1:]),
+        *(printable(word.replace(storage, without_password(storage)) if storage else word) for word in sys.argv[1:]),
     ]
     study.add_run(
         environment(command)
         | {"proxy_device": str(machine.device), "workers": machine.workers, "skipped_count": len(dataset.skipped)}
         | (skipped_entry if dataset.skipped else {})
+        | ({"data_summary": list(dataset.description.lines())} if dataset.description else {})
     )
     plan = Plan(
         url=url,

@@ -13,12 +13,12 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from snsearch.cli.console import printable, progress_console
+from snsearch.cli.console import printable, progress_console, say, say_wrapped
 from snsearch.units import format_duration
 
 if TYPE_CHECKING:
     from snsearch.lab import Training
-    from snsearch.training import Dataset, ProxyResult
+    from snsearch.training import Dataset, Options, ProxyResult
 
 F = TypeVar("F", bound=Callable[..., Any])
 _SHOWN_SKIPPED = 5
@@ -69,20 +69,34 @@ def machine_of(device: str, workers: int | None, threads: int | None, *, tasks: 
     return Machine(device=chosen, workers=workers, threads=threads)
 
 
-def read_dataset(data: str, side: int | None) -> Dataset:
-    """The data set of a `--data` text, with a progress bar, and a line for what was skipped."""
+def read_dataset(
+    data: str, side: int | None, *, deployed: int | None = None, options: Options | None = None
+) -> Dataset:
+    """The data set of a `--data` text, with a progress bar, a line for what was skipped, and its summary.
+
+    `deployed` is the deployed network's pixels per side, above which no training resolution is chosen.
+    """
     from snsearch.training import load_data
 
     console = progress_console()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(f"reading {escape(data)}", total=None)
+        task = bars.add_task(f"reading {escape(printable(data))}", total=None)
         dataset = load_data(
-            data, side=side, progress=lambda done, total: bars.update(task, completed=done, total=total)
+            data,
+            side=side,
+            deployed=deployed,
+            options=options,
+            progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
     for skipped in dataset.skipped[:_SHOWN_SKIPPED]:
-        click.echo(f"skipped {printable(skipped.name)}: {printable(skipped.reason)}", err=True)
+        say(f"skipped {skipped.name}: {skipped.reason}")
     if len(dataset.skipped) > _SHOWN_SKIPPED:
-        click.echo(f"skipped {len(dataset.skipped)} images in all", err=True)
+        say(f"skipped {len(dataset.skipped)} files in all")
+    if dataset.description is not None:
+        for line in dataset.description.lines():
+            say_wrapped(line)
+    if dataset.scored_on_test:
+        say_wrapped("  networks are trained on the training and validation images and scored on the test images")
     return dataset
 
 

@@ -95,7 +95,7 @@ class ReferenceSet:
             | {
                 "budget": Budget.from_json(values["budget"]),
                 "members": members,
-                "recipes": {name: Recipe(**recipe) for name, recipe in values["recipes"].items()},
+                "recipes": {name: Recipe.from_json(recipe) for name, recipe in values["recipes"].items()},
                 "seeds": tuple(values["seeds"]),
                 "runs": tuple(values["runs"]),
             }

@@ -15,19 +15,39 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
     """What the error is, and what it was computed from."""
     results = [result for trial in trials for result in trial.results]
     devices = sorted({result.device for result in results})
+    scored = "validation" if " validation and " in study.settings.data_description else "test"
     return (
         (
             "What the error is",
-            "share of wrong test images after a short proxy training, not the error of a finished one",
+            f"share of wrong {scored} images after a short proxy training, not the error of a finished one",
         ),
         ("Data", study.settings.data_description),
+        *([("Images as used", images)] if (images := _images_words(study)) else []),
         ("Recipe", study.settings.recipe.describe()),
+        *([("Balanced error", balanced)] if (balanced := _balanced_words(trials)) else []),
         ("Seeds", _seed_words(trials)),
         ("Intervals", _interval_words(trials)),
         ("Trained on", f"{', '.join(devices)}, {sum(r.seconds for r in results) / 60:.1f} minutes in all"),
         ("Second objective", study.settings.cost_label),
         *([("What groups cost", words)] if (words := groups_words(trials, study.settings.cost_axis)) else []),
     )
+
+
+def _images_words(study: StudyRecord) -> str:
+    """The summary of the data that the latest run printed; empty in studies of earlier versions."""
+    summaries = [run["data_summary"] for run in study.provenance if "data_summary" in run]
+    return "; ".join(line.strip() for line in summaries[-1][1:]) if summaries else ""
+
+
+def _balanced_words(trials: Sequence[TrialRecord]) -> str:
+    """Errors averaged over classes, where they differ from the plain ones; empty if none does."""
+    scored = sorted((t.proxy.error, t.number, t.proxy.balanced_error) for t in trials if t.proxy is not None)
+    words = [
+        f"#{number} {balanced:.1%} (plain {error:.1%})"
+        for error, number, balanced in scored
+        if balanced is not None and abs(balanced - error) >= 0.005
+    ]
+    return "mean over the classes of each one's share of wrong images: " + ", ".join(words[:8]) if words else ""
 
 
 def _seed_words(trials: Sequence[TrialRecord]) -> str:
@@ -89,7 +109,8 @@ def run_facts(study: StudyRecord) -> tuple[Facts, ...]:
         return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
     return tuple(
-        tuple((key.replace("_", " "), show(value)) for key, value in run.items()) for run in study.provenance
+        tuple((key.replace("_", " "), show(value)) for key, value in run.items() if key != "data_summary")
+        for run in study.provenance
     )
 
 

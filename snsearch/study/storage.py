@@ -12,7 +12,7 @@ import platform
 import socket
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
@@ -34,6 +34,7 @@ Sampler = Literal["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]
 Attachment = Literal["measured", "counted"]  # on devices; on the caches of cores
 EndedBadly = Literal["failed", "left out"]  # left out: the design cannot meet the budget
 SCHEMA = 2
+_OTHER_IMAGES = "the images or their labels changed"
 _BEAT = 60.0  # seconds between the signs of life of a worker
 _DEAD_AFTER = 900.0  # seconds without one, on another host: clocks differ
 
@@ -72,22 +73,24 @@ class Settings:
             **{
                 **known,
                 "budget": Budget.from_json(known["budget"]),
-                "recipe": Recipe(**known["recipe"]),
+                "recipe": Recipe.from_json(known["recipe"]),
                 "rungs": Rungs.from_json(known["rungs"]),
             }
         )
 
-    def difference(self, other: Settings) -> list[str]:
+    def difference(self, other: Settings, images_changed: Callable[[], str] = lambda: _OTHER_IMAGES) -> list[str]:
         """Which settings differ, in words, for a study that cannot be resumed with others.
 
-        How the data is named does not count: its fingerprint decides.
+        How the data is named does not count: its fingerprint decides; `images_changed` says what changed.
         """
         mine, theirs = self.to_json(), other.to_json()
         lines = []
         for key in mine:
             if key in ("data", "data_description", "cost_label", "cost_axis"):
                 continue
-            if isinstance(mine[key], dict):
+            if key == "data_fingerprint":
+                lines += [images_changed()] if mine[key] != theirs[key] else []
+            elif isinstance(mine[key], dict):
                 inner = [k for k in mine[key] if mine[key][k] != theirs[key].get(k)]
                 lines += [f"{key} {k}: {theirs[key].get(k)!r}, now {mine[key][k]!r}" for k in inner]
             elif mine[key] != theirs[key]:
@@ -306,7 +309,16 @@ class Study:
         return self._study.study_name
 
     @classmethod
-    def open(cls, url: str, name: str, settings: Settings, *, worker: int = 0, workers: int = 1) -> Study:
+    def open(
+        cls,
+        url: str,
+        name: str,
+        settings: Settings,
+        *,
+        worker: int = 0,
+        workers: int = 1,
+        images_changed: Callable[[], str] = lambda: _OTHER_IMAGES,
+    ) -> Study:
         """The study of that name, made where it does not exist; each of several workers draws differently.
 
         Raises StudyError where it exists with other settings, naming them, or the storage cannot be opened.
@@ -326,7 +338,7 @@ class Study:
             if study.trials:
                 raise StudyError(f"the study {name!r} in this storage was not made by snsearch; name another --study")
             study.set_user_attr("settings", settings.to_json())
-        elif lines := settings.difference(Settings.from_json(stored)):
+        elif lines := settings.difference(Settings.from_json(stored), images_changed):
             raise StudyError(
                 f"the study {name!r} was made with other settings; name another --study, or repeat these:\n  "
                 + "\n  ".join(lines)

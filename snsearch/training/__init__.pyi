@@ -1,5 +1,11 @@
 from .data import Batches as Batches
 from .data import Dataset as Dataset
+from .description import Description as Description
+from .expectation import expect as expect
+from .found import Options as Options
+from .manifest import keep_manifest as keep_manifest
+from .manifest import kept_difference as kept_difference
+from .memory import available_memory as available_memory
 from .processes import Event as Event
 from .processes import Report as Report
 from .processes import Stop as Stop
@@ -13,4 +19,7 @@ from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import default_recipe as default_recipe
 from .proxy import pick_device as pick_device
 from .proxy import train_proxy as train_proxy
+from .sources import describe_data as describe_data
 from .sources import load_data as load_data
+from .sources import resolve_data as resolve_data
+from .splits import parse_splits as parse_splits

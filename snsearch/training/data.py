@@ -1,22 +1,17 @@
-"""Data sets in memory as uint8 tensors, their held-out split, and the augmented batches drawn from them."""
+"""Data sets in memory as uint8 tensors, and the augmented batches drawn from them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from snsearch.training.images import Skipped
-
-Augmentation = Literal["none", "flip", "crop", "crop+flip"]
-
-HELD_OUT = 0.1
+from snsearch.training.description import Description
+from snsearch.training.found import Augmentation, Skipped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +35,10 @@ class Images:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Dataset:
-    """A training and a test split, and where they come from."""
+    """The images of a data set by split, and where they come from.
+
+    A search trains on `train` and chooses by `scored`; `test` is for the error of the networks that were chosen.
+    """
 
     name: str
     source: str
@@ -48,7 +46,24 @@ class Dataset:
     train: Images
     test: Images
     augmentation: Augmentation
-    skipped: tuple[Skipped, ...] = ()
+    validation: Images | None = None
+    # Published figures of this data set are test errors of networks that were trained on all training images: `train`
+    # holds the validation images too.
+    scored_on_test: bool = False
+    description: Description | None = None
+    manifest: bytes = b""  # of the images' files; see manifest.py
+
+    @property
+    def scored(self) -> Images:
+        """The images that a search chooses by: validation, or test where there are no others."""
+        if self.scored_on_test or self.validation is None or not len(self.validation):
+            return self.test
+        return self.validation
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Files that are not used, the unreadable images first."""
+        return () if self.description is None else self.description.skipped
 
     @property
     def channels(self) -> int:
@@ -57,13 +72,15 @@ class Dataset:
 
     @property
     def side(self) -> int:
-        """Pixels a side."""
+        """Pixels per side."""
         return int(self.train.pixels.shape[2])
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with any pixel or label."""
         digest = hashlib.sha256()
-        for split in (self.train, self.test):
+        for split in (self.train, self.test, None if self.scored_on_test else self.validation):
+            if split is None:
+                continue
             digest.update(repr(tuple(split.pixels.shape)).encode())
             for start in range(0, len(split), 4096):
                 digest.update(split.pixels[start : start + 4096].contiguous().numpy().tobytes())
@@ -72,24 +89,11 @@ class Dataset:
 
     def describe(self) -> str:
         """Name, sizes and classes in a line."""
+        validation = "" if self.scored is self.test else f", {len(self.scored):,} validation"
         return (
-            f"{self.name}: {len(self.train):,} training and {len(self.test):,} test images, "
+            f"{self.name}: {len(self.train):,} training{validation} and {len(self.test):,} test images, "
             f"{len(self.classes)} classes, {self.channels}x{self.side}x{self.side}"
         )
-
-
-def held_out(labels: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Indices of training and test images: a tenth of every class, at least one where it has two, is held out.
-
-    The same labels give the same split on every run and machine.
-    """
-    order = np.random.default_rng(0).permutation(len(labels))
-    by_class: dict[int, list[int]] = {}
-    for index in order:
-        by_class.setdefault(labels[index], []).append(int(index))
-    test = [i for group in by_class.values() if len(group) > 1 for i in group[: max(1, round(len(group) * HELD_OUT))]]
-    train = np.setdiff1d(np.arange(len(labels)), test)
-    return train, np.sort(np.asarray(test, dtype=np.int64))
 
 
 class Batches:
@@ -112,7 +116,7 @@ class Batches:
 
     @property
     def state(self) -> Tensor:
-        """The random state, to go on from."""
+        """The random state, to continue from."""
         return self._generator.get_state()
 
     @state.setter
@@ -146,12 +150,12 @@ class Batches:
         return x_NHWC.permute(0, 3, 1, 2)
 
     def normalise(self, x_NCHW: Tensor) -> Tensor:
-        """Float32 with the training images' mean and deviation a channel."""
+        """Float32, scaled to mean 0 and deviation 1 per channel of the training images."""
         return (x_NCHW.float() - self._mean) / self._std
 
 
 def _statistics(images: Images) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation a channel of the first 8,192 training images, shaped (1, C, 1, 1)."""
+    """Mean and standard deviation per channel of the first 8,192 training images, shaped (1, C, 1, 1)."""
     sample = images.pixels[:8192].float()
     mean = sample.mean(dim=(0, 2, 3), keepdim=True)
     deviation = sample.std(dim=(0, 2, 3), keepdim=True, correction=0)

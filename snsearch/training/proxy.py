@@ -17,7 +17,8 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.files import whole_file
 from snsearch.network import Architecture, build_model
-from snsearch.training.data import Augmentation, Batches, Dataset, Images
+from snsearch.training.data import Batches, Dataset, Images
+from snsearch.training.found import Augmentation
 
 Schedule = Literal["cosine", "constant"]
 OnBatch = Callable[[int, int, float], None]  # images seen, images of the whole training, running loss
@@ -49,27 +50,31 @@ class Recipe:
     weight_decay: float = 0.02
     warmup: float = 0.1  # of all steps
     zero_start: bool = True
-    label_smoothing: float = 0.0
     augmentation: Augmentation | None = "none"  # pays in long trainings only; None: the data set's own
     test_images: int = 4_000
     curve_points: int = 2  # an epoch
     schedule: Schedule = "constant"  # behind the warm-up: constant, or to zero
     averaging: float = 4.0  # of the weights: their mean over about the last 1 / (1 + averaging) of the steps; 0: none
     recalibration: int = 512  # training images by which batch norm's statistics are taken anew before evaluating
-    low_resolution: float = 0.0  # share of the steps, from the first on, at half the resolution
 
     def __post_init__(self) -> None:
         counts = (self.images, self.epochs, self.batch_size, self.test_images, self.curve_points)
-        shares = (self.warmup, self.low_resolution)
         others = (self.weight_decay, self.averaging, self.recalibration)
         if (
             min(counts) < 1
             or min(others) < 0
             or self.recalibration == 1  # a single image of one pixel has no variance
             or not 0 < self.learning_rate < 10
-            or not all(0 <= share < 1 for share in shares)
+            or not 0 <= self.warmup < 1
         ):
             raise StudyError(f"the proxy recipe is out of range: {asdict(self)}")
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Recipe:
+        """The recipe of its fields as JSON values. Raises StudyError where it uses an option that is gone."""
+        if used := [name for name in _RETIRED if values.get(name)]:
+            raise StudyError(f"the recipe uses {', '.join(used)}, which this version does not have")
+        return cls(**{name: value for name, value in values.items() if name not in _RETIRED})
 
     def describe(self) -> str:
         """The recipe in a line."""
@@ -80,11 +85,12 @@ class Recipe:
             + ("cosine decay to zero" if self.schedule == "cosine" else "then constant")
             + (f", weights averaged ({self.averaging:g})" if self.averaging else "")
             + (f", batch norm taken anew on {self.recalibration:,} images" if self.recalibration else "")
-            + (f", the first {self.low_resolution:.0%} at half resolution" if self.low_resolution else "")
             + (", residual branches start at zero" if self.zero_start else "")
-            + (f", label smoothing {self.label_smoothing:g}" if self.label_smoothing else "")
             + f", augmentation: {self.augmentation or 'of the data set'}"
         )
+
+
+_RETIRED = ("low_resolution", "label_smoothing")  # options that no kept recipe used
 
 
 def default_recipe(train_images: int) -> Recipe:
@@ -121,6 +127,7 @@ class ProxyResult:
     threads: int
     torch_version: str
     finished: bool = True  # False: stopped early, and the score is that of the last point
+    balanced_error: float | None = None  # mean over the classes of each one's share of wrong images; None: not kept
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values; from_json reads them back."""
@@ -165,8 +172,8 @@ class ProxyTraining:
         chosen = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(_SUBSET_SEED))
         self._train = dataset.train.take(chosen[: recipe.images]).to(device)
         # Test sets are often in the order of their classes: whatever is measured on a part takes a mixed one.
-        mixed = torch.randperm(len(dataset.test), generator=torch.Generator().manual_seed(_SUBSET_SEED))
-        self._test = dataset.test.take(mixed[: recipe.test_images]).to(device)
+        mixed = torch.randperm(len(dataset.scored), generator=torch.Generator().manual_seed(_SUBSET_SEED))
+        self._test = dataset.scored.take(mixed[: recipe.test_images]).to(device)
         self._batches = Batches(
             self._train, recipe.augmentation or dataset.augmentation, batch_size=recipe.batch_size, seed=seed
         )
@@ -195,6 +202,7 @@ class ProxyTraining:
         self._seconds = 0.0
         self._cpu_seconds = 0.0
         self._curve: list[CurvePoint] = []
+        self._balanced_error: float | None = None  # at the last point of the curve
 
     @property
     def epochs_done(self) -> int:
@@ -219,12 +227,8 @@ class ProxyTraining:
         losses: list[Tensor] = []
         self._network.train()
         for number, (x_NCHW, labels) in enumerate(self._batches, start=1):
-            if self._step < self.recipe.low_resolution * self._steps:
-                x_NCHW = nn.functional.avg_pool2d(x_NCHW, 2)
             with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
-                loss = nn.functional.cross_entropy(
-                    self._network(x_NCHW), labels, label_smoothing=self.recipe.label_smoothing
-                )
+                loss = nn.functional.cross_entropy(self._network(x_NCHW), labels)
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             self._optimizer.zero_grad(set_to_none=True)
@@ -252,7 +256,7 @@ class ProxyTraining:
     def _measure(self, train_loss: float, images_seen: int, cpu_started: float) -> None:
         count = len(self._test) if self.finished else min(_MONITOR_IMAGES, len(self._test))
         images = self._test.take(torch.arange(count))
-        error, loss = evaluate(self._scored_network(), images, self._batches)
+        error, loss, self._balanced_error = evaluate(self._scored_network(), images, self._batches)
         if not math.isfinite(loss):
             raise TrainingDiverged(f"the test loss became {loss} after {images_seen:,} images")
         self._cpu_seconds = time.process_time() - cpu_started
@@ -301,6 +305,7 @@ class ProxyTraining:
             threads=torch.get_num_threads(),
             torch_version=str(torch.__version__),
             finished=self.finished,
+            balanced_error=self._balanced_error,
         )
 
     def save(self, path: Path) -> None:
@@ -319,6 +324,7 @@ class ProxyTraining:
             "seconds": self._seconds,
             "cpu_seconds": self._cpu_seconds,
             "curve": [asdict(point) for point in self._curve],
+            "balanced_error": self._balanced_error,
         }
         try:
             with whole_file(path) as partial:
@@ -348,6 +354,7 @@ class ProxyTraining:
         self._seconds = state["seconds"]
         self._cpu_seconds = state["cpu_seconds"]
         self._curve = [CurvePoint(**point) for point in state["curve"]]
+        self._balanced_error = state["balanced_error"]
         return True
 
     def _identity(self) -> dict[str, Any]:
@@ -382,21 +389,29 @@ def half_precision_of(device: torch.device) -> torch.dtype | None:
     return None
 
 
-def evaluate(network: nn.Module, images: Images, batches: Batches, batch_size: int = 256) -> tuple[float, float]:
-    """(error, mean cross-entropy) on images, in evaluation mode; the network's mode is restored."""
+def evaluate(
+    network: nn.Module, images: Images, batches: Batches, batch_size: int = 256
+) -> tuple[float, float, float]:
+    """(error, mean cross-entropy, balanced error) on images, in evaluation mode; the network's mode is restored.
+
+    The balanced error is the mean over the classes of each one's share of wrong images.
+    """
     was_training = network.training
     network.eval()
-    wrong = torch.zeros((), dtype=torch.int64, device=images.labels.device)
+    missed = torch.zeros(len(images), dtype=torch.bool, device=images.labels.device)
     loss = torch.zeros((), dtype=torch.float32, device=images.labels.device)
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             labels = images.labels[start : start + batch_size]
             pixels = images.pixels[start : start + batch_size].contiguous(memory_format=torch.channels_last)
             logits = network(batches.normalise(pixels))
-            wrong += (logits.argmax(1) != labels).sum()
+            missed[start : start + batch_size] = logits.argmax(1) != labels
             loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
     network.train(was_training)
-    return float(wrong) / len(images), float(loss) / len(images)
+    per_class = torch.bincount(images.labels)
+    wrong_per_class = torch.bincount(images.labels[missed], minlength=len(per_class))
+    shares = (wrong_per_class[per_class > 0] / per_class[per_class > 0]).tolist()
+    return int(missed.sum()) / len(images), float(loss) / len(images), sum(shares) / len(shares)
 
 
 def train_proxy(

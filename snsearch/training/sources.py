@@ -1,126 +1,38 @@
-"""Where data sets come from: every source that `--data` understands.
+"""Where data sets come from: what a `--data` text means, its description, and its images in memory.
 
-A source is a function from its argument and the wanted side to a Dataset; SOURCES lists them. The source's own
-test split is used where there is one, else a tenth is held out.
+A source is a function from its argument and the options to a Found; SOURCES lists them. A description is made without
+torch, by the same steps as a data set in memory.
 """
 
 from __future__ import annotations
 
-import gzip
-import os
-import re
-import struct
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from snsearch.errors import DataError
-from snsearch.training.data import Dataset, Images, held_out
-from snsearch.training.images import SUFFIXES, Color, Skipped, decode, file_reader, is_gray
+from snsearch.training.builtin import HUB_FASHION, digits, fashion_mnist, idx_folder, is_idx_folder
+from snsearch.training.description import Description
+from snsearch.training.folder import image_folder
+from snsearch.training.found import Found, Options, Progress, Unusable, shown
+from snsearch.training.survey import checked, survey
+from snsearch.training.tables import hub, is_saved, parquet_files, saved
+from snsearch.training.tree import scan
 
-Progress = Callable[[int, int], None]
+if TYPE_CHECKING:
+    from snsearch.training.data import Dataset
 
-DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
-HUB_FASHION = "zalando-datasets/fashion_mnist"
-FASHION_CLASSES = (
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
-)  # fmt: skip
-
-
-class Source(Protocol):
-    """Loads a data set from what follows the source's name, at `side` pixels (None: the source's own choice)."""
-
-    def __call__(self, argument: str, side: int | None, progress: Progress | None) -> Dataset: ...
+EXPECTED = "fashion-mnist, digits, an image folder, a .parquet file, or a Hugging Face name such as owner/name"
 
 
-def _padded(pixels: npt.NDArray[np.uint8], side: int | None) -> Tensor:
-    """(N, 1, side, side) of (N, H, W): padded with black to a square, and to the side where a little smaller."""
-    size = max(pixels.shape[1:])
-    above, left = ((size - extent) // 2 for extent in pixels.shape[1:])
-    square = np.zeros((len(pixels), size, size), dtype=np.uint8)
-    square[:, above : above + pixels.shape[1], left : left + pixels.shape[2]] = pixels
-    tensor = torch.from_numpy(square).unsqueeze(1)
-    if side is None or side == size:
-        return tensor
-    if size < side <= size * 4 // 3:
-        before = (side - size) // 2
-        return torch.nn.functional.pad(tensor, (before, side - size - before) * 2)
-    scaled = torch.nn.functional.interpolate(tensor.float(), (side, side), mode="bilinear", antialias=True)
-    return scaled.round_().to(torch.uint8)
-
-
-def _idx(path: Path, dimensions: int) -> npt.NDArray[np.uint8]:
-    """An array of an IDX file (the MNIST format): magic 0x000008dd, then dd big-endian sizes, then bytes."""
+def _fashion(argument: str, options: Options) -> Found:
+    found = fashion_mnist(argument)
+    if found is not None:
+        return found
     try:
-        data = gzip.decompress(path.read_bytes())
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name}: cannot be read: {error}") from None
-    head = 4 + 4 * dimensions
-    if len(data) < head or data[:4] != bytes((0, 0, 8, dimensions)):
-        raise DataError(f"{path.name}: not an IDX file of bytes with {dimensions} dimensions")
-    shape = struct.unpack(f">{dimensions}I", data[4:head])
-    values = np.frombuffer(data, dtype=np.uint8, offset=head)
-    if values.size != np.prod(shape):
-        raise DataError(f"{path.name}: holds {values.size} values where its header says {shape}")
-    return values.reshape(shape)
-
-
-_IDX_SPLITS = {"train": "train", "test": "t10k"}
-
-
-def is_idx_folder(folder: Path) -> bool:
-    """Whether the folder holds the four files of an MNIST-like data set."""
-    return all(
-        (folder / f"{split}-{part}-ubyte.gz").is_file()
-        for split in _IDX_SPLITS.values()
-        for part in ("images-idx3", "labels-idx1")
-    )
-
-
-def _idx_dataset(folder: Path, name: str, classes: tuple[str, ...] | None, side: int | None) -> Dataset:
-    splits = {}
-    for split, prefix in _IDX_SPLITS.items():
-        pixels = _idx(folder / f"{prefix}-images-idx3-ubyte.gz", 3)
-        labels = _idx(folder / f"{prefix}-labels-idx1-ubyte.gz", 1)
-        if len(pixels) != len(labels):
-            raise DataError(f"{name}, {split}: {len(pixels)} images but {len(labels)} labels")
-        if not pixels.size:
-            raise DataError(f"{name}, {split}: the files hold no pixels")
-        splits[split] = Images(pixels=_padded(pixels, side), labels=torch.from_numpy(labels.astype(np.int64)))
-    count = int(max(split.labels.max() for split in splits.values())) + 1
-    return Dataset(
-        name=name,
-        source=f"IDX files of {folder.name}",
-        classes=classes or tuple(map(str, range(count))),
-        train=splits["train"],
-        test=splits["test"],
-        augmentation="crop+flip" if classes == FASHION_CLASSES else "crop",
-    )
-
-
-def fashion_mnist(argument: str, side: int | None, progress: Progress | None) -> Dataset:
-    """Fashion-MNIST, at 32 pixels by default: a named folder, Debian's package, $SNSEARCH_DATA, or the Hub."""
-    side = side or 32
-    if argument:
-        folder = Path(argument)
-        if not is_idx_folder(folder):
-            raise DataError(f"{argument!r} does not hold the four IDX files of Fashion-MNIST")
-        return _idx_dataset(folder, "fashion-mnist", FASHION_CLASSES, side)
-    folders = [DEBIAN_FASHION]
-    if local := os.environ.get("SNSEARCH_DATA"):
-        folders.append(Path(local) / "fashion-mnist")
-    for folder in folders:
-        if is_idx_folder(folder):
-            return _idx_dataset(folder, "fashion-mnist", FASHION_CLASSES, side)
-    try:
-        return replace(hub(HUB_FASHION, side, progress), name="fashion-mnist")
+        return replace(hub(HUB_FASHION, options), name="fashion-mnist", side=32)
     except DataError as error:
         raise DataError(
             "Fashion-MNIST was not found: install Debian's package dataset-fashion-mnist, put its four files into "
@@ -128,258 +40,131 @@ def fashion_mnist(argument: str, side: int | None, progress: Progress | None) ->
         ) from None
 
 
-def digits(argument: str, side: int | None, progress: Progress | None) -> Dataset:
-    """scikit-learn's 1,797 handwritten digits, 8 pixels a side by default; needs no download."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    pixels = _padded((bunch.images * (255 / 16)).round().astype(np.uint8), side)
-    train, test = held_out(bunch.target.tolist())
-    images = Images(pixels=pixels, labels=torch.from_numpy(bunch.target.astype(np.int64)))
-    return Dataset(
-        name="digits",
-        source="scikit-learn load_digits (UCI optical recognition of handwritten digits, test part)",
-        classes=tuple(map(str, bunch.target_names)),
-        train=images.take(torch.from_numpy(train)),
-        test=images.take(torch.from_numpy(test)),
-        augmentation="crop",
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """Undecoded images of one split: names, a reader by index, and each one's class name."""
-
-    names: Sequence[str]
-    read: Callable[[int], bytes]
-    labels: Sequence[str]
-
-
-def _decoded(
-    name: str, source: str, train: _Listing, test: _Listing | None, side: int | None, progress: Progress | None
-) -> Dataset:
-    """A Dataset of listed images, with the classes of the training split in sorted order."""
-    side = side or 32
-    classes = tuple(sorted(set(train.labels), key=_natural))
-    if len(classes) < 2:
-        raise DataError(f"{name}: {len(classes)} class in the training images; at least two are needed")
-    index_of = {label: index for index, label in enumerate(classes)}
-    if test is not None and (strange := sorted(set(test.labels) - set(classes))):
-        raise DataError(f"{name}: the test images have classes that no training image has: {', '.join(strange[:5])}")
-    listings = [train] if test is None else [train, test]
-    total = sum(len(listing.names) for listing in listings)
-    gray = (is_gray(listing.read, index) for listing in listings for index in range(len(listing.names)))
-    color: Color = "RGB" if any(one is False for one in gray) else "L"
-    splits: list[Images] = []
-    skipped: list[Skipped] = []
-    done = 0
-    for listing in listings:
-        step = None if progress is None else _further(progress, done, total)
-        pixels, kept, bad = decode(listing.names, listing.read, color, side, step)
-        skipped += bad
-        done += len(listing.names)
-        labels = torch.tensor([index_of[listing.labels[index]] for index in kept], dtype=torch.int64)
-        splits.append(Images(pixels=pixels, labels=labels))
-    if test is None:
-        chosen = held_out(splits[0].labels.tolist())
-        splits = [splits[0].take(torch.from_numpy(indices)) for indices in chosen]
-    for split, images in zip(("training", "test"), splits, strict=True):
-        if not len(images):
-            bad_names = f"; the first: {skipped[0].name}: {skipped[0].reason}" if skipped else ""
-            raise DataError(f"{name}: no {split} image could be read ({len(skipped)} skipped){bad_names}")
-    return Dataset(
-        name=name,
-        source=source,
-        classes=classes,
-        train=splits[0],
-        test=splits[1],
-        augmentation="crop+flip",
-        skipped=tuple(skipped),
-    )
-
-
-def _further(progress: Progress, before: int, total: int) -> Progress:
-    """Reports a part's progress as that of the whole."""
-    return lambda value, _: progress(before + value, total)
-
-
-def _natural(text: str) -> tuple[int, int, str]:
-    """Sort key that puts 2 before 10."""
-    return (0, int(text), text) if text.isdecimal() else (1, 0, text)
-
-
-def _list_folder(folder: Path) -> _Listing | None:
-    """The images of folder/class/**; None where there are none."""
-    paths: list[Path] = []
-    labels: list[str] = []
-    for sub in sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
-        found = sorted(p for p in sub.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-        paths += found
-        labels += [sub.name] * len(found)
-    if not paths:
-        return None
-    return _Listing([str(path.relative_to(folder.parent)) for path in paths], file_reader(paths), labels)
-
-
-def image_folder(argument: str, side: int | None, progress: Progress | None) -> Dataset:
-    """A folder train/class/image with val/ (or valid/, validation/, test/) beside it, or class/image alone."""
-    root = Path(argument)
+def _folder(argument: str, options: Options) -> Found:
+    root = Path(argument).expanduser()
     if not root.is_dir():
-        raise DataError(f"folder {argument!r} does not exist")
+        raise DataError(f"folder {shown(argument)!r} does not exist")
     if is_idx_folder(root):
-        return _idx_dataset(root, root.name, None, side or 32)
-    if parquet := sorted(root.rglob("*.parquet")):
-        return _local_parquet(parquet, root.name, side, progress)
-    # A folder "train" without class folders is itself a class.
-    train = _list_folder(root / "train") if (root / "train").is_dir() else None
-    has_splits = train is not None
-    train = train or _list_folder(root)
-    if train is None:
-        raise DataError(
-            f"folder {root.name!r} holds no images; expected train/CLASS/IMAGE, CLASS/IMAGE, or .parquet files"
-        )
-    test = None
-    if has_splits:
-        for name in ("val", "valid", "validation", "test"):
-            if (root / name).is_dir() and (test := _list_folder(root / name)) is not None:
-                break
-    return _decoded(root.name, f"image folder {root.name}", train, test, side, progress)
+        return idx_folder(root, shown(root.name))
+    if is_saved(root):
+        return saved(root, options)
+    tree = scan(root)
+    # One folder of images beside parquet files is a preview, not a class; a stray parquet file is no data set.
+    if tree.parquet and len({path.parts[:-1] for path in tree.images}) < 2 and not tree.tables:
+        found = parquet_files([root / path for path in tree.parquet], shown(root.name), options)
+        return replace(found, skipped=(*found.skipped, *tree.skipped))
+    return image_folder(tree, options)
 
 
-def _hub_library() -> Any:
-    try:
-        import datasets
-    except ImportError:
-        raise DataError(
-            'reading this needs the "datasets" package; install it with: pip install "snsearch[hub]"'
-        ) from None
-    datasets.disable_progress_bars()
-    return datasets
-
-
-def _column(features: Mapping[str, Any], kinds: tuple[str, ...], names: tuple[str, ...]) -> str | None:
-    """The first column of such a feature type, else the first of such a name."""
-    for column, feature in features.items():
-        if type(feature).__name__ in kinds:
-            return column
-    return next((name for name in names if name in features), None)
-
-
-def _hub_listing(split: Any, name: str) -> _Listing:
-    datasets = _hub_library()
-    image = _column(split.features, ("Image",), ("image", "img"))
-    label = _column(split.features, ("ClassLabel",), ("label", "labels", "class", "fine_label"))
-    if image is None or label is None:
-        raise DataError(f"{name}: no image and label column among {', '.join(split.features)}")
-    # Undecoded, so that one corrupt image does not end the reading; bytes stay on disk until asked for.
-    rows = split.cast_column(image, datasets.Image(decode=False))
-    feature = split.features[label]
-    values = rows[label]
-    if missing := sum(value is None or value == -1 for value in values):
-        raise DataError(f"{name}: {missing} of {len(rows)} rows have no label (column {label!r})")
-    texts = [feature.int2str(int(value)) if hasattr(feature, "int2str") else str(value) for value in values]
-
-    def read(index: int) -> bytes:
-        cell = rows[index][image]
-        if cell is None:
-            raise ValueError("no image in this row")
-        data: bytes = cell["bytes"] if cell.get("bytes") else Path(cell["path"]).read_bytes()
-        return data
-
-    return _Listing([f"row {index}" for index in range(len(rows))], read, texts)
-
-
-def _hub_dataset(splits: Mapping[str, Any], name: str, source: str, side: int | None, progress: Any) -> Dataset:
-    train = splits.get("train") or next(iter(splits.values()))
-    test = next((splits[key] for key in ("test", "validation", "valid", "val") if key in splits), None)
-    return _decoded(
-        name,
-        source,
-        _hub_listing(train, name),
-        None if test is None or test is train else _hub_listing(test, name),
-        side,
-        progress,
-    )
-
-
-def hub(argument: str, side: int | None, progress: Progress | None) -> Dataset:
-    """A Hugging Face data set: "owner/name" or "owner/name:configuration"."""
-    datasets = _hub_library()
-    name, _, configuration = argument.partition(":")
-    if not name:
-        raise DataError("hf: expected a data set's name, such as hf:zalando-datasets/fashion_mnist")
-    try:
-        splits = datasets.load_dataset(name, configuration or None)
-    except Exception as error:  # the library raises what its back ends raise
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"the Hugging Face data set {argument!r} could not be loaded: {first_line}") from None
-    return _hub_dataset(splits, name, f"Hugging Face hub, {argument}", side, progress)
-
-
-_SPLITS = ("train", "test", "validation", "valid", "val")
-
-
-def _local_parquet(files: list[Path], name: str, side: int | None, progress: Progress | None) -> Dataset:
-    datasets = _hub_library()
-    by_split: dict[str, list[str]] = {}
-    for path in files:
-        named = (re.split(r"[-_.]", path.stem)[0], path.parent.name)
-        split = next((word for word in named if word in _SPLITS), "train")
-        by_split.setdefault(split, []).append(str(path))
-    try:
-        splits = datasets.load_dataset("parquet", data_files=by_split)
-    except Exception as error:  # the library raises what its back ends raise
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"{name}: the parquet files could not be read: {first_line}") from None
-    return _hub_dataset(splits, name, f"parquet files of {name}", side, progress)
-
-
-def parquet(argument: str, side: int | None, progress: Progress | None) -> Dataset:
-    """A local parquet file with an image and a label column."""
-    path = Path(argument)
+def _parquet(argument: str, options: Options) -> Found:
+    path = Path(argument).expanduser()
     if not path.is_file():
-        raise DataError(f"parquet file {argument!r} does not exist")
-    return _local_parquet([path], path.stem, side, progress)
+        raise DataError(f"parquet file {shown(argument)!r} does not exist")
+    return parquet_files([path], shown(path.stem), options)
 
 
-SOURCES: dict[str, Source] = {
-    "fashion-mnist": fashion_mnist,
-    "digits": digits,
-    "hf": hub,
-    "folder": image_folder,
-    "parquet": parquet,
+SOURCES: dict[str, Callable[[str, Options], Found]] = {
+    "fashion-mnist": _fashion,
+    "digits": lambda argument, options: digits(),
+    "hf": lambda argument, options: hub(argument.removeprefix("//"), options),
+    "folder": _folder,
+    "parquet": _parquet,
 }
 
 
-def _resolve(spec: str) -> tuple[str, str]:
-    """Source and argument that a `--data` text names."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resolved:
+    """What a `--data` text means: a source, its argument, and, for a guess, what else it could have meant."""
+
+    source: str
+    argument: str
+    otherwise: str = ""
+
+
+def resolve_data(spec: str) -> Resolved:
+    """What a `--data` text means, without reading anything. Raises DataError where it names nothing that is there."""
     name, colon, argument = spec.partition(":")
     if name in SOURCES and (colon or name in ("fashion-mnist", "digits")):
-        return name, argument
+        return Resolved(source=name, argument=argument)
     path = Path(spec).expanduser()
     if path.is_dir():
-        return "folder", str(path)
+        return Resolved(source="folder", argument=str(path))
     if path.suffix == ".parquet":
-        return "parquet", str(path)
-    if path.suffix or spec.startswith((".", "/", "~")) or "/" not in spec:
-        raise DataError(
-            f"data {spec!r}: no such folder or file; expected fashion-mnist, digits, an image folder, a .parquet "
-            "file, or a Hugging Face name such as owner/name"
-        )
-    return "hf", spec
+        return Resolved(source="parquet", argument=str(path))
+    if path.exists():
+        kind = "file" if path.is_file() else "special file"
+        raise DataError(f"data {shown(spec)!r}: a {kind} that is no data set (unpack archives); expected {EXPECTED}")
+    owner, slash, rest = spec.partition("/")
+    folder = Path(owner or "/").expanduser()
+    if not slash or path.suffix or spec.startswith((".", "/", "~")) or "/" in rest or not rest or folder.is_dir():
+        raise DataError(f"data {shown(spec)!r}: no such folder or file{_near(path)}; expected {EXPECTED}")
+    return Resolved(
+        source="hf",
+        argument=spec,
+        otherwise=f". There is no folder {spec!r} here either; name an existing folder or a data set of the hub "
+        f"(hf://{spec} asks the hub without looking for a folder)",
+    )
 
 
-def load_data(spec: str, *, side: int | None = None, progress: Progress | None = None) -> Dataset:
-    """The data set that a `--data` text names: "fashion-mnist", "digits", a folder, a parquet file, "owner/name".
+def _near(path: Path) -> str:
+    """What the missing path could have been, or what its folder holds."""
+    try:
+        names = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
+    except OSError:
+        return ""
+    close = get_close_matches(path.name, names, 1)
+    return f"; did you mean {shown(str(path.parent / close[0]))!r}?" if close else ""
 
-    `side` is the pixels a side that images are brought to. Images that cannot be read are skipped and listed.
 
-    Raises DataError where nothing can be read.
+def find_data(spec: str, options: Options | None = None) -> Found:
+    """The undecoded images that a `--data` text names; data that is there but cannot be used is refused in it.
+
+    Raises DataError where there is no such data.
     """
-    source, argument = _resolve(spec)
-    dataset = SOURCES[source](argument, side, progress)
-    count = len(dataset.classes)
-    for split in (dataset.train, dataset.test):
-        if len(split) and not 0 <= int(split.labels.min()) <= int(split.labels.max()) < count:
-            raise DataError(f"{dataset.name}: labels outside 0 to {count - 1}")
-    return dataset
+    resolved = resolve_data(spec)
+    options = options or Options()
+    try:
+        if resolved.source == "hf" and resolved.otherwise:
+            return hub(resolved.argument, options, otherwise=resolved.otherwise)
+        return SOURCES[resolved.source](resolved.argument, options)
+    except Unusable as error:
+        return Found(name=shown(resolved.argument or spec), source=resolved.source, refused=str(error))
+
+
+def describe_data(
+    spec: str,
+    *,
+    side: int | None = None,
+    deployed: int | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Description:
+    """The data set as a search would use it, without torch; see load_data. Raises DataError where there is none."""
+    return checked(survey(find_data(spec, options), side, deployed), progress).description
+
+
+def load_data(
+    spec: str,
+    *,
+    side: int | None = None,
+    deployed: int | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """The data set that a `--data` text names, in memory.
+
+    Images that cannot be read are skipped and listed.
+
+    Args:
+        spec: "fashion-mnist", "digits", a folder, a parquet file, "owner/name" or "hf://owner/name".
+        side: Pixels a side that images are brought to; None chooses them from the images.
+        deployed: Pixels a side of the deployed network, above which `side` is not chosen.
+        options: Splits and columns, where a guess fails.
+        progress: Hears how many images are read.
+
+    Raises:
+        DataError: There is no such data, it cannot be used, or it does not fit into memory.
+    """
+    from snsearch.training.loading import loaded
+
+    return loaded(survey(find_data(spec, options), side, deployed), progress)

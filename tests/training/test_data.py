@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from snsearch.training.data import Augmentation, Batches, Dataset, Images, held_out
+from snsearch.training.data import Batches, Dataset, Images
+from snsearch.training.found import Augmentation
+from snsearch.training.splits import held_out
 
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 

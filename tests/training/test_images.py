@@ -6,7 +6,8 @@ import io
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,13 @@ import pytest
 import torch
 from PIL import Image, features
 
-from snsearch.training import images
-from snsearch.training.images import Color, Skipped, allocate, decode, file_reader, is_gray
+from snsearch.training import loading
+from snsearch.training.found import Found, Listing, Progress, Read, Skipped
+from snsearch.training.images import Color, heads
+from snsearch.training.loading import allocate
+from snsearch.training.memory import available_memory
+from snsearch.training.reading import file_reader
+from snsearch.training.survey import survey
 
 Made = Callable[[], bytes]
 
@@ -36,6 +42,21 @@ def gray(values: Any, kind: Any = np.uint8) -> Image.Image:
 def noise(side: int = 32) -> Image.Image:
     """A colored image that does not compress."""
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
+
+
+def decode(
+    names: Sequence[str], read: Read, color: Color, side: int, progress: Progress | None = None
+) -> tuple[torch.Tensor, list[int], list[Skipped]]:
+    """The pixels of a data set of those files, the indices that they belong to, and what was skipped."""
+    listing = Listing(role="train", origin="", names=names, labels=["a"] * len(names), read=read)
+    surveyed = survey(Found(name="files", source="files", listings=(listing,)), side, None)
+    return loading.decode(replace(surveyed, color=color), listing, progress)
+
+
+def is_gray(read: Read, index: int) -> bool | None:
+    """Whether the image has no color, by its header; None where it cannot be opened."""
+    [head] = heads(lambda _: read(index), 1)
+    return None if head is None else head.gray
 
 
 def pixels_of(data: bytes, color: Color, side: int) -> Any:
@@ -87,7 +108,7 @@ GRAY: dict[str, tuple[Made, Any]] = {
     ),
     "float TIFF up to 1": (lambda: encoded(gray([[0, 0.25], [0.75, 1]], np.float32), "TIFF"), [[0, 64], [191, 255]]),
     "float TIFF up to 255": (
-        lambda: encoded(gray([[-3, 1.6], [128, 300]], np.float32), "TIFF"),
+        lambda: encoded(gray([[-3, 1.6], [128, 255]], np.float32), "TIFF"),
         [[0, 2], [128, 255]],
     ),
     "LA PNG": (lambda: encoded(_layered("LA", (0, 0), (0, 255), (100, 255), (0, 51))), [[255, 0], [100, 204]]),
@@ -145,9 +166,18 @@ def test_colored_files_give_their_8_bit_pixels_on_white(name: str) -> None:
     assert [tuple(pixel) for pixel in pixels.reshape(3, 4).T.tolist()] == expected
 
 
-def test_a_dark_16_bit_picture_stays_dark() -> None:
-    # 255 of 65535 is black; the depth is the file's, not that of its brightest pixel.
-    assert pixels_of(encoded(gray([[0, 100], [200, 255]], np.uint16)), "L", 2) == [[[0, 0], [0, 0]]]
+def test_deep_pictures_of_a_data_set_are_scaled_by_its_brightest_one_and_never_each_by_its_own() -> None:
+    # 12 bits in 16: the brightest pixel of all files needs 12 bits, so 4095 is white in every file.
+    bright, dark = encoded(gray([[0, 4095]] * 2, np.uint16)), encoded(gray([[100, 2048]] * 2, np.uint16))
+    pixels, *_ = decode(["bright", "dark"], [bright, dark].__getitem__, "L", 2)
+    assert pixels[:, 0, 0].tolist() == [[0, 255], [100 * 255 // 4095, 2048 * 255 // 4095]]
+
+
+def test_float_pictures_are_scaled_alike_whatever_each_holds() -> None:
+    small, large = (encoded(gray([values] * 2, np.float32), "TIFF") for values in ([0.5, 1], [0, 200]))
+    alone, *_ = decode(["small"], [small].__getitem__, "L", 2)
+    both, *_ = decode(["small", "large"], [small, large].__getitem__, "L", 2)
+    assert (alone[0, 0, 0].tolist(), both[:, 0, 0].tolist()) == ([128, 255], [[0, 1], [0, 200]])
 
 
 def test_a_cmyk_jpeg_gives_its_colors() -> None:
@@ -353,9 +383,9 @@ def test_pixels_go_to_a_nameless_mapped_file_where_memory_is_short(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     shape = (3, 2, 50, 100)
-    monkeypatch.setattr(images, "available_memory", lambda: 2 * 30_000)
+    monkeypatch.setattr(loading, "available_memory", lambda: 2 * 30_000)
     in_memory = allocate(shape)
-    monkeypatch.setattr(images, "available_memory", lambda: 2 * 30_000 - 2)
+    monkeypatch.setattr(loading, "available_memory", lambda: 2 * 30_000 - 2)
     mapped = allocate(shape)
     assert [in_memory.is_shared(), mapped.is_shared()] == [False, True]
     for tensor in (in_memory, mapped):
@@ -376,11 +406,11 @@ def test_pictures_in_a_mapped_file_are_the_same(monkeypatch: pytest.MonkeyPatch)
     files.insert(2, b"bad")
     names = list("abcde")
     expected, *_ = decode(names, files.__getitem__, "RGB", 24)
-    monkeypatch.setattr(images, "available_memory", lambda: 0)
+    monkeypatch.setattr(loading, "available_memory", lambda: 0)
     pixels, kept, [skipped] = decode(names, files.__getitem__, "RGB", 24)
     assert (kept, skipped.name) == ([0, 1, 3, 4], "c")
     assert torch.equal(pixels, expected)
 
 
 def test_free_memory_is_a_number_of_bytes() -> None:
-    assert 2**20 < images.available_memory() < 2**50
+    assert 2**20 < available_memory() < 2**50

@@ -15,6 +15,7 @@ from snsearch.network.arch import Architecture
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled, solve
 from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.training.builtin import DEBIAN_FASHION
 from snsearch.training.data import Dataset
 from snsearch.training.proxy import (
     CurvePoint,
@@ -27,7 +28,7 @@ from snsearch.training.proxy import (
     pick_device,
     train_proxy,
 )
-from snsearch.training.sources import DEBIAN_FASHION, load_data
+from snsearch.training.sources import load_data
 from tests.studies import RECIPE, accelerators, small_budget
 
 CPU = torch.device("cpu")
@@ -160,7 +161,7 @@ def test_whoever_listens_hears_of_every_epoch_however_few_batches_it_has(
 def test_a_test_loss_that_is_not_finite_is_a_divergence(
     digits: Dataset, small: Architecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snsearch.training.proxy.evaluate", lambda *_: (0.9, float("nan")))
+    monkeypatch.setattr("snsearch.training.proxy.evaluate", lambda *_: (0.9, float("nan"), 0.9))
     with pytest.raises(TrainingDiverged, match="the test loss became nan"):
         train_proxy(small, digits, RECIPE, seed=0, device=CPU)
 
@@ -258,7 +259,6 @@ def test_a_device_that_is_not_there_is_named(name: str) -> None:
         {"averaging": -1.0},
         {"recalibration": -1},
         {"recalibration": 1},
-        {"low_resolution": 1.0},
     ],
 )
 def test_a_recipe_out_of_range_is_refused(change: dict[str, float]) -> None:
@@ -366,7 +366,7 @@ def test_averaged_weights_are_the_polynomial_mean_of_those_behind_the_warm_up(
         assert left == pytest.approx(0)
         assert torch.allclose(averaged, mean, atol=1e-5)
     result = training.result()
-    error, loss = evaluate(training._average.module, training._test, training._batches)
+    error, loss, _ = evaluate(training._average.module, training._test, training._batches)
     assert (result.error, result.loss) == (error, pytest.approx(loss))
     assert loss != pytest.approx(evaluate(training._network, training._test, training._batches)[1])
 
@@ -453,16 +453,6 @@ def test_a_constant_schedule_keeps_its_rate_behind_the_warm_up_and_cosine_ends_a
     assert rates["cosine"][:2] == pytest.approx([0.5, 1])
     assert rates["cosine"][5] == pytest.approx(0.5)
     assert rates["cosine"][8] == pytest.approx(0)
-
-
-def test_the_first_part_may_be_trained_at_half_resolution(digits: Dataset, small: Architecture) -> None:
-    training = ProxyTraining(small, digits, replace(RECIPE, low_resolution=0.5), seed=0, device=CPU)
-    sides: list[int] = []
-    training._network.register_forward_pre_hook(
-        lambda module, given: sides.append(given[0].shape[-1]) if module.training else None
-    )
-    training.run_epoch()
-    assert sides == [4, 4, 8, 8]
 
 
 @pytest.mark.parametrize("images", [1, 25, 1618, 60_000])

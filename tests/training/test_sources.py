@@ -21,10 +21,11 @@ import torch
 from PIL import Image
 
 from snsearch.errors import DataError
-from snsearch.training import sources
+from snsearch.training import builtin
+from snsearch.training.builtin import DEBIAN_FASHION, FASHION_CLASSES, is_idx_folder
 from snsearch.training.data import Dataset, Images
-from snsearch.training.images import Skipped
-from snsearch.training.sources import DEBIAN_FASHION, FASHION_CLASSES, is_idx_folder, load_data
+from snsearch.training.found import Skipped
+from snsearch.training.sources import load_data
 
 
 def picture(value: int, *, color: bool = False, form: str = "PNG") -> bytes:
@@ -52,6 +53,17 @@ def labelled(dataset: Dataset, images: Images) -> list[tuple[str, int]]:
     ]
 
 
+def everything(dataset: Dataset) -> list[tuple[str, int]]:
+    """Each image's class name and brightness, split by split."""
+    assert dataset.validation is not None
+    return [item for split in (dataset.train, dataset.validation, dataset.test) for item in labelled(dataset, split)]
+
+
+def brightness(dataset: Dataset) -> list[int]:
+    """Each image's brightness, split by split."""
+    return [value for _, value in everything(dataset)]
+
+
 # Image folders.
 
 
@@ -71,30 +83,31 @@ def test_class_folders_come_in_natural_order_with_their_images_labels(tmp_path: 
         put(tmp_path / "pets" / name / f"{value}.png", picture(value))
     dataset = load_data(str(tmp_path / "pets"), side=4)
     assert (dataset.name, dataset.classes) == ("pets", ("2", "10", "b"))
-    # Files are read folder by folder, and of every class one image is held out.
-    found = [labelled(dataset, images) for images in (dataset.train, dataset.test)]
-    assert [len(part) for part in found] == [6, 3]
-    assert sorted(found[0] + found[1], key=wanted.index) == wanted
+    # Files are read folder by folder, and of every class one image each is held out for validation and test.
+    assert [len(dataset.train), len(dataset.scored), len(dataset.test)] == [3, 3, 3]
+    assert sorted(everything(dataset), key=wanted.index) == wanted
 
 
-@pytest.mark.parametrize("held", ["val", "valid", "validation", "test"])
-def test_a_folders_own_test_split_is_used(tmp_path: Path, held: str) -> None:
+@pytest.mark.parametrize("held", ["val", "valid", "validation", "test", "Testing", "DEV", "eval"])
+def test_of_two_splits_the_second_is_the_test_split_whatever_its_name(tmp_path: Path, held: str) -> None:
     for name, value in (("cat", 1), ("cat", 2), ("dog", 3)):
         put(tmp_path / "train" / name / f"{value}.png", picture(value))
     for name, value in (("dog", 4), ("cat", 5)):
         put(tmp_path / held / name / f"{value}.png", picture(value))
     dataset = load_data(str(tmp_path), side=4)
-    assert labelled(dataset, dataset.train) == [("cat", 1), ("cat", 2), ("dog", 3)]
     assert labelled(dataset, dataset.test) == [("cat", 5), ("dog", 4)]
+    assert sorted(everything(dataset)[:3]) == [("cat", 1), ("cat", 2), ("dog", 3)]
+    assert [len(dataset.train), len(dataset.scored)] == [2, 1]
 
 
 @pytest.mark.parametrize("empty", [True, False])
-def test_the_validation_split_comes_before_the_test_split_unless_it_is_empty(tmp_path: Path, empty: bool) -> None:
+def test_three_splits_are_used_as_three_unless_one_is_empty(tmp_path: Path, empty: bool) -> None:
     for part, value in (("train", 1), ("test", 2)) if empty else (("train", 1), ("test", 2), ("val", 3)):
         for name in ("cat", "dog"):
             put(tmp_path / part / name / "one.png", picture(value))
     (tmp_path / "val" / "cat").mkdir(parents=True, exist_ok=True)
-    assert values(load_data(str(tmp_path), side=4).test) == [2 if empty else 3] * 2
+    dataset = load_data(str(tmp_path), side=4)
+    assert (values(dataset.test), values(dataset.scored)) == ([2, 2], [2, 2] if empty else [3, 3])
 
 
 @pytest.mark.parametrize("inner", [".", "train"])
@@ -104,7 +117,7 @@ def test_without_a_test_split_a_tenth_of_every_class_is_held_out(tmp_path: Path,
         for value in members:
             put(tmp_path / inner / name / f"{value:03}.png", picture(value))
     one, two = (load_data(str(tmp_path), side=4) for _ in range(2))
-    assert sorted(values(one.train) + values(one.test)) == list(range(93))
+    assert sorted(brightness(one)) == list(range(93))
     assert one.fingerprint() == two.fingerprint()
     test = labelled(one, one.test)
     assert {name: sum(label == name for label, _ in test) for name in classes} == {
@@ -113,7 +126,9 @@ def test_without_a_test_split_a_tenth_of_every_class_is_held_out(tmp_path: Path,
         "more": 6,
         "one": 0,
     }
-    assert all(value in classes[name] for name, value in (*test, *labelled(one, one.train)))
+    assert all(value in classes[name] for name, value in everything(one))
+    counts = {name: sum(label == name for label, _ in labelled(one, one.scored)) for name in classes}
+    assert counts == {"few": 0, "some": 3, "more": 5, "one": 0}  # a tenth of what the test split leaves
 
 
 def test_hidden_loose_and_foreign_files_are_left_out_and_nested_ones_are_found(tmp_path: Path) -> None:
@@ -122,8 +137,15 @@ def test_hidden_loose_and_foreign_files_are_left_out_and_nested_ones_are_found(t
     for path in ("a/.hidden.png", ".cache/5.png", "loose.png", "a/notes.txt", "b/labels.csv"):
         put(tmp_path / path, picture(0))
     dataset = load_data(str(tmp_path), side=4)
-    assert (dataset.classes, dataset.skipped) == (("a", "b"), ())
-    assert values(dataset.train) + values(dataset.test) == [200] * 4
+    assert dataset.classes == ("a", "b")
+    assert brightness(dataset) == [200] * 4
+    assert {one.name.partition("/")[2]: one.reason for one in dataset.skipped} == {
+        ".cache": "hidden",
+        "a/.hidden.png": "hidden",
+        "a/notes.txt": ".txt file",
+        "b/labels.csv": ".csv file",
+        "loose.png": "image in no class folder",
+    }
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
@@ -156,7 +178,8 @@ def test_unreadable_images_are_listed_and_the_others_keep_their_labels(
     ]
     assert all(one.reason for one in dataset.skipped)
     expected = [("cat", 10), ("cat", 30), ("dog", 20), ("dog", 40)]
-    assert labelled(dataset, dataset.train) == labelled(dataset, dataset.test) == expected
+    assert labelled(dataset, dataset.test) == expected
+    assert sorted(everything(dataset)) == sorted(expected * 2)
 
 
 def test_a_skipped_image_of_a_folder_without_splits_is_named_from_the_folder_on(tmp_path: Path) -> None:
@@ -227,8 +250,11 @@ def _one_image_a_class(root: Path) -> None:
     [
         (lambda root: None, "folder 'pets' holds no images; expected train/CLASS/IMAGE"),
         (lambda root: (root / "train" / "cat").mkdir(parents=True), "folder 'pets' holds no images"),
-        (lambda root: put(root / "1.png", picture(1)), "folder 'pets' holds no images"),
-        (_one_class, "pets: 1 class in the training images; at least two"),
+        (
+            lambda root: put(root / "1.png", picture(1)),
+            "pets: 1 image in no class folder and no labels.csv; expected",
+        ),
+        (_one_class, "pets: 1 class in the training images (cat); at least two"),
         (_strange_test_classes, "pets: the test images have classes that no training image has: ape, emu"),
         (_nothing_readable, "pets: no training image could be read (2 skipped); the first: train/cat/1.png: not an"),
         (_nothing_readable_in_test, "pets: no test image could be read (1 skipped); the first: test/cat/9.png"),
@@ -295,10 +321,11 @@ def test_a_missing_datasets_package_is_named_with_its_cure(tmp_path: Path, monke
 
 _OFFLINE = """
 import json
-from snsearch.training import sources
+from pathlib import Path
+from snsearch.training import builtin, sources
 from snsearch.errors import DataError
 
-sources.DEBIAN_FASHION = sources.Path("nowhere")
+builtin.DEBIAN_FASHION = Path("nowhere")
 messages = []
 for spec in ("owner/name", "hf:owner/name:part", "hf:", "fashion-mnist"):
     try:
@@ -382,7 +409,7 @@ def test_a_parquet_file_gives_its_images_and_class_names_and_skips_what_it_canno
         Skipped(name="row 3", reason="not an image that Pillow knows"),
         Skipped(name="row 6", reason="no image in this row"),
     )
-    both = sorted(labelled(dataset, dataset.train) + labelled(dataset, dataset.test), key=lambda item: item[1])
+    both = sorted(everything(dataset), key=lambda item: item[1])
     assert both == [(("cat", "dog")[number % 2], number) for number in range(20) if number not in (3, 6)]
     assert len(dataset.test) == 2
 
@@ -407,7 +434,7 @@ def test_a_folder_of_parquet_files_is_split_by_their_names(
         write(root / f"{name}.parquet", [(picture(number * 2, color=True), 0), (picture(number * 2 + 1), 1)])
     write(root / f"{test}.parquet", [(picture(100), 1), (picture(101), 0)])
     dataset = load_data(str(root), side=4)
-    found = [sorted(labelled(dataset, images)) for images in (dataset.train, dataset.test)]
+    found = [sorted(everything(dataset)[:4]), sorted(labelled(dataset, dataset.test))]
     assert found == [[("cat", 0), ("cat", 2), ("dog", 1), ("dog", 3)], [("cat", 101), ("dog", 100)]]
     assert dataset.channels == 3
 
@@ -415,8 +442,8 @@ def test_a_folder_of_parquet_files_is_split_by_their_names(
 def test_a_file_that_is_a_test_split_alone_is_divided(tmp_path: Path, write: Write) -> None:
     write(tmp_path / "test.parquet", [(picture(number), number % 2) for number in range(8)])
     dataset = load_data(f"parquet:{tmp_path / 'test.parquet'}", side=4)
-    assert (len(dataset.train), len(dataset.test)) == (6, 2)
-    assert sorted(values(dataset.train) + values(dataset.test)) == list(range(8))
+    assert (len(dataset.train), len(dataset.scored), len(dataset.test)) == (4, 2, 2)
+    assert sorted(brightness(dataset)) == list(range(8))
 
 
 def _plain(path: Path, columns: dict[str, list[Any]]) -> None:
@@ -437,7 +464,7 @@ def test_columns_without_types_are_found_by_name(
     _plain(tmp_path / "a.parquet", {"id": [1, 2, 3, 4], image: [picture(n) for n in range(4)], label: labels})
     dataset = load_data(str(tmp_path / "a.parquet"), side=4)
     assert dataset.classes == classes
-    both = sorted(labelled(dataset, dataset.train) + labelled(dataset, dataset.test), key=lambda item: item[1])
+    both = sorted(everything(dataset), key=lambda item: item[1])
     assert both == [(str(name), number) for number, name in enumerate(labels)]
 
 
@@ -455,13 +482,30 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
         load_data(str(tmp_path / "bad.parquet"))
 
 
+@pytest.mark.parametrize("validation", [True, False])
 @pytest.mark.parametrize("missing", [-1, None])
-def test_a_parquet_file_with_unlabelled_images_is_a_data_error(tmp_path: Path, write: Write, missing: Any) -> None:
+def test_a_split_whose_labels_are_withheld_is_set_aside(
+    tmp_path: Path, write: Write, missing: Any, validation: bool
+) -> None:
     # -1 stands for a hidden label in the test splits of many data sets on the Hub.
-    write(tmp_path / "train.parquet", [(picture(number), number % 2) for number in range(4)])
-    write(tmp_path / "test.parquet", [(picture(number), missing) for number in range(4)])
-    with pytest.raises(DataError, match="label"):
-        load_data(str(tmp_path))
+    write(tmp_path / "train.parquet", [(picture(number), number % 2) for number in range(8)])
+    write(tmp_path / "test.parquet", [(picture(number), missing) for number in range(3)])
+    if validation:
+        write(tmp_path / "validation.parquet", [(picture(100 + number), number % 2) for number in range(2)])
+    dataset = load_data(str(tmp_path), side=4)
+    assert dataset.description is not None
+    assert dataset.description.skipped_kinds == {"label withheld": 3}
+    assert "split test is not used: none of its 3 images has a label" in dataset.description.remarks
+    assert sorted(brightness(dataset)) == [*range(8), *([100, 101] if validation else [])]
+    if validation:
+        assert values(dataset.test) == [100, 101]
+
+
+def test_single_images_without_a_label_are_skipped(tmp_path: Path, write: Write) -> None:
+    write(tmp_path / "train.parquet", [(picture(number), -1 if number == 5 else number % 2) for number in range(9)])
+    dataset = load_data(str(tmp_path), side=4)
+    assert dataset.skipped == (Skipped(name="row 5", reason="label withheld"),)
+    assert sorted(brightness(dataset)) == [0, 1, 2, 3, 4, 6, 7, 8]
 
 
 # IDX files.
@@ -524,7 +568,7 @@ def test_debians_package_comes_before_snsearch_data(
 ) -> None:
     put_idx(tmp_path / "named", brightness=33)
     monkeypatch.delenv("SNSEARCH_DATA", raising=False)
-    monkeypatch.setattr(sources, "DEBIAN_FASHION", tmp_path / "debian")
+    monkeypatch.setattr(builtin, "DEBIAN_FASHION", tmp_path / "debian")
     if debian:
         put_idx(tmp_path / "debian", brightness=11)
     if local:
@@ -561,7 +605,7 @@ _NOT_IDX = "{}: not an IDX file of bytes with 3 dimensions"
         pytest.param(
             "images-idx3",
             gzip.compress(_PIXELS + b"\0"),
-            "{}: holds 2353 values where its header says (3, 28, 28)",
+            "{}: holds more than 2352 values where its header says (3, 28, 28)",
             id="long",
         ),
         pytest.param("images-idx3", b"not compressed", "{}: cannot be read: ", id="no gzip"),

@@ -1,0 +1,92 @@
+"""snsearch data: a data set as a search or a training would use it. Loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from snsearch.cli.console import print_json, print_table, printable, progress_console, wrapped
+from snsearch.cli.listing import FORMAT
+from snsearch.cli.options import RESOLUTION
+
+if TYPE_CHECKING:
+    from snsearch.training import Description, Options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def data_options(command: F) -> F:
+    """--split, --image-column, --label-column."""
+    for option in (
+        click.option("--label-column", metavar="NAME", help="Column of the labels  [default: label, or as typed]"),
+        click.option("--image-column", metavar="NAME", help="Column of the images  [default: image, or as typed]"),
+        click.option(
+            "--split",
+            "split_texts",
+            multiple=True,
+            metavar="[ROLE=]NAME",
+            help="Folder or split to use as train, validation or test  [default: by their names]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def options_of(split_texts: tuple[str, ...], image_column: str | None, label_column: str | None) -> Options:
+    """The options of those texts. Raises DataError."""
+    from snsearch.training import Options, parse_splits
+
+    return Options(splits=parse_splits(split_texts), image_column=image_column, label_column=label_column)
+
+
+@click.command()
+@click.argument("data", metavar="DATA")
+@data_options
+@click.option("--resolution", type=RESOLUTION, help="Deployed input size  [default: 224]")
+@click.option("--proxy-resolution", type=click.IntRange(8, 512), help="Pixels per side to train on.")
+@FORMAT
+def data(
+    data: str,
+    split_texts: tuple[str, ...],
+    image_column: str | None,
+    label_column: str | None,
+    resolution: tuple[int, int] | None,
+    proxy_resolution: int | None,
+    form: str,
+) -> None:
+    """Describe DATA as a search or a training would use it.
+
+    DATA is fashion-mnist, digits, an image folder, a .parquet file, or a Hugging Face owner/name. Ends with 0 also
+    where a search would refuse the data: the reason is among the remarks.
+    """
+    from snsearch.training import describe_data
+
+    console = progress_console()
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(f"reading {escape(printable(data))}", total=None)
+        description = describe_data(
+            data,
+            side=proxy_resolution,
+            deployed=min(resolution or (224, 224)),
+            options=options_of(split_texts, image_column, label_column),
+            progress=lambda done, total: bars.update(task, completed=done, total=total),
+        )
+    if form == "json":
+        print_json(description.to_json())
+        return
+    for line in description.lines():
+        click.echo(wrapped(line))
+    if not description.refused:
+        print_table(_classes(description))
+
+
+def _classes(description: Description) -> Table:
+    table = Table("class", "train", "validation", "test")
+    for one in description.classes:
+        table.add_row(escape(printable(one.name)), *(f"{count:,}" for count in (one.train, one.validation, one.test)))
+    return table

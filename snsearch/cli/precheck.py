@@ -1,0 +1,74 @@
+"""What search says before it trains: how budget and data differ, and the memory and time that it will take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from snsearch.cli.console import say_wrapped
+from snsearch.errors import SpecError
+from snsearch.units import format_duration
+
+if TYPE_CHECKING:
+    from snsearch.cli.trainings import Machine
+    from snsearch.solver import Budget, Candidates
+    from snsearch.training import Dataset, Recipe
+
+
+def mismatches(budget: Budget, dataset: Dataset) -> Iterator[str]:
+    """How the deployed input and output differ from the data, a sentence each."""
+    for what, deployed, found in (
+        ("input channels", budget.input_channels, dataset.channels),
+        ("classes", budget.classes, len(dataset.classes)),
+    ):
+        if deployed != found:
+            yield (
+                f"{what}: the budget has {deployed:,}, the data has {found:,}; networks are trained "
+                "with the data's and counted with the budget's"
+            )
+
+
+def say_what_to_expect(
+    candidates: Candidates, dataset: Dataset, recipe: Recipe, machine: Machine, *, trainings: int, go_ahead: bool
+) -> None:
+    """Says the expected memory and time; beyond the free memory it asks, or needs `go_ahead`.
+
+    Raises SpecError where there is nobody to ask, click.Abort where the answer is no.
+    """
+    from snsearch.training import available_memory, expect
+
+    whole = recipe.images * recipe.epochs
+    scored = recipe.test_images * recipe.curve_points * recipe.epochs // 3  # forward only
+    expected = expect(
+        [
+            candidates.solutions[design].architecture.at_input(
+                channels=dataset.channels, resolution=(dataset.side, dataset.side), classes=len(dataset.classes)
+            )
+            for design in candidates.first.values()
+        ],
+        batch_size=recipe.batch_size,
+        images_per_training=whole + scored,
+        trainings=trainings,
+        workers=machine.workers,
+        data_bytes=sum(split.pixels.nbytes for split in (dataset.train, dataset.scored, dataset.test)),
+    )
+    on_cpu = machine.device.type == "cpu"
+    length = format_duration(expected.seconds) if expected.seconds >= 60 else "less than a minute"
+    time = f" and {length} of training" if on_cpu else ""
+    gib = expected.memory / 2**30
+    workers = "1 worker" if machine.workers == 1 else f"{machine.workers} workers"
+    each = "1 training" if trainings == 1 else f"{trainings} trainings"
+    say_wrapped(f"expected for {each}, {workers}: about {gib:,.1f} GiB of memory{time} (estimates)")
+    if not on_cpu or go_ahead or expected.memory <= (free := available_memory()):
+        return
+    words = (
+        f"this search is expected to need {gib:,.1f} GiB of memory; {free / 2**30:.1f} GiB are free. Give fewer "
+        "--workers, a smaller --proxy-resolution or a smaller --budget (MFLOPs: 1000 are a GFLOP)"
+    )
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise SpecError(f"{words}, or start it anyway with --yes")
+    say_wrapped(words)
+    click.confirm("start it anyway?", abort=True, err=True)

@@ -1,0 +1,100 @@
+"""What a source found before anything is decoded: the images of every split, and what is skipped. Loads no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from snsearch.errors import DataError
+
+Augmentation = Literal["none", "flip", "crop", "crop+flip"]
+Role = Literal["train", "validation", "test"]
+ROLES: tuple[Role, ...] = get_args(Role)
+Progress = Callable[[int, int], None]  # images done, images in all
+Read = Callable[[int], bytes]  # a file's bytes by its index
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A file or image that is not used, by name, and why: "kind" or "kind: details"."""
+
+    name: str
+    reason: str
+
+    @property
+    def kind(self) -> str:
+        """The reason without what differs from file to file."""
+        return re.sub(r"\s*\([^)]*\)", "", self.reason.partition(": ")[0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """How to read data where the names do not say it."""
+
+    splits: tuple[tuple[Role, str], ...] = ()  # the folder or split of each role; empty: by their names
+    image_column: str | None = None
+    label_column: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """The labelled images of one split, in order: files to read, or pixels (N, H, W) uint8."""
+
+    role: Role
+    origin: str  # where the split came from: "folder Testing/"
+    names: Sequence[str]
+    labels: Sequence[str]
+    read: Read | None = None
+    pixels: npt.NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """A data set as its source gives it, at most one listing per role.
+
+    Raises nothing: where it cannot be used, `refused` says why.
+    """
+
+    name: str
+    source: str
+    listings: tuple[Listing, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    remarks: tuple[str, ...] = ()
+    refused: str = ""
+    classes: tuple[str, ...] | None = None  # None: those of the training images, sorted
+    side: int | None = None  # pixels a side by default; None: chosen from the images
+    augmentation: Augmentation = "crop+flip"
+    scored_on_test: bool = False  # published figures of this data set are errors on its test images
+
+    def of_role(self, role: Role) -> Listing | None:
+        """The listing of a role."""
+        return next((listing for listing in self.listings if listing.role == role), None)
+
+
+class Unusable(DataError):
+    """Data that is there but cannot be used."""
+
+
+def shown(text: str) -> str:
+    """The text of a file name: bytes that are not UTF-8 are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def named(names: Iterable[str], most: int = 5) -> str:
+    """Some names in words: "a, b and 3 more"."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count with its noun: "1 image", "2,000 images"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
