@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from snsearch.cli.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import (
+from snsearch.cli.shared.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
+from snsearch.cli.shared.console import print_json, print_rich
+from snsearch.cli.shared.options import (
     GROUPS,
     MFLOPS,
     SCALES,
@@ -122,7 +122,7 @@ def _print(
         for op in report.operators:
             size = "x".join(map(str, op.output))
             table.add_row(op.name, op.kind, size, f"{op.macs:,}", f"{op.params:,}", f"{op.bytes_moved:,}")
-        print_table(table)
+        print_rich(table)
     table = Table("convention", title=report.architecture.key, title_justify="left")
     table.add_column("total, M", justify="right")
     table.add_column("to paper", justify="right")
@@ -132,7 +132,7 @@ def _print(
         table.add_row(one.convention, format_mflops(one.total), f"{one.total / paper - 1:+.1%}", one.meaning)
         for source, value in sorted(one.difference.items(), key=lambda item: -item[1]):
             table.add_row("", f"+{format_mflops(value)}", f"{value / paper:+.1%}", f"  {source}")
-    print_table(table)
+    print_rich(table)
     totals = report.totals
     click.echo(
         f"{depth} layers deep, parameters {format_count(totals.params)}, "

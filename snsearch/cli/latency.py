@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import (
+from snsearch.cli.shared.console import print_json, print_rich
+from snsearch.cli.shared.options import (
     CLASSES,
     GROUPS,
     MFLOPS,
@@ -104,7 +104,7 @@ def _print(rows: list[Row], profile: Profile) -> None:
             three_digits(latency.ms),
             f"{three_digits(latency.low_ms)} to {three_digits(latency.high_ms)}",
         )
-    print_table(table)
+    print_rich(table)
     click.echo(f"  {profile.library} on {profile.device}, {profile.threads} thread, {profile.precision}")
     click.echo(f"  {errors_line(profile)}")
     if remarks := [remark for row in rows if (remark := profile.remark(row.latency.ms))]:

@@ -8,8 +8,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import complete_names
+from snsearch.cli.shared.console import print_json, print_rich
+from snsearch.cli.shared.options import complete_names
 from snsearch.files import bundled_names
 from snsearch.solver import Budget, SpaceSpec, load_budget, load_space
 from snsearch.units import format_resolution, plain_resolution
@@ -55,7 +55,7 @@ def spaces(names: tuple[str, ...], form: str) -> None:
             ", ".join(space.options) or "none",
             escape(space.source),
         )
-    print_table(table)
+    print_rich(table)
 
 
 def _budget_json(budget: Budget) -> dict[str, Any]:
@@ -92,4 +92,4 @@ def budgets(names: tuple[str, ...], form: str) -> None:
             escape(budget.title),
             escape(budget.source),
         )
-    print_table(table)
+    print_rich(table)

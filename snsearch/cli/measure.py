@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
-from snsearch.cli.console import print_json, print_table, printable
 from snsearch.cli.device import RUNNER, complete_devices
-from snsearch.cli.options import (
+from snsearch.cli.shared.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
+from snsearch.cli.shared.console import print_json, print_rich, printable
+from snsearch.cli.shared.options import (
     GROUPS,
     MFLOPS,
     SCALES,
@@ -163,7 +163,7 @@ def _print(outcomes: Sequence[Outcome], form: str) -> None:
     elif outcomes:
         from snsearch.cli.measuring import outcome_table
 
-        print_table(outcome_table(outcomes))
+        print_rich(outcome_table(outcomes))
         for line in dict.fromkeys(_conditions(one) for one in outcomes if isinstance(one, Measurement)):
             click.echo(f"  {printable(line)}")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import complete_names
+from snsearch.cli.shared.console import print_json, print_rich
+from snsearch.cli.shared.options import complete_names
 from snsearch.device import device_names, named_profile, profile_path
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names
@@ -59,7 +59,7 @@ def profiles(names: tuple[str, ...], form: str) -> None:
             f"{profile.pixel_scaling.mape:.1%}",
             f"x/÷ {profile.interval_factor:.2f}",
         )
-    print_table(table)
+    print_rich(table)
     click.echo(
         "  error: mean, on networks kept out of the fit; ranks: Spearman's correlation there; by family: with all "
         "networks of the family kept out; then two plain baselines on the same networks"

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.console import print_table
 from snsearch.cli.device import complete_devices
-from snsearch.cli.options import (
+from snsearch.cli.search_device import measure_found, objective_for, target_of
+from snsearch.cli.shared.console import print_rich
+from snsearch.cli.shared.options import (
     CLASSES,
     DURATION,
     RESOLUTION,
     complete_names,
     study_options,
 )
-from snsearch.cli.search_device import measure_found, objective_for, target_of
 from snsearch.cli.trainings import machine_of, machine_options, read_dataset
 from snsearch.errors import StudyError
 from snsearch.latency import DEFAULT_PROFILE
@@ -202,7 +202,7 @@ def search(
     target = None if device_text is None else target_of(device_text, url, folder.name)
     objective = objective_for(profile_text, target, url, folder.name)
 
-    from snsearch.cli.progress import SearchProgress
+    from snsearch.cli.shared.progress import SearchProgress
     from snsearch.interrupt import stop_on_signals
     from snsearch.solver import candidates_of
     from snsearch.study import (
@@ -321,7 +321,7 @@ def search(
 
 
 def _finish(record: StudyRecord, folder: Path, reason: str) -> None:
-    from snsearch.cli.progress import front_table
+    from snsearch.cli.shared.progress import front_table
     from snsearch.pages import report_data, write_report
 
     click.echo(f"search ended: {reason}", err=True)
@@ -329,7 +329,7 @@ def _finish(record: StudyRecord, folder: Path, reason: str) -> None:
         click.echo("no candidate has been trained yet; there is nothing to report", err=True)
         return
     data = report_data(record)
-    print_table(front_table(data))
+    print_rich(front_table(data))
     path = folder / "report.html"
     write_report(data, path)
     click.echo(f"report: {path}")

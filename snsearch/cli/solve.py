@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import (
+from snsearch.cli.shared.console import print_json, print_rich
+from snsearch.cli.shared.options import (
     GROUPS,
     MFLOPS,
     SCALES,
@@ -92,7 +92,7 @@ def _notes(solutions: Sequence[Solution]) -> list[str]:
     ]
 
 
-def _print_rich(solutions: Sequence[Solution]) -> None:
+def _print_table(solutions: Sequence[Solution]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -104,7 +104,7 @@ def _print_rich(solutions: Sequence[Solution]) -> None:
         table.add_row(*cells, end_section=index == len(layers) - 1)
     for cells in totals:
         table.add_row(*cells)
-    print_table(table)
+    print_rich(table)
     for note in _notes(solutions):
         click.echo(f"  {note}")
 
@@ -257,4 +257,4 @@ def _print(solutions: list[Solution], spaces: list[SpaceSpec], form: str) -> Non
         sys.stdout.write("\n".join(_markdown(table) for table in _tables(solutions)))
     else:
         for table in _tables(solutions):
-            _print_rich(table)
+            _print_table(table)

@@ -13,7 +13,7 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from snsearch.cli.console import printable, progress_console
+from snsearch.cli.shared.console import printable, progress_console
 from snsearch.units import format_duration
 
 if TYPE_CHECKING:

@@ -85,6 +85,17 @@ def plain_number(value: float) -> float | int:
     return int(value) if value == int(value) else value
 
 
+def table_options(*forms: str) -> Callable[[F], F]:
+    """--format with these forms beside the table, and --wide."""
+
+    def add(command: F) -> F:
+        choice = click.Choice(["table", *forms])
+        command = click.option("--wide", is_flag=True, help="Show all columns.")(command)
+        return click.option("--format", "form", type=choice, default="table", show_default=True)(command)
+
+    return add
+
+
 def study_options(command: F) -> F:
     """--storage and --out: where studies are."""
     for option in (
