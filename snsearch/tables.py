@@ -20,7 +20,6 @@ R = TypeVar("R")
 _GAP = "  "
 _WORD = 20  # cells: a column is no narrower than its longest word, up to this
 _DEPTH = 3  # lines of a wrapped cell, about: where a column can be left out, that is better than a deeper cell
-_MORE = "--wide shows all columns"
 
 
 def _words(value: Any) -> str:
@@ -163,7 +162,7 @@ class Table(Generic[R]):
         kept = [self._laid(column) for column in self._shown(wide)]
         while not wide and _sum(one.eased for one in kept) > width and (last := max(one.column.drop for one in kept)):
             kept = [one for one in kept if one.column.drop != last]
-        if _sum(one.least for one in kept) > width:
+        if _sum(one.eased if wide else one.least for one in kept) > width:
             return self.blocks(width, wide=wide)
         widths = _shared_out(kept, width)
         lines = wrap(self.title, width) if self.title else []
@@ -199,8 +198,11 @@ class Table(Generic[R]):
         return _sum(self._laid(column).wanted for column in self._shown(wide=False)) <= width
 
     def _below(self, shown: Sequence[Column[R]], width: int) -> list[str]:
-        hidden = [column.head for column in self.columns if column not in shown and column.place != "data"]
-        more = [f"Not shown: {'; '.join(hidden)}. {_MORE}."] if hidden else []
+        hidden = [column for column in self.columns if column not in shown and column.place != "data"]
+        dropped = "; ".join(column.head for column in hidden if column.place == "short")
+        more = [f"Not shown: {dropped}. --wide shows all columns."] if dropped else []
+        if hidden and not dropped:
+            more = ["--wide shows more columns."]
         return [line for note in (*self.notes, *more) for line in wrap(note, width, indent=2)]
 
     def _shown(self, wide: bool) -> list[Column[R]]:
