@@ -14,12 +14,12 @@ from snsearch.cli.latency import errors_line
 from snsearch.cli.shared.console import print_json, print_table, say
 from snsearch.cli.shared.options import complete_names, table_options
 from snsearch.errors import SpecError
-from snsearch.latency import DEFAULT_PROFILE, Errors, load_profile
+from snsearch.latency import DEFAULT_PROFILE, PredictionErrors, load_profile
 from snsearch.tables import Column, Table
 from snsearch.units import three_digits
 
 
-def _words(errors: Errors) -> str:
+def _words(errors: PredictionErrors) -> str:
     return f"{errors.mape:.1%}, rank correlation {errors.spearman:.2f}"
 
 
