@@ -74,6 +74,11 @@ def plain_resolution(resolution: tuple[int, int]) -> int | str:
     return resolution[0] if resolution[0] == resolution[1] else format_resolution(resolution)
 
 
+def plain_number(value: float) -> float | int:
+    """The number as JSON should carry it: 2 for 2.0."""
+    return int(value) if value == int(value) else value
+
+
 def three_digits(value: float) -> str:
     """The value with one decimal, or with three significant digits below ten: "38.4", "6.97", "0.0946"."""
     return f"{value:.1f}" if value >= 9.995 else f"{value:.3g}"  # 9.995 rounds to ten

@@ -44,6 +44,7 @@ MARKS = {
 
 # One thread a process: the tests' networks are too small for more, and what they start runs beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["COLUMNS"] = "80"  # the width of tables, whatever terminal the tests run in
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.register_profile("explore", derandomize=False, deadline=None, database=None, max_examples=3000)

@@ -2,146 +2,128 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import click
 
-from snsearch.cli.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import (
-    GROUPS,
-    MFLOPS,
-    SCALES,
-    bound_options,
-    complete_names,
-    design_options,
-    free_budget,
-    gather_budgets,
-)
-from snsearch.network import Architecture, ConventionCount, CostReport, OpGraph, cost_report, count_conventions
+import snsearch
+from snsearch import NetworkCount
+from snsearch.cli.shared.architectures import KEY_HELP, architectures_of
+from snsearch.cli.shared.console import print_table
+from snsearch.cli.shared.options import complete_names, network_options, table_options
+from snsearch.network import OpCost, Precision
+from snsearch.tables import Column, Table
 from snsearch.units import format_bytes, format_count, format_mflops
+
+_OWN = ("spec", "layers", "check", "form", "wide", "precision")
+
+
+class _Share(NamedTuple):
+    """A line of the table of conventions: a convention's total, or a part of what it counts beyond the paper's."""
+
+    convention: str
+    total: str
+    to_paper: float
+    meaning: str
+
+
+_SHARES: tuple[Column[_Share], ...] = (
+    Column("convention", lambda share: share.convention),
+    Column("total", lambda share: share.total, unit="M", align="right"),
+    Column("to paper", lambda share: share.to_paper, text=lambda share: f"{share.to_paper:+.1%}", align="right"),
+    Column("what it counts", lambda share: share.meaning),
+)
+
+_OPERATORS: tuple[Column[OpCost], ...] = (
+    Column("name", lambda op: op.name, heading="operator"),
+    Column("kind", lambda op: op.kind, drop=2),
+    Column("output", lambda op: list(op.output), text=lambda op: "x".join(map(str, op.output)), drop=1),
+    Column("macs", lambda op: op.macs, heading="MACs", text=lambda op: f"{op.macs:,}", align="right"),
+    Column("params", lambda op: op.params, heading="parameters", text=lambda op: f"{op.params:,}", align="right"),
+    Column(
+        "bytes_moved",
+        lambda op: op.bytes_moved,
+        heading="bytes moved",
+        text=lambda op: f"{op.bytes_moved:,}",
+        align="right",
+        drop=3,
+    ),
+)
+
+
+def _operators(one: NetworkCount) -> Table[OpCost]:
+    return Table(columns=_OPERATORS, rows=one.report.operators, title=one.report.architecture.key)
+
+
+_COUNTS: tuple[Column[NetworkCount], ...] = (
+    Column("key", lambda one: one.report.architecture.key),
+    Column("macs", lambda one: one.macs),
+    Column("params", lambda one: one.report.totals.params),
+    Column("model_size_bytes", lambda one: one.report.totals.weight_bytes),
+    Column("bytes_moved", lambda one: one.report.totals.bytes_moved),
+    Column("peak_activation_bytes", lambda one: one.report.totals.peak_activation_bytes),
+    Column("precision", lambda one: one.report.precision),
+    Column("depth", lambda one: one.depth),
+    Column(
+        "conventions",
+        lambda one: {
+            count.convention: {"total": count.total, "meaning": count.meaning, "difference": count.difference}
+            for count in one.conventions
+        },
+    ),
+)
+_CHECKED: Column[NetworkCount] = Column("checked", lambda one: one.checked and asdict(one.checked))
+_LAYERS: Column[NetworkCount] = Column("layers", lambda one: _operators(one).records())
 
 
 @click.command(help=f"Count a network under each counting convention.\n\n{KEY_HELP}")
 @click.argument("spec", shell_complete=complete_names("spaces"))
-@click.option("--groups", type=GROUPS, metavar="G[,G…]", help="Group counts of a space  [default: its first]")
-@click.option("--scale", "scales", type=SCALES, metavar="S[,S…]", help="Scales of a space  [default: 1]")
-@click.option("--mflops", type=MFLOPS, default=(), metavar="N[,N…]", help="Solve the space for these budgets first.")
-@design_options
-@bound_options
+@network_options()
 @click.option("--layers", is_flag=True, help="Print every operator.")
 @click.option("--check", is_flag=True, help="Run thop and torch's FlopCounterMode on the real module beside it.")
-@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def count(
-    spec: str,
-    groups: tuple[int, ...] | None,
-    scales: tuple[float, ...] | None,
-    mflops: tuple[float, ...],
-    depth: str | None,
-    se: bool,
-    no_shuffle: bool,
-    layers: bool,
-    check: bool,
-    form: str,
-    **bounds: Any,
-) -> None:
-    budgets = gather_budgets(mflops, (), **bounds) if mflops else []
-    designs_of = designs_by(groups, scales, depth=depth, se=se, no_shuffle=no_shuffle)
-    found = architectures_of(spec, budgets, designs_of, free_budget(bounds), given_for_a_space(_OWN))
-    documents = []
-    for arch in found:
-        graph = OpGraph.of(arch)
-        report = cost_report(graph, bounds["precision"] or "float32")
-        counts = count_conventions(graph)
-        checked = _checked(arch) if check else None
-        if form == "json":
-            documents.append(_document(report, graph.depth, counts, checked, layers))
-        else:
-            _print(report, graph.depth, counts, checked, layers)
+@table_options("json")
+def count(spec: str, layers: bool, check: bool, form: str, wide: bool, **of_space: Any) -> None:
+    precision: Precision = of_space["precision"] or "float32"
+    networks = architectures_of(spec, of_space, _OWN)
+    counted = [snsearch.count(network, precision=precision, check=check) for network in networks]
     if form == "json":
-        print_json({"schema": 1, "counts": documents})
+        columns = [*_COUNTS, *([_CHECKED] if check else []), *([_LAYERS] if layers else [])]
+        print_table(Table(columns=columns, rows=counted), form, under="counts")
+        return
+    for index, one in enumerate(counted):
+        if index:
+            click.echo()
+        if layers:
+            print_table(_operators(one), wide=wide)
+            click.echo()
+        _print(one)
 
 
-_OWN = ("spec", "layers", "check", "form", "precision")
+def _shares(one: NetworkCount) -> Sequence[_Share]:
+    shares = []
+    for count in one.conventions:
+        shares.append(_Share(count.convention, format_mflops(count.total), count.total / one.macs - 1, count.meaning))
+        for source, value in sorted(count.difference.items(), key=lambda item: -item[1]):
+            shares.append(_Share("", f"+{format_mflops(value)}", value / one.macs, source))
+    return shares
 
 
-def _checked(arch: Architecture) -> dict[str, int]:
-    """The real counters' totals. Raises VerificationError where they disagree with the cost report."""
-    from dataclasses import asdict
-
-    from snsearch.network import verify
-
-    verification = verify(arch)
-    verification.check()
-    return asdict(verification)
-
-
-def _document(
-    report: CostReport, depth: int, counts: tuple[ConventionCount, ...], checked: dict[str, int] | None, layers: bool
-) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "key": report.architecture.key,
-        "macs": report.totals.macs,
-        "params": report.totals.params,
-        "model_size_bytes": report.totals.weight_bytes,
-        "bytes_moved": report.totals.bytes_moved,
-        "peak_activation_bytes": report.totals.peak_activation_bytes,
-        "precision": report.precision,
-        "depth": depth,
-        "conventions": {
-            one.convention: {"total": one.total, "meaning": one.meaning, "difference": one.difference}
-            for one in counts
-        },
-    }
-    if checked is not None:
-        document["checked"] = checked
-    if layers:
-        document["layers"] = [
-            {
-                "name": op.name,
-                "kind": op.kind,
-                "output": list(op.output),
-                "macs": op.macs,
-                "params": op.params,
-                "bytes_moved": op.bytes_moved,
-            }
-            for op in report.operators
-        ]
-    return document
-
-
-def _print(
-    report: CostReport, depth: int, counts: tuple[ConventionCount, ...], checked: dict[str, int] | None, layers: bool
-) -> None:
-    from rich.table import Table
-
-    if layers:
-        table = Table("operator", "kind", "output", title=report.architecture.key, title_justify="left")
-        for name in ("MACs", "parameters", "bytes moved"):
-            table.add_column(name, justify="right")
-        for op in report.operators:
-            size = "x".join(map(str, op.output))
-            table.add_row(op.name, op.kind, size, f"{op.macs:,}", f"{op.params:,}", f"{op.bytes_moved:,}")
-        print_table(table)
-    table = Table("convention", title=report.architecture.key, title_justify="left")
-    table.add_column("total, M", justify="right")
-    table.add_column("to paper", justify="right")
-    table.add_column("what it counts")
-    paper = counts[0].total
-    for one in counts:
-        table.add_row(one.convention, format_mflops(one.total), f"{one.total / paper - 1:+.1%}", one.meaning)
-        for source, value in sorted(one.difference.items(), key=lambda item: -item[1]):
-            table.add_row("", f"+{format_mflops(value)}", f"{value / paper:+.1%}", f"  {source}")
-    print_table(table)
-    totals = report.totals
-    click.echo(
-        f"{depth} layers deep, parameters {format_count(totals.params)}, "
+def _print(one: NetworkCount) -> None:
+    shares = _shares(one)
+    rules = [index for index, share in enumerate(shares) if share.convention and index]
+    totals = one.report.totals
+    notes = [
+        f"{one.depth} layers deep, parameters {format_count(totals.params)}, "
         f"model size {format_bytes(totals.weight_bytes)}, bytes moved {format_bytes(totals.bytes_moved)}, "
-        f"peak activations {format_bytes(totals.peak_activation_bytes)} ({report.precision})"
-    )
-    if checked is not None:
-        click.echo(
-            f"checked on the torch module: thop on convolutions and fully connected layers "
-            f"{checked['thop_macs']:,}, FlopCounterMode / 2 {checked['torch_macs']:,}, thop as it comes "
-            f"{checked['thop_total']:,}, parameters {checked['module_params']:,}: all agree"
+        f"peak activations {format_bytes(totals.peak_activation_bytes)} ({one.report.precision})"
+    ]
+    if (checked := one.checked) is not None:
+        notes.append(
+            f"checked on the torch module: thop on convolutions and fully connected layers {checked.thop_macs:,}, "
+            f"FlopCounterMode / 2 {checked.torch_macs:,}, thop as it comes {checked.thop_total:,}, "
+            f"parameters {checked.module_params:,}: all agree"
         )
+    title = one.report.architecture.key
+    print_table(Table(columns=_SHARES, rows=shares, title=title, rules=rules, notes=notes))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.console import print_json, print_table, say
+from snsearch.cli.shared.console import print_json, print_rich, say
 from snsearch.device import CountedNetwork, Counts, counted_runner, cpu_of, open_counter, requirements
 from snsearch.errors import DeviceError
 from snsearch.interrupt import stop_on_signals
@@ -145,7 +145,7 @@ def _table(networks: Sequence[CountedNetwork]) -> None:
         if (ms := one.milliseconds) is not None:
             cells.append(f"{ms[0]:.1f} [{ms[1]:.1f}, {ms[2]:.1f}]")
         table.add_row(escape(one.subject), *cells)
-    print_table(table)
+    print_rich(table)
     for line in dict.fromkeys(one.record.provenance for one in networks):
         click.echo(f"  {line}")
     if weighing is not None:

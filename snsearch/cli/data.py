@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
 
-from snsearch.cli.console import print_json, print_table, printable, progress_console, wrapped
-from snsearch.cli.listing import FORMAT
-from snsearch.cli.options import RESOLUTION
+from snsearch.cli.shared.console import print_json, print_table, print_text, printable, progress_console
+from snsearch.cli.shared.options import RESOLUTION
+from snsearch.tables import Column, Table
 
 if TYPE_CHECKING:
-    from snsearch.training import Description, Options
+    from snsearch.training import ClassCount, Description, Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,7 +48,7 @@ def options_of(split_texts: tuple[str, ...], image_column: str | None, label_col
 @data_options
 @click.option("--resolution", type=RESOLUTION, help="Deployed input size  [default: 224]")
 @click.option("--proxy-resolution", type=click.IntRange(8, 512), help="Pixels per side to train on.")
-@FORMAT
+@click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def data(
     data: str,
     split_texts: tuple[str, ...],
@@ -80,13 +79,18 @@ def data(
         print_json(description.to_json())
         return
     for line in description.lines():
-        click.echo(wrapped(line))
+        print_text(line)
     if not description.refused:
         print_table(_classes(description))
 
 
-def _classes(description: Description) -> Table:
-    table = Table("class", "train", "validation", "test")
-    for one in description.classes:
-        table.add_row(escape(printable(one.name)), *(f"{count:,}" for count in (one.train, one.validation, one.test)))
-    return table
+def _classes(description: Description) -> Table[ClassCount]:
+    return Table(
+        columns=(
+            Column("class", lambda one: one.name),
+            Column("train", lambda one: one.train, text=lambda one: f"{one.train:,}", align="right"),
+            Column("validation", lambda one: one.validation, text=lambda one: f"{one.validation:,}", align="right"),
+            Column("test", lambda one: one.test, text=lambda one: f"{one.test:,}", align="right"),
+        ),
+        rows=description.classes,
+    )

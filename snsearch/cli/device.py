@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.console import print_json, print_table, printable
-from snsearch.cli.options import complete_names
+from snsearch.cli.shared.console import print_json, print_rich, printable
+from snsearch.cli.shared.options import complete_names
 from snsearch.device import (
     DEFAULT_ENGINE,
     Device,
@@ -148,7 +148,7 @@ def list_devices(form: str) -> None:
             str(counts[one.name]),
             "yes" if profile_path(one.name).is_file() else "no",
         )
-    print_table(table)
+    print_rich(table)
 
 
 @device.command()

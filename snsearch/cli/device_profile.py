@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snsearch.cli.console import print_json, printable, say
 from snsearch.cli.latency import errors_line
+from snsearch.cli.shared.console import print_json, printable, say
 from snsearch.device import Device, profile_path
 from snsearch.files import write_whole
 

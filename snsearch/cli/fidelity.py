@@ -13,8 +13,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import RESOLUTION, complete_names
+from snsearch.cli.shared.console import print_json, print_rich
+from snsearch.cli.shared.options import RESOLUTION, complete_names
 from snsearch.cli.trainings import TrainingsProgress, machine_of, machine_options, read_dataset
 from snsearch.errors import StudyError
 from snsearch.solver import load_budget, load_space, with_input
@@ -263,4 +263,4 @@ def _print_table(found: list[SetFidelity], *, whole: bool) -> None:
             table.add_column(name, justify="left" if name == "proxy" else "right")
         for row in sorted(one.rows if whole else notable(one), key=lambda row: -row.agreement.kendall_tau):
             table.add_row(*map(escape, proxy_cells(row)), style="bold" if row.default else None)
-        print_table(table)
+        print_rich(table)

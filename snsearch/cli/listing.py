@@ -2,94 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
-from rich.markup import escape
-from rich.table import Table
 
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import complete_names
-from snsearch.files import bundled_names
-from snsearch.solver import Budget, SpaceSpec, load_budget, load_space
+import snsearch
+from snsearch import Budget, SpaceSpec
+from snsearch.cli.shared.console import print_table
+from snsearch.cli.shared.options import complete_names, table_options
+from snsearch.tables import Column, Table
 from snsearch.units import format_resolution, plain_resolution
 
-FORMAT = click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
-
-
-def _space_json(space: SpaceSpec) -> dict[str, Any]:
-    return {
-        "name": space.name,
-        "title": space.title,
-        "source": space.source,
-        "unit": space.unit,
-        "groups": list(space.groups),
-        "any_groups": space.any_groups,
-        "options": list(space.options),
-        "depths": {name: list(repeats) for name, repeats in space.depths},
-        "scales": list(space.named_scales),
-        "search": {
+_SPACES: tuple[Column[SpaceSpec], ...] = (
+    Column("name", lambda space: space.name, heading="space"),
+    Column("title", lambda space: space.title, heading="what it is", place="wide"),
+    Column("source", lambda space: space.source, place="wide"),
+    Column("unit", lambda space: space.unit, place="wide"),
+    Column("groups", lambda space: list(space.groups), text=lambda space: _groups(space)),
+    Column("any_groups", lambda space: space.any_groups, place="data"),
+    Column("options", lambda space: list(space.options), heading="switches", drop=2),
+    Column(
+        "depths",
+        lambda space: {name: list(repeats) for name, repeats in space.depths},
+        text=lambda space: ", ".join(f"{name} {'-'.join(map(str, repeats))}" for name, repeats in space.depths),
+        drop=1,
+    ),
+    Column("scales", lambda space: list(space.named_scales), place="wide"),
+    Column(
+        "search",
+        lambda space: {
             "groups": list(space.search_groups),
             "scales": list(space.search_scales),
             "depths": list(space.search_depths),
             "se": list(space.search_se),
         },
+        heading="searched",
+        text=lambda space: _searched(space),
+        place="wide",
+    ),
+)
+
+
+def _groups(space: SpaceSpec) -> str:
+    return ", ".join(map(str, space.groups)) + (" or any" if space.any_groups else "")
+
+
+def _searched(space: SpaceSpec) -> str:
+    parts = {
+        "groups": space.search_groups,
+        "scales": [f"{scale:g}" for scale in space.search_scales],
+        "depths": space.search_depths,
+        "SE": ["with" if se else "without" for se in space.search_se],
     }
+    return "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in parts.items() if values)
 
 
 @click.command()
 @click.argument("names", nargs=-1, shell_complete=complete_names("spaces"))
-@FORMAT
-def spaces(names: tuple[str, ...], form: str) -> None:
+@table_options("json")
+def spaces(names: tuple[str, ...], form: str, wide: bool) -> None:
     """List the design spaces, or describe the NAMES (bundled names or TOML files)."""
-    found = [load_space(name) for name in names or bundled_names("spaces")]
-    if form == "json":
-        print_json({"schema": 1, "spaces": [_space_json(space) for space in found]})
-        return
-    table = Table("space", "groups", "depths", "switches", "source")
-    for space in found:
-        table.add_row(
-            escape(space.name),
-            ", ".join(map(str, space.groups)) + (" or any" if space.any_groups else ""),
-            escape(", ".join(f"{name} {'-'.join(map(str, repeats))}" for name, repeats in space.depths)),
-            ", ".join(space.options) or "none",
-            escape(space.source),
-        )
-    print_table(table)
+    table = Table(columns=_SPACES, rows=snsearch.spaces(*names))
+    print_table(table, form, wide=wide, blocks=bool(names), under="spaces")
 
 
-def _budget_json(budget: Budget) -> dict[str, Any]:
-    return {
-        "name": budget.name,
-        "title": budget.title,
-        "source": budget.source,
-        "mflops": None if budget.macs is None else budget.macs / 1e6,
-        "match": budget.match,
-        "params": budget.params,
-        "peak_activation_bytes": budget.peak_activation_bytes,
-        "model_size_bytes": budget.weight_bytes,
-        "precision": budget.precision,
-        "resolution": plain_resolution(budget.resolution),
-        "classes": budget.classes,
-    }
+_BUDGETS: tuple[Column[Budget], ...] = (
+    Column("name", lambda budget: budget.name, heading="budget"),
+    Column("bounds", lambda budget: budget.describe(), data=()),
+    Column("title", lambda budget: budget.title, heading="what it is", drop=2),
+    Column("source", lambda budget: budget.source, place="wide"),
+    Column("mflops", lambda budget: None if budget.macs is None else budget.macs / 1e6, place="data"),
+    Column("match", lambda budget: budget.match, place="wide"),
+    Column("params", lambda budget: budget.params, place="data"),
+    Column("peak_activation_bytes", lambda budget: budget.peak_activation_bytes, place="data"),
+    Column("model_size_bytes", lambda budget: budget.weight_bytes, place="data"),
+    Column("precision", lambda budget: budget.precision, place="wide"),
+    Column(
+        "resolution",
+        lambda budget: plain_resolution(budget.resolution),
+        heading="input",
+        text=lambda budget: format_resolution(budget.resolution),
+        drop=1,
+    ),
+    Column("classes", lambda budget: budget.classes, align="right", drop=1),
+)
 
 
 @click.command()
 @click.argument("names", nargs=-1, shell_complete=complete_names("budgets"))
-@FORMAT
-def budgets(names: tuple[str, ...], form: str) -> None:
+@table_options("json")
+def budgets(names: tuple[str, ...], form: str, wide: bool) -> None:
     """List the named budgets, or describe the NAMES (bundled names or TOML files)."""
-    found = [load_budget(name) for name in names or bundled_names("budgets")]
-    if form == "json":
-        print_json({"schema": 1, "budgets": [_budget_json(budget) for budget in found]})
-        return
-    table = Table("budget", "bounds", "at", "what it is", "source")
-    for budget in found:
-        table.add_row(
-            escape(budget.name),
-            budget.describe(),
-            f"{format_resolution(budget.resolution)}, {budget.classes} classes, {budget.precision}",
-            escape(budget.title),
-            escape(budget.source),
-        )
-    print_table(table)
+    table = Table(columns=_BUDGETS, rows=snsearch.budgets(*names))
+    print_table(table, form, wide=wide, blocks=bool(names), under="budgets")

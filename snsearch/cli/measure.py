@@ -11,19 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.architectures import KEY_HELP, architectures_of, designs_by, given_for_a_space
-from snsearch.cli.console import print_json, print_table, printable
 from snsearch.cli.device import RUNNER, complete_devices
-from snsearch.cli.options import (
-    GROUPS,
-    MFLOPS,
-    SCALES,
-    bound_options,
-    design_options,
-    free_budget,
-    gather_budgets,
-    study_options,
-)
+from snsearch.cli.shared.architectures import KEY_HELP, architectures_of, given_for_a_space
+from snsearch.cli.shared.console import print_json, print_rich, printable
+from snsearch.cli.shared.options import network_options, study_options
 from snsearch.device import Measurement, Unmeasured, device_of
 from snsearch.network import Architecture, count_macs
 
@@ -71,11 +62,7 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
     "--all", "everything", is_flag=True, help="Of a study, all candidates  [default: front, ties, finalists]"
 )
 @measure_options
-@click.option("--groups", type=GROUPS, metavar="G[,G…]", help="Group counts of a space  [default: its first]")
-@click.option("--scale", "scales", type=SCALES, metavar="S[,S…]", help="Scales of a space  [default: 1]")
-@click.option("--mflops", type=MFLOPS, default=(), metavar="N[,N…]", help="Solve the space for these budgets first.")
-@design_options
-@bound_options
+@network_options()
 @study_options
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def measure(
@@ -86,16 +73,10 @@ def measure(
     core: int | None,
     sustained: float | None,
     runner: Path | None,
-    groups: tuple[int, ...] | None,
-    scales: tuple[float, ...] | None,
-    mflops: tuple[float, ...],
-    depth: str | None,
-    se: bool,
-    no_shuffle: bool,
     out: Path,
     storage: str | None,
     form: str,
-    **bounds: Any,
+    **of_space: Any,
 ) -> None:
     from snsearch.cli.counting import Counting, count_networks, count_study
     from snsearch.cli.measuring import Asked, Session, session, study_session
@@ -120,9 +101,7 @@ def measure(
     else:
         if everything:
             raise click.UsageError(f"--all applies to a study, and there is none called {spec!r}")
-        budgets = gather_budgets(mflops, (), **bounds) if mflops else []
-        designs_of = designs_by(groups, scales, depth=depth, se=se, no_shuffle=no_shuffle)
-        archs = architectures_of(spec, budgets, designs_of, free_budget(bounds), given_for_a_space(_OWN))
+        archs = architectures_of(spec, of_space, _OWN)
         if asked.device.is_counted:
             done = count_networks(asked, archs, form=form)
         else:
@@ -163,7 +142,7 @@ def _print(outcomes: Sequence[Outcome], form: str) -> None:
     elif outcomes:
         from snsearch.cli.measuring import outcome_table
 
-        print_table(outcome_table(outcomes))
+        print_rich(outcome_table(outcomes))
         for line in dict.fromkeys(_conditions(one) for one in outcomes if isinstance(one, Measurement)):
             click.echo(f"  {printable(line)}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snsearch.cli.console import printable, say
+from snsearch.cli.shared.console import printable, say
 from snsearch.device import Measurement, Unmeasured
 from snsearch.errors import DeviceError, StudyError
 from snsearch.interrupt import stop_on_signals

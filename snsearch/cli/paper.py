@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import MFLOPS, Quantity
+from snsearch.cli.shared.console import print_json, print_rich
+from snsearch.cli.shared.options import MFLOPS, Quantity
 from snsearch.cli.trainings import TrainingsProgress, machine_of, machine_options, read_dataset
 from snsearch.errors import SnsearchError, SpecError
 from snsearch.units import format_mflops
@@ -295,7 +295,7 @@ class _Page:
                 f"{fmean(errors):.2%}" if errors else "",
                 " ".join(f"{100 * error:.2f}" for error in errors),
             )
-        print_table(networks)
+        print_rich(networks)
         several = len(self.line_ups) > 1
         at = "" if several else f" at {self.line_ups[0].mflops:g} MFLOPs"
         title = f"the ShuffleNet paper's claims{at}: ImageNet there, {self.dataset.name} here; {head}"
@@ -308,7 +308,7 @@ class _Page:
         for verdict in self.verdicts:
             first, mflops, *others = _cells(verdict)
             claims.add_row(*map(escape, (first, *([mflops] if several else []), *others)))
-        print_table(claims)
+        print_rich(claims)
         for line in self._remarks():
             click.echo(f"  {line}")
 

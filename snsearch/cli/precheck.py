@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snsearch.cli.console import say_wrapped
+from snsearch.cli.shared.console import say
 from snsearch.errors import SpecError
 from snsearch.units import format_duration
 
@@ -61,7 +61,7 @@ def say_what_to_expect(
     gib = expected.memory / 2**30
     workers = "1 worker" if machine.workers == 1 else f"{machine.workers} workers"
     each = "1 training" if trainings == 1 else f"{trainings} trainings"
-    say_wrapped(f"expected for {each}, {workers}: about {gib:,.1f} GiB of memory{time} (estimates)")
+    say(f"expected for {each}, {workers}: about {gib:,.1f} GiB of memory{time} (estimates)")
     if not on_cpu or go_ahead or expected.memory <= (free := available_memory()):
         return
     words = (
@@ -70,5 +70,5 @@ def say_what_to_expect(
     )
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise SpecError(f"{words}, or start it anyway with --yes")
-    say_wrapped(words)
+    say(words)
     click.confirm("start it anyway?", abort=True, err=True)

@@ -2,101 +2,80 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from snsearch.cli.console import print_json, print_table
-from snsearch.cli.options import complete_names
-from snsearch.device import device_names, named_profile, profile_path
+import snsearch
+from snsearch import Profile
+from snsearch.cli.latency import errors_line
+from snsearch.cli.shared.console import print_json, print_table, say
+from snsearch.cli.shared.options import complete_names, table_options
 from snsearch.errors import SpecError
-from snsearch.files import bundled_names
-from snsearch.latency import DEFAULT_PROFILE, load_profile
+from snsearch.latency import DEFAULT_PROFILE, PredictionErrors, load_profile
+from snsearch.tables import Column, Table
+from snsearch.units import three_digits
+
+
+def _words(errors: PredictionErrors) -> str:
+    return f"{errors.mape:.1%}, rank correlation {errors.spearman:.2f}"
+
+
+_PROFILES: tuple[Column[Profile], ...] = (
+    Column("profile", lambda p: p.name),
+    Column("device", lambda p: p.device),
+    Column("core", lambda p: p.core, place="wide"),
+    Column("library", lambda p: p.library, place="wide"),
+    Column("threads", lambda p: p.threads, place="wide"),
+    Column("precision", lambda p: p.precision, place="wide"),
+    Column("figures", lambda p: f"{p.figures}: {p.source}", place="wide"),
+    Column("fitted on", lambda p: list(p.fitted_on), place="wide"),
+    Column("networks", lambda p: p.kept_out, heading="networks held out", align="right", drop=1, place="wide"),
+    Column("error", lambda p: p.by_network.mape, text=lambda p: f"{p.by_network.mape:.1%}", align="right"),
+    Column(
+        "ranks",
+        lambda p: p.by_network.spearman,
+        heading="rank correlation",
+        text=lambda p: f"{p.by_network.spearman:.2f}",
+        align="right",
+        drop=2,
+    ),
+    Column("family error", lambda p: _words(p.by_family), heading="error with the family held out", place="wide"),
+    Column("log-log FLOPs", lambda p: _words(p.log_log_flops), heading="error of log-log FLOPs", place="wide"),
+    Column("pixel scaling", lambda p: _words(p.pixel_scaling), heading="error of pixel scaling", place="wide"),
+    Column("interval", lambda p: f"×÷ {p.interval_factor:.2f}", heading="95 % interval", align="right", drop=1),
+    Column(
+        "judged by",
+        lambda p: " to ".join(map(three_digits, p.judged_ms)) + " ms" if p.judged_ms else "",
+        heading="latencies held out",
+        place="wide",
+    ),
+    Column("rates", lambda p: [f"{term} {rate:.3g}" for term, rate in p.rates], heading="ns per unit", place="wide"),
+    Column("unseen", lambda p: list(p.unseen), heading="refuses networks with", place="wide"),
+    Column("note", lambda p: p.note, place="wide"),
+)
 
 
 @click.command()
 @click.argument("names", nargs=-1, shell_complete=complete_names("profiles"))
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "toml"]),
-    default="table",
-    show_default=True,
-    help="toml prints one profile's file, to keep, change or share.",
-)
-def profiles(names: tuple[str, ...], form: str) -> None:
-    """List the latency profiles, or describe the NAMES: bundled names, TOML files, or devices of your own."""
-    from rich.markup import escape
-    from rich.table import Table
+@table_options("json", "toml")
+def profiles(names: tuple[str, ...], form: str, wide: bool) -> None:
+    """List the latency profiles, or describe the NAMES: bundled names, TOML files, or devices of your own.
 
-    found = [named_profile(name) for name in names or (*bundled_names("profiles"), *_devices_with_one())]
+    --format toml prints one profile's file, to keep, change or share.
+    """
+    found = snsearch.profiles(*names)
     if form == "json":
         print_json({"schema": 1, "profiles": [profile.to_json() for profile in found]})
-        return
-    if form == "toml":
+    elif form == "toml":
         if len(found) != 1:
             raise click.UsageError("--format toml prints one profile; name it")
         sys.stdout.write(found[0].to_toml())
-        return
-    table = Table("profile", "device", "library", "threads", "source", "networks", caption_justify="left")
-    for head in ("error", "ranks", "by family", "log-log FLOPs", "pixel scaling", "interval"):
-        table.add_column(head, justify="right")
-    for profile in found:
-        table.add_row(
-            escape(profile.name),
-            escape(f"{profile.device}, {profile.core}"),
-            escape(profile.library),
-            str(profile.threads),
-            escape(profile.source),
-            str(profile.kept_out),
-            f"{profile.by_network.mape:.1%}",
-            f"{profile.by_network.spearman:.2f}",
-            f"{profile.by_family.mape:.1%}",
-            f"{profile.log_log_flops.mape:.1%}",
-            f"{profile.pixel_scaling.mape:.1%}",
-            f"x/÷ {profile.interval_factor:.2f}",
-        )
-    print_table(table)
-    click.echo(
-        "  error: mean, on networks kept out of the fit; ranks: Spearman's correlation there; by family: with all "
-        "networks of the family kept out; then two plain baselines on the same networks"
-    )
-
-
-def _devices_with_one() -> tuple[str, ...]:
-    """The devices that have a profile of their own."""
-    return tuple(name for name in device_names() if profile_path(name).is_file())
-
-
-def _measured(path: Path) -> list[tuple[str, str, float]]:
-    """(architecture key, family, milliseconds) of each line of a CSV file. Raises SpecError."""
-    where = f'figures "{path.name}"'
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            fields = tuple(reader.fieldnames or ())
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SpecError(f"{where}: cannot be read: {error}") from None
-    if not {"key", "latency_ms"} <= set(fields):
-        raise SpecError(
-            f"{where}: has the columns {', '.join(fields) or 'none'}; expected key, as `snsearch solve --format csv` "
-            "prints it, and latency_ms; and family where several networks are alike"
-        )
-    found = []
-    for number, row in enumerate(rows, start=2):
-        try:
-            ms = float(row["latency_ms"])
-        except (TypeError, ValueError):
-            ms = 0.0
-        if not 0 < ms < float("inf"):
-            raise SpecError(f"{where}, line {number}: latency_ms is {row['latency_ms']!r}; expected milliseconds")
-        key = row["key"] or ""
-        found.append((key, row.get("family") or key, ms))
-    return found
+    else:
+        notes = ["error: mean error of the predictions for networks that are held out of the fit"]
+        print_table(Table(columns=_PROFILES, rows=found, notes=notes), wide=wide, blocks=bool(names))
 
 
 @click.command()
@@ -114,45 +93,19 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
     show_default=True,
     metavar="NAME|FILE",
     shell_complete=complete_names("profiles"),
-    help="The profile whose ratios the figures are drawn to, the fewer the more; best one of the same library.",
+    help="The profile that the rates are drawn to where there are few figures; best one of the same library.",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-def calibrate(
-    figures: Path,
-    name: str,
-    device: str,
-    library: str,
-    core: str,
-    threads: int,
-    precision: str,
-    source: str,
-    prior: str,
-    out: Path,
-    force: bool,
-) -> None:
+def calibrate(figures: Path, prior: str, out: Path, force: bool, **about: Any) -> None:
     """Fit a profile of your own device on FIGURES, a CSV file with the columns key and latency_ms.
 
-    Each line is a network, by its key as `snsearch solve` prints it, and what it took on the device, all with one
+    Each line is a network, by its key as `snsearch solve` prints it, and its latency on the device, all with one
     library, thread count and precision. The profile is a file that `snsearch latency --profile` reads; it says how
-    far networks that were kept out of the fit were missed.
+    far predictions for held-out networks were from their figures.
     """
-    from snsearch.latency import calibrate_own
-
-    about: dict[str, Any] = {
-        "name": name,
-        "device": device,
-        "library": library,
-        "core": core,
-        "threads": threads,
-        "precision": precision,
-        "figures": "measured",
-        "source": source,
-    }
     if out.exists() and not force:
         raise SpecError(f'"{out.name}" exists; name another file, or give --force')
-    profile = calibrate_own(_measured(figures), load_profile(prior), **about)
+    profile = snsearch.calibrate(figures, prior=load_profile(prior), **about)
     out.write_text(profile.to_toml(), encoding="utf-8")
-    from snsearch.cli.latency import errors_line
-
-    click.echo(f"wrote {out}: {errors_line(profile)}", err=True)
+    say(f"wrote {out}: {errors_line(profile)}")

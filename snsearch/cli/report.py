@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from snsearch.cli.console import print_json
-from snsearch.cli.options import study_options
+from snsearch.cli.shared.console import print_json
+from snsearch.cli.shared.options import study_options
 from snsearch.errors import StudyError
 
 

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.console import print_table, printable, say_wrapped
 from snsearch.cli.data import data_options, options_of
 from snsearch.cli.device import complete_devices
-from snsearch.cli.options import (
+from snsearch.cli.precheck import mismatches, say_what_to_expect
+from snsearch.cli.search_device import measure_found, objective_for, target_of
+from snsearch.cli.shared.console import print_rich, printable, say
+from snsearch.cli.shared.options import (
     CLASSES,
     DURATION,
     RESOLUTION,
     complete_names,
     study_options,
 )
-from snsearch.cli.precheck import mismatches, say_what_to_expect
-from snsearch.cli.search_device import measure_found, objective_for, target_of
 from snsearch.cli.trainings import machine_of, machine_options, read_dataset
 from snsearch.errors import StudyError
 from snsearch.latency import DEFAULT_PROFILE
@@ -219,7 +219,7 @@ def search(
     target = None if device_text is None else target_of(device_text, url, folder.name)
     objective = objective_for(profile_text, target, url, folder.name)
 
-    from snsearch.cli.progress import SearchProgress
+    from snsearch.cli.shared.progress import SearchProgress
     from snsearch.interrupt import stop_on_signals
     from snsearch.solver import candidates_of
     from snsearch.study import (
@@ -240,7 +240,7 @@ def search(
     progress = SearchProgress()
     budget = _budget_at(budget_text, dataset, resolution, classes)
     for line in mismatches(budget, dataset):
-        say_wrapped(line)
+        say(line)
     candidates = candidates_of(space, budget, tight=tight, search_shuffle=search_shuffle, cost=objective.of)
     _say_what_is_extrapolated(objective, list(candidates.cost.values()))
     usual = default_recipe(len(dataset.train))
@@ -344,7 +344,7 @@ def search(
 
 
 def _finish(record: StudyRecord, folder: Path, reason: str) -> None:
-    from snsearch.cli.progress import front_table
+    from snsearch.cli.shared.progress import front_table
     from snsearch.pages import report_data, write_report
 
     click.echo(f"search ended: {reason}", err=True)
@@ -352,7 +352,7 @@ def _finish(record: StudyRecord, folder: Path, reason: str) -> None:
         click.echo("no candidate has been trained yet; there is nothing to report", err=True)
         return
     data = report_data(record)
-    print_table(front_table(data))
+    print_rich(front_table(data))
     path = folder / "report.html"
     write_report(data, path)
     click.echo(f"report: {path}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from snsearch.cli.console import print_table, printable
+from snsearch.cli.shared.console import print_rich, printable
 from snsearch.device import Device, device_of, named_profile, profile_path
 from snsearch.errors import DeviceError, StudyError
 from snsearch.latency import DEFAULT_PROFILE
@@ -114,7 +114,7 @@ def measure_found(
     except StudyError:  # nothing was trained, which the search itself says
         return None
     if found.outcomes:
-        print_table(outcome_table(found.outcomes))
+        print_rich(outcome_table(found.outcomes))
     if found.fault is not None:
         click.echo(f"not all candidates are measured; the page is written without. Later: {later}", err=True)
     return found

@@ -13,7 +13,7 @@ import click
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from snsearch.cli.console import printable, progress_console, say, say_wrapped
+from snsearch.cli.shared.console import printable, progress_console, say
 from snsearch.units import format_duration
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def read_dataset(
         say(f"skipped {len(dataset.skipped)} files in all")
     if dataset.description is not None:
         for line in dataset.description.lines():
-            say_wrapped(line)
+            say(line)
     if dataset.scored_on_test:
-        say_wrapped("  networks are trained on the training and validation images and scored on the test images")
+        say("  networks are trained on the training and validation images and scored on the test images")
     return dataset
 
 

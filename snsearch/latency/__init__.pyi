@@ -9,6 +9,7 @@ from .kernels import block_kernel_terms as block_kernel_terms
 from .kernels import network_kernel_terms as network_kernel_terms
 from .profile import DEFAULT_PROFILE as DEFAULT_PROFILE
 from .profile import Latency as Latency
+from .profile import PredictionErrors as PredictionErrors
 from .profile import Profile as Profile
 from .profile import load_profile as load_profile
 from .profile import read_profile as read_profile

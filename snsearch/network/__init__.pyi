@@ -3,6 +3,7 @@ from .conventions import ConventionCount as ConventionCount
 from .conventions import count_conventions as count_conventions
 from .costs import CostReport as CostReport
 from .costs import Costs as Costs
+from .costs import OpCost as OpCost
 from .costs import Precision as Precision
 from .costs import StageMacs as StageMacs
 from .costs import cost_report as cost_report
@@ -10,7 +11,9 @@ from .costs import count_costs as count_costs
 from .costs import count_macs as count_macs
 from .costs import op_macs as op_macs
 from .costs import op_weights as op_weights
+from .counters import Verification as Verification
 from .counters import verify as verify
+from .features import FeatureNetwork as FeatureNetwork
 from .graph import OpGraph as OpGraph
 from .graph import block_ops as block_ops
 from .graph import blocks as blocks

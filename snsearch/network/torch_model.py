@@ -101,6 +101,13 @@ def _module(op: Op) -> nn.Module:
             raise AssertionError("the input is not an operator")
 
 
+def check_channels(x_NCHW: Tensor, expected: int) -> None:
+    """Raises ValueError for images of other channels. While torch traces a module, shapes may be no numbers."""
+    channels = x_NCHW.shape[1]
+    if isinstance(channels, int) and channels != expected:
+        raise ValueError(f"the images have {channels} channels, and the network takes {expected}")
+
+
 class Network(nn.Module):
     """A torch module that runs a graph's operators in order; submodules have the operators' names.
 
@@ -129,6 +136,7 @@ class Network(nn.Module):
         owner.add_module(leaf, module)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
+        check_channels(x_NCHW, self.architecture.input_channels)
         tensors: dict[int, Tensor] = {0: x_NCHW}
         for index, (name, inputs, spent) in enumerate(self._steps, start=1):
             tensors[index] = self.get_submodule(name)(*[tensors[source] for source in inputs])

@@ -7,7 +7,10 @@ from .candidates import label_of as label_of
 from .candidates import matched_set as matched_set
 from .channel_table import Row as Row
 from .channel_table import layout as layout
+from .channel_table import networks_as_columns as networks_as_columns
+from .channel_table import tables_of as tables_of
 from .lattice import Design as Design
+from .solution_table import networks_as_rows as networks_as_rows
 from .solving import Solution as Solution
 from .solving import scaled as scaled
 from .solving import solve as solve

@@ -2,24 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 
 from snsearch.network import Architecture, blocks
+from snsearch.solver.solution_table import caption_of, notes_of
 from snsearch.solver.solving import Solution
+from snsearch.tables import Column, Table
 from snsearch.units import format_bytes, format_count, format_mflops, format_resolution
 
 Row = tuple[str, ...]
+_HEAD = ("Layer", "Output", "Kernel", "Stride", "Repeat")
+
+_TOTALS: dict[str, Callable[[Solution], str]] = {
+    "MFLOPs": lambda s: format_mflops(s.costs.macs),
+    "Parameters": lambda s: format_count(s.costs.params),
+    "Peak activations": lambda s: format_bytes(s.costs.peak_activation_bytes),
+    "Model size": lambda s: format_bytes(s.costs.weight_bytes),
+    "From budget": lambda s: "" if s.deviation is None else f"{s.deviation:+.2%}",
+    "Bound by": lambda s: s.binding or "",
+}
 
 
-def _sides(arch: Architecture) -> list[str]:
-    """Output sizes of the stem's parts and of each stage."""
-    outs = {}
-    for placed in blocks(arch):
-        spec = placed.spec
-        if spec.kind == "unit":
-            height, width = (-(-side // spec.stride) for side in (spec.height_in, spec.width_in))
-            outs[placed.name] = format_resolution((height, width))
-    return list(outs.values())
+def _names(solutions: Sequence[Solution]) -> list[str]:
+    """A name for each column: the group count, with space and scale where several have the same."""
+    several = len({s.space for s in solutions}) > 1
+    names = [f"{s.title} g={s.architecture.groups}" if several else f"g={s.architecture.groups}" for s in solutions]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} {s.scale:g}x" for name, s in zip(names, solutions, strict=True)]
+
+
+def _after(resolution: tuple[int, int], stride: int) -> tuple[int, int]:
+    """The size behind a layer of that stride; odd sides are rounded up."""
+    return -(-resolution[0] // stride), -(-resolution[1] // stride)
+
+
+def _stages(archs: Sequence[Architecture]) -> Iterator[tuple[Row, list[str]]]:
+    """Each stage's cells in front, and its width in each network, with the number of units where they differ."""
+    sizes = {
+        placed.name: _after((placed.spec.height_in, placed.spec.width_in), placed.spec.stride)
+        for placed in blocks(archs[0])
+        if placed.spec.kind == "unit"
+    }
+    for index, (name, size) in enumerate(sizes.items()):
+        stride, units = archs[0].stage_strides[index], archs[0].stage_repeats[index]
+        alike = len({arch.stage_repeats[index] for arch in archs}) == 1
+        first_differs = stride > 1 and units > 1
+        yield (
+            (
+                name.capitalize(),
+                format_resolution(size),
+                "",
+                f"{stride}/1" if first_differs else str(stride),
+                (f"1+{units - 1}" if first_differs else str(units)) if alike else "varies",
+            ),
+            [str(a.stage_channels[index]) + ("" if alike else f" x{a.stage_repeats[index]}") for a in archs],
+        )
+
+
+def _layers(archs: Sequence[Architecture]) -> Iterator[tuple[Row, Sequence[object]]]:
+    """Each layer's cells in front, and its cell for each network."""
+    first, nothing = archs[0], [""] * len(archs)
+    stem = _after(first.resolution, first.stem_stride)
+    yield ("Image", format_resolution(first.resolution), "", "", ""), [arch.input_channels for arch in archs]
+    yield (
+        ("Conv1", format_resolution(stem), "3x3", str(first.stem_stride), "1"),
+        [arch.stem_channels for arch in archs],
+    )
+    if first.stem_pool:
+        yield ("MaxPool", format_resolution(_after(stem, 2)), "3x3", "2", "1"), nothing
+    stages = list(_stages(archs))
+    yield from stages
+    yield ("GlobalPool", "1x1", stages[-1][0][1], "", "1"), nothing
+    yield ("FC", "", "", "", "1"), [arch.classes for arch in archs]
 
 
 def layout(solutions: Sequence[Solution], names: Sequence[str] | None = None) -> tuple[Row, list[Row], list[Row]]:
@@ -27,77 +83,37 @@ def layout(solutions: Sequence[Solution], names: Sequence[str] | None = None) ->
 
     A column is named by its group count, and by space and scale where several have the same; or as `names` says.
     """
-    first = solutions[0].architecture
-    if names is None:
-        several = len({solution.space for solution in solutions}) > 1
-        names = [
-            f"{s.title} g={s.architecture.groups}" if several else f"g={s.architecture.groups}" for s in solutions
-        ]
-        if len(set(names)) < len(names):
-            names = [f"{name} {solution.scale:g}x" for name, solution in zip(names, solutions, strict=True)]
-    head = ("Layer", "Output", "Kernel", "Stride", "Repeat", *names)
-
-    def row(label: str, output: str, kernel: str, stride: str, repeat: str, values: Sequence[object]) -> Row:
-        return (label, output, kernel, stride, repeat, *map(str, values))
-
-    count = len(solutions)
-    height, width = first.resolution
-    stem_out = format_resolution((-(-height // first.stem_stride), -(-width // first.stem_stride)))
-    layers = [
-        row("Image", format_resolution(first.resolution), "", "", "", [first.input_channels] * count),
-        row(
-            "Conv1",
-            stem_out,
-            "3x3",
-            str(first.stem_stride),
-            "1",
-            [s.architecture.stem_channels for s in solutions],
-        ),
-    ]
-    sides = _sides(first)
-    if first.stem_pool:
-        pooled = tuple(-(-side // (2 * first.stem_stride)) for side in first.resolution)
-        layers.append(row("MaxPool", format_resolution((pooled[0], pooled[1])), "3x3", "2", "1", [""] * count))
-    for index, side in enumerate(sides):
-        repeats = {s.architecture.stage_repeats[index] for s in solutions}
-        stride = first.stage_strides[index]
-        alike = first.stage_repeats[index]
-        if len(repeats) > 1:
-            units = "varies"
-        elif stride > 1 and alike > 1:
-            units = f"1+{alike - 1}"
-        else:
-            units = str(alike)
-        layers.append(
-            row(
-                f"Stage{index + 2}",
-                side,
-                "",
-                f"{stride}/1" if stride > 1 and alike > 1 else str(stride),
-                units,
-                [
-                    f"{s.architecture.stage_channels[index]}"
-                    + (f" x{s.architecture.stage_repeats[index]}" if len(repeats) > 1 else "")
-                    for s in solutions
-                ],
-            )
-        )
-    layers += [
-        row("GlobalPool", "1x1", sides[-1], "", "1", [""] * count),
-        row("FC", "", "", "", "1", [s.architecture.classes for s in solutions]),
-    ]
-
-    def total(label: str, show: Callable[[Solution], str]) -> Row:
-        return row(label, "", "", "", "", [show(s) for s in solutions])
-
-    totals = [
-        total("MFLOPs", lambda s: format_mflops(s.costs.macs)),
-        total("Parameters", lambda s: format_count(s.costs.params)),
-        total("Peak activations", lambda s: format_bytes(s.costs.peak_activation_bytes)),
-        total("Model size", lambda s: format_bytes(s.costs.weight_bytes)),
-    ]
-    if any(s.deviation is not None for s in solutions):
-        totals.append(total("From budget", lambda s: "" if s.deviation is None else f"{s.deviation:+.2%}"))
-    if any(s.binding not in (None, "mflops") for s in solutions):
-        totals.append(total("Bound by", lambda s: s.binding or ""))
+    head = (*_HEAD, *(_names(solutions) if names is None else names))
+    layers = [(*front, *map(str, cells)) for front, cells in _layers([s.architecture for s in solutions])]
+    totals = [(name, "", "", "", "", *map(show, solutions)) for name, show in _TOTALS.items()]
+    if all(s.deviation is None for s in solutions):
+        totals = [row for row in totals if row[0] != "From budget"]
+    if all(s.binding in (None, "mflops") for s in solutions):
+        totals = [row for row in totals if row[0] != "Bound by"]
     return head, layers, totals
+
+
+def networks_as_columns(solutions: Sequence[Solution], notes: Sequence[str] = ()) -> Table[Row]:
+    """The layout as a table, a column a network."""
+    head, layers, totals = layout(solutions)
+    columns = [
+        Column[Row](name, itemgetter(index), align="left" if index < 2 else "right")
+        for index, name in enumerate(head)
+    ]
+    return Table(
+        columns=columns,
+        rows=(*layers, *totals),
+        title=caption_of(solutions),
+        notes=[*notes_of(solutions), *notes],
+        rules=[len(layers)],
+    )
+
+
+def tables_of(solutions: Sequence[Solution]) -> list[list[Solution]]:
+    """Solutions that share a channel table: same budget, input, stem and stage layout."""
+    tables: dict[object, list[Solution]] = {}
+    for solution in solutions:
+        arch = solution.architecture
+        shared = (solution.budget, arch.stem_pool, arch.stem_stride, arch.stage_strides, arch.resolution)
+        tables.setdefault(shared, []).append(solution)
+    return list(tables.values())

@@ -38,6 +38,12 @@ class Solution:
     binding: str | None  # keys of the bounds that keep the network from being wider, joined by ", "
     notes: tuple[str, ...]  # what differs from what was asked for, and why
 
+    def _repr_html_(self) -> str:
+        """The solution as a notebook shows it."""
+        from snsearch.solver.solution_table import networks_as_rows
+
+        return networks_as_rows((self,)).html()
+
 
 def is_packed(arch: Architecture) -> bool:
     """Whether every convolution after the first reads and writes a multiple of 4 channels per group.

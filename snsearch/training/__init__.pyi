@@ -1,5 +1,6 @@
 from .data import Batches as Batches
 from .data import Dataset as Dataset
+from .description import ClassCount as ClassCount
 from .description import Description as Description
 from .expectation import expect as expect
 from .found import Options as Options

@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner
 
 import snsearch
-import snsearch.cli.solve
 from snsearch.cli import COMMANDS, cli
 from snsearch.files import bundled_names
+from tests.printed import printed_rows
 
 Run = Callable[..., Any]
 
@@ -119,8 +119,7 @@ def test_budgets_lists_all_or_those_that_are_named(run: Run) -> None:
 def test_a_listing_has_a_row_for_every_file(run: Run, kind: Any) -> None:
     outcome = run(kind)
     assert (outcome.code, outcome.err) == (0, "")
-    first_cells = [line.strip("│ ").split(" ")[0] for line in outcome.out.splitlines() if line.startswith("│")]
-    assert tuple(first_cells) == bundled_names(kind)
+    assert tuple(cells[0] for cells in printed_rows(outcome.out) if cells[0]) == bundled_names(kind)
 
 
 def test_a_listing_of_nothing_known_is_a_spec_error(run: Run) -> None:
@@ -142,7 +141,7 @@ def _broken(*args: object, **kwargs: object) -> None:
 def test_a_fault_of_ours_is_one_line_without_debug_and_a_traceback_with_it(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snsearch.cli.solve, "solve_budget", _broken)
+    monkeypatch.setattr(snsearch, "solve", _broken)
     outcome = run("solve", "--mflops", "140")
     assert (outcome.code, outcome.out) == (1, "")
     assert "unexpected RuntimeError: a fault of ours" in outcome.err
@@ -160,7 +159,7 @@ def test_an_interrupted_command_ends_with_code_130(
     def interrupted(*args: object, **kwargs: object) -> None:
         raise interruption
 
-    monkeypatch.setattr(snsearch.cli.solve, "solve_budget", interrupted)
+    monkeypatch.setattr(snsearch, "solve", interrupted)
     assert run("solve", "--mflops", "140").code == 130
 
 

@@ -21,6 +21,7 @@ from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled, solve
 from snsearch.solver.spec import load_space, mflops_budget, with_input
 from tests.architectures import shufflenet
+from tests.printed import printed_rows, unwrapped
 
 Run = Callable[..., Any]
 
@@ -198,12 +199,10 @@ def test_counters_that_disagree_end_with_code_7(run: Run, monkeypatch: pytest.Mo
     assert f"counted 17, but the cost report has {count_macs(TINY):,}" in outcome.err
 
 
-def _rows(out: str) -> list[list[str]]:
-    """The cells of every row of every table."""
-    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if line.startswith("│")]
-
-
-def test_the_table_holds_every_convention_and_behind_it_what_makes_its_difference(run: Run) -> None:
+def test_the_table_holds_every_convention_and_behind_it_what_makes_its_difference(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     outcome = run("count", PAPER_1X.key)
     assert (outcome.code, outcome.err) == (0, "")
     assert "\x1b" not in outcome.out  # no colours where nobody looks at a terminal
@@ -213,7 +212,7 @@ def test_the_table_holds_every_convention_and_behind_it_what_makes_its_differenc
         expected.append((one.convention, one.meaning))
         largest_first = sorted(one.difference, key=lambda source, one=one: -one.difference[source])
         expected += [("", source) for source in largest_first]
-    rows = _rows(outcome.out)
+    rows = printed_rows(outcome.out)
     assert [(cells[0], cells[3]) for cells in rows] == expected
     assert {cells[0]: cells[1:3] for cells in rows if cells[0]} == {
         "paper": ["137.46", "+0.0%"],
@@ -223,8 +222,9 @@ def test_the_table_holds_every_convention_and_behind_it_what_makes_its_differenc
     }
 
 
-def test_the_table_holds_every_operator_only_when_asked(run: Run) -> None:
-    plain, layered = _rows(run("count", TINY.key).out), _rows(run("count", TINY.key, "--layers").out)
+def test_the_table_holds_every_operator_only_when_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    plain, layered = printed_rows(run("count", TINY.key).out), printed_rows(run("count", TINY.key, "--layers").out)
     operators = cost_report(OpGraph.of(TINY)).operators
     assert (
         layered
@@ -246,9 +246,10 @@ def test_the_table_says_that_the_counters_agree_when_checked(run: Run) -> None:
     assert (checked.code, checked.err) == (0, "")
     assert "all agree" not in plain.out
     assert checked.out.endswith("all agree\n")
+    said = unwrapped(checked.out)
     found = verify(TINY)
     for number in (found.thop_macs, found.torch_macs, found.thop_total, found.module_params):
-        assert f"{number:,}" in checked.out.splitlines()[-1]
+        assert f"{number:,}" in said
 
 
 # Mistakes.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snsearch.cli.progress import SearchProgress
+from snsearch.cli.shared.progress import SearchProgress
 from snsearch.network.arch import Architecture
 from snsearch.study import loop as search_module
 from snsearch.study.rungs import Rungs

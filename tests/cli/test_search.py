@@ -250,7 +250,7 @@ def test_a_storages_password_is_not_in_the_page(run: Run, here: Path, postgresql
 
 
 def test_names_of_files_cannot_steer_the_terminal() -> None:
-    from snsearch.cli.console import printable
+    from snsearch.cli.shared.console import printable
 
     assert printable("a\x1b]0;title\x07b\udcfe\n") == "a\\x1b]0;title\\x07b\\udcfe\\n"
     assert printable("Größe 漢.png") == "Größe 漢.png"

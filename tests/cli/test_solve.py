@@ -16,6 +16,7 @@ from snsearch.network.arch import Architecture
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space, mflops_budget
+from tests.printed import printed_rows, unwrapped
 
 Run = Callable[..., Any]
 
@@ -124,14 +125,14 @@ def _cells(line: str, mark: str) -> list[str]:
     return [cell.strip() for cell in line.strip().strip(mark).split(mark)]
 
 
-@pytest.mark.parametrize(("form", "mark"), [("markdown", "|"), ("table", "│")])
-def test_tables_hold_the_figures_in_the_layout_of_table_1(run: Run, form: str, mark: str) -> None:
+@pytest.mark.parametrize("form", ["markdown", "table"])
+def test_tables_hold_the_figures_in_the_layout_of_table_1(run: Run, form: str) -> None:
     outcome = run("solve", "--mflops", "140", "--groups", "1,3", "--format", form)
     assert (outcome.code, outcome.err) == (0, "")
     assert "\x1b" not in outcome.out  # no colours where nobody looks at a terminal
-    rows = {
-        cells[0]: cells[1:] for cells in (_cells(line, mark) for line in outcome.out.splitlines() if mark in line)
-    }
+    lines = [line for line in outcome.out.splitlines() if "|" in line]
+    found = printed_rows(outcome.out) if form == "table" else [_cells(line, "|") for line in lines]
+    rows = {cells[0]: cells[1:] for cells in found}
     assert rows["Image"] == ["224x224", "", "", "", "3", "3"]
     assert rows["Conv1"] == ["112x112", "3x3", "2", "1", "24", "24"]
     assert rows["MaxPool"] == ["56x56", "3x3", "2", "1", "", ""]
@@ -150,17 +151,35 @@ def test_markdown_is_one_table_a_budget_with_equal_columns(run: Run) -> None:
     for table, stem in ((first, "16"), (second, "24")):
         lines = [line for line in table.splitlines() if line.startswith("|")]
         assert {line.count("|") for line in lines} == {8}
-        assert set(_cells(lines[1], "|")) == {"---"}
+        assert _cells(lines[1], "|") == ["---"] * 2 + ["---:"] * 5
         assert _cells(next(line for line in lines if "Conv1" in line), "|")[-1] == stem
     assert "- g=8: first convolution of 16 channels instead of 12" in first
 
 
-def test_a_table_prints_its_notes(run: Run) -> None:
-    outcome = run("solve", "--mflops", "38", "--groups", "3,8")
-    notes = [line.strip() for line in outcome.out.splitlines() if line.startswith("  ")]
-    assert notes == [
-        "g=8: first convolution of 16 channels instead of 12, so that the stride-2 concatenation divides by 8"
+def test_a_table_prints_its_notes_and_says_that_widths_move_in_steps(run: Run) -> None:
+    note = "g=8: first convolution of 16 channels instead of 12, so that the stride-2 concatenation divides by 8"
+    stepwise = run("solve", "--mflops", "38", "--groups", "3,8").out
+    assert note in unwrapped(stepwise)
+    assert "to the nearest step; --tight" in unwrapped(stepwise)
+    tight = run("solve", "--mflops", "38", "--groups", "3,8", "--tight").out
+    assert note in unwrapped(tight)
+    assert "nearest step" not in unwrapped(tight)
+
+
+def test_networks_become_rows_where_their_columns_do_not_fit(run: Run) -> None:
+    rows = printed_rows(run("solve", "--mflops", "140").out)
+    assert [row[:4] for row in rows] == [
+        [str(groups), "24", "-".join(map(str, channels)), f"{macs / 1e6:.2f}"] for groups, channels, macs in TABLE_1
     ]
+
+
+@pytest.mark.parametrize("columns", [50, 80, 120])
+@pytest.mark.parametrize("arguments", [["--mflops", "140"], ["--space", "all", "--mflops", "38"], ["--wide"]])
+def test_no_line_is_wider_than_the_terminal(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert max(map(len, run("solve", *arguments).out.splitlines())) <= columns
 
 
 def test_several_budgets_are_each_solved_for_each_group_count(solutions: Run) -> None:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from snsearch.cli.console import progress_console
+from snsearch.cli.shared.console import progress_console
 from snsearch.study import explored, front, trained
 from snsearch.units import format_count, format_duration, format_mflops, three_digits
 

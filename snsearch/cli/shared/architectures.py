@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+import snsearch
+from snsearch.cli.shared.options import as_asked
 from snsearch.errors import SpecError
 from snsearch.network import Architecture
-from snsearch.solver import Budget, Design, SpaceSpec, load_space, scaled, solve
 
 KEY_HELP = "SPEC is an architecture key, a JSON file that `snsearch solve --format json` wrote, or a space."
 
@@ -27,22 +28,20 @@ def _from_document(document: Any, where: str) -> list[Architecture]:
     raise SpecError(f"{where}: expected an architecture, or a document of `snsearch solve --format json`")
 
 
-def architectures_of(
-    spec: str,
-    budgets: list[Budget],
-    designs_of: Callable[[SpaceSpec], list[Design]],
-    at: Budget,
-    options: Sequence[str] = (),
-) -> list[Architecture]:
-    """The architectures that SPEC and the options name.
+def architectures_of(spec: str, options: dict[str, Any], own: Sequence[str]) -> list[Architecture]:
+    """The architectures that SPEC and the command's options name; of a space, by default its first group count.
 
-    `designs_of` and `budgets` apply where SPEC is a space; `at` is the input without a budget. `options` are those
-    that the user gave and that only a space can take. Raises SpecError.
+    Args:
+        spec: a key, a JSON file, a space's name or a space's file.
+        options: the values of `network_options`, which only a space can take.
+        own: the command's parameters that apply to any SPEC.
+
+    Raises SpecError.
     """
     path = Path(spec)
     is_space = path.suffix != ".json" and ("_" not in spec or path.exists())
-    if options and not is_space:
-        raise SpecError(f"{spec!r} is one architecture already; {', '.join(options)} apply to a space")
+    if not is_space and (given := given_for_a_space(own)):
+        raise SpecError(f"{spec!r} is one architecture already; {', '.join(given)} apply to a space")
     if path.suffix == ".json":
         try:
             return _from_document(json.loads(path.read_text(encoding="utf-8")), f'"{path.name}"')
@@ -52,21 +51,10 @@ def architectures_of(
             raise SpecError(f'"{path.name}": not valid JSON: {error}') from None
     if not is_space:
         return [Architecture.from_key(spec)]
-    space = load_space(spec)
-    if not budgets:
-        return [scaled(space, design, at).architecture for design in designs_of(space)]
-    return [solve(space, budget, design).architecture for budget in budgets for design in designs_of(space)]
-
-
-def designs_by(
-    groups: Sequence[int] | None, scales: Sequence[float] | None, *, depth: str | None, se: bool, no_shuffle: bool
-) -> Callable[[SpaceSpec], list[Design]]:
-    """What the options of a space say: every scale with every group count, by default the space's first."""
-    return lambda space: [
-        Design(groups=g, scale=scale, depth=depth, se=se, shuffle=False if no_shuffle else None)
-        for scale in scales or (None,)
-        for g in groups or space.groups[:1]
-    ]
+    [space] = snsearch.spaces(spec)
+    asked = as_asked(options)
+    found = snsearch.solve(space=space, **{**asked, "groups": asked["groups"] or space.groups[:1]})
+    return [solution.architecture for solution in found]
 
 
 def given_for_a_space(own: Sequence[str]) -> list[str]:

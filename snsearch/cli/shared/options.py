@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +10,6 @@ import click
 
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names
-from snsearch.network import Precision
-from snsearch.solver import Budget, Match, load_budget, mflops_budget, with_input
 from snsearch.units import parse_bytes, parse_count, parse_duration, parse_resolution
 
 T = TypeVar("T")
@@ -80,9 +77,15 @@ RESOLUTIONS = Quantity("pixels", lambda text: tuple(parse_resolution(part) for p
 MFLOPS = Quantity("mflops", _listed(float, "MFLOPs such as 140 or 13,38,140"))
 
 
-def plain_number(value: float) -> float | int:
-    """The number as JSON should carry it: 2 for 2.0."""
-    return int(value) if value == int(value) else value
+def table_options(*forms: str) -> Callable[[F], F]:
+    """--format with these forms beside the table, and --wide."""
+
+    def add(command: F) -> F:
+        choice = click.Choice(["table", *forms])
+        command = click.option("--wide", is_flag=True, help="Show all columns.")(command)
+        return click.option("--format", "form", type=choice, default="table", show_default=True)(command)
+
+    return add
 
 
 def study_options(command: F) -> F:
@@ -110,73 +113,67 @@ def complete_names(kind: Any, *extra: str) -> Callable[..., list[str]]:
     return complete
 
 
-def design_options(command: F) -> F:
-    """--depth, --se, --no-shuffle."""
-    for option in (
-        click.option("--no-shuffle", is_flag=True, help="Leave the channel shuffle out."),
-        click.option("--se", is_flag=True, help="Squeeze-and-excitation on every unit (reduction 16)."),
-        click.option("--depth", metavar="NAME|N-N-N", help="Units a stage: a depth of the space, or 4-8-4."),
-    ):
-        command = option(command)
-    return command
+_NETWORKS = {
+    "mflops": click.option("--mflops", type=MFLOPS, default=(), metavar="N[,N…]", help="Millions of multiply-adds."),
+    "groups": click.option(
+        "--groups", type=GROUPS, default=(), metavar="G[,G…]", help="Group counts  [default: the space's]"
+    ),
+    "scale": click.option(
+        "--scale", type=SCALES, default=(), metavar="S[,S…]", help="Widths relative to the space's 1x."
+    ),
+    "depth": click.option("--depth", metavar="NAME|N-N-N", help="Units per stage: a depth of the space, or 4-8-4."),
+    "se": click.option("--se", is_flag=True, help="Squeeze-and-excitation on every unit (reduction 16)."),
+    "shuffle": click.option("--no-shuffle", is_flag=True, help="Leave the channel shuffle out."),
+    "params": click.option("--params", type=COUNT, help="At most this many parameters, such as 1.9M."),
+    "peak_memory": click.option(
+        "--peak-memory", type=BYTES, help="At most this peak activation memory, such as 320KiB."
+    ),
+    "model_size": click.option("--model-size", type=BYTES, help="At most this size of weights, such as 1MiB."),
+    "precision": click.option(
+        "--precision",
+        type=click.Choice(["float32", "float16", "int8"]),
+        help="Precision that memory and size are counted at  [default: float32]",
+    ),
+    "match": click.option(
+        "--match",
+        type=click.Choice(["nearest", "under"]),
+        help="Meet the MFLOPs on either side, or never exceed them  [default: nearest]",
+    ),
+    "resolution": click.option(
+        "--resolution",
+        type=RESOLUTION,
+        metavar="PIXELS|HxW",
+        help="Input size of the deployed network  [default: 224]",
+    ),
+    "classes": click.option("--classes", type=CLASSES, help="Classes of the deployed network  [default: 1000]"),
+}
 
 
-def bound_options(command: F) -> F:
-    """--params, --peak-memory, --model-size, --precision, --match, --resolution, --classes."""
-    for option in (
-        click.option("--classes", type=CLASSES, help="Classes of the deployed network  [default: 1000]"),
-        click.option(
-            "--resolution",
-            type=RESOLUTION,
-            metavar="PIXELS|HxW",
-            help="Input size of the deployed network  [default: 224]",
-        ),
-        click.option(
-            "--match",
-            type=click.Choice(["nearest", "under"]),
-            help="Meet the MFLOPs on either side, or never exceed them  [default: nearest]",
-        ),
-        click.option(
-            "--precision",
-            type=click.Choice(["float32", "float16", "int8"]),
-            help="Precision that memory and size are counted at  [default: float32]",
-        ),
-        click.option("--model-size", type=BYTES, help="At most this size of weights, such as 1MiB."),
-        click.option("--peak-memory", type=BYTES, help="At most this peak activation memory, such as 320KiB."),
-        click.option("--params", type=COUNT, help="At most this many parameters, such as 1.9M."),
-    ):
-        command = option(command)
-    return command
+def network_options(*but: str) -> Callable[[F], F]:
+    """The options that say which networks of a space are meant, except `but`; `as_asked` reads them."""
+
+    def add(command: F) -> F:
+        for name in reversed(_NETWORKS):
+            if name not in but:
+                command = _NETWORKS[name](command)
+        return command
+
+    return add
 
 
-def gather_budgets(
-    mflops: tuple[float, ...],
-    names: tuple[str, ...],
-    *,
-    params: int | None,
-    peak_memory: int | None,
-    model_size: int | None,
-    precision: Precision | None,
-    match: Match | None,
-    resolution: tuple[int, int] | None,
-    classes: int | None,
-) -> list[Budget]:
-    """The budgets that the options name, each with the further bounds. Raises SpecError."""
-    budgets = [mflops_budget(value) for value in mflops] + [load_budget(name) for name in names]
-    extra: dict[str, Any] = {
-        "params": params,
-        "peak_activation_bytes": peak_memory,
-        "weight_bytes": model_size,
-        "precision": precision,
-        "match": match,
+def as_asked(options: dict[str, Any]) -> dict[str, Any]:
+    """The values of `network_options` as keyword arguments of snsearch.solve."""
+    return {
+        **{name: value for name, value in options.items() if name != "no_shuffle"},
+        "shuffle": not options["no_shuffle"],
     }
-    given = {key: value for key, value in extra.items() if value is not None}
-    if not budgets and any(value is not None for value in (params, peak_memory, model_size)):
-        budgets = [Budget(name="command line", **given)]
-    return [with_input(replace(budget, **given), resolution=resolution, classes=classes) for budget in budgets]
 
 
-def free_budget(bounds: dict[str, Any]) -> Budget:
-    """The input that networks without a budget are counted at; its MFLOPs are never read."""
-    [free] = gather_budgets((1.0,), (), **bounds)
-    return free
+SPACE = click.option(
+    "--space",
+    default="shufflenet-v1",
+    show_default=True,
+    metavar="NAME|FILE",
+    shell_complete=complete_names("spaces"),
+    help="The design space.",
+)

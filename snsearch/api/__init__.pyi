@@ -1,0 +1,13 @@
+from .networks import NetworkCount as NetworkCount
+from .networks import Solutions as Solutions
+from .networks import UnmetBudgetsError as UnmetBudgetsError
+from .networks import budgets as budgets
+from .networks import build as build
+from .networks import count as count
+from .networks import solve as solve
+from .networks import spaces as spaces
+from .predictions import Prediction as Prediction
+from .predictions import calibrate as calibrate
+from .predictions import predict as predict
+from .predictions import prediction_table as prediction_table
+from .predictions import profiles as profiles

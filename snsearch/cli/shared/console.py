@@ -1,0 +1,84 @@
+"""Where a command prints: results to stdout, progress to stderr, both no wider than the terminal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from snsearch.prose import printable as printable
+from snsearch.prose import wrap
+from snsearch.tables import Table
+
+R = TypeVar("R")
+_LEAST = 20  # cells: below it nothing can be laid out
+
+
+def terminal_width() -> int:
+    """The cells of a line: $COLUMNS, else the terminal's, else 80 where stdout is no terminal."""
+    return max(_LEAST, shutil.get_terminal_size().columns)
+
+
+def print_text(text: str, *, indent: int = 0) -> None:
+    """Prints sentences to stdout, wrapped."""
+    for line in wrap(text, terminal_width(), indent=indent):
+        click.echo(line)
+
+
+def say(text: str) -> None:
+    """Prints a message to stderr: wrapped on a terminal, else one line, as a log or a script wants it."""
+    for line in wrap(text, terminal_width()) if sys.stderr.isatty() else [printable(text)]:
+        click.echo(line, err=True)
+
+
+def print_table(
+    table: Table[R],
+    form: str = "table",
+    *,
+    wide: bool = False,
+    blocks: bool = False,
+    under: str | None = None,
+    head: Mapping[str, Any] | None = None,
+) -> None:
+    """Prints a table to stdout in a form: table, json, csv or markdown.
+
+    Args:
+        table: the records and their columns.
+        form: one of the forms; only "table" keeps to the terminal's width.
+        wide: with the columns that are shown on request.
+        blocks: each record as a block of lines with everything that is known of it, instead of a row.
+        under: the key of the records in a JSON object; None prints a bare list.
+        head: further keys of that object, in front.
+    """
+    if form == "json":
+        records = table.records()
+        print_json(records if under is None else {"schema": 1, **(head or {}), under: records})
+    elif form == "csv":
+        sys.stdout.write(table.csv())
+    elif form == "markdown":
+        sys.stdout.write(table.markdown(wide=wide))
+    else:
+        for line in table.blocks(terminal_width()) if blocks else table.lines(terminal_width(), wide=wide):
+            click.echo(line)
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as indented JSON, without NaN."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def progress_console() -> Console:
+    """The console of progress, on stderr; where that is not a terminal, what is one line there stays one."""
+    return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def print_rich(table: RichTable) -> None:
+    """Prints a table of rich to stdout, as wide as it needs where stdout is not a terminal."""
+    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
+    console.print(table)

@@ -1,0 +1,62 @@
+"""Text for a terminal: its width in cells, wrapping, and what must not reach a terminal as it is."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_BREAK_BEHIND = "_-/,;:."  # where a word that is longer than a line is broken first
+
+
+def printable(text: str) -> str:
+    """A text from outside, such as a file's name, that cannot steer the terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def width_of(text: str) -> int:
+    """The cells that a terminal needs for the text: two for each East Asian wide character."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
+
+
+def padded(text: str, width: int, align: str = "left") -> str:
+    """The text with spaces up to the width."""
+    space = " " * (width - width_of(text))
+    return space + text if align == "right" else text + space
+
+
+def _head_of(word: str, width: int) -> str:
+    """As much of a long word as fits, up to a break where one lies in the second half; at least a character."""
+    head = word[0]
+    while len(head) < len(word) and width_of(word[: len(head) + 1]) <= width:
+        head = word[: len(head) + 1]
+    end = max(head.rfind(mark) for mark in _BREAK_BEHIND) + 1
+    return head[:end] if 2 * end > len(head) else head
+
+
+def wrap(text: str, width: int, *, indent: int = 0) -> list[str]:
+    """The text in lines of at most `width` cells, at least one line; a newline in it starts a new line.
+
+    Args:
+        text: sentences, or one long word such as an architecture key, which is broken where it has to be.
+        width: cells of a line.
+        indent: spaces in front of every line, within the width.
+    """
+    room = max(2, width - indent)  # two: a wide character has to fit
+    lines = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for given in printable(paragraph).split():
+            word = given
+            if line and width_of(line) + 1 + width_of(word) <= room:
+                line += " " + word
+                continue
+            if line:
+                lines.append(line)
+            while width_of(word) > room:
+                head = _head_of(word, room)
+                lines.append(head)
+                word = word[len(head) :]
+            line = word
+        lines.append(line)
+    return [" " * indent + line if line else "" for line in lines]

@@ -1,0 +1,132 @@
+"""Solutions as records: one column for each figure, declared once for people, JSON and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from snsearch.solver.solving import Solution
+from snsearch.tables import Column, Table
+from snsearch.units import (
+    format_bytes,
+    format_count,
+    format_mflops,
+    format_resolution,
+    plain_number,
+    plain_resolution,
+)
+
+_COLUMNS: tuple[Column[Solution], ...] = (
+    Column("budget", lambda s: None if s.budget is None else s.budget.name, place="wide"),
+    Column(
+        "budget_mflops",
+        lambda s: None if s.budget is None or s.budget.macs is None else plain_number(s.budget.macs / 1e6),
+        place="data",
+    ),
+    Column("space", lambda s: s.space),
+    Column("groups", lambda s: s.architecture.groups, heading="g", align="right"),
+    Column("scale", lambda s: plain_number(s.scale), align="right", drop=2, text=lambda s: f"{s.scale:g}x"),
+    Column("stem_channels", lambda s: s.architecture.stem_channels, heading="conv1", align="right"),
+    Column(
+        "stage_channels",
+        lambda s: list(s.architecture.stage_channels),
+        heading="stages",
+        text=lambda s: "-".join(map(str, s.architecture.stage_channels)),
+    ),
+    Column(
+        "repeats",
+        lambda s: list(s.architecture.stage_repeats),
+        heading="units",
+        text=lambda s: "-".join(map(str, s.architecture.stage_repeats)),
+        place="wide",
+    ),
+    Column("shuffle", lambda s: s.architecture.shuffle, place="wide"),
+    Column("se", lambda s: bool(s.architecture.se_reduction), heading="SE", place="wide"),
+    Column(
+        "mflops",
+        lambda s: round(s.costs.mflops, 4),
+        heading="MFLOPs",
+        align="right",
+        text=lambda s: format_mflops(s.costs.macs),
+    ),
+    Column("macs", lambda s: s.costs.macs, heading="multiply-adds", place="wide", text=lambda s: f"{s.costs.macs:,}"),
+    Column(
+        "params",
+        lambda s: s.costs.params,
+        heading="parameters",
+        align="right",
+        drop=1,
+        text=lambda s: format_count(s.costs.params),
+    ),
+    Column(
+        "model_size_bytes",
+        lambda s: s.costs.weight_bytes,
+        heading="model size",
+        align="right",
+        drop=3,
+        text=lambda s: format_bytes(s.costs.weight_bytes),
+    ),
+    Column(
+        "bytes_moved",
+        lambda s: s.costs.bytes_moved,
+        heading="bytes moved",
+        place="wide",
+        text=lambda s: format_bytes(s.costs.bytes_moved),
+    ),
+    Column(
+        "peak_activation_bytes",
+        lambda s: s.costs.peak_activation_bytes,
+        heading="peak activations",
+        align="right",
+        drop=3,
+        text=lambda s: format_bytes(s.costs.peak_activation_bytes),
+    ),
+    Column(
+        "deviation",
+        lambda s: None if s.deviation is None else round(s.deviation, 6),
+        heading="from budget",
+        align="right",
+        text=lambda s: "" if s.deviation is None else f"{s.deviation:+.2%}",
+    ),
+    Column("binding", lambda s: s.binding, heading="bound by", place="wide"),
+    Column("notes", lambda s: list(s.notes), place="wide", text=lambda s: "; ".join(s.notes)),
+    Column("key", lambda s: s.architecture.key, place="wide"),
+    Column("architecture", lambda s: s.architecture.to_json(), place="data", data=("json",)),
+    Column("resolution", lambda s: plain_resolution(s.architecture.resolution), place="data", data=("csv",)),
+    Column("classes", lambda s: s.architecture.classes, place="data", data=("csv",)),
+)
+
+# Shown only where the solutions differ in it, or where there is something to say.
+_WHERE_THEY_DIFFER = ("space", "scale", "budget")
+
+
+def caption_of(solutions: Sequence[Solution]) -> str:
+    """What the solutions have in common: "ShuffleNet for 140.00 MFLOPs at 224x224, 1000 classes"."""
+    titles = " / ".join(dict.fromkeys(s.title for s in solutions))
+    budgets = dict.fromkeys(s.budget.describe() for s in solutions if s.budget is not None)
+    inputs = dict.fromkeys((s.architecture.resolution, s.architecture.classes) for s in solutions)
+    at = " or ".join(f"{format_resolution(resolution)}, {classes} classes" for resolution, classes in inputs)
+    return f"{titles}{' for ' + ' or '.join(budgets) if budgets else ''} at {at}"
+
+
+def notes_of(solutions: Sequence[Solution]) -> list[str]:
+    """What differs from what was asked for, by the solution's group count."""
+    several = len({s.space for s in solutions}) > 1
+    return [
+        f"{s.title + ' ' if several else ''}g={s.architecture.groups}: {note}" for s in solutions for note in s.notes
+    ]
+
+
+def networks_as_rows(solutions: Sequence[Solution], notes: Sequence[str] = ()) -> Table[Solution]:
+    """A row a solution. What all of them share is in the title, or among the columns shown on request."""
+    columns = []
+    for column in _COLUMNS:
+        if column.name in _WHERE_THEY_DIFFER:
+            differ = len({column.value(s) for s in solutions}) > 1
+            column = replace(column, place="short" if differ else "wide")
+        if column.name == "deviation" and all(s.deviation is None for s in solutions):
+            column = replace(column, place="wide")
+        if column.name == "binding" and any(s.binding not in (None, "mflops") for s in solutions):
+            column = replace(column, place="short")
+        columns.append(column)
+    return Table(columns=columns, rows=solutions, title=caption_of(solutions), notes=[*notes_of(solutions), *notes])
