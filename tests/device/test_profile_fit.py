@@ -123,7 +123,7 @@ def test_noise_moves_predictions_of_new_networks_by_less_than_itself() -> None:
         errors.append(abs(cost_ms(found.rates, terms) / cost_ms(LAW, terms) - 1))
     assert np.mean(errors) < 0.02
     assert np.quantile(errors, 0.95) < 0.1
-    # The reported error holds the noise of the figures that it is judged by.
+    # The reported error includes the noise of the figures that judge it.
     assert 0.01 < found.networks.errors().mape < 0.04
     assert found.networks.errors().mape < min(found.flops.errors().mape, found.pixels.errors().mape)
 
@@ -235,7 +235,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def small_plan(networks: int = FEWEST_NETWORKS, pieces: int = 4) -> Plan:
-    """The smallest networks and a few pieces, which are written in moments."""
+    """The smallest networks and a few pieces, which are written quickly."""
     drawn = sorted(drawn_networks(SPACE, 60, 5), key=lambda arch: network_terms(arch)["weight_bytes"])
     return Plan(networks=tuple(drawn[:networks]), others=(), pieces=plan().pieces[:pieces])
 
