@@ -61,8 +61,8 @@ def _marks(item: pytest.Item) -> set[str]:
     return {mark for mark, fixtures in MARKS.items() if names & fixtures}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)  # before xdist's own hook, which reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     """Marks tests by what they need, puts the marked ones last, and keeps a file, and all boards, on one worker."""
     for item in items:
         marks = _marks(item)
@@ -71,6 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = next(iter(sorted(marks & {"board", "server"})), item.nodeid.partition("::")[0])
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: bool(_marks(item)))
+    yield
 
 
 @pytest.fixture(scope="session")
