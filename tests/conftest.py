@@ -61,17 +61,12 @@ def _marks(item: pytest.Item) -> set[str]:
     return {mark for mark, fixtures in MARKS.items() if names & fixtures}
 
 
-@pytest.hookimpl(wrapper=True)  # before xdist's own hook, which reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
-    """Marks tests by what they need, puts the marked ones last, and keeps a file, and all boards, on one worker."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by what they need, and puts the marked ones last."""
     for item in items:
-        marks = _marks(item)
-        for mark in marks:
+        for mark in _marks(item):
             item.add_marker(mark)
-        group = next(iter(sorted(marks & {"board", "server"})), item.nodeid.partition("::")[0])
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: bool(_marks(item)))
-    yield
 
 
 @pytest.fixture(scope="session")

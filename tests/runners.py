@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from snsearch.engine import python_runner
 from snsearch.engine.build import build_runner, built_runner
@@ -66,7 +67,8 @@ def aarch64_runner() -> Path:
         ncnn_source(CACHE)
     except DeviceError as error:
         pytest.skip(str(error))
-    return build_runner("aarch64", kind="gcc", cache=CACHE)
+    with FileLock(f"{CACHE / 'aarch64-runner'}.lock"):  # another worker may be building it
+        return built_runner("aarch64", CACHE) or build_runner("aarch64", kind="gcc", cache=CACHE)
 
 
 @pytest.fixture(scope="session")
