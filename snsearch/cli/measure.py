@@ -24,6 +24,7 @@ from snsearch.cli.options import (
     gather_budgets,
     study_options,
 )
+from snsearch.codec import encode
 from snsearch.device import Measurement, Unmeasured, device_of
 from snsearch.network import Architecture, count_macs
 
@@ -150,7 +151,7 @@ def _print(outcomes: Sequence[Outcome], form: str) -> None:
         print_json(
             {
                 "schema": 1,
-                "measurements": [one.to_json() for one in outcomes if isinstance(one, Measurement)],
+                "measurements": [encode(one) for one in outcomes if isinstance(one, Measurement)],
                 "unmeasured": [
                     {"subject": one.subject.name, "reason": one.reason}
                     for one in outcomes

@@ -11,6 +11,7 @@ import click
 
 from snsearch.cli.console import print_json, print_table
 from snsearch.cli.options import complete_names
+from snsearch.codec import encode
 from snsearch.device import device_names, named_profile, profile_path
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names
@@ -34,7 +35,7 @@ def profiles(names: tuple[str, ...], form: str) -> None:
 
     found = [named_profile(name) for name in names or (*bundled_names("profiles"), *_devices_with_one())]
     if form == "json":
-        print_json({"schema": 1, "profiles": [profile.to_json() for profile in found]})
+        print_json({"schema": 1, "profiles": [encode(profile) for profile in found]})
         return
     if form == "toml":
         if len(found) != 1:

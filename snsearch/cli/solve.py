@@ -21,6 +21,7 @@ from snsearch.cli.options import (
     free_budget,
     gather_budgets,
 )
+from snsearch.codec import encode
 from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.files import bundled_names
 from snsearch.solver import Design, Solution, SpaceSpec, layout, load_space, scaled
@@ -55,7 +56,7 @@ def solution_json(solution: Solution) -> dict[str, Any]:
         "binding": solution.binding,
         "notes": list(solution.notes),
         "key": arch.key,
-        "architecture": arch.to_json(),
+        "architecture": encode(arch),
     }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import ClassVar
 
+from snsearch.codec import Stored
 from snsearch.device.board import Board, hottest, identity_of, pinned_core
+from snsearch.device.measurements import Parity
 from snsearch.device.measuring import INPUT_SEED, Subject, parity_job
 from snsearch.device.verdicts import FREQUENCY, LOAD, PARITY
 from snsearch.engine import Core, ProbeAnswer, is_arm
@@ -59,6 +61,10 @@ class Cluster:
 class Checkup:
     """A device as it says of itself, and what stands against measuring on it."""
 
+    STORED: ClassVar = Stored(
+        schema=1, derived={"parity_limit": lambda checkup: PARITY, "sound": attrgetter("is_sound")}
+    )
+
     device: str
     url: str
     soc: str | None
@@ -75,7 +81,7 @@ class Checkup:
     engine_version: str
     simd_gflops: float
     features: tuple[str, ...]
-    parity: float
+    parity: Parity
     identity: str
     emulated_because: str | None
     spoilers: tuple[str, ...]
@@ -84,11 +90,6 @@ class Checkup:
     def is_sound(self) -> bool:
         """Whether the engine computes there what torch does."""
         return self.parity <= PARITY
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        parity = self.parity if math.isfinite(self.parity) else None
-        return {"schema": 1, **asdict(self), "parity": parity, "parity_limit": PARITY, "sound": self.is_sound}
 
 
 def clusters_of(cores: Sequence[Core]) -> tuple[Cluster, ...]:

@@ -10,14 +10,16 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snsearch.codec import Field, Stored, decode, encode, parse_json
 from snsearch.engine import DeviceState, is_arm
 from snsearch.errors import DeviceError
 
@@ -113,9 +115,46 @@ def _bootstrap(rounds: Sequence[Sequence[int]]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _of_one_engine(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of schema 1, which knew ncnn alone, in those of schema 2."""
+    host = values.get("host")
+    if not isinstance(host, dict) or "ncnn" not in host:
+        return values
+    others = {key: value for key, value in host.items() if key != "ncnn"}
+    return values | {"host": others | {"engine": "ncnn", "engine_version": host["ncnn"]}}
+
+
+def _parity(value: Any) -> float:
+    """The parity, which JSON has as null where it is infinite."""
+    if value is not None and (type(value) not in (int, float) or not 0 <= value < math.inf):
+        raise TypeError
+    return math.inf if value is None else float(value)
+
+
+# Largest difference to torch's output, over the largest output; infinite where that has another length.
+Parity = Annotated[
+    float,
+    Field(
+        read=_parity,
+        write=lambda value: value if math.isfinite(value) else None,
+        expected="a difference of at least 0, or null",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One network or block on one device: samples, states, and the verdict with its reasons."""
+
+    STORED: ClassVar = Stored(
+        schema=SCHEMA,
+        older={1: _of_one_engine},
+        derived={
+            "latency_ms": lambda one: None if one.latency_ms is None else round(one.latency_ms, 6),
+            "interval_ms": attrgetter("interval_ms"),
+            "provenance": attrgetter("provenance"),
+        },
+    )
 
     subject: str  # an architecture's key, or a block's name
     artefact: str  # sha256 of the model's files
@@ -128,7 +167,7 @@ class Measurement:
     states: tuple[DeviceState, ...]  # before the first round and after every one
     loadavg: tuple[float, ...] | None
     warmup_runs: int
-    parity: float  # largest difference to torch's output, over the largest output; infinite of another length
+    parity: Parity
     sustained_minutes: float | None  # how long it ran before it was timed; None: cool
     verdict: Verdict
     reasons: tuple[str, ...]
@@ -143,6 +182,13 @@ class Measurement:
     def latency_ms(self) -> float | None:
         """The median; None where it is no latency."""
         return self.statistics.median_ms if self.verdict in ("ok", "flagged") else None
+
+    @property
+    def interval_ms(self) -> list[float] | None:
+        """The interval around the median, to the nanosecond; None where it is no latency."""
+        if self.latency_ms is None:
+            return None
+        return [round(self.statistics.low_ms, 6), round(self.statistics.high_ms, 6)]
 
     @property
     def provenance(self) -> str:
@@ -164,51 +210,6 @@ class Measurement:
         """How long it ran before it was timed, to be put behind other words; "" where it was cool."""
         return "" if self.sustained_minutes is None else f", after {self.sustained_minutes:g} minutes of running"
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values, which from_json reads back, and the latency for those who read only that."""
-        values = {**asdict(self), "parity": self.parity if math.isfinite(self.parity) else None}
-        latency: dict[str, Any] = {"latency_ms": None, "interval_ms": None}
-        if self.latency_ms is not None:
-            stats = self.statistics
-            latency = {
-                "latency_ms": round(stats.median_ms, 6),
-                "interval_ms": [round(stats.low_ms, 6), round(stats.high_ms, 6)],
-            }
-        return {"schema": SCHEMA, **values, **latency, "provenance": self.provenance}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Measurement:
-        """The measurement of to_json's values, or of those of schema 1, which knew one engine.
-
-        Raises DeviceError for another schema, or values that are none.
-        """
-        if values.get("schema") not in (1, SCHEMA):
-            raise DeviceError(f"a measurement has schema {values.get('schema')!r}; this version reads 1 and {SCHEMA}")
-        try:
-            known = {field.name: values[field.name] for field in fields(cls)}
-            if values["schema"] == 1:
-                host = dict(known["host"])
-                known["host"] = {"engine": "ncnn", "engine_version": host.pop("ncnn"), **host}
-            loadavg = known["loadavg"]
-            return cls(
-                **{
-                    **known,
-                    "host": Host(**known["host"]),
-                    "parity": math.inf if known["parity"] is None else known["parity"],
-                    "samples_ns": _rounds(known["samples_ns"]),
-                    "reference_ns": _rounds(known["reference_ns"]),
-                    "states": tuple(DeviceState(**state) for state in known["states"]),
-                    "loadavg": None if loadavg is None else tuple(loadavg),
-                    "reasons": tuple(known["reasons"]),
-                }
-            )
-        except (KeyError, TypeError) as error:
-            raise DeviceError(f"a measurement cannot be read: {type(error).__name__} {error}") from None
-
-
-def _rounds(values: list[list[int]]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(one) for one in values)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MeasurementLog:
@@ -218,7 +219,7 @@ class MeasurementLog:
 
     def add(self, measurement: Measurement) -> None:
         """Keeps a measurement for good. Raises DeviceError where that cannot be."""
-        line = json.dumps(measurement.to_json(), allow_nan=False) + "\n"
+        line = json.dumps(encode(measurement), allow_nan=False) + "\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab+") as file:
@@ -245,11 +246,11 @@ class MeasurementLog:
         found = []
         for line in text.splitlines():
             try:
-                values = json.loads(line)
+                values = parse_json(line)
             except ValueError:
                 continue
             if isinstance(values, dict):
-                found.append(Measurement.from_json(values))
+                found.append(decode(Measurement, values, "a measurement", error=DeviceError))
         return tuple(found)
 
 

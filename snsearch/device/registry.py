@@ -10,8 +10,9 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from snsearch.codec import Field, Text, decode, number, suggestion, text
 from snsearch.device.transports.adb import AdbTransport, serial_of
 from snsearch.device.transports.local import LocalTransport
 from snsearch.device.transports.ssh import SshAddress, SshTransport
@@ -19,7 +20,7 @@ from snsearch.device.transports.transport import Transport
 from snsearch.engine import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
 from snsearch.files import home_folder, write_whole
-from snsearch.toml_reader import as_text, list_of, read_table, suggestion, toml_value
+from snsearch.toml_files import read_toml, toml_of
 
 DEFAULT_ENGINE = NCNN.name
 LOCAL = "local"  # this host, by URL and by name
@@ -31,14 +32,14 @@ EXPECTED_URL = "expected local, ssh://[user@]host[:port], adb://SERIAL or counte
 class Device:
     """A device: its name, how it is reached, and what it said of itself when it was added."""
 
-    name: str
-    url: str
-    core: int | None = None  # to pin to; None: the fastest one
-    engine: str = DEFAULT_ENGINE  # that runs the models
-    ssh_options: tuple[str, ...] = ()
-    runner: str = ""  # file of a runner of the user's own; "": the one that was built for the device's machine
-    identity: str = ""  # of the hardware, as its probe gave it; "" where it was never asked
-    description: str = ""  # such as "Raspberry Pi 4, aarch64"
+    name: Annotated[str, Field(key="")]  # its file's
+    url: Annotated[str, text(EXPECTED_URL)]
+    core: Annotated[int | None, number("the number of a core, from 0", 0, 4095)] = None  # None: the fastest one
+    engine: Annotated[str, Field(expected=" or ".join(ENGINES), check=ENGINES.__contains__)] = DEFAULT_ENGINE
+    ssh_options: tuple[Text, ...] = ()
+    runner: Text = ""  # file of a runner of the user's own; "": the one that was built for the device's machine
+    identity: Text = ""  # of the hardware, as its probe gave it; "" where it was never asked
+    description: Text = ""  # such as "Raspberry Pi 4, aarch64"
 
     @property
     def is_counted(self) -> bool:
@@ -49,18 +50,6 @@ class Device:
     def own_runner(self) -> Path | None:
         """The user's own runner; None where the device has none."""
         return Path(self.runner) if self.runner else None
-
-    def to_toml(self) -> str:
-        """The entry as a file that read_device reads back."""
-        lines = ["schema = 1", f"url = {toml_value(self.url)}"]
-        lines += [] if self.core is None else [f"core = {self.core}"]
-        lines += [] if self.engine == DEFAULT_ENGINE else [f"engine = {toml_value(self.engine)}"]
-        if self.ssh_options:
-            lines.append(f"ssh_options = [{', '.join(map(toml_value, self.ssh_options))}]")
-        lines += [f"runner = {toml_value(self.runner)}"] if self.runner else []
-        lines += [f"identity = {toml_value(self.identity)}"] if self.identity else []
-        lines += [f"description = {toml_value(self.description)}"] if self.description else []
-        return "\n".join(lines) + "\n"
 
 
 def devices_folder() -> Path:
@@ -139,20 +128,10 @@ def read_device(name: str) -> Device:
         near = suggestion(name, known) if known else "; none was added yet"
         raise DeviceError(f"no device is named {name!r}{near} (snsearch device add {name} URL)")
     try:
-        table = read_table(path, "device")
-        device = Device(
-            name=name,
-            url=checked_url(table.get("url", as_text, EXPECTED_URL)),
-            core=table.optional("core", _as_core, "the number of a core, from 0"),
-            engine=table.get("engine", _as_engine, " or ".join(ENGINES), DEFAULT_ENGINE),
-            ssh_options=table.get("ssh_options", list_of(as_text), "a list of options of ssh", ()),
-            runner=table.optional("runner", as_text, "the file of a runner") or "",
-            identity=table.optional("identity", as_text, "a text") or "",
-            description=table.optional("description", as_text, "a text") or "",
-        )
-        table.done()
+        device = decode(Device, *read_toml(path, "device"), toml=True, name=name)
     except SpecError as error:
         raise DeviceError(f"{error} (in {str(path.parent)!r})") from None
+    checked_url(device.url)
     return device
 
 
@@ -163,7 +142,7 @@ def write_device(device: Device, *, replace: bool = False) -> Path:
     if path.exists() and not replace:
         raise DeviceError(f"there is a device {device.name!r} already, {read_device(device.name).url}; see --force")
     try:
-        write_whole(path, device.to_toml())
+        write_whole(path, toml_of(device))
     except OSError as error:
         raise DeviceError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
     return path
@@ -184,15 +163,3 @@ def connect(device: Device) -> Transport:
     if device.url.startswith("adb://"):
         return AdbTransport(url=device.url)
     raise DeviceError(f"{device.url} is no device that runs commands; expected local, ssh://… or adb://…")
-
-
-def _as_core(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 4096:
-        raise TypeError
-    return value
-
-
-def _as_engine(value: Any) -> str:
-    if value not in ENGINES:
-        raise TypeError
-    return str(value)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from snsearch.codec import encode
 from snsearch.device import CountedNetwork
 from snsearch.pages.charts import Scatter
 from snsearch.pages.error_chart import Candidate, error_scatter
@@ -125,6 +126,6 @@ def _facts(one: CountedNetwork) -> tuple[tuple[str, str], ...]:
 def counted_document(study: StudyRecord) -> list[dict[str, Any]]:
     """What was counted, for programs."""
     return [
-        {"subject": one.subject, **one.record.to_json(), "predicted": one.predicted_json(), "kept": one.kept}
+        {"subject": one.subject, **encode(one.record), "predicted": one.predicted_json(), "kept": one.kept}
         for one in counts_of(study)
     ]

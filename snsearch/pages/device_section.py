@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from snsearch.codec import encode
 from snsearch.device import CountedNetwork, Measurement
 from snsearch.pages.charts import Scatter
 from snsearch.pages.error_chart import Candidate, error_scatter
@@ -181,7 +182,7 @@ def measured_document(study: StudyRecord) -> list[dict[str, Any]]:
     """What was measured, for programs: figures and verdicts; the raw samples stay in the study."""
     left_out = ("samples_ns", "reference_ns", "states")
     return [
-        {key: value for key, value in one.to_json().items() if key not in left_out} for one in measurements_of(study)
+        {key: value for key, value in encode(one).items() if key not in left_out} for one in measurements_of(study)
     ]
 
 

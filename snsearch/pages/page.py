@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from snsearch import __version__
+from snsearch.codec import encode
 from snsearch.errors import StudyError
 from snsearch.files import write_whole
 from snsearch.network import Costs, count_costs
@@ -417,20 +418,20 @@ def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any
     return {
         "schema": 1,
         "study": study.name,
-        "settings": study.settings.to_json(),
+        "settings": encode(study.settings),
         "candidates": [
             {
                 "number": trial.number,
                 "on_front": by_number[trial.number].on_front,
                 "tied": by_number[trial.number].tied,
                 "key": by_number[trial.number].key,
-                "architecture": trial.architecture.to_json() if trial.architecture else None,
-                "costs": asdict(trial.costs) if trial.costs else None,
+                "architecture": encode(trial.architecture),
+                "costs": encode(trial.costs),
                 "deviation": trial.deviation,
                 "cost": trial.cost,
                 "provenance": by_number[trial.number].provenance,
-                "proxy": trial.proxy.to_json() if trial.proxy else None,
-                "repeats": [result.to_json() for result in trial.repeats],
+                "proxy": encode(trial.proxy),
+                "repeats": [encode(result) for result in trial.repeats],
                 "error": by_number[trial.number].error,
                 "error_interval": [
                     max(0.0, by_number[trial.number].error - by_number[trial.number].deviation_95),

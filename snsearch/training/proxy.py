@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
+from snsearch.codec import decode, encode
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.files import whole_file
 from snsearch.network import Architecture, build_model
@@ -69,7 +70,7 @@ class Recipe:
             or not 0 < self.learning_rate < 10
             or not all(0 <= share < 1 for share in shares)
         ):
-            raise StudyError(f"the proxy recipe is out of range: {asdict(self)}")
+            raise StudyError(f"the proxy recipe is out of range: {encode(self)}")
 
     def describe(self) -> str:
         """The recipe in a line."""
@@ -121,16 +122,6 @@ class ProxyResult:
     threads: int
     torch_version: str
     finished: bool = True  # False: stopped early, and the score is that of the last point
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; from_json reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ProxyResult:
-        """The result of to_json's values."""
-        curve = tuple(CurvePoint(**point) for point in values["curve"])
-        return cls(**{**values, "curve": curve})
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -318,7 +309,7 @@ class ProxyTraining:
             "step": self._step,
             "seconds": self._seconds,
             "cpu_seconds": self._cpu_seconds,
-            "curve": [asdict(point) for point in self._curve],
+            "curve": [encode(point) for point in self._curve],
         }
         try:
             with whole_file(path) as partial:
@@ -347,13 +338,13 @@ class ProxyTraining:
         self._step = state["step"]
         self._seconds = state["seconds"]
         self._cpu_seconds = state["cpu_seconds"]
-        self._curve = [CurvePoint(**point) for point in state["curve"]]
+        self._curve = list(decode(tuple[CurvePoint, ...], state["curve"], "the curve of a saved training"))
         return True
 
     def _identity(self) -> dict[str, Any]:
         return {
             "key": self.key,
-            "recipe": asdict(self.recipe),
+            "recipe": encode(self.recipe),
             "seed": self.seed,
             "images": len(self._train),
             # Enough to tell other data by, without hashing all of it for every candidate.

@@ -18,6 +18,7 @@ from snsearch.device.counting.cpus import Cache, load_cpu, read_cpu, shipped_cpu
 from snsearch.device.counting.run import count_repeat, run_counted
 from snsearch.device.counting.tools import PLUGIN_SOURCE, Tools, build_plugin, find_tools, plugin_api, requirements
 from snsearch.errors import DeviceError, SpecError
+from snsearch.files import bundled_folder
 
 TESTS = Path(__file__).parents[1]
 MISSING = [need.name for need in requirements() if need.found is None]
@@ -282,11 +283,11 @@ def test_the_system_names_the_caches_and_the_core() -> None:
         ('size = "32KiB"', 'size = "much"', "'much' is not a quantity"),
         ("cores = 4", "cores = 0", "how many cores share the second level"),
         ("midr = 0x410fd083", 'midr = "a72"', "the main id register"),
-        ("[l2]", "[l3]", 'missing key "l2"'),
+        ("[l2]", "[l3]", 'unknown key "l3"'),
     ],
 )
 def test_a_core_that_is_none_is_told_why(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text((PLUGIN_SOURCE.parent.parent / "cpus" / "cortex-a72.toml").read_text().replace(old, new))
+    path.write_text((bundled_folder("cpus") / "cortex-a72.toml").read_text().replace(old, new))
     with pytest.raises(SpecError, match=message):
         read_cpu(path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from snsearch.codec import decode, encode
 from snsearch.device.measurements import Host, Measurement, MeasurementLog, latest, statistics_of
 from snsearch.engine.protocol import DeviceState
 from snsearch.errors import DeviceError
@@ -83,7 +84,7 @@ def test_a_measurement_comes_back_from_json_as_it_was() -> None:
         replace(MEASUREMENT, parity=math.inf, verdict="refused", reasons=("another output",)),
         replace(MEASUREMENT, loadavg=None, verdict="flagged", reasons=("other load",), sustained_minutes=30.0),
     ):
-        assert Measurement.from_json(json.loads(json.dumps(one.to_json(), allow_nan=False))) == one
+        assert decode(Measurement, json.loads(json.dumps(encode(one), allow_nan=False)), "it") == one
 
 
 def test_only_sound_and_flagged_measurements_are_latencies() -> None:
@@ -91,26 +92,26 @@ def test_only_sound_and_flagged_measurements_are_latencies() -> None:
     for verdict in ("refused", "emulated"):
         made = replace(MEASUREMENT, verdict=verdict, reasons=("why",))
         assert made.latency_ms is None
-        assert made.to_json()["interval_ms"] is None
+        assert encode(made)["interval_ms"] is None
         assert verdict in made.provenance
         assert "why" in made.provenance or verdict == "emulated"
 
 
 def test_a_record_of_the_time_of_one_engine_is_read() -> None:
-    values = MEASUREMENT.to_json() | {"schema": 1}
+    values = encode(MEASUREMENT) | {"schema": 1}
     host = values["host"]
     del host["engine"]
     host["ncnn"] = host.pop("engine_version")
-    assert Measurement.from_json(values) == MEASUREMENT
+    assert decode(Measurement, values, "it", error=DeviceError) == MEASUREMENT
 
 
 def test_a_record_of_another_schema_or_shape_is_refused() -> None:
-    with pytest.raises(DeviceError, match="schema 3"):
-        Measurement.from_json(MEASUREMENT.to_json() | {"schema": 3})
-    values = MEASUREMENT.to_json()
+    with pytest.raises(DeviceError, match="schema is 3"):
+        decode(Measurement, encode(MEASUREMENT) | {"schema": 3}, "it", error=DeviceError)
+    values = encode(MEASUREMENT)
     del values["parity"]
     with pytest.raises(DeviceError, match="parity"):
-        Measurement.from_json(values)
+        decode(Measurement, values, "it", error=DeviceError)
 
 
 def test_the_log_keeps_what_was_added_and_survives_a_torn_line(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_the_log_keeps_what_was_added_and_survives_a_torn_line(tmp_path: Path) -
     assert log.read() == ()
     log.add(MEASUREMENT)
     with log.path.open("a") as file:
-        file.write(json.dumps(MEASUREMENT.to_json())[:200])
+        file.write(json.dumps(encode(MEASUREMENT))[:200])
     assert log.read() == (MEASUREMENT,)
     second = replace(MEASUREMENT, subject="another")
     log.add(second)

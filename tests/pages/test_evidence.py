@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from snsearch.codec import encode
 from snsearch.device.measurements import Measurement
 from snsearch.pages.evidence import measured_by_device, worth_measuring
 from snsearch.study.storage import StudyRecord
@@ -26,7 +27,7 @@ def _study(tmp_path: Any, *measurements: Measurement) -> StudyRecord:
         settings=Setup(tmp_path).settings(),
         provenance=(),
         trials=tuple(trials),
-        attachments={"measured": tuple(one.to_json() for one in measurements), "counted": ()},
+        attachments={"measured": tuple(encode(one) for one in measurements), "counted": ()},
     )
 
 
