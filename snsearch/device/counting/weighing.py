@@ -7,7 +7,6 @@ from typing import Annotated
 
 from snsearch.codec import Count, number, text
 from snsearch.device.counting.counts import Counts
-from snsearch.toml_files import toml_table
 
 Weight = Annotated[float, number("milliseconds a million, at least 0", 0)]
 
@@ -42,7 +41,3 @@ class Weighing:
             + self.l2_misses * counts.l2_misses
         ) / 1e6
         return ms, ms / self.interval_factor, ms * self.interval_factor
-
-    def to_toml(self) -> str:
-        """The table of a core's file."""
-        return toml_table("milliseconds", self, "a million of each")
