@@ -11,6 +11,7 @@ import click
 
 from snsearch.cli.shared.console import print_json, print_rich, printable
 from snsearch.cli.shared.options import complete_names
+from snsearch.codec import encode
 from snsearch.device import (
     DEFAULT_ENGINE,
     Device,
@@ -171,7 +172,7 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
     with open_board(chosen, runners_of(chosen, runner)) as board:
         found = check_board(board, reference_subject(engine_of(chosen.engine)), core)
     if form == "json":
-        print_json(found.to_json())
+        print_json(encode(found))
     else:
         _print(found)
     if not found.is_sound:

@@ -7,14 +7,15 @@ read, so a reader can judge a figure again.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar, Literal
 
+from snsearch.codec import Field, Stored
 from snsearch.device.reasons import Cause, Reason
 from snsearch.device.samples import Statistics, statistics_of
 from snsearch.engine import DeviceState, is_arm
-from snsearch.errors import DeviceError
 
 # "ok": a latency. "flagged": a latency that was disturbed. "refused": no latency, because of what disturbed it.
 # "emulated": the right output, from an emulated device whose times mean nothing.
@@ -54,9 +55,55 @@ class Host:
         return f"{self.soc or 'unknown SoC'}, {self.machine}{arm}, core {self.core}{speed}"
 
 
+def _of_one_engine(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of schema 1, which had one engine, ncnn, in those of schema 2."""
+    host = values.get("host")
+    if isinstance(host, dict) and "ncnn" in host:
+        others = {key: value for key, value in host.items() if key != "ncnn"}
+        values = values | {"host": others | {"engine": "ncnn", "engine_version": host["ncnn"]}}
+    return _with_causes(values)
+
+
+def _with_causes(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with causes; measurements that were stored before reasons were data have their words only."""
+    if "causes" in values or not isinstance(values.get("reasons"), list):
+        return values
+    causes = [{"cause": Cause.EARLIER.value, "figures": [], "text": words} for words in values["reasons"]]
+    return values | {"causes": causes}
+
+
+def _parity(value: Any) -> float:
+    """The parity from JSON, where null means infinite."""
+    if value is not None and (type(value) not in (int, float) or not 0 <= value < math.inf):
+        raise TypeError
+    return math.inf if value is None else float(value)
+
+
+# Largest difference to torch's output, over the largest output; infinite if the lengths differ.
+Parity = Annotated[
+    float,
+    Field(
+        read=_parity,
+        write=lambda value: value if math.isfinite(value) else None,
+        expected="a difference of at least 0, or null",
+    ),
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One network or block on one device: samples, device states, and the verdict with its reasons."""
+
+    STORED: ClassVar = Stored(
+        schema=SCHEMA,
+        older={1: _of_one_engine, SCHEMA: _with_causes},
+        derived={
+            "latency_ms": lambda one: None if one.latency_ms is None else round(one.latency_ms, 6),
+            "interval_ms": attrgetter("interval_ms"),
+            "provenance": attrgetter("provenance"),
+            "reasons": lambda one: [reason.words for reason in one.reasons],
+        },
+    )
 
     subject: str  # an architecture's key, or a block's name
     artefact: str  # sha256 of the model's files
@@ -69,10 +116,10 @@ class Measurement:
     states: tuple[DeviceState, ...]  # before the first round and after every round
     loadavg: tuple[float, ...] | None
     warmup_runs: int
-    parity: float  # largest difference to torch's output, over the largest output; infinite if the lengths differ
+    parity: Parity
     sustained_minutes: float | None  # how long it ran before it was timed; None: not at all
     verdict: Verdict
-    reasons: tuple[Reason, ...]
+    reasons: Annotated[tuple[Reason, ...], Field(key="causes")]
     measured: str  # time, as ISO 8601
 
     @cached_property
@@ -89,6 +136,13 @@ class Measurement:
     def why(self) -> str:
         """The words of the reasons, in a line; "" without reasons."""
         return "; ".join(reason.words for reason in self.reasons)
+
+    @property
+    def interval_ms(self) -> list[float] | None:
+        """The 95 % interval of the median, to the nanosecond; None if it is no latency."""
+        if self.latency_ms is None:
+            return None
+        return [round(self.statistics.low_ms, 6), round(self.statistics.high_ms, 6)]
 
     @property
     def provenance(self) -> str:
@@ -109,56 +163,3 @@ class Measurement:
     def sustained_words(self) -> str:
         """How long it ran before it was timed, as the end of a sentence; "" if it did not."""
         return "" if self.sustained_minutes is None else f", after {self.sustained_minutes:g} minutes of running"
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values, which from_json reads; latency and reasons also in words, for other readers."""
-        values = {
-            **asdict(self),
-            "parity": self.parity if math.isfinite(self.parity) else None,
-            "reasons": [reason.words for reason in self.reasons],
-            "causes": [reason.to_json() for reason in self.reasons],
-        }
-        latency: dict[str, Any] = {"latency_ms": None, "interval_ms": None}
-        if self.latency_ms is not None:
-            stats = self.statistics
-            latency = {
-                "latency_ms": round(stats.median_ms, 6),
-                "interval_ms": [round(stats.low_ms, 6), round(stats.high_ms, 6)],
-            }
-        return {"schema": SCHEMA, **values, **latency, "provenance": self.provenance}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Measurement:
-        """The measurement of to_json's values, or of those of schema 1, which had one engine.
-
-        Measurements that were stored before reasons were data have their words only. Raises DeviceError for another
-        schema or invalid values.
-        """
-        if values.get("schema") not in (1, SCHEMA):
-            raise DeviceError(f"a measurement has schema {values.get('schema')!r}; this version reads 1 and {SCHEMA}")
-        try:
-            known = {field.name: values[field.name] for field in fields(cls)}
-            if values["schema"] == 1:
-                host = dict(known["host"])
-                known["host"] = {"engine": "ncnn", "engine_version": host.pop("ncnn"), **host}
-            loadavg = known["loadavg"]
-            return cls(
-                **{
-                    **known,
-                    "host": Host(**known["host"]),
-                    "parity": math.inf if known["parity"] is None else known["parity"],
-                    "samples_ns": _rounds(known["samples_ns"]),
-                    "reference_ns": _rounds(known["reference_ns"]),
-                    "states": tuple(DeviceState(**state) for state in known["states"]),
-                    "loadavg": None if loadavg is None else tuple(loadavg),
-                    "reasons": tuple(map(Reason.from_json, values["causes"]))
-                    if "causes" in values
-                    else tuple(Reason.of(Cause.EARLIER, text=words) for words in known["reasons"]),
-                }
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise DeviceError(f"a measurement cannot be read: {type(error).__name__} {error}") from None
-
-
-def _rounds(values: list[list[int]]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(one) for one in values)
