@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
@@ -46,10 +47,9 @@ class Stored:
     """What a record's JSON object holds beside its fields."""
 
     schema: int | None = None
-    # From an older schema to this one; also from this one, where records may lack what was added later.
-    older: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = field(default_factory=dict)
+    older: tuple[int, ...] = ()  # schemas that `upgrade` brings to this one
+    upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict  # what earlier versions wrote -> this one's values
     derived: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)  # written for readers, never read
-    retired: tuple[str, ...] = ()  # fields of earlier versions, refused where they were used
 
 
 def text(expected: str, *, toml: bool = False) -> Field:
@@ -67,8 +67,20 @@ def filled(expected: str) -> Field:
     return Field(expected=expected, check=len)
 
 
+def _from_null(value: Any) -> float:
+    return math.inf if value is None else _number(value)
+
+
+def _number(value: Any) -> float:
+    if type(value) not in (int, float) or not -_MOST_NUMBER <= value <= _MOST_NUMBER:
+        raise TypeError
+    return float(value)
+
+
 Text = Annotated[str, text("a text")]
 Count = Annotated[int, number("a positive integer up to 1,000,000", 1, 1_000_000)]
+# A number that may be infinite, which JSON has as null.
+Unbounded = Annotated[float, Field(read=_from_null, write=lambda value: value if math.isfinite(value) else None)]
 Positive = Annotated[float, Field(expected="a positive number", check=lambda value: value > 0)]
 
 
@@ -263,8 +275,8 @@ def _read(shape: Shape, value: Any, path: Path) -> Any:
 def _typed(shape: Shape, value: Any, path: Path) -> Any:
     """The value as its type. Raises TypeError where it is of another."""
     kind, parts, given = shape.kind, shape.parts, type(value)
-    if kind is float and given in (int, float) and -_MOST_NUMBER <= value <= _MOST_NUMBER:
-        return float(value)
+    if kind is float:
+        return _number(value)
     if kind is Any or (given is kind and (kind in (str, bool) or (kind is int and abs(value) < _MOST_INTEGER))):
         return value
     if kind is Literal and value in parts:
@@ -283,10 +295,10 @@ def _typed(shape: Shape, value: Any, path: Path) -> Any:
 
 def _record(shape: Shape, values: Any, path: Path, found: dict[str, Any]) -> Any:
     stored: Stored | None = getattr(shape.kind, "STORED", None)
-    if stored is not None and not shape.toml and type(values) is dict:
-        values = _own(stored, values, path)
-    _fill(shape.tree, values, path, found, shape.toml)
     try:
+        if stored is not None and not shape.toml and type(values) is dict:
+            values = _own(stored, values, path)
+        _fill(shape.tree, values, path, found, shape.toml)
         return shape.kind(**found)
     except SnsearchError as error:
         raise _Refusal(path, f": {error}") from None
@@ -295,15 +307,13 @@ def _record(shape: Shape, values: Any, path: Path, found: dict[str, Any]) -> Any
 def _own(stored: Stored, values: dict[str, Any], path: Path) -> dict[str, Any]:
     """The values of a record's fields, brought to its schema."""
     if stored.schema is not None:
-        schema, known = values.get("schema"), tuple(dict.fromkeys((*stored.older, stored.schema)))
+        schema, known = values.get("schema"), (*stored.older, stored.schema)
         if schema not in known or type(schema) is bool:
             given = f" is {_shown(schema)}" if "schema" in values else " is missing"
             reads = " and ".join(map(str, known))
             raise _Refusal((*path, "schema"), f"{given}; this version of snsearch reads schema {reads}")
-        values = {key: value for key, value in stored.older.get(schema, dict)(values).items() if key != "schema"}
-    if used := [key for key in stored.retired if values.get(key)]:
-        raise _Refusal(path, f": {', '.join(used)}: this version of snsearch does not have that", keys=True)
-    return {key: value for key, value in values.items() if key not in (*stored.derived, *stored.retired)}
+    skipped = {"schema", *stored.derived} if stored.schema is not None else {*stored.derived}
+    return {key: value for key, value in stored.upgrade(values).items() if key not in skipped}
 
 
 def _fill(tree: dict[str, Any], values: Any, path: Path, found: dict[str, Any], toml: bool) -> None:

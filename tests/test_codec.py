@@ -43,7 +43,8 @@ class Part:
 class Whole:
     STORED: ClassVar = Stored(
         schema=3,
-        older={2: lambda values: {"title" if key == "label" else key: one for key, one in values.items()}},
+        older=(2,),
+        upgrade=lambda values: {"title" if key == "old title" else key: one for key, one in values.items()},
         derived={"words": lambda whole: f"{whole.title}!"},
     )
 
@@ -101,7 +102,7 @@ def test_a_tuple_of_records_is_read() -> None:
 
 
 def test_an_older_schema_is_brought_to_this_one() -> None:
-    older = {"schema": 2, "label": "one", "count": 3, "unit": {"groups": [1]}}
+    older = {"schema": 2, "old title": "one", "count": 3, "unit": {"groups": [1]}}
     assert decode(Whole, older, "it").title == "one"
 
 

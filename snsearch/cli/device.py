@@ -11,7 +11,6 @@ import click
 
 from snsearch.cli.shared.console import print_json, print_rich, printable
 from snsearch.cli.shared.options import complete_names
-from snsearch.codec import encode
 from snsearch.device import (
     DEFAULT_ENGINE,
     Device,
@@ -172,7 +171,7 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
     with open_board(chosen, runners_of(chosen, runner)) as board:
         found = check_board(board, reference_subject(engine_of(chosen.engine)), core)
     if form == "json":
-        print_json(encode(found))
+        print_json(found.to_json())
     else:
         _print(found)
     if not found.is_sound:

@@ -6,13 +6,12 @@ read, so a reader can judge a figure again.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal
 
-from snsearch.codec import Field, Stored
+from snsearch.codec import Field, Stored, Unbounded
 from snsearch.device.reasons import Cause, Reason
 from snsearch.device.samples import Statistics, statistics_of
 from snsearch.engine import DeviceState, is_arm
@@ -20,7 +19,6 @@ from snsearch.engine import DeviceState, is_arm
 # "ok": a latency. "flagged": a latency that was disturbed. "refused": no latency, because of what disturbed it.
 # "emulated": the right output, from an emulated device whose times mean nothing.
 Verdict = Literal["ok", "flagged", "refused", "emulated"]
-SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,39 +53,15 @@ class Host:
         return f"{self.soc or 'unknown SoC'}, {self.machine}{arm}, core {self.core}{speed}"
 
 
-def _of_one_engine(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of schema 1, which had one engine, ncnn, in those of schema 2."""
-    host = values.get("host")
+def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """This version's values for those of earlier ones, whose only engine was ncnn, and whose reasons were words."""
+    values, host, words = dict(values), values.get("host"), values.get("reasons")
     if isinstance(host, dict) and "ncnn" in host:
         others = {key: value for key, value in host.items() if key != "ncnn"}
-        values = values | {"host": others | {"engine": "ncnn", "engine_version": host["ncnn"]}}
-    return _with_causes(values)
-
-
-def _with_causes(values: dict[str, Any]) -> dict[str, Any]:
-    """The values with causes; measurements that were stored before reasons were data have their words only."""
-    if "causes" in values or not isinstance(values.get("reasons"), list):
-        return values
-    causes = [{"cause": Cause.EARLIER.value, "figures": [], "text": words} for words in values["reasons"]]
-    return values | {"causes": causes}
-
-
-def _parity(value: Any) -> float:
-    """The parity from JSON, where null means infinite."""
-    if value is not None and (type(value) not in (int, float) or not 0 <= value < math.inf):
-        raise TypeError
-    return math.inf if value is None else float(value)
-
-
-# Largest difference to torch's output, over the largest output; infinite if the lengths differ.
-Parity = Annotated[
-    float,
-    Field(
-        read=_parity,
-        write=lambda value: value if math.isfinite(value) else None,
-        expected="a difference of at least 0, or null",
-    ),
-]
+        values["host"] = others | {"engine": "ncnn", "engine_version": host["ncnn"]}
+    if isinstance(words, list) and "causes" not in values:
+        values["causes"] = [{"cause": Cause.EARLIER, "text": one} for one in words]
+    return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,13 +69,14 @@ class Measurement:
     """One network or block on one device: samples, device states, and the verdict with its reasons."""
 
     STORED: ClassVar = Stored(
-        schema=SCHEMA,
-        older={1: _of_one_engine, SCHEMA: _with_causes},
+        schema=2,
+        older=(1,),
+        upgrade=_upgraded,
         derived={
+            "reasons": lambda one: [reason.words for reason in one.reasons],
             "latency_ms": lambda one: None if one.latency_ms is None else round(one.latency_ms, 6),
             "interval_ms": attrgetter("interval_ms"),
             "provenance": attrgetter("provenance"),
-            "reasons": lambda one: [reason.words for reason in one.reasons],
         },
     )
 
@@ -116,7 +91,7 @@ class Measurement:
     states: tuple[DeviceState, ...]  # before the first round and after every round
     loadavg: tuple[float, ...] | None
     warmup_runs: int
-    parity: Parity
+    parity: Unbounded  # largest difference to torch's output, over the largest output; infinite if the lengths differ
     sustained_minutes: float | None  # how long it ran before it was timed; None: not at all
     verdict: Verdict
     reasons: Annotated[tuple[Reason, ...], Field(key="causes")]
@@ -133,16 +108,15 @@ class Measurement:
         return self.statistics.median_ms if self.verdict in ("ok", "flagged") else None
 
     @property
+    def interval_ms(self) -> list[float] | None:
+        """The ends of the median's interval, to the nanosecond; None if it is no latency."""
+        ends = (self.statistics.low_ms, self.statistics.high_ms)
+        return None if self.latency_ms is None else [round(end, 6) for end in ends]
+
+    @property
     def why(self) -> str:
         """The words of the reasons, in a line; "" without reasons."""
         return "; ".join(reason.words for reason in self.reasons)
-
-    @property
-    def interval_ms(self) -> list[float] | None:
-        """The 95 % interval of the median, to the nanosecond; None if it is no latency."""
-        if self.latency_ms is None:
-            return None
-        return [round(self.statistics.low_ms, 6), round(self.statistics.high_ms, 6)]
 
     @property
     def provenance(self) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
-from snsearch.codec import Field
+from snsearch.codec import Field, Unbounded
 
 
 class Cause(StrEnum):
@@ -60,22 +59,12 @@ _WORDS = {
 }
 
 
-def _figure(value: Any) -> float:
-    """A figure from JSON, where null means infinite."""
-    return math.inf if value is None else float(value)
-
-
-_Figure = Annotated[
-    float, Field(read=_figure, write=lambda value: value if math.isfinite(value) else None, expected="a number")
-]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reason:
     """A cause with its figures, in the order in which its words name them."""
 
-    cause: Annotated[Cause, Field(read=Cause, write=str, expected="a cause")]
-    figures: tuple[_Figure, ...] = ()
+    cause: Annotated[Cause, Field(read=Cause, write=str, expected="a cause that this version knows")]
+    figures: tuple[Unbounded, ...] = ()
     text: str = ""
 
     @classmethod

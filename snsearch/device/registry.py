@@ -33,7 +33,9 @@ class Device:
 
     name: Annotated[str, Field(key="")]  # its file's
     url: Annotated[str, text(EXPECTED_URL)]
-    core: Annotated[int | None, number("the number of a core, from 0", 0, 4095)] = None  # None: the fastest one
+    # The core to pin to; None: the fastest one.
+    core: Annotated[int | None, number("the number of a core, from 0", 0, 4095)] = None
+    # Runs the models.
     engine: Annotated[str, Field(expected=" or ".join(ENGINES), check=ENGINES.__contains__)] = DEFAULT_ENGINE
     ssh_options: tuple[Text, ...] = ()
     runner: Text = ""  # file of the user's own runner; "": the one built for the device's machine

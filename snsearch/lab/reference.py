@@ -140,9 +140,9 @@ def extended(stored: ReferenceSet, wanted: ReferenceSet) -> ReferenceSet:
     """
     old, new = encode(stored), encode(wanted)
     kind = ("space", "space_digest", "budget", "tight", "data_fingerprint", "members")
-    common = stored.recipes.keys() & wanted.recipes.keys()  # others are added
+    common = sorted(stored.recipes.keys() & wanted.recipes.keys())  # others are added
     before, now = (
-        {name: one[name] for name in kind} | {f"recipe {name!r}": one["recipes"][name] for name in sorted(common)}
+        {name: one[name] for name in kind} | {f"recipe {name!r}": one["recipes"][name] for name in common}
         for one in (old, new)
     )
     if lines := differences(before, now):

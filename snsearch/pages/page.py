@@ -167,7 +167,7 @@ def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any
                 "deviation": row.trial.deviation,
                 "cost": row.cost,
                 "provenance": row.provenance,
-                "proxy": None if row.trial.proxy is None else encode(row.trial.proxy),
+                "proxy": encode(row.trial.proxy),
                 "repeats": [encode(result) for result in row.trial.repeats],
                 "error": row.error,
                 "error_interval": [max(0.0, row.error - row.deviation_95), min(1.0, row.error + row.deviation_95)],

@@ -67,9 +67,9 @@ class Settings:
 
         How the data is named does not count: its fingerprint decides; `images_changed` says what changed.
         """
-        unnamed = ("data", "data_description", "data_fingerprint", "cost_label", "cost_axis")
-        lines = differences(encode(other), encode(self), unnamed)
-        return lines if self.data_fingerprint == other.data_fingerprint else [images_changed(), *lines]
+        names = ("data", "data_description", "data_fingerprint", "cost_label", "cost_axis")
+        lines = differences(encode(other), encode(self), names)
+        return lines if self.data_fingerprint == other.data_fingerprint else [*lines, images_changed()]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

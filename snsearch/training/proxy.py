@@ -35,6 +35,14 @@ class TrainingDiverged(SnsearchError):
     """The loss left the finite numbers."""
 
 
+def _without_retired(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's values without options that are gone. Raises StudyError where it uses one; no kept recipe does."""
+    retired = ("low_resolution", "label_smoothing")
+    if used := [name for name in retired if values.get(name)]:
+        raise StudyError(f"the recipe uses {', '.join(used)}, which this version does not have")
+    return {name: value for name, value in values.items() if name not in retired}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """Everything about a proxy training but the architecture, the data and the seed.
@@ -44,7 +52,7 @@ class Recipe:
     only, and a candidate may be judged and stopped on the way.
     """
 
-    STORED: ClassVar = Stored(retired=("low_resolution", "label_smoothing"))
+    STORED: ClassVar = Stored(upgrade=_without_retired)
 
     images: int = 5_000  # training images an epoch, the same for every candidate; fewer where the data has fewer
     epochs: int = 1

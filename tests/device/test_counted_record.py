@@ -28,10 +28,7 @@ def test_counts_come_back_from_json_with_any_core() -> None:
     ("values", "message"),
     [
         ({**encode(COUNTED), "schema": 99}, "it: schema is 99; this version of snsearch reads schema 1"),
-        (
-            {**encode(COUNTED), "record": {**encode(COUNTED.record), "schema": 2}},
-            "it: record.schema is 2",
-        ),
+        ({**encode(COUNTED), "record": {**encode(COUNTED.record), "schema": 2}}, "it: record.schema is 2"),
         ({**encode(COUNTED), "core": {}}, 'it: core: missing key "name"'),
         ({**encode(COUNTED), "core": {**encode(COUNTED.core), "l2": {"size": 1}}}, 'it: core.l2: missing key "ways"'),
         ({**encode(COUNTED), "record": []}, r"it: record is \[\]; expected an object"),
@@ -45,10 +42,7 @@ def test_unknown_records_are_refused(values: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [
-        ({"counts": {"instructions": 1}}, 'counts: missing key "loads"'),
-        ({"qemu": None}, 'it: missing key "qemu"'),
-    ],
+    [({"counts": {"instructions": 1}}, 'counts: missing key "loads"'), ({"qemu": None}, 'it: missing key "qemu"')],
 )
 def test_a_damaged_record_is_refused(change: dict[str, Any], message: str) -> None:
     values = {key: value for key, value in {**encode(COUNTED.record), **change}.items() if value is not None}

@@ -8,7 +8,7 @@ from typing import Annotated
 from snsearch.codec import Count, number, text
 from snsearch.device.counting.counts import Counts
 
-Weight = Annotated[float, number("milliseconds a million, at least 0", 0)]
+Weight = Annotated[float, number("milliseconds per million, at least 0", 0)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
