@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.published import networks as nets
 from benchmarks.published.samples import NETWORKS_810 as NETWORKS_V2
 from benchmarks.published.samples import NETWORKS_NCNN, rows_of, snapdragon_810
+from snsearch.codec import encode
 from snsearch.device.counting.counts import Counts
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import op_macs
@@ -62,7 +63,7 @@ class Row:
 
     @classmethod
     def of(cls, cpu: str, network: Network, counts: Counts) -> Row:
-        found = counts.to_json()
+        found = encode(counts)
         names = ("instructions", "loads", "stores", "l1d_misses", "l1i_misses", "l2_misses")
         about = {"cpu": cpu, "set": network.set, "name": network.name, "macs": network.macs}
         return cls(**about, **{name: found[name] for name in names})  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from snsearch.codec import encode
 from snsearch.device.conditions import Conditions
 from snsearch.device.log import known_of, measure_once
 from snsearch.device.measurements import Measurement
@@ -209,7 +210,7 @@ def main() -> None:
             "planned": {"networks": len(plan.networks), "others": len(plan.others), "pieces": len(plan.pieces)},
             "verdicts": dict(Counter(one.verdict for one in found.values())),
             "failed": failed,
-            "profile": own.profile.to_json() | {"fitted_on": len(own.profile.fitted_on)},
+            "profile": encode(own.profile) | {"fitted_on": len(own.profile.fitted_on)},
             "judged": judged,
         }
     out = asked.out or RESULTS / f"own_device_{asked.engine}.json"

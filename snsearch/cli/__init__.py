@@ -66,7 +66,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from snsearch.toml_reader import suggestion
+            from snsearch.codec import suggestion
 
             ctx.fail(f"no command {args[0]!r}{suggestion(args[0], tuple(COMMANDS))}")
         return super().resolve_command(ctx, args)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snsearch.cli.shared.console import print_json, print_rich, say
+from snsearch.codec import encode
 from snsearch.device import CountedNetwork, Counts, counted_runner, cpu_of, open_counter, requirements
 from snsearch.errors import DeviceError
 from snsearch.interrupt import stop_on_signals
@@ -98,7 +99,7 @@ def _network_json(one: CountedNetwork) -> dict[str, Any]:
     return {
         "network": one.subject,
         "macs": _macs(one),
-        **one.record.to_json(),
+        **encode(one.record),
         "predicted": one.predicted_json(),
     }
 
@@ -124,7 +125,7 @@ def _csv(networks: Sequence[CountedNetwork]) -> str:
     for one in networks:
         ms = one.milliseconds
         worth = [""] * 3 if ms is None else [f"{value:.4f}" for value in ms]
-        counts = one.record.counts.to_json().values()
+        counts = encode(one.record.counts).values()
         writer.writerow((one.subject, round(_macs(one) / 1e6, 4), *counts, *worth, one.record.provenance))
     return out.getvalue()
 
@@ -140,7 +141,7 @@ def _table(networks: Sequence[CountedNetwork]) -> None:
     if weighing is not None:
         table.add_column("predicted ms, 95 % interval", justify="right")
     for one in networks:
-        counts = one.record.counts.to_json()
+        counts = encode(one.record.counts)
         cells = [f"{_macs(one) / 1e6:.1f}", *(f"{counts[name] / 1e6:.2f}" for _, name in _COLUMNS)]
         if (ms := one.milliseconds) is not None:
             cells.append(f"{ms[0]:.1f} [{ms[1]:.1f}, {ms[2]:.1f}]")

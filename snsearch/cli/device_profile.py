@@ -10,6 +10,7 @@ import click
 
 from snsearch.cli.latency import errors_line
 from snsearch.cli.shared.console import print_json, printable, say
+from snsearch.codec import encode
 from snsearch.device import Device, profile_path
 from snsearch.files import write_whole
 
@@ -56,7 +57,7 @@ def make_and_print(
     if form == "toml":
         sys.stdout.write(text)
     elif form == "json":
-        print_json({"schema": 1, "profile": made.profile.to_json(), "left_out": list(made.left_out)})
+        print_json({"schema": 1, "profile": encode(made.profile), "left_out": list(made.left_out)})
     else:
         _print(made, device.name)
 

@@ -15,6 +15,7 @@ from snsearch.cli.device import RUNNER, complete_devices
 from snsearch.cli.shared.architectures import KEY_HELP, architectures_of, given_for_a_space
 from snsearch.cli.shared.console import print_json, print_rich, printable
 from snsearch.cli.shared.options import network_options, study_options
+from snsearch.codec import encode
 from snsearch.device import Measurement, Unmeasured, device_of
 from snsearch.network import Architecture, count_macs
 
@@ -129,7 +130,7 @@ def _print(outcomes: Sequence[Outcome], form: str) -> None:
         print_json(
             {
                 "schema": 1,
-                "measurements": [one.to_json() for one in outcomes if isinstance(one, Measurement)],
+                "measurements": [encode(one) for one in outcomes if isinstance(one, Measurement)],
                 "unmeasured": [
                     {"subject": one.subject.name, "reason": one.reason}
                     for one in outcomes

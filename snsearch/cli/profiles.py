@@ -13,6 +13,7 @@ from snsearch import Profile
 from snsearch.cli.latency import errors_line
 from snsearch.cli.shared.console import print_json, print_table, say
 from snsearch.cli.shared.options import complete_names, table_options
+from snsearch.codec import encode
 from snsearch.errors import SpecError
 from snsearch.latency import DEFAULT_PROFILE, PredictionErrors, load_profile
 from snsearch.tables import Column, Table
@@ -68,7 +69,7 @@ def profiles(names: tuple[str, ...], form: str, wide: bool) -> None:
     """
     found = snsearch.profiles(*names)
     if form == "json":
-        print_json({"schema": 1, "profiles": [profile.to_json() for profile in found]})
+        print_json({"schema": 1, "profiles": [encode(profile) for profile in found]})
     elif form == "toml":
         if len(found) != 1:
             raise click.UsageError("--format toml prints one profile; name it")

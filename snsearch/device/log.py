@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from snsearch.codec import decode, encode, parse_json
 from snsearch.device.board import Board, RunnerOf, open_board
 from snsearch.device.conditions import Conditions, Say, Stop
 from snsearch.device.measurements import Measurement
@@ -25,7 +26,7 @@ class MeasurementLog:
 
     def add(self, measurement: Measurement) -> None:
         """Adds a measurement, on disk when it returns. Raises DeviceError if the file cannot be written."""
-        line = json.dumps(measurement.to_json(), allow_nan=False) + "\n"
+        line = json.dumps(encode(measurement), allow_nan=False) + "\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab+") as file:
@@ -52,11 +53,11 @@ class MeasurementLog:
         found = []
         for line in text.splitlines():
             try:
-                values = json.loads(line)
+                values = parse_json(line)
             except ValueError:
                 continue
             if isinstance(values, dict):
-                found.append(Measurement.from_json(values))
+                found.append(decode(Measurement, values, "a measurement", error=DeviceError))
         return tuple(found)
 
 

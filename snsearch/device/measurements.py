@@ -6,20 +6,19 @@ read, so a reader can judge a figure again.
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from operator import attrgetter
+from typing import Annotated, Any, ClassVar, Literal
 
+from snsearch.codec import Field, Stored, Unbounded
 from snsearch.device.reasons import Cause, Reason
 from snsearch.device.samples import Statistics, statistics_of
 from snsearch.engine import DeviceState, is_arm
-from snsearch.errors import DeviceError
 
 # "ok": a latency. "flagged": a latency that was disturbed. "refused": no latency, because of what disturbed it.
 # "emulated": the right output, from an emulated device whose times mean nothing.
 Verdict = Literal["ok", "flagged", "refused", "emulated"]
-SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,9 +53,32 @@ class Host:
         return f"{self.soc or 'unknown SoC'}, {self.machine}{arm}, core {self.core}{speed}"
 
 
+def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
+    """This version's values for those of earlier ones, whose only engine was ncnn, and whose reasons were words."""
+    values, host, words = dict(values), values.get("host"), values.get("reasons")
+    if isinstance(host, dict) and "ncnn" in host:
+        others = {key: value for key, value in host.items() if key != "ncnn"}
+        values["host"] = others | {"engine": "ncnn", "engine_version": host["ncnn"]}
+    if isinstance(words, list) and "causes" not in values:
+        values["causes"] = [{"cause": Cause.EARLIER, "text": one} for one in words]
+    return values
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """One network or block on one device: samples, device states, and the verdict with its reasons."""
+
+    STORED: ClassVar = Stored(
+        schema=2,
+        older=(1,),
+        upgrade=_upgraded,
+        derived={
+            "reasons": lambda one: [reason.words for reason in one.reasons],
+            "latency_ms": lambda one: None if one.latency_ms is None else round(one.latency_ms, 6),
+            "interval_ms": attrgetter("interval_ms"),
+            "provenance": attrgetter("provenance"),
+        },
+    )
 
     subject: str  # an architecture's key, or a block's name
     artefact: str  # sha256 of the model's files
@@ -69,10 +91,10 @@ class Measurement:
     states: tuple[DeviceState, ...]  # before the first round and after every round
     loadavg: tuple[float, ...] | None
     warmup_runs: int
-    parity: float  # largest difference to torch's output, over the largest output; infinite if the lengths differ
+    parity: Unbounded  # largest difference to torch's output, over the largest output; infinite if the lengths differ
     sustained_minutes: float | None  # how long it ran before it was timed; None: not at all
     verdict: Verdict
-    reasons: tuple[Reason, ...]
+    reasons: Annotated[tuple[Reason, ...], Field(key="causes")]
     measured: str  # time, as ISO 8601
 
     @cached_property
@@ -84,6 +106,12 @@ class Measurement:
     def latency_ms(self) -> float | None:
         """The median; None if it is no latency."""
         return self.statistics.median_ms if self.verdict in ("ok", "flagged") else None
+
+    @property
+    def interval_ms(self) -> list[float] | None:
+        """The ends of the median's interval, to the nanosecond; None if it is no latency."""
+        ends = (self.statistics.low_ms, self.statistics.high_ms)
+        return None if self.latency_ms is None else [round(end, 6) for end in ends]
 
     @property
     def why(self) -> str:
@@ -109,56 +137,3 @@ class Measurement:
     def sustained_words(self) -> str:
         """How long it ran before it was timed, as the end of a sentence; "" if it did not."""
         return "" if self.sustained_minutes is None else f", after {self.sustained_minutes:g} minutes of running"
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values, which from_json reads; latency and reasons also in words, for other readers."""
-        values = {
-            **asdict(self),
-            "parity": self.parity if math.isfinite(self.parity) else None,
-            "reasons": [reason.words for reason in self.reasons],
-            "causes": [reason.to_json() for reason in self.reasons],
-        }
-        latency: dict[str, Any] = {"latency_ms": None, "interval_ms": None}
-        if self.latency_ms is not None:
-            stats = self.statistics
-            latency = {
-                "latency_ms": round(stats.median_ms, 6),
-                "interval_ms": [round(stats.low_ms, 6), round(stats.high_ms, 6)],
-            }
-        return {"schema": SCHEMA, **values, **latency, "provenance": self.provenance}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Measurement:
-        """The measurement of to_json's values, or of those of schema 1, which had one engine.
-
-        Measurements that were stored before reasons were data have their words only. Raises DeviceError for another
-        schema or invalid values.
-        """
-        if values.get("schema") not in (1, SCHEMA):
-            raise DeviceError(f"a measurement has schema {values.get('schema')!r}; this version reads 1 and {SCHEMA}")
-        try:
-            known = {field.name: values[field.name] for field in fields(cls)}
-            if values["schema"] == 1:
-                host = dict(known["host"])
-                known["host"] = {"engine": "ncnn", "engine_version": host.pop("ncnn"), **host}
-            loadavg = known["loadavg"]
-            return cls(
-                **{
-                    **known,
-                    "host": Host(**known["host"]),
-                    "parity": math.inf if known["parity"] is None else known["parity"],
-                    "samples_ns": _rounds(known["samples_ns"]),
-                    "reference_ns": _rounds(known["reference_ns"]),
-                    "states": tuple(DeviceState(**state) for state in known["states"]),
-                    "loadavg": None if loadavg is None else tuple(loadavg),
-                    "reasons": tuple(map(Reason.from_json, values["causes"]))
-                    if "causes" in values
-                    else tuple(Reason.of(Cause.EARLIER, text=words) for words in known["reasons"]),
-                }
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise DeviceError(f"a measurement cannot be read: {type(error).__name__} {error}") from None
-
-
-def _rounds(values: list[list[int]]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(one) for one in values)

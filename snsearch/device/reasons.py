@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated
+
+from snsearch.codec import Field, Unbounded
 
 
 class Cause(StrEnum):
@@ -62,8 +63,8 @@ _WORDS = {
 class Reason:
     """A cause with its figures, in the order in which its words name them."""
 
-    cause: Cause
-    figures: tuple[float, ...] = ()
+    cause: Annotated[Cause, Field(read=Cause, write=str, expected="a cause that this version knows")]
+    figures: tuple[Unbounded, ...] = ()
     text: str = ""
 
     @classmethod
@@ -75,14 +76,3 @@ class Reason:
     def words(self) -> str:
         """The reason for readers."""
         return _WORDS[self.cause].format(*self.figures, text=self.text)
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; an infinite figure is null."""
-        figures = [value if math.isfinite(value) else None for value in self.figures]
-        return {"cause": self.cause.value, "figures": figures, "text": self.text}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Reason:
-        """The reason of to_json's values. Raises KeyError, TypeError or ValueError for other values."""
-        figures = (math.inf if value is None else float(value) for value in values["figures"])
-        return cls.of(Cause(values["cause"]), *figures, text=str(values["text"]))

@@ -10,15 +10,16 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from snsearch.codec import Field, Text, decode, number, suggestion, text
 from snsearch.device.counting.counter import SCHEME
 from snsearch.device.transports import TRANSPORTS
 from snsearch.device.transports.transport import Transport
 from snsearch.engine import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
 from snsearch.files import home_folder, write_whole
-from snsearch.toml_reader import as_text, list_of, read_table, suggestion, toml_value
+from snsearch.toml_files import read_toml, toml_of
 
 DEFAULT_ENGINE = NCNN.name
 LOCAL = "local"  # this host: its URL and its name
@@ -30,14 +31,16 @@ EXPECTED_URL = f"expected {', '.join(one.URL for one in TRANSPORTS.values())} or
 class Device:
     """A device: its name, URL and settings, and the identity it had when it was added."""
 
-    name: str
-    url: str
-    core: int | None = None  # the core to pin to; None: the fastest one
-    engine: str = DEFAULT_ENGINE  # runs the models
-    ssh_options: tuple[str, ...] = ()
-    runner: str = ""  # file of the user's own runner; "": the one built for the device's machine
-    identity: str = ""  # of the hardware, from its probe; "" if it was never probed
-    description: str = ""  # such as "Raspberry Pi 4, aarch64"
+    name: Annotated[str, Field(key="")]  # its file's
+    url: Annotated[str, text(EXPECTED_URL)]
+    # The core to pin to; None: the fastest one.
+    core: Annotated[int | None, number("the number of a core, from 0", 0, 4095)] = None
+    # Runs the models.
+    engine: Annotated[str, Field(expected=" or ".join(ENGINES), check=ENGINES.__contains__)] = DEFAULT_ENGINE
+    ssh_options: tuple[Text, ...] = ()
+    runner: Text = ""  # file of the user's own runner; "": the one built for the device's machine
+    identity: Text = ""  # of the hardware, from its probe; "" if it was never probed
+    description: Text = ""  # such as "Raspberry Pi 4, aarch64"
 
     @property
     def is_counted(self) -> bool:
@@ -48,18 +51,6 @@ class Device:
     def own_runner(self) -> Path | None:
         """The user's own runner; None if the device has none."""
         return Path(self.runner) if self.runner else None
-
-    def to_toml(self) -> str:
-        """The text of the device's file, which read_device reads."""
-        lines = ["schema = 1", f"url = {toml_value(self.url)}"]
-        lines += [] if self.core is None else [f"core = {self.core}"]
-        lines += [] if self.engine == DEFAULT_ENGINE else [f"engine = {toml_value(self.engine)}"]
-        if self.ssh_options:
-            lines.append(f"ssh_options = [{', '.join(map(toml_value, self.ssh_options))}]")
-        lines += [f"runner = {toml_value(self.runner)}"] if self.runner else []
-        lines += [f"identity = {toml_value(self.identity)}"] if self.identity else []
-        lines += [f"description = {toml_value(self.description)}"] if self.description else []
-        return "\n".join(lines) + "\n"
 
 
 def devices_folder() -> Path:
@@ -141,20 +132,10 @@ def read_device(name: str) -> Device:
         near = suggestion(name, known) if known else "; none was added yet"
         raise DeviceError(f"no device is named {name!r}{near} (snsearch device add {name} URL)")
     try:
-        table = read_table(path, "device")
-        device = Device(
-            name=name,
-            url=checked_url(table.get("url", as_text, EXPECTED_URL)),
-            core=table.optional("core", _as_core, "the number of a core, from 0"),
-            engine=table.get("engine", _as_engine, " or ".join(ENGINES), DEFAULT_ENGINE),
-            ssh_options=table.get("ssh_options", list_of(as_text), "a list of options of ssh", ()),
-            runner=table.optional("runner", as_text, "the file of a runner") or "",
-            identity=table.optional("identity", as_text, "a text") or "",
-            description=table.optional("description", as_text, "a text") or "",
-        )
-        table.done()
+        device = decode(Device, *read_toml(path, "device"), toml=True, name=name)
     except SpecError as error:
         raise DeviceError(f"{error} (in {str(path.parent)!r})") from None
+    checked_url(device.url)
     return device
 
 
@@ -167,7 +148,7 @@ def write_device(device: Device, *, replace: bool = False) -> Path:
             f"device {device.name!r} exists already, {read_device(device.name).url}; choose another name, or --force"
         )
     try:
-        write_whole(path, device.to_toml())
+        write_whole(path, toml_of(device))
     except OSError as error:
         raise DeviceError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
     return path
@@ -182,15 +163,3 @@ def forget_device(name: str) -> None:
 def connect(device: Device) -> Transport:
     """The transport to a device; nothing is sent yet. Raises DeviceError for a device that runs no commands."""
     return _transport(device.url, device.ssh_options)
-
-
-def _as_core(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 4096:
-        raise TypeError
-    return value
-
-
-def _as_engine(value: Any) -> str:
-    if value not in ENGINES:
-        raise TypeError
-    return str(value)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from snsearch.codec import Stored, decode, differences, encode, parse_json
 from snsearch.errors import InfeasibleBudgetError, StudyError
 from snsearch.files import write_whole
 from snsearch.lab.contrasts import Contrast, Errors, common_seeds, contrast_of, difference_of, estimate_of, noise_of
@@ -436,6 +437,8 @@ def _verdict(claim: Claim, contrast: Contrast | None, *, estimate: float | None,
 class PaperSettings:
     """What decides the trainings of a folder: kept in it, and compared when it is gone on with."""
 
+    STORED: ClassVar = Stored(schema=1)
+
     recipe: Recipe
     tight: bool
     data_fingerprint: str
@@ -458,34 +461,19 @@ class PaperSettings:
 
         Raises StudyError where they differ, with what does, and where the file cannot be read or written.
         """
-        mine = {"schema": 1, **asdict(self)}
         try:
             if not path.exists():
-                write_whole(path, json.dumps(mine, indent=2) + "\n")
+                write_whole(path, json.dumps(encode(self), indent=2) + "\n")
                 return
-            theirs = json.loads(path.read_text(encoding="utf-8"))
+            values = parse_json(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise StudyError(f"the settings {str(path)!r} cannot be used: {error.strerror or error}") from None
         except ValueError as error:
             raise StudyError(f"the settings {str(path)!r} are not valid JSON: {error}") from None
-        if not isinstance(theirs, dict) or theirs.get("schema") != 1:
-            raise StudyError(f"{str(path)!r} holds no settings of this version (schema 1)")
-        if differing := _differences(theirs, mine):
+        theirs = decode(PaperSettings, values, f"the settings {str(path)!r}", error=StudyError)
+        # How the data is described does not count: its fingerprint does.
+        if differing := differences(encode(theirs), encode(self), ("data_description",)):
             raise StudyError(
                 f"{str(path.parent)!r} was begun with other settings ({'; '.join(differing)}); give those again, or "
                 "another folder with --out"
             )
-
-
-def _differences(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> list[str]:
-    """What differs, in words; how the data is described does not count, its fingerprint does."""
-    lines = []
-    for key, now in mine.items():
-        before = theirs.get(key)
-        if key == "data_description" or before == now:
-            continue
-        if isinstance(now, dict) and isinstance(before, dict):
-            lines += [f"{key} {k}: {before.get(k)!r}, now {v!r}" for k, v in now.items() if before.get(k) != v]
-        else:
-            lines.append(f"{key}: {before!r}, now {now!r}")
-    return lines

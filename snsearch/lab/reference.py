@@ -10,10 +10,12 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from snsearch.codec import Stored, decode, differences, encode, parse_json
 from snsearch.errors import StudyError
 from snsearch.files import write_whole
 from snsearch.lab.scores import ScoreResult
@@ -22,7 +24,6 @@ from snsearch.network import Architecture
 from snsearch.solver import Budget, Candidates, Design, label_of
 from snsearch.training import Recipe
 
-SCHEMA = 1
 REFERENCE = "reference"  # the recipe of the long trainings
 SHIPPED = Path(__file__).parent / "references"
 
@@ -30,6 +31,8 @@ SHIPPED = Path(__file__).parent / "references"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
     """A candidate of a set."""
+
+    STORED: ClassVar = Stored(derived={"key": attrgetter("architecture.key")})
 
     label: str
     design: Design
@@ -41,6 +44,8 @@ class Member:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferenceSet:
     """What stands in a set's `set.json`."""
+
+    STORED: ClassVar = Stored(schema=1)
 
     name: str
     space: str
@@ -57,49 +62,6 @@ class ReferenceSet:
     remark: str = ""  # why this data, say
     tuned_on: bool = False  # proxies were chosen by looking at this set
     runs: tuple[dict[str, Any], ...] = field(default=())  # environments that it was computed in
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; from_json reads them back."""
-        members = [
-            asdict(member) | {"architecture": member.architecture.to_json(), "key": member.architecture.key}
-            for member in self.members
-        ]
-        own = {name: getattr(self, name) for name in (f.name for f in fields(self))}
-        return own | {
-            "schema": SCHEMA,
-            "budget": self.budget.to_json(),
-            "members": members,
-            "recipes": {name: asdict(recipe) for name, recipe in self.recipes.items()},
-            "seeds": list(self.seeds),
-            "runs": list(self.runs),
-        }
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ReferenceSet:
-        """The set of to_json's values. Raises StudyError for another schema."""
-        if values.get("schema") != SCHEMA:
-            raise StudyError(f"the set has schema {values.get('schema')!r}; this version reads schema {SCHEMA}")
-        members = tuple(
-            Member(
-                label=member["label"],
-                design=Design(**member["design"]),
-                architecture=Architecture.from_json(member["architecture"]),
-                macs=member["macs"],
-                params=member["params"],
-            )
-            for member in values["members"]
-        )
-        known = {f.name: values[f.name] for f in fields(cls)}
-        return cls(
-            **known
-            | {
-                "budget": Budget.from_json(values["budget"]),
-                "members": members,
-                "recipes": {name: Recipe.from_json(recipe) for name, recipe in values["recipes"].items()},
-                "seeds": tuple(values["seeds"]),
-                "runs": tuple(values["runs"]),
-            }
-        )
 
     def trainings(self, recipe: str, seeds: Sequence[int]) -> list[Training]:
         """The trainings of every member with a recipe, seed by seed."""
@@ -154,16 +116,17 @@ def read_set(folder: Path) -> ReferenceSet:
     """The set of a folder. Raises StudyError where its set.json cannot be read."""
     path = folder / "set.json"
     try:
-        return ReferenceSet.from_json(json.loads(path.read_text(encoding="utf-8")))
+        values = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StudyError(f"{str(path)!r} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError(f"{str(path)!r} is no reference set: {type(error).__name__}: {error}") from None
+    except ValueError as error:
+        raise StudyError(f"{str(path)!r} is no reference set: {error}") from None
+    return decode(ReferenceSet, values, f"the reference set {str(path)!r}", error=StudyError)
 
 
 def write_set(reference: ReferenceSet, folder: Path) -> None:
     """Writes a set's set.json in one step. Raises StudyError where it cannot be written."""
-    text = json.dumps(reference.to_json(), indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(encode(reference), indent=1, ensure_ascii=False) + "\n"
     try:
         write_whole(folder / "set.json", text)
     except OSError as error:
@@ -175,18 +138,16 @@ def extended(stored: ReferenceSet, wanted: ReferenceSet) -> ReferenceSet:
 
     Raises StudyError where the two are not of one kind: another budget, space, data, candidates or recipe.
     """
-    differing = [
-        name
-        for name in ("space", "space_digest", "budget", "tight", "data_fingerprint", "members")
-        if getattr(stored, name) != getattr(wanted, name)
-    ]
-    differing += [
-        f"recipe {name!r}" for name, recipe in wanted.recipes.items() if stored.recipes.get(name, recipe) != recipe
-    ]
-    if differing:
+    old, new = encode(stored), encode(wanted)
+    kind = ("space", "space_digest", "budget", "tight", "data_fingerprint", "members")
+    common = sorted(stored.recipes.keys() & wanted.recipes.keys())  # others are added
+    before, now = (
+        {name: one[name] for name in kind} | {f"recipe {name!r}": one["recipes"][name] for name in common}
+        for one in (old, new)
+    )
+    if lines := differences(before, now):
         raise StudyError(
-            f"the set {stored.name!r} was made with another {', '.join(differing).replace('_', ' ')}; "
-            "name another folder"
+            f"the set {stored.name!r} was made with other settings ({'; '.join(lines)}); name another folder"
         )
     return replace(
         stored,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from math import prod
-from typing import Any, Self
+from typing import Annotated, Self
 
+from snsearch.codec import Field
 from snsearch.errors import SpecError
 from snsearch.units import parse_resolution, plain_resolution
 
@@ -31,7 +31,7 @@ class Architecture:
     stage_repeats: tuple[int, ...]  # units per stage, including the one that changes stride and width
     stage_strides: tuple[int, ...]
     input_channels: int
-    resolution: tuple[int, int]  # height, width
+    resolution: Annotated[tuple[int, int], Field(read=parse_resolution, write=plain_resolution)]  # height, width
     classes: int
 
     def __post_init__(self) -> None:
@@ -102,41 +102,6 @@ class Architecture:
             resolution=(int(match["height"]), int(match["width"])),
             classes=int(match["classes"]),
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; from_json reads them back."""
-        return {
-            "unit": self.unit,
-            "groups": self.groups,
-            "bottleneck": self.bottleneck,
-            "shuffle": self.shuffle,
-            "se_reduction": self.se_reduction,
-            "stem_channels": self.stem_channels,
-            "stem_stride": self.stem_stride,
-            "stem_pool": self.stem_pool,
-            "stage_channels": list(self.stage_channels),
-            "stage_repeats": list(self.stage_repeats),
-            "stage_strides": list(self.stage_strides),
-            "input_channels": self.input_channels,
-            "resolution": plain_resolution(self.resolution),
-            "classes": self.classes,
-        }
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The architecture of to_json's values. Raises SpecError for missing, unknown or wrong ones."""
-        names = {field.name for field in fields(cls)}
-        if unlike := sorted(names ^ set(values)):
-            raise SpecError(f"architecture: missing or unknown fields: {', '.join(unlike)}")
-        typed = dict(values)
-        for name in ("stage_channels", "stage_repeats", "stage_strides"):
-            if not isinstance(values[name], list | tuple):
-                raise SpecError(f"architecture: {name} is {values[name]!r}; expected a list of integers")
-            typed[name] = tuple(values[name])
-        if not isinstance(values["unit"], str):
-            raise SpecError(f"architecture: unit is {values['unit']!r}; expected a name")
-        typed["resolution"] = parse_resolution(values["resolution"])
-        return cls(**typed)
 
     def at_input(self, *, channels: int, resolution: tuple[int, int], classes: int) -> Self:
         """The same widths, depths and units on another input, for training on small images.

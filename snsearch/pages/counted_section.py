@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from snsearch.codec import encode
 from snsearch.device import CountedNetwork
 from snsearch.pages.error_chart import Candidate
 from snsearch.pages.evidence import counted_by_core, counts_of
@@ -91,6 +92,6 @@ def _facts(one: CountedNetwork) -> Facts:
 def counted_document(study: StudyRecord) -> list[dict[str, Any]]:
     """The counts for programs."""
     return [
-        {"subject": one.subject, **one.record.to_json(), "predicted": one.predicted_json(), "kept": one.kept}
+        {"subject": one.subject, **encode(one.record), "predicted": one.predicted_json(), "kept": one.kept}
         for one in counts_of(study)
     ]

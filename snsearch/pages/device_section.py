@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from snsearch.codec import encode
 from snsearch.device import CountedNetwork, Measurement
 from snsearch.pages.error_chart import Candidate
 from snsearch.pages.evidence import measured_by_device, measurements_of
@@ -145,7 +146,7 @@ def measured_document(study: StudyRecord) -> list[dict[str, Any]]:
     """The measurements for programs: figures and verdicts; the raw samples stay in the study."""
     left_out = ("samples_ns", "reference_ns", "states")
     return [
-        {key: value for key, value in one.to_json().items() if key not in left_out} for one in measurements_of(study)
+        {key: value for key, value in encode(one).items() if key not in left_out} for one in measurements_of(study)
     ]
 
 

@@ -7,25 +7,29 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from snsearch.codec import decode, encode
 from snsearch.device import CountedNetwork, Measurement
+from snsearch.errors import DeviceError
 from snsearch.study import StudyRecord, TrialRecord, attach, front, possible_front, scores_of
 
 
 def measurements_of(study: StudyRecord) -> tuple[Measurement, ...]:
     """All measurements of candidates, oldest first. Raises DeviceError for a record of an unknown schema."""
-    kept = map(Measurement.from_json, study.attachments["measured"])
+    found = study.attachments["measured"]
+    kept = (decode(Measurement, values, "a measurement of the study", error=DeviceError) for values in found)
     return tuple(sorted(kept, key=lambda one: one.measured))
 
 
 def counts_of(study: StudyRecord) -> tuple[CountedNetwork, ...]:
     """All counts of candidates, oldest first. Raises DeviceError for a record of an unknown schema."""
-    kept = map(CountedNetwork.from_json, study.attachments["counted"])
+    found = study.attachments["counted"]
+    kept = (decode(CountedNetwork, values, "counts of the study", error=DeviceError) for values in found)
     return tuple(sorted(kept, key=lambda one: one.kept))
 
 
 def keep_measurement(url: str, name: str, measurement: Measurement) -> None:
     """Attaches a measurement to the study. Raises StudyError if there is no such study."""
-    values = measurement.to_json()
+    values = encode(measurement)
     # Without causes, which earlier versions did not store: the same measurement keeps its key.
     digest = _digest({name: value for name, value in values.items() if name != "causes"})
     key = f"{measurement.host.device}:{measurement.artefact[:16]}:{digest[:12]}"
@@ -35,7 +39,7 @@ def keep_measurement(url: str, name: str, measurement: Measurement) -> None:
 def keep_counts(url: str, name: str, counted: CountedNetwork) -> None:
     """Attaches counts to the study, replacing those of the same network, core and tools. Raises StudyError."""
     key = _digest([counted.subject, counted.core.name, counted.record.key])
-    attach(url, name, "counted", key, counted.to_json())
+    attach(url, name, "counted", key, encode(counted))
 
 
 def _digest(values: Any) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from snsearch import __version__
+from snsearch.codec import encode
 from snsearch.errors import StudyError
 from snsearch.pages.audit import Audit, audits, recount
 from snsearch.pages.candidate_rows import CandidateRow, candidate_rows, summary
@@ -154,20 +155,20 @@ def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any
     return {
         "schema": 1,
         "study": study.name,
-        "settings": study.settings.to_json(),
+        "settings": encode(study.settings),
         "candidates": [
             {
                 "number": row.number,
                 "on_front": row.on_front,
                 "tied": row.tied,
                 "key": row.architecture.key,
-                "architecture": row.architecture.to_json(),
-                "costs": asdict(row.costs),
+                "architecture": encode(row.architecture),
+                "costs": encode(row.costs),
                 "deviation": row.trial.deviation,
                 "cost": row.cost,
                 "provenance": row.provenance,
-                "proxy": row.trial.proxy.to_json() if row.trial.proxy else None,
-                "repeats": [result.to_json() for result in row.trial.repeats],
+                "proxy": encode(row.trial.proxy),
+                "repeats": [encode(result) for result in row.trial.repeats],
                 "error": row.error,
                 "error_interval": [max(0.0, row.error - row.deviation_95), min(1.0, row.error + row.deviation_95)],
             }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from snsearch.codec import encode
 from snsearch.solver.solving import Solution
 from snsearch.tables import Column, Table
 from snsearch.units import (
@@ -91,7 +92,7 @@ _COLUMNS: tuple[Column[Solution], ...] = (
     Column("binding", lambda s: s.binding, heading="bound by", place="wide"),
     Column("notes", lambda s: list(s.notes), place="wide", text=lambda s: "; ".join(s.notes)),
     Column("key", lambda s: s.architecture.key, place="wide"),
-    Column("architecture", lambda s: s.architecture.to_json(), place="data", data=("json",)),
+    Column("architecture", lambda s: encode(s.architecture), place="data", data=("json",)),
     Column("resolution", lambda s: plain_resolution(s.architecture.resolution), place="data", data=("csv",)),
     Column("classes", lambda s: s.architecture.classes, place="data", data=("csv",)),
 )

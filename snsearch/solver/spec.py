@@ -6,23 +6,14 @@ suggests the nearest known key.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
+from snsearch.codec import Count, Field, Positive, Text, decode, filled, suggestion, text
 from snsearch.errors import SpecError
 from snsearch.network import Precision
-from snsearch.toml_reader import Table as _Table
-from snsearch.toml_reader import as_flag as _flag
-from snsearch.toml_reader import as_integer as _integer
-from snsearch.toml_reader import as_number as _number
-from snsearch.toml_reader import as_text as _text
-from snsearch.toml_reader import find_file as _find
-from snsearch.toml_reader import list_of as _list_of
-from snsearch.toml_reader import read_table as _read
-from snsearch.toml_reader import suggestion
-from snsearch.toml_reader import word_of as _word_of
+from snsearch.toml_files import find_file, read_toml
 from snsearch.units import (
     format_bytes,
     format_count,
@@ -36,14 +27,17 @@ Match = Literal["nearest", "under"]
 Option = Literal["shuffle", "se"]
 
 
-def _scale_and_channels(value: Any) -> tuple[float, int]:
-    if not isinstance(value, list) or len(value) != 2:
+def _macs(mflops: Any) -> int:
+    if type(mflops) not in (int, float) or not 0 < mflops <= 1e12:
         raise TypeError
-    return _number(value[0]), _integer(value[1])
+    return max(1, round(float(mflops) * 1e6))
 
 
-def _mflops(value: Any) -> int:
-    return max(1, round(_number(value) * 1e6))
+_MFLOPS = Field(key="mflops", read=_macs, expected="millions of multiply-adds, such as 140", toml=True)
+_PARAMS = Field(read=parse_count, expected='a number such as "1.9M"', toml=True)
+_PEAK = Field(key="peak_activation", read=parse_bytes, expected='a size such as "320KiB"', toml=True)
+_SIZE = Field(key="model_size", read=parse_bytes, expected='a size such as "1MiB"', toml=True)
+_PIXELS = Field(read=parse_resolution, expected='pixels such as 224 or "480x640"', toml=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,33 +48,24 @@ class Budget:
     It never exceeds the other bounds. At least one bound is given; SpecError otherwise.
     """
 
-    name: str
-    title: str = ""
-    source: str = ""
-    macs: int | None = None
-    params: int | None = None
-    peak_activation_bytes: int | None = None
-    weight_bytes: int | None = None
+    name: Annotated[str, text("a name")]
+    title: Annotated[str, text("a line of text", toml=True)] = ""
+    source: Annotated[str, text("where the figures come from", toml=True)] = ""
+    macs: Annotated[int | None, _MFLOPS] = None
+    params: Annotated[int | None, _PARAMS] = None
+    peak_activation_bytes: Annotated[int | None, _PEAK] = None
+    weight_bytes: Annotated[int | None, _SIZE] = None
     match: Match = "nearest"
     precision: Precision = "float32"
-    resolution: tuple[int, int] = (224, 224)
-    classes: int = 1000
-    input_channels: int = 3
+    resolution: Annotated[tuple[int, int], _PIXELS] = (224, 224)
+    classes: Count = 1000
+    input_channels: Count = 3
 
     def __post_init__(self) -> None:
         if all(b is None for b in (self.macs, self.params, self.peak_activation_bytes, self.weight_bytes)):
             raise SpecError(
                 f'budget "{self.name}": bounds nothing; give mflops, params, peak_activation or model_size'
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; from_json reads them back."""
-        return {**asdict(self), "resolution": list(self.resolution)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Budget:
-        """The budget of to_json's values."""
-        return cls(**{**values, "resolution": tuple(values["resolution"])})
 
     def describe(self) -> str:
         """The bounds in words: "140.00 MFLOPs, model size at most 1.00 MiB"."""
@@ -99,23 +84,7 @@ class Budget:
 
 def read_budget(path: Path) -> Budget:
     """The budget of a TOML file. Raises SpecError with the file, the key and what was expected."""
-    table = _read(path, "budget")
-    values: dict[str, Any] = {
-        "name": table.get("name", _text, "a name"),
-        "title": table.get("title", _text, "a line of text", ""),
-        "source": table.get("source", _text, "where the figures come from", ""),
-        "macs": table.optional("mflops", _mflops, "millions of multiply-adds, such as 140"),
-        "params": table.optional("params", parse_count, 'a number such as "1.9M"'),
-        "peak_activation_bytes": table.optional("peak_activation", parse_bytes, 'a size such as "320KiB"'),
-        "weight_bytes": table.optional("model_size", parse_bytes, 'a size such as "1MiB"'),
-        "match": table.get("match", _word_of(get_args(Match)), "nearest or under", "nearest"),
-        "precision": table.get("precision", _word_of(get_args(Precision)), "float32, float16 or int8", "float32"),
-        "resolution": table.get("resolution", parse_resolution, 'pixels such as 224 or "480x640"', (224, 224)),
-        "classes": table.get("classes", _integer, "a positive integer", 1000),
-        "input_channels": table.get("input_channels", _integer, "a positive integer", 3),
-    }
-    table.done()  # before the budget checks itself: a misspelt bound should be called that
-    return Budget(**values)
+    return decode(Budget, *read_toml(path, "budget"), toml=True)
 
 
 def load_budget(text: str) -> Budget:
@@ -123,7 +92,7 @@ def load_budget(text: str) -> Budget:
     try:
         mflops = float(text)
     except ValueError:
-        return read_budget(_find(text, "budgets"))
+        return read_budget(find_file(text, "budgets"))
     return mflops_budget(mflops)
 
 
@@ -131,38 +100,51 @@ def mflops_budget(mflops: float, match: Match = "nearest") -> Budget:
     """A budget of MFLOPs alone, at 224x224 and 1000 classes. Raises SpecError outside 0.001 to 10,000,000."""
     if not 0.001 <= mflops <= 1e7:
         raise SpecError(f"budget {mflops:g}: expected MFLOPs between 0.001 and 10,000,000")
-    return Budget(name=f"{mflops:g} MFLOPs", macs=_mflops(mflops), match=match)
+    return Budget(name=f"{mflops:g} MFLOPs", macs=_macs(mflops), match=match)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpaceSpec:
     """One design space: a structure unit, the stages that repeat it, and the widths that they may have."""
 
-    name: str
-    title: str
-    source: str
-    unit: str
-    bottleneck: int
-    groups: tuple[int, ...]
-    any_groups: bool  # whether group counts beyond `groups` are allowed
-    shuffle: bool  # the default
-    options: tuple[Option, ...]  # what a design may switch
-    width_multiple: int  # every stage width is a multiple of this ...
-    width_times_groups: bool  # ... times the group count
-    stem_stride: int
-    stem_pool: bool
-    stem_multiple_of_groups: bool
-    stem_at_scale: tuple[tuple[float, int], ...]  # empty where the stem follows the first stage's width
-    stem_width_ratio: float  # 0 where the stem follows the scale
-    ratios: tuple[float, ...]  # stage widths over the first one's
-    strides: tuple[int, ...]  # per stage
-    depths: tuple[tuple[str, tuple[int, ...]], ...]  # name and units per stage; the first is the default
-    reference: Budget  # the network that meets it is 1x
-    named_scales: tuple[float, ...]
-    search_groups: tuple[int, ...]
-    search_scales: tuple[float, ...]
-    search_depths: tuple[str, ...]
-    search_se: tuple[bool, ...]
+    name: Annotated[str, text("a name")]
+    title: Annotated[str, text("a line of text")]
+    source: Annotated[str, text("where the design comes from")]
+    unit: Annotated[str, text("a structure unit's name"), Field(key="unit.kind")]
+    bottleneck: Annotated[Count, Field(key="unit.bottleneck")]
+    groups: Annotated[tuple[Count, ...], filled("a list of group counts"), Field(key="unit.groups")]
+    any_groups: Annotated[bool, Field(key="unit.any_groups")]  # whether group counts beyond `groups` are allowed
+    shuffle: Annotated[bool, Field(key="unit.shuffle")]  # the default
+    # What a design may switch.
+    options: Annotated[tuple[Option, ...], Field(key="unit.options", expected="a list of switches")]
+    # Every stage width is a multiple of the first, times the group count where the second says so.
+    width_multiple: Annotated[Count, Field(key="width.multiple_of")]
+    width_times_groups: Annotated[bool, Field(key="width.times_groups")]
+    stem_stride: Annotated[Count, Field(key="stem.stride")]
+    stem_pool: Annotated[bool, Field(key="stem.max_pool")]
+    stem_multiple_of_groups: Annotated[bool, Field(key="stem.multiple_of_groups")]
+    # Empty where the stem follows the first stage's width.
+    stem_at_scale: Annotated[
+        tuple[Annotated[tuple[Positive, Count], Field(expected="[scale, channels]")], ...],
+        filled("a list of [scale, channels]"),
+        Field(key="stem.channels_at_scale"),
+    ] = ()
+    # 0 where the stem follows the scale.
+    stem_width_ratio: Annotated[Positive, Field(key="stem.width_ratio")] = 0.0
+    # Stage widths over the first one's; strides per stage.
+    ratios: Annotated[tuple[Positive, ...], filled("a width ratio a stage"), Field(key="stages.ratios")]
+    strides: Annotated[tuple[Count, ...], filled("a stride a stage"), Field(key="stages.strides")]
+    # Name and units per stage; the first is the default.
+    depths: Annotated[
+        tuple[tuple[str, Annotated[tuple[Count, ...], filled("unit counts a stage, such as [4, 8, 4]")]], ...],
+        filled("a table of names with unit counts a stage, such as [4, 8, 4]"),
+    ]
+    reference: Annotated[Budget, Field(key="")]  # the network that meets it is 1x
+    named_scales: Annotated[tuple[float, ...], Field(key="")]
+    search_groups: Annotated[tuple[Count, ...], filled("a list of group counts"), Field(key="search.groups")]
+    search_scales: Annotated[tuple[Positive, ...], Field(key="search.scales", expected="a list of scales")]
+    search_depths: Annotated[tuple[Text, ...], filled("a list of depth names"), Field(key="search.depths")]
+    search_se: Annotated[tuple[bool, ...], filled("a list of true and false"), Field(key="search.se")]
 
     def width_step(self, groups: int) -> int:
         """Every stage width is a multiple of this."""
@@ -197,62 +179,43 @@ class SpaceSpec:
             raise SpecError(f"space {self.name} has no switch for {option}")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Scale:
+    """The [scale] of a space's file: what 1x solves to, and the scales that have names."""
+
+    macs: Annotated[int, _MFLOPS]
+    resolution: Annotated[tuple[int, int], _PIXELS]
+    classes: Count
+    named: Annotated[tuple[Positive, ...], filled("a list of scales")]
+
+
 def read_space(path: Path) -> SpaceSpec:
     """The space of a TOML file. Raises SpecError with the file, the key and what was expected."""
-    table = _read(path, "space")
-    unit, width, stem, stages, depths, scale, search = (
-        table.table(name) for name in ("unit", "width", "stem", "stages", "depths", "scale", "search")
+    values, where = read_toml(path, "space")
+    if "scale" not in values:
+        raise SpecError(f'{where}: missing key "scale"; expected a table')
+    scale = decode(_Scale, values.pop("scale"), f"{where}: [scale]", toml=True)
+    space = decode(
+        SpaceSpec,
+        values,
+        where,
+        toml=True,
+        reference=Budget(name="1x", macs=scale.macs, resolution=scale.resolution, classes=scale.classes),
+        named_scales=tuple(sorted(scale.named)),
     )
-    counts = _list_of(_integer)
-    named_depths = depths.get_all(counts, "unit counts a stage, such as [4, 8, 4]")
-    ratio = stem.optional("width_ratio", _number, "a fraction of the first stage's width")
-    by_scale = _list_of(_scale_and_channels)
-    space = SpaceSpec(
-        name=table.get("name", _text, "a name"),
-        title=table.get("title", _text, "a line of text"),
-        source=table.get("source", _text, "where the design comes from"),
-        unit=unit.get("kind", _text, "a structure unit's name"),
-        bottleneck=unit.get("bottleneck", _integer, "a positive integer"),
-        groups=unit.get("groups", counts, "a list of group counts"),
-        any_groups=unit.get("any_groups", _flag, "true or false"),
-        shuffle=unit.get("shuffle", _flag, "true or false"),
-        options=unit.get("options", _list_of(_word_of(get_args(Option)), empty=True), "a list of switches"),
-        width_multiple=width.get("multiple_of", _integer, "a positive integer"),
-        width_times_groups=width.get("times_groups", _flag, "true or false"),
-        stem_stride=stem.get("stride", _integer, "a positive integer"),
-        stem_pool=stem.get("max_pool", _flag, "true or false"),
-        stem_multiple_of_groups=stem.get("multiple_of_groups", _flag, "true or false"),
-        stem_at_scale=()
-        if ratio is not None
-        else tuple(sorted(stem.get("channels_at_scale", by_scale, "a list of [scale, channels]"))),
-        stem_width_ratio=ratio or 0.0,
-        ratios=stages.get("ratios", _list_of(_number), "a width ratio a stage"),
-        strides=stages.get("strides", counts, "a stride a stage"),
-        depths=named_depths,
-        reference=Budget(
-            name="1x",
-            macs=scale.get("mflops", _mflops, "millions of multiply-adds"),
-            resolution=scale.get("resolution", parse_resolution, "pixels"),
-            classes=scale.get("classes", _integer, "a positive integer"),
-        ),
-        named_scales=tuple(sorted(scale.get("named", _list_of(_number), "a list of scales"))),
-        search_groups=search.get("groups", counts, "a list of group counts"),
-        search_scales=search.get("scales", _list_of(_number, empty=True), "a list of scales"),
-        search_depths=search.get("depths", _list_of(_text), "a list of depth names"),
-        search_se=search.get("se", _list_of(_flag), "a list of true and false"),
-    )
-    for part in (table, unit, width, stem, stages, scale, search):
-        part.done()
-    _check_space(space, table)
-    return space
+    _check_space(space, where)
+    return replace(space, stem_at_scale=tuple(sorted(space.stem_at_scale)))
 
 
-def _check_space(space: SpaceSpec, table: _Table) -> None:
+def _check_space(space: SpaceSpec, where: str) -> None:
+    if bool(space.stem_at_scale) == bool(space.stem_width_ratio):
+        given = "both" if space.stem_at_scale else "neither"
+        raise SpecError(f"{where}: [stem] has {given} of channels_at_scale and width_ratio; expected one of them")
     if space.ratios[0] != 1 or list(space.ratios) != sorted(space.ratios):
-        raise table.fail("ratios", list(space.ratios), "rising ratios that begin with 1")
-    for name, repeats in (("strides", space.strides), *space.depths):
+        raise SpecError(f"{where}: [stages] ratios is {list(space.ratios)}; expected rising ratios that begin with 1")
+    for key, repeats in (("[stages] strides", space.strides), *((f"[depths] {n}", r) for n, r in space.depths)):
         if len(repeats) != len(space.ratios):
-            raise table.fail(name, list(repeats), f"{len(space.ratios)} integers, one a stage")
+            raise SpecError(f"{where}: {key} is {list(repeats)}; expected {len(space.ratios)} integers, one a stage")
     for depth in space.search_depths:
         space.repeats(depth)
     for groups in space.search_groups:
@@ -263,7 +226,7 @@ def _check_space(space: SpaceSpec, table: _Table) -> None:
 
 def load_space(text: str) -> SpaceSpec:
     """The space of a user's text: a bundled space's name or a TOML file. Raises SpecError."""
-    return read_space(_find(text, "spaces"))
+    return read_space(find_file(text, "spaces"))
 
 
 def with_input(budget: Budget, *, resolution: tuple[int, int] | None = None, classes: int | None = None) -> Budget:

@@ -11,12 +11,13 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import torch
 
+from snsearch.codec import encode
 from snsearch.errors import StudyError
 from snsearch.solver import Budget, Candidates, Design, Solution, SpaceSpec, deployed_on, digest_of
 from snsearch.study.confidence import finalists, scores_of
@@ -244,8 +245,8 @@ class Search:
         cost = self.candidates.cost[design]
         self.study.note(
             number,
-            architecture=solution.architecture.to_json(),
-            costs=asdict(solution.costs),
+            architecture=encode(solution.architecture),
+            costs=encode(solution.costs),
             cost=cost,
             deviation=solution.deviation,
             binding=solution.binding,
@@ -278,7 +279,7 @@ class Search:
             # One candidate's fault, kept with its reason, must not end the search.
             self.study.fail(number, "failed", _reason(error))
         else:
-            self.study.note(number, proxy=result.to_json())
+            self.study.note(number, proxy=encode(result))
             if result.finished:
                 self.study.complete(number, result.error, cost)
             else:
@@ -293,7 +294,7 @@ class Search:
         rungs = self.study.settings.rungs
 
         def on_point(curve: tuple[CurvePoint, ...], whole: int) -> bool:
-            self.study.note(number, curve=[asdict(point) for point in curve])
+            self.study.note(number, curve=[encode(point) for point in curve])
             rung = rungs.reached(curve[-1].images_seen, whole)
             before = rungs.reached(curve[-2].images_seen, whole) if len(curve) > 1 else 0
             if rung == before:

@@ -8,9 +8,8 @@ first is a noisy score, so a candidate that trails by less than epsilon goes on.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from snsearch.study.pareto import Point, front
 
@@ -23,11 +22,6 @@ class Rungs:
     keep: float = 0.5  # fraction of the candidates at a rung that goes on
     epsilon: float = 0.03  # relative to the score; a smaller lag does not count as beaten
     fewest: int = 5  # no candidate stops at a rung that fewer have reached
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Rungs:
-        """The rungs of their fields as JSON values."""
-        return cls(**{**values, "at": tuple(values["at"])})
 
     def reached(self, seen: int, whole: int) -> int:
         """How many rungs a training has passed after `seen` of `whole` images."""

@@ -14,14 +14,15 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from snsearch.codec import Stored, decode, differences, encode
 from snsearch.errors import StudyError
 from snsearch.network import Architecture, Costs
 from snsearch.solver import Budget, Design
@@ -29,11 +30,11 @@ from snsearch.study.rungs import Rungs
 from snsearch.study.turns import Turn, turn_on_file, turn_on_server
 from snsearch.training import CurvePoint, ProxyResult, Recipe
 
+T = TypeVar("T")
 Status = Literal["complete", "stopped", "failed", "interrupted", "left out", "running", "waiting"]
 Sampler = Literal["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]
 Attachment = Literal["measured", "counted"]  # on devices; on the caches of cores
 EndedBadly = Literal["failed", "left out"]  # left out: the design cannot meet the budget
-SCHEMA = 2
 _OTHER_IMAGES = "the images or their labels changed"
 _BEAT = 60.0  # seconds between the signs of life of a worker
 _DEAD_AFTER = 900.0  # seconds without one, on another host: clocks differ
@@ -42,6 +43,8 @@ _DEAD_AFTER = 900.0  # seconds without one, on another host: clocks differ
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What decides a study's results: kept in it, and compared when it is resumed."""
+
+    STORED: ClassVar = Stored(schema=2)
 
     space: str
     space_digest: str
@@ -59,43 +62,14 @@ class Settings:
     sampler: Sampler
     rungs: Rungs
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; from_json reads them back."""
-        return {**asdict(self), "schema": SCHEMA, "budget": self.budget.to_json()}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Settings:
-        """The settings of to_json's values. Raises StudyError for another schema."""
-        if values.get("schema") != SCHEMA:
-            raise StudyError(f"the study has schema {values.get('schema')!r}; this version reads schema {SCHEMA}")
-        known = {field.name: values[field.name] for field in fields(cls)}
-        return cls(
-            **{
-                **known,
-                "budget": Budget.from_json(known["budget"]),
-                "recipe": Recipe.from_json(known["recipe"]),
-                "rungs": Rungs.from_json(known["rungs"]),
-            }
-        )
-
     def difference(self, other: Settings, images_changed: Callable[[], str] = lambda: _OTHER_IMAGES) -> list[str]:
         """Which settings differ, in words, for a study that cannot be resumed with others.
 
         How the data is named does not count: its fingerprint decides; `images_changed` says what changed.
         """
-        mine, theirs = self.to_json(), other.to_json()
-        lines = []
-        for key in mine:
-            if key in ("data", "data_description", "cost_label", "cost_axis"):
-                continue
-            if key == "data_fingerprint":
-                lines += [images_changed()] if mine[key] != theirs[key] else []
-            elif isinstance(mine[key], dict):
-                inner = [k for k in mine[key] if mine[key][k] != theirs[key].get(k)]
-                lines += [f"{key} {k}: {theirs[key].get(k)!r}, now {mine[key][k]!r}" for k in inner]
-            elif mine[key] != theirs[key]:
-                lines.append(f"{key}: {theirs[key]!r}, now {mine[key]!r}")
-        return lines
+        names = ("data", "data_description", "data_fingerprint", "cost_label", "cost_axis")
+        lines = differences(encode(other), encode(self), names)
+        return lines if self.data_fingerprint == other.data_fingerprint else [*lines, images_changed()]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -337,8 +311,8 @@ class Study:
         if stored is None:
             if study.trials:
                 raise StudyError(f"the study {name!r} in this storage was not made by snsearch; name another --study")
-            study.set_user_attr("settings", settings.to_json())
-        elif lines := settings.difference(Settings.from_json(stored), images_changed):
+            study.set_user_attr("settings", encode(settings))
+        elif lines := settings.difference(_settings(stored), images_changed):
             raise StudyError(
                 f"the study {name!r} was made with other settings; name another --study, or repeat these:\n  "
                 + "\n  ".join(lines)
@@ -449,7 +423,7 @@ class Study:
 
         Optuna lets nobody change a finished trial, so it stands in the study's attributes, under a key of its own.
         """
-        self._study.set_user_attr(f"{_REPEAT}{number}:{result.seed}", result.to_json())
+        self._study.set_user_attr(f"{_REPEAT}{number}:{result.seed}", encode(result))
 
     def lose_repeat(self, number: int, seed: int, reason: str) -> None:
         """Keeps why a training with a further seed failed."""
@@ -489,12 +463,24 @@ def _attached(study: optuna.Study, kind: Attachment) -> tuple[dict[str, Any], ..
     return tuple(value for key, value in study.user_attrs.items() if key.startswith(f"{kind}:"))
 
 
+def _settings(stored: Any) -> Settings:
+    """The settings of a study's attribute. Raises StudyError for another schema."""
+    return decode(Settings, stored, "the study's settings", error=StudyError)
+
+
+def _kept(kind: type[T], trial: FrozenTrial, key: str) -> T | None:
+    """A trial's record of that kind; None where it has none."""
+    if key not in trial.user_attrs:
+        return None
+    return decode(kind, trial.user_attrs[key], f"trial {trial.number}: {key}", error=StudyError)
+
+
 def _records(study: optuna.Study) -> tuple[TrialRecord, ...]:
     repeats: dict[int, list[ProxyResult]] = {}
     lost: dict[int, list[tuple[int, str]]] = {}
     for key, value in study.user_attrs.items():
         if key.startswith(_REPEAT):
-            repeats.setdefault(int(key.split(":")[1]), []).append(ProxyResult.from_json(value))
+            repeats.setdefault(int(key.split(":")[1]), []).append(decode(ProxyResult, value, key, error=StudyError))
         elif key.startswith(_LOST):
             number, seed = map(int, key.split(":")[1:])
             lost.setdefault(number, []).append((seed, value))
@@ -525,15 +511,15 @@ def _record(
             status = "interrupted" if kept.get("status") == "interrupted" else "waiting"
         case _:
             status = "left out" if kept.get("status") == "left out" else "failed"
-    proxy = ProxyResult.from_json(kept["proxy"]) if "proxy" in kept else None
-    curve = proxy.curve if proxy else tuple(CurvePoint(**point) for point in kept.get("curve", ()))
+    proxy = _kept(ProxyResult, trial, "proxy")
+    curve = proxy.curve if proxy else _kept(tuple[CurvePoint, ...], trial, "curve") or ()
     complete = {"groups": 0, "depth": None, "se": False} | parameters  # a worker may have died while asking
     return TrialRecord(
         number=trial.number,
         status=status,
         design=design_of(complete),
-        architecture=Architecture.from_json(kept["architecture"]) if "architecture" in kept else None,
-        costs=Costs(**kept["costs"]) if "costs" in kept else None,
+        architecture=_kept(Architecture, trial, "architecture"),
+        costs=_kept(Costs, trial, "costs"),
         deviation=kept.get("deviation"),
         binding=kept.get("binding"),
         notes=tuple(kept.get("notes", ())),
@@ -566,7 +552,7 @@ def read_study(url: str, name: str | None = None) -> StudyRecord:
     with _opened(url, name) as study:
         return StudyRecord(
             name=study.study_name,
-            settings=Settings.from_json(study.user_attrs["settings"]),
+            settings=_settings(study.user_attrs["settings"]),
             provenance=tuple(study.user_attrs.get("runs", ())),
             trials=_records(study),
             attachments={kind: _attached(study, kind) for kind in get_args(Attachment)},

@@ -6,14 +6,15 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
+from snsearch.codec import Stored, decode, encode
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.files import whole_file
 from snsearch.network import Architecture, build_model
@@ -34,6 +35,14 @@ class TrainingDiverged(SnsearchError):
     """The loss left the finite numbers."""
 
 
+def _without_retired(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's values without options that are gone. Raises StudyError where it uses one; no kept recipe does."""
+    retired = ("low_resolution", "label_smoothing")
+    if used := [name for name in retired if values.get(name)]:
+        raise StudyError(f"the recipe uses {', '.join(used)}, which this version does not have")
+    return {name: value for name, value in values.items() if name not in retired}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
     """Everything about a proxy training but the architecture, the data and the seed.
@@ -42,6 +51,8 @@ class Recipe:
     rate, with batch norm's statistics taken anew: so the curve is worth something at every point, not at its end
     only, and a candidate may be judged and stopped on the way.
     """
+
+    STORED: ClassVar = Stored(upgrade=_without_retired)
 
     images: int = 5_000  # training images an epoch, the same for every candidate; fewer where the data has fewer
     epochs: int = 1
@@ -67,14 +78,7 @@ class Recipe:
             or not 0 < self.learning_rate < 10
             or not 0 <= self.warmup < 1
         ):
-            raise StudyError(f"the proxy recipe is out of range: {asdict(self)}")
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Recipe:
-        """The recipe of its fields as JSON values. Raises StudyError where it uses an option that is gone."""
-        if used := [name for name in _RETIRED if values.get(name)]:
-            raise StudyError(f"the recipe uses {', '.join(used)}, which this version does not have")
-        return cls(**{name: value for name, value in values.items() if name not in _RETIRED})
+            raise StudyError(f"the proxy recipe is out of range: {encode(self)}")
 
     def describe(self) -> str:
         """The recipe in a line."""
@@ -88,9 +92,6 @@ class Recipe:
             + (", residual branches start at zero" if self.zero_start else "")
             + f", augmentation: {self.augmentation or 'of the data set'}"
         )
-
-
-_RETIRED = ("low_resolution", "label_smoothing")  # options that no kept recipe used
 
 
 def default_recipe(train_images: int) -> Recipe:
@@ -128,16 +129,6 @@ class ProxyResult:
     torch_version: str
     finished: bool = True  # False: stopped early, and the score is that of the last point
     balanced_error: float | None = None  # mean over the classes of each one's share of wrong images; None: not kept
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values; from_json reads them back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ProxyResult:
-        """The result of to_json's values."""
-        curve = tuple(CurvePoint(**point) for point in values["curve"])
-        return cls(**{**values, "curve": curve})
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -323,7 +314,7 @@ class ProxyTraining:
             "step": self._step,
             "seconds": self._seconds,
             "cpu_seconds": self._cpu_seconds,
-            "curve": [asdict(point) for point in self._curve],
+            "curve": [encode(point) for point in self._curve],
             "balanced_error": self._balanced_error,
         }
         try:
@@ -353,14 +344,14 @@ class ProxyTraining:
         self._step = state["step"]
         self._seconds = state["seconds"]
         self._cpu_seconds = state["cpu_seconds"]
-        self._curve = [CurvePoint(**point) for point in state["curve"]]
+        self._curve = list(decode(tuple[CurvePoint, ...], state["curve"], "the curve of a saved training"))
         self._balanced_error = state["balanced_error"]
         return True
 
     def _identity(self) -> dict[str, Any]:
         return {
             "key": self.key,
-            "recipe": asdict(self.recipe),
+            "recipe": encode(self.recipe),
             "seed": self.seed,
             "images": len(self._train),
             # Enough to tell other data by, without hashing all of it for every candidate.

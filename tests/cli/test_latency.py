@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from snsearch.codec import encode
 from snsearch.files import bundled_names
 from snsearch.latency.profile import load_profile, read_profile
 from snsearch.solver.lattice import Design
@@ -174,7 +175,7 @@ def test_every_shipped_profile_is_listed_with_its_errors(run: Run) -> None:
     document = json.loads(run("profiles", "--format", "json").out)
     assert [one["name"] for one in document["profiles"]] == list(bundled_names("profiles"))
     for one, profile in zip(document["profiles"], map(load_profile, bundled_names("profiles")), strict=True):
-        assert one == profile.to_json()
+        assert one == encode(profile)
     table = run("profiles").out
     for profile in map(load_profile, bundled_names("profiles")):
         assert profile.name in table

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from snsearch.codec import encode
 from snsearch.device.counting.counter import Counter, cpu_of, open_counter, profile_name
 from snsearch.device.counting.counts import Counts
 from snsearch.device.counting.record import CountedRecord
@@ -79,7 +80,7 @@ def test_a_repeat_is_counted_and_kept(counter: Counter) -> None:
         f"{counter.tools.qemu_version}, caches of cortex-a72; not a latency"
     )
     kept = counter.folder / f"{first.key}.json"
-    assert json.loads(kept.read_text())["counts"] == first.counts.to_json()
+    assert json.loads(kept.read_text())["counts"] == encode(first.counts)
 
 
 def test_what_was_counted_before_is_read_and_not_run(counter: Counter, tmp_path: Path) -> None:
@@ -172,6 +173,6 @@ def test_a_record_says_what_it_is() -> None:
         qemu="7.2.22",
         key="k",
     )
-    values = record.to_json()
+    values = encode(record)
     assert values["kind"] == "counted"
     assert str(values["provenance"]).endswith("not a latency")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from snsearch.codec import decode, encode
 from snsearch.device.counting.cpus import load_cpu
 from snsearch.device.counting.record import CountedNetwork, CountedRecord
 from snsearch.errors import DeviceError
@@ -20,33 +21,33 @@ COUNTED = made_up_counts("a-key", instructions=50_000_000, l1d_misses=2_000_000,
 def test_counts_come_back_from_json_with_any_core() -> None:
     for name in bundled_names("cpus"):
         one = replace(COUNTED, core=load_cpu(name))
-        assert CountedNetwork.from_json(json.loads(json.dumps(one.to_json()))) == one
+        assert decode(CountedNetwork, json.loads(json.dumps(encode(one))), "it", error=DeviceError) == one
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({**COUNTED.to_json(), "schema": 99}, "counts have schema 99; this version reads schema 1"),
-        ({**COUNTED.to_json(), "record": {**COUNTED.record.to_json(), "schema": 2}}, "counts have schema 2"),
-        ({**COUNTED.to_json(), "core": {}}, "a counted network cannot be read: KeyError"),
-        ({**COUNTED.to_json(), "core": {**COUNTED.core.to_json(), "l2": {"size": 1}}}, "cannot be read: TypeError"),
-        ({**COUNTED.to_json(), "record": []}, "expected a JSON object, not list"),
-        ("text", "expected a JSON object, not str"),
+        ({**encode(COUNTED), "schema": 99}, "it: schema is 99; this version of snsearch reads schema 1"),
+        ({**encode(COUNTED), "record": {**encode(COUNTED.record), "schema": 2}}, "it: record.schema is 2"),
+        ({**encode(COUNTED), "core": {}}, 'it: core: missing key "name"'),
+        ({**encode(COUNTED), "core": {**encode(COUNTED.core), "l2": {"size": 1}}}, 'it: core.l2: missing key "ways"'),
+        ({**encode(COUNTED), "record": []}, r"it: record is \[\]; expected an object"),
+        ("text", "it is 'text'; expected an object"),
     ],
 )
 def test_unknown_records_are_refused(values: Any, message: str) -> None:
     with pytest.raises(DeviceError, match=message):
-        CountedNetwork.from_json(values)
+        decode(CountedNetwork, values, "it", error=DeviceError)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"counts": {"instructions": 1}}, "its counts are invalid"), ({"qemu": None}, "it has no 'qemu'")],
+    [({"counts": {"instructions": 1}}, 'counts: missing key "loads"'), ({"qemu": None}, 'it: missing key "qemu"')],
 )
 def test_a_damaged_record_is_refused(change: dict[str, Any], message: str) -> None:
-    values = {key: value for key, value in {**COUNTED.record.to_json(), **change}.items() if value is not None}
+    values = {key: value for key, value in {**encode(COUNTED.record), **change}.items() if value is not None}
     with pytest.raises(DeviceError, match=message):
-        CountedRecord.from_json(values)
+        decode(CountedRecord, values, "it", error=DeviceError)
 
 
 def test_milliseconds_come_with_their_interval_or_not_at_all() -> None:

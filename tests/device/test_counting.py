@@ -283,7 +283,7 @@ def test_the_system_names_the_caches_and_the_core() -> None:
         ('size = "32KiB"', 'size = "much"', "'much' is not a quantity"),
         ("cores = 4", "cores = 0", "how many cores share the second level"),
         ("midr = 0x410fd083", 'midr = "a72"', "the main id register"),
-        ("[l2]", "[l3]", 'missing key "l2"'),
+        ("[l2]", "[l3]", 'unknown key "l3"'),
     ],
 )
 def test_an_invalid_core_is_refused_with_the_reason(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from snsearch.codec import decode, encode
 from snsearch.device.conditions import Conditions
 from snsearch.device.log import MeasurementLog, latest
 from snsearch.device.measurements import Host, Measurement
@@ -91,22 +92,22 @@ def test_a_measurement_comes_back_from_json_as_it_was() -> None:
         replace(MEASUREMENT, verdict="emulated", reasons=(Reason.of(Cause.EMULATED, text="a marker"),)),
         replace(MEASUREMENT, loadavg=None, verdict="flagged", reasons=(DRIFT,), sustained_minutes=30.0),
     ):
-        assert Measurement.from_json(json.loads(json.dumps(one.to_json(), allow_nan=False))) == one
+        assert decode(Measurement, json.loads(json.dumps(encode(one), allow_nan=False)), "it") == one
 
 
 def test_reasons_are_stored_as_data_and_in_words() -> None:
-    values = replace(MEASUREMENT, verdict="flagged", reasons=(DRIFT,)).to_json()
+    values = encode(replace(MEASUREMENT, verdict="flagged", reasons=(DRIFT,)))
     assert values["reasons"] == ["the reference network drifted by 4.1% (limit 3%)"]
     assert values["causes"] == [{"cause": "drift", "figures": [0.041, 0.03], "text": ""}]
 
 
 def test_words_of_reasons_that_were_stored_before_they_were_data_are_read() -> None:
     words = ["throttled: the core's frequency fell between 2.40 and 2.20 GHz", "{odd} words"]
-    values = MEASUREMENT.to_json() | {"verdict": "flagged", "reasons": words}
+    values = encode(MEASUREMENT) | {"verdict": "flagged", "reasons": words}
     del values["causes"]
-    read = Measurement.from_json(values)
+    read = decode(Measurement, values, "it", error=DeviceError)
     assert [(reason.cause, reason.words) for reason in read.reasons] == [(Cause.EARLIER, one) for one in words]
-    assert Measurement.from_json(read.to_json()) == read
+    assert decode(Measurement, encode(read), "it", error=DeviceError) == read
 
 
 @pytest.mark.parametrize(
@@ -119,8 +120,8 @@ def test_words_of_reasons_that_were_stored_before_they_were_data_are_read() -> N
     ],
 )
 def test_causes_that_are_not_known_are_refused(cause: object) -> None:
-    with pytest.raises(DeviceError, match="a measurement cannot be read"):
-        Measurement.from_json(MEASUREMENT.to_json() | {"causes": [cause]})
+    with pytest.raises(DeviceError, match=r"it: causes\[0\]"):
+        decode(Measurement, encode(MEASUREMENT) | {"causes": [cause]}, "it", error=DeviceError)
 
 
 @pytest.mark.parametrize("cause", Cause)
@@ -133,26 +134,26 @@ def test_only_sound_and_flagged_measurements_are_latencies() -> None:
     for verdict in ("refused", "emulated"):
         made = replace(MEASUREMENT, verdict=verdict, reasons=(DRIFT,))
         assert made.latency_ms is None
-        assert made.to_json()["interval_ms"] is None
+        assert encode(made)["interval_ms"] is None
         assert verdict in made.provenance
         assert DRIFT.words in made.provenance or verdict == "emulated"
 
 
 def test_a_record_of_the_time_of_one_engine_is_read() -> None:
-    values = MEASUREMENT.to_json() | {"schema": 1}
+    values = encode(MEASUREMENT) | {"schema": 1}
     host = values["host"]
     del host["engine"]
     host["ncnn"] = host.pop("engine_version")
-    assert Measurement.from_json(values) == MEASUREMENT
+    assert decode(Measurement, values, "it", error=DeviceError) == MEASUREMENT
 
 
 def test_a_record_of_another_schema_or_shape_is_refused() -> None:
-    with pytest.raises(DeviceError, match="schema 3"):
-        Measurement.from_json(MEASUREMENT.to_json() | {"schema": 3})
-    values = MEASUREMENT.to_json()
+    with pytest.raises(DeviceError, match="schema is 3"):
+        decode(Measurement, encode(MEASUREMENT) | {"schema": 3}, "it", error=DeviceError)
+    values = encode(MEASUREMENT)
     del values["parity"]
     with pytest.raises(DeviceError, match="parity"):
-        Measurement.from_json(values)
+        decode(Measurement, values, "it", error=DeviceError)
 
 
 def test_the_log_keeps_what_was_added_and_survives_a_torn_line(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_the_log_keeps_what_was_added_and_survives_a_torn_line(tmp_path: Path) -
     assert log.read() == ()
     log.add(MEASUREMENT)
     with log.path.open("a") as file:
-        file.write(json.dumps(MEASUREMENT.to_json())[:200])
+        file.write(json.dumps(encode(MEASUREMENT))[:200])
     assert log.read() == (MEASUREMENT,)
     second = replace(MEASUREMENT, subject="another")
     log.add(second)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from snsearch.codec import encode
 from snsearch.device.board import Board, Runner, open_board, pinned_core
 from snsearch.device.conditions import Conditions, Effort
 from snsearch.device.measurements import Measurement
@@ -232,8 +233,8 @@ def test_an_emulated_device_gives_parity_and_no_latency(tmp_path: Path, work: Pa
     assert made.latency_ms is None
     assert made.provenance.startswith("emulated: not a latency")
     assert made.parity == 0.0
-    assert "interval_ms" in made.to_json()
-    assert made.to_json()["latency_ms"] is None
+    assert "interval_ms" in encode(made)
+    assert encode(made)["latency_ms"] is None
     assert made.host.identity.endswith("emulated")
     with pytest.raises(DeviceError, match="board is emulated"):
         run(tmp_path, "a", sustained_minutes=1.0)

@@ -205,7 +205,7 @@ def test_a_profile_s_file_names_how_its_terms_are_counted(tmp_path: Path) -> Non
     text = profile_of(found, **about, figures="measured", source="here", note="", fitted_on=("them",)).to_toml()
     path = tmp_path / "own.toml"
     for given, expected in (
-        (text.replace('"kernels"', '"kernel"'), "counting .* expected quantities or kernels"),
+        (text.replace('"kernels"', '"kernel"'), "counting .* expected one of quantities, kernels"),
         (text.replace('counting = "kernels"\n', ""), 'unknown term "rows_16_macs"'),
         (text.replace("[nanoseconds]", 'unseen = ["rows"]\n[nanoseconds]'), 'unknown term "rows"'),
     ):

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from snsearch.codec import decode, encode
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.lab import reference as reference_module
 from snsearch.lab.reference import (
@@ -83,14 +84,14 @@ def test_trainings_come_seed_by_seed() -> None:
 
 
 def test_another_schema_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "set.json").write_text(json.dumps(made_up_set().to_json() | {"schema": 99}), encoding="utf-8")
-    with pytest.raises(StudyError, match="schema 99"):
+    (tmp_path / "set.json").write_text(json.dumps(encode(made_up_set()) | {"schema": 99}), encoding="utf-8")
+    with pytest.raises(StudyError, match="schema is 99"):
         read_set(tmp_path)
 
 
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.5, 0.99])
 def test_a_torn_set_is_no_set(tmp_path: Path, part: float) -> None:
-    text = json.dumps(made_up_set().to_json())
+    text = json.dumps(encode(made_up_set()))
     (tmp_path / "set.json").write_text(text[: int(part * len(text))], encoding="utf-8")
     with pytest.raises(StudyError, match="is no reference set"):
         read_set(tmp_path)
@@ -99,13 +100,13 @@ def test_a_torn_set_is_no_set(tmp_path: Path, part: float) -> None:
 @pytest.mark.parametrize("content", [b"[]", b'"text"', b"null", b"\xff\xfe\x00", b"17"])
 def test_a_foreign_file_is_no_set(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "set.json").write_bytes(content)
-    with pytest.raises(StudyError, match="is no reference set"):
+    with pytest.raises(StudyError, match=r"set\.json' is (no reference set|.*; expected an object)"):
         read_set(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["members", "recipes", "budget", "seeds", "train_images"])
 def test_a_set_that_lacks_something_or_has_it_in_another_kind_is_refused(tmp_path: Path, key: str) -> None:
-    values = made_up_set().to_json()
+    values = encode(made_up_set())
     for wrong in (
         {k: v for k, v in values.items() if k != key},
         values | ({} if key == "train_images" else {key: 5}),
@@ -165,10 +166,10 @@ def test_an_extended_set_holds_both_runs_recipes_and_seeds() -> None:
     ("change", "name"),
     [
         (lambda s: replace(s, space="resnet"), "space"),
-        (lambda s: replace(s, space_digest="0"), "space digest"),
+        (lambda s: replace(s, space_digest="0"), "space_digest"),
         (lambda s: replace(s, budget=load_budget("41")), "budget"),
         (lambda s: replace(s, tight=True), "tight"),
-        (lambda s: replace(s, data_fingerprint="0"), "data fingerprint"),
+        (lambda s: replace(s, data_fingerprint="0"), "data_fingerprint"),
         (lambda s: replace(s, members=s.members[:-1]), "members"),
         (lambda s: replace(s, members=s.members[::-1]), "members"),
         (lambda s: replace(s, recipes=s.recipes | {"default": Recipe(epochs=2)}), "recipe 'default'"),
@@ -177,13 +178,14 @@ def test_an_extended_set_holds_both_runs_recipes_and_seeds() -> None:
 )
 def test_a_set_of_another_kind_is_refused_by_name(change: Callable[[ReferenceSet], ReferenceSet], name: str) -> None:
     stored = made_up_set()
-    with pytest.raises(StudyError, match=f"the set 'made-up' was made with another {name}; name another folder"):
+    said = rf"the set 'made-up' was made with other settings \({name}[ :].*\); name another folder"
+    with pytest.raises(StudyError, match=said):
         extended(stored, change(stored))
 
 
 def test_everything_that_differs_is_named_at_once() -> None:
     stored = made_up_set()
-    with pytest.raises(StudyError, match="another space, tight, recipe 'default';"):
+    with pytest.raises(StudyError, match=r"\(space: .*; tight: .*; recipe 'default' .*\);"):
         extended(stored, replace(stored, space="resnet", tight=True, recipes={"default": Recipe(epochs=2)}))
 
 
@@ -240,4 +242,4 @@ def test_a_members_design_may_leave_choices_open() -> None:
     [first, *rest] = made.members
     open_one = replace(first, design=Design(groups=3))
     changed = replace(made, members=(open_one, *rest))
-    assert ReferenceSet.from_json(json.loads(json.dumps(changed.to_json()))) == changed
+    assert decode(ReferenceSet, json.loads(json.dumps(encode(changed))), "it", error=StudyError) == changed

@@ -127,7 +127,8 @@ def test_any_name_and_rate_survive_the_file(tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("device =", "devize =", r'profile "p.toml": missing key "device"'),
+        ("device =", "devize =", r'profile "p.toml": unknown key "devize"; did you mean "device"\?'),
+        ('device = "A phone"', "", r'profile "p.toml": missing key "device"; expected the device.s name'),
         ('note = ""', 'nota = ""', r'unknown key "nota"; did you mean "note"\?'),
         (
             "interval_factor",
@@ -141,8 +142,8 @@ def test_any_name_and_rate_survive_the_file(tmp_path_factory: pytest.TempPathFac
             "interval_factor = 0.5",
             "interval_factor is 0.5; expected a number of at least 1",
         ),
-        ("spearman = 0.9", "spearman = 9", r"\[by_network\]: spearman is 9; expected a rank correlation"),
-        ("spearman = 0.9 }", "spearman = 0.9, n = 3 }", r'\[by_network\]: unknown key "n"'),
+        ("spearman = 0.9", "spearman = 9", r"\[kept_out.by_network\] spearman is 9; expected a rank correlation"),
+        ("spearman = 0.9 }", "spearman = 0.9, n = 3 }", r'\[kept_out.by_network\]: unknown key "n"'),
         ("networks = 4", "networks = 4\nfolds = 4", r'\[kept_out\]: unknown key "folds"'),
         ("schema = 1", "schema = 2", "this version of snsearch reads schema 1"),
         ("threads = 1", "threads = 0", "threads is 0; expected a positive integer"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from snsearch.codec import decode, encode
 from snsearch.errors import SpecError
 from snsearch.network.arch import Architecture
 from tests.architectures import architectures, shufflenet
@@ -27,7 +28,7 @@ def test_the_key_names_everything_that_decides_the_network() -> None:
 @given(architectures())
 def test_key_and_json_are_read_back(arch: Architecture) -> None:
     assert Architecture.from_key(arch.key) == arch
-    assert Architecture.from_json(json.loads(json.dumps(arch.to_json()))) == arch
+    assert decode(Architecture, json.loads(json.dumps(encode(arch))), "it") == arch
     assert re.fullmatch(r"[a-z0-9._-]+", arch.key)
 
 
@@ -89,16 +90,18 @@ def test_what_is_not_a_key_is_refused(key: str) -> None:
     ],
 )
 def test_wrong_json_values_are_refused(field: str, value: Any) -> None:
-    assert Architecture.from_json(ONE_X.to_json()) == ONE_X
+    assert decode(Architecture, encode(ONE_X), "it") == ONE_X
     with pytest.raises(SpecError):
-        Architecture.from_json({**ONE_X.to_json(), field: value})
+        decode(Architecture, {**encode(ONE_X), field: value}, "it")
 
 
 def test_missing_and_unknown_json_fields_are_named() -> None:
-    values = ONE_X.to_json()
+    values = encode(ONE_X)
     del values["groups"]
-    with pytest.raises(SpecError, match="missing or unknown fields: group, groups"):
-        Architecture.from_json({**values, "group": 3})
+    with pytest.raises(SpecError, match='it: missing key "groups"; expected an integer'):
+        decode(Architecture, values, "it")
+    with pytest.raises(SpecError, match=r'it: unknown key "group"; did you mean "groups"\?'):
+        decode(Architecture, {**values, "group": 3}, "it")
 
 
 def test_stages_without_a_width_each_are_refused() -> None:

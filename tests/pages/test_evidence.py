@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from snsearch.codec import decode, encode
 from snsearch.device.measurements import Measurement
 from snsearch.device.reasons import Cause, Reason
 from snsearch.pages.evidence import keep_measurement, measured_by_device, worth_measuring
@@ -29,7 +30,7 @@ def _study(tmp_path: Any, *measurements: Measurement) -> StudyRecord:
         settings=Setup(tmp_path).settings(),
         provenance=(),
         trials=tuple(trials),
-        attachments={"measured": tuple(one.to_json() for one in measurements), "counted": ()},
+        attachments={"measured": tuple(encode(one) for one in measurements), "counted": ()},
     )
 
 
@@ -69,7 +70,7 @@ def test_a_measurement_has_the_same_key_in_a_study_as_before_reasons_were_data(
     keys: list[str] = []
     monkeypatch.setattr("snsearch.pages.evidence.attach", lambda url, name, kind, key, values: keys.append(key))
     flagged = replace(MEASUREMENT, verdict="flagged", reasons=(Reason.of(Cause.SPREAD, 0.1, 0.05),))
-    stored = {key: value for key, value in flagged.to_json().items() if key != "causes"}
-    for one in (flagged, Measurement.from_json(stored), MEASUREMENT):
+    stored = {key: value for key, value in encode(flagged).items() if key != "causes"}
+    for one in (flagged, decode(Measurement, stored, "it"), MEASUREMENT):
         keep_measurement("url", "name", one)
     assert keys[0] == keys[1] != keys[2]

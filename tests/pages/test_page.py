@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from snsearch.codec import encode
 from snsearch.device.counting.record import CountedNetwork
 from snsearch.errors import StudyError
 from snsearch.pages.page import ReportData, render, report_data, write_report
@@ -182,7 +183,7 @@ def test_the_embedded_json_is_the_document_whatever_it_holds(study: StudyRecord)
 
 def with_counts(study: StudyRecord, counts: Iterable[CountedNetwork]) -> StudyRecord:
     """The study with these counts attached."""
-    attached = tuple(one.to_json() for one in counts)
+    attached = tuple(encode(one) for one in counts)
     return replace(study, attachments={**study.attachments, "counted": attached})
 
 
@@ -270,7 +271,7 @@ def test_counts_stand_in_the_document_and_a_study_without_has_none(study: StudyR
     [first] = _counted(study, 20)
     [shown] = report_data(with_counts(study, (first,))).document["counts"]
     assert shown["subject"] == first.subject
-    assert shown["counts"] == first.record.counts.to_json()
+    assert shown["counts"] == encode(first.record.counts)
     assert shown["kind"] == "counted"
     assert shown["predicted"] == first.predicted_json()
 

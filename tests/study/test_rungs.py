@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snsearch.codec import decode
 from snsearch.study.pareto import Point
 from snsearch.study.rungs import Rungs, goes_on, ranks
 
@@ -113,4 +114,4 @@ def test_a_rung_is_reached_with_the_last_image_of_its_share() -> None:
 
 def test_rungs_round_trip_through_json() -> None:
     rungs = Rungs(at=(0.1, 0.2), keep=0.3, epsilon=0.4, fewest=7)
-    assert Rungs.from_json(json.loads(json.dumps(asdict(rungs)))) == rungs
+    assert decode(Rungs, json.loads(json.dumps(asdict(rungs))), "it") == rungs

@@ -14,6 +14,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+from snsearch.codec import decode, encode
 from snsearch.device.reasons import Cause, Reason
 from snsearch.errors import DeviceError, StudyError
 from snsearch.pages.evidence import counts_of, keep_counts, keep_measurement, measurements_of
@@ -32,12 +33,12 @@ def setup(tmp_path: Path) -> Setup:
 
 def test_settings_round_trip_through_json(setup: Setup) -> None:
     settings = setup.settings()
-    assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+    assert decode(Settings, json.loads(json.dumps(encode(settings))), "it", error=StudyError) == settings
 
 
 def test_settings_of_another_schema_are_refused(setup: Setup) -> None:
-    with pytest.raises(StudyError, match="schema 99"):
-        Settings.from_json({**setup.settings().to_json(), "schema": 99})
+    with pytest.raises(StudyError, match="schema is 99"):
+        decode(Settings, {**encode(setup.settings()), "schema": 99}, "it", error=StudyError)
 
 
 def test_a_study_opens_again_with_the_same_settings(setup: Setup) -> None:
@@ -285,9 +286,7 @@ def test_another_sampler_or_other_rungs_are_other_settings(setup: Setup) -> None
     settings = setup.settings()
     Study.open(setup.url, "digits", settings)
     other = replace(settings, sampler="tpe", rungs=replace(settings.rungs, at=(0.1,), keep=0.25))
-    with pytest.raises(
-        StudyError, match=r"(?s)sampler: 'surrogate', now 'tpe'.*rungs at: .*now \(0.1,\).*rungs keep"
-    ):
+    with pytest.raises(StudyError, match=r"(?s)sampler: 'surrogate', now 'tpe'.*rungs at: .*now \[0.1\].*rungs keep"):
         Study.open(setup.url, "digits", other)
 
 
@@ -317,7 +316,7 @@ def test_a_stopped_trial_keeps_its_score_and_reason(setup: Setup) -> None:
     study = Study.open(setup.url, "digits", setup.settings())
     number, _ = study.ask(setup.candidates().choices, DESIGN)
     result = made_up_result((0.5, 0.4), whole=4)
-    study.note(number, proxy=result.to_json(), cost=7.5)
+    study.note(number, proxy=encode(result), cost=7.5)
     study.prune(number, "others beat it")
     [record] = study.records()
     assert (record.status, record.reason, record.cost) == ("stopped", "others beat it", 7.5)
@@ -427,6 +426,6 @@ def test_counts_of_candidates_are_kept_once_for_all_that_they_depend_on(setup: S
 def test_a_study_with_counts_of_an_unknown_schema_is_refused(setup: Setup) -> None:
     Study.open(setup.url, "digits", setup.settings()).close()
     study = optuna.load_study(study_name="digits", storage=setup.url)
-    study.set_user_attr("counted:0123", {**made_up_counts("a-key").to_json(), "schema": 2})
-    with pytest.raises(DeviceError, match="counts have schema 2; this version reads schema 1"):
+    study.set_user_attr("counted:0123", {**encode(made_up_counts("a-key")), "schema": 2})
+    with pytest.raises(DeviceError, match=r"counts of the study: schema is 2; .* reads schema 1"):
         counts_of(read_study(setup.url))

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from snsearch.codec import decode, encode
 from snsearch.errors import StudyError
 from snsearch.network.arch import Architecture
 from snsearch.solver.lattice import Design
@@ -240,7 +241,7 @@ def test_a_result_round_trips_through_json(digits: Dataset, small: Architecture)
     import json
 
     result = train_proxy(small, digits, RECIPE, seed=0, device=CPU)
-    assert ProxyResult.from_json(json.loads(json.dumps(result.to_json()))) == result
+    assert decode(ProxyResult, json.loads(json.dumps(encode(result))), "it") == result
 
 
 @pytest.mark.parametrize("name", ["quantum", "cuda:77", "mps:9"])
@@ -286,7 +287,7 @@ def test_a_training_that_is_told_to_stop_ends_at_that_point(digits: Dataset, sma
     assert not stopped.finished
     assert _scores(replace(whole, curve=whole.curve[:1]))[2] == _scores(stopped)[2]
     assert (stopped.error, stopped.loss) == (whole.curve[0].test_error, whole.curve[0].test_loss)
-    assert ProxyResult.from_json(stopped.to_json()) == stopped
+    assert decode(ProxyResult, encode(stopped), "it") == stopped
 
 
 def test_a_training_that_goes_on_is_asked_at_every_point_but_the_last_and_not_changed(

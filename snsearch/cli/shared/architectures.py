@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from click.core import ParameterSource
 
 import snsearch
 from snsearch.cli.shared.options import as_asked
+from snsearch.codec import decode, parse_json
 from snsearch.errors import SpecError
 from snsearch.network import Architecture
 
@@ -24,7 +24,7 @@ def _from_document(document: Any, where: str) -> list[Architecture]:
     if isinstance(document, dict) and isinstance(document.get("architecture"), dict):
         return _from_document(document["architecture"], where)
     if isinstance(document, dict):
-        return [Architecture.from_json(document)]
+        return [decode(Architecture, document, where)]
     raise SpecError(f"{where}: expected an architecture, or a document of `snsearch solve --format json`")
 
 
@@ -44,10 +44,10 @@ def architectures_of(spec: str, options: dict[str, Any], own: Sequence[str]) -> 
         raise SpecError(f"{spec!r} is one architecture already; {', '.join(given)} apply to a space")
     if path.suffix == ".json":
         try:
-            return _from_document(json.loads(path.read_text(encoding="utf-8")), f'"{path.name}"')
+            return _from_document(parse_json(path.read_text(encoding="utf-8")), f'"{path.name}"')
         except OSError as error:
             raise SpecError(f"{spec!r} cannot be read: {error.strerror or error}") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise SpecError(f'"{path.name}": not valid JSON: {error}') from None
     if not is_space:
         return [Architecture.from_key(spec)]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snsearch.codec import decode, encode, parse_json
 from snsearch.device.counting.cpus import Cpu, load_cpu
 from snsearch.device.counting.record import SCHEMA, CountedRecord
 from snsearch.device.counting.run import count_repeat
@@ -166,7 +167,8 @@ def open_counter(cpu: Cpu, runner: Path | None = None, folder: Path | None = Non
 def _read(path: Path, key: str) -> CountedRecord | None:
     """The record of a file; None if it is missing or damaged, so the model is counted again."""
     try:
-        found = CountedRecord.from_json(json.loads(path.read_text(encoding="utf-8")))
+        values = parse_json(path.read_text(encoding="utf-8"))
+        found = decode(CountedRecord, values, "the counts", error=DeviceError)
     except (OSError, ValueError, DeviceError):
         return None
     return found if found.key == key else None
@@ -175,6 +177,6 @@ def _read(path: Path, key: str) -> CountedRecord | None:
 def _write(path: Path, record: CountedRecord) -> None:
     """Writes the record in one step. Raises DeviceError."""
     try:
-        write_whole(path, json.dumps(record.to_json(), indent=1))
+        write_whole(path, json.dumps(encode(record), indent=1))
     except OSError as error:
         raise DeviceError(f'counts cannot be written to "{path.parent}": {error.strerror or error}') from None

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated
+
+from snsearch.codec import number
+
+Events = Annotated[int, number("a count of at least 0", 0)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
     """What one repeat executes, and its accesses to and misses in the caches of a core."""
 
-    instructions: int
-    loads: int
-    stores: int
-    l1d_accesses: int  # in lines: one load or store may span two
-    l1d_misses: int
-    l1i_accesses: int
-    l1i_misses: int
-    l2_accesses: int  # misses of either first level
-    l2_misses: int
+    instructions: Events
+    loads: Events
+    stores: Events
+    l1d_accesses: Events  # in lines: one load or store may span two
+    l1d_misses: Events
+    l1i_accesses: Events
+    l1i_misses: Events
+    l2_accesses: Events  # misses of either first level
+    l2_misses: Events
 
     @property
     def l1_misses(self) -> int:
         """Misses in both first levels, which access the second level."""
         return self.l1d_misses + self.l1i_misses
-
-    def to_json(self) -> dict[str, int]:
-        """The counts by name."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: object) -> Counts | None:
-        """The counts of a JSON object; None for any other value."""
-        if not isinstance(values, dict) or set(values) != {field.name for field in fields(cls)}:
-            return None
-        if any(type(value) is not int or value < 0 for value in values.values()):
-            return None
-        return cls(**values)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from snsearch.device.counting.weighing import Weighing, read_weighing
-from snsearch.errors import SpecError
-from snsearch.toml_reader import Table, as_integer, as_text, find_file, read_table
+from snsearch.codec import Count, Field, decode, number, text
+from snsearch.device.counting.weighing import Weighing
+from snsearch.toml_files import find_file, read_toml
 from snsearch.units import parse_bytes
 
 CLOCK_KHZ = 1_500_000  # clock that the emulated system reports; counts do not depend on it
@@ -20,9 +19,9 @@ CLOCK_KHZ = 1_500_000  # clock that the emulated system reports; counts do not d
 class Cache:
     """A set-associative cache that replaces its least recently used line."""
 
-    size: int  # bytes
-    ways: int
-    line: int  # bytes
+    size: Annotated[int, Field(read=parse_bytes, expected='bytes such as 32768 or "32KiB"')]
+    ways: Count
+    line: Count  # bytes
 
     def __str__(self) -> str:
         return f"{self.size}:{self.ways}:{self.line}"
@@ -32,39 +31,41 @@ class Cache:
         """The cache for readers: "32 KiB, 2 ways, lines of 64 bytes"."""
         return f"{self.size // 1024} KiB, {self.ways} ways, lines of {self.line} bytes"
 
+    def is_regular(self) -> bool:
+        """Whether lines and sets are powers of two, and lines have 16 to 4096 bytes."""
+        sets, rest = divmod(self.size, self.ways * self.line)
+        powers = not sets & (sets - 1) and not self.line & (self.line - 1)
+        return not rest and sets > 0 and powers and 16 <= self.line <= 4096
+
+
+RegularCache = Annotated[
+    Cache, Field(check=Cache.is_regular, expected="lines of 16 to 4096 bytes and sets, both powers of two")
+]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cpu:
     """A core: its caches, and the register values that the emulated system reports."""
 
-    name: str
-    title: str
-    qemu_cpu: str  # qemu's name of a core with the same instructions
-    midr: int  # ARM's main id register, by which libraries recognise a core
-    cores: int  # cores that share the second level
-    source: str
-    l1d: Cache
-    l1i: Cache
-    l2: Cache
-    weighing: Weighing | None  # None if no device with this core has published figures
+    name: Annotated[str, text("a name")]
+    title: Annotated[str, text("the core and where it is found")]
+    # qemu's name of a core with the same instructions.
+    qemu_cpu: Annotated[str, text("a name that `qemu-aarch64 -cpu help` lists")]
+    # ARM's main id register, by which libraries recognise a core.
+    midr: Annotated[int, number("the main id register, such as 0x410fd083", 1, (1 << 32) - 1)]
+    cores: Annotated[int, number("how many cores share the second level, 1 to 32", 1, 32)]
+    source: Annotated[str, text("where the sizes come from")]
+    l1d: RegularCache
+    l1i: RegularCache
+    l2: RegularCache
+    # None if no device with this core has published figures.
+    weighing: Annotated[Weighing | None, Field(key="milliseconds", toml=True)]
 
     @property
     def digest(self) -> str:
         """A hash of everything that counts depend on."""
         told = (self.qemu_cpu, self.midr, self.cores, str(self.l1d), str(self.l1i), str(self.l2))
         return hashlib.sha256(repr(told).encode()).hexdigest()
-
-    def to_json(self) -> dict[str, Any]:
-        """The core as JSON values, which from_json reads back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Cpu:
-        """The core of to_json's values. Raises KeyError or TypeError for other values."""
-        known = {field.name: values[field.name] for field in fields(cls)}
-        caches = {name: Cache(**known[name]) for name in ("l1d", "l1i", "l2")}
-        weighing = None if known["weighing"] is None else Weighing(**known["weighing"])
-        return cls(**{**known, **caches, "weighing": weighing})
 
     def system_files(self) -> dict[str, str]:
         """The files of /proc and /sys that describe this core, by path without the leading slash.
@@ -112,57 +113,9 @@ class Cpu:
         )
 
 
-def _bytes(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise TypeError
-    return parse_bytes(value)
-
-
-def _register(value: Any) -> int:
-    if type(value) is not int or not 0 < value < 1 << 32:
-        raise TypeError
-    return value
-
-
-def _cores(value: Any) -> int:
-    if as_integer(value) > 32:
-        raise TypeError
-    return as_integer(value)
-
-
-def _cache(table: Table) -> Cache:
-    cache = Cache(
-        size=table.get("size", _bytes, 'bytes such as 32768 or "32KiB"'),
-        ways=table.get("ways", as_integer, "a positive integer"),
-        line=table.get("line", as_integer, "the bytes of a line, such as 64"),
-    )
-    table.done()
-    sets, rest = divmod(cache.size, cache.ways * cache.line)
-    if rest or sets & (sets - 1) or not sets or cache.line & (cache.line - 1) or not 16 <= cache.line <= 4096:
-        raise SpecError(
-            f"{table.where}: {cache.size} bytes in {cache.ways} ways with lines of {cache.line} bytes; "
-            "expected lines of 16 to 4096 bytes and sets, both powers of two"
-        )
-    return cache
-
-
 def read_cpu(path: Path) -> Cpu:
     """The core of a TOML file. Raises SpecError with the file, the key and what was expected."""
-    table = read_table(path, "cpu")
-    cpu = Cpu(
-        name=table.get("name", as_text, "a name"),
-        title=table.get("title", as_text, "the core and where it is found"),
-        qemu_cpu=table.get("qemu_cpu", as_text, "a name that `qemu-aarch64 -cpu help` lists"),
-        midr=table.get("midr", _register, "the main id register, such as 0x410fd083"),
-        cores=table.get("cores", _cores, "how many cores share the second level, 1 to 32"),
-        source=table.get("source", as_text, "where the sizes come from"),
-        l1d=_cache(table.table("l1d")),
-        l1i=_cache(table.table("l1i")),
-        l2=_cache(table.table("l2")),
-        weighing=read_weighing(table.table("milliseconds")) if table.has("milliseconds") else None,
-    )
-    table.done()
-    return cpu
+    return decode(Cpu, *read_toml(path, "cpu"), toml=True)
 
 
 def load_cpu(text: str) -> Cpu:

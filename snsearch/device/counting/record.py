@@ -7,19 +7,23 @@ qemu nor the core's file.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, ClassVar
 
+from snsearch.codec import Stored
 from snsearch.device.counting.counts import Counts
 from snsearch.device.counting.cpus import Cpu
-from snsearch.errors import DeviceError
 
 SCHEMA = 1  # of a record; the cache counts records of another schema again
-NETWORK_SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountedRecord:
     """The counts of one inference, and the tools that made them."""
+
+    STORED: ClassVar = Stored(
+        schema=SCHEMA, derived={"kind": lambda record: "counted", "provenance": attrgetter("provenance")}
+    )
 
     cpu: str
     counts: Counts
@@ -34,38 +38,12 @@ class CountedRecord:
         """The label of the counts."""
         return f"counted, ncnn {self.ncnn} for aarch64 under qemu {self.qemu}, caches of {self.cpu}; not a latency"
 
-    def to_json(self) -> dict[str, Any]:
-        """The record as JSON values, which from_json reads back."""
-        return {
-            "schema": SCHEMA,
-            "kind": "counted",
-            "cpu": self.cpu,
-            "counts": self.counts.to_json(),
-            "artefact": self.artefact,
-            "runner": self.runner,
-            "ncnn": self.ncnn,
-            "qemu": self.qemu,
-            "key": self.key,
-            "provenance": self.provenance,
-        }
-
-    @classmethod
-    def from_json(cls, values: object) -> CountedRecord:
-        """The record of to_json's values. Raises DeviceError for another schema or invalid values."""
-        known = _of_schema(values, SCHEMA)
-        try:
-            counts = Counts.from_json(known["counts"])
-            texts = {name: str(known[name]) for name in ("cpu", "artefact", "runner", "ncnn", "qemu", "key")}
-        except KeyError as error:
-            raise DeviceError(f"a counted record cannot be read: it has no {error}") from None
-        if counts is None:
-            raise DeviceError("a counted record cannot be read: its counts are invalid")
-        return cls(counts=counts, **texts)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CountedNetwork:
     """A network with its counts on a core's caches, as a study keeps it."""
+
+    STORED: ClassVar = Stored(schema=1)
 
     subject: str  # an architecture's key
     core: Cpu
@@ -88,38 +66,3 @@ class CountedNetwork:
             "interval_ms": [round(low, 4), round(high, 4)],
             "provenance": self.core.weighing.provenance,
         }
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values, which from_json reads back."""
-        return {
-            "schema": NETWORK_SCHEMA,
-            "subject": self.subject,
-            "core": self.core.to_json(),
-            "record": self.record.to_json(),
-            "kept": self.kept,
-        }
-
-    @classmethod
-    def from_json(cls, values: object) -> CountedNetwork:
-        """The network of to_json's values. Raises DeviceError for another schema or invalid values."""
-        known = _of_schema(values, NETWORK_SCHEMA)
-        try:
-            return cls(
-                subject=known["subject"],
-                core=Cpu.from_json(known["core"]),
-                record=CountedRecord.from_json(known["record"]),
-                kept=known["kept"],
-            )
-        except (KeyError, TypeError) as error:
-            raise DeviceError(f"a counted network cannot be read: {type(error).__name__} {error}") from None
-
-
-def _of_schema(values: object, known: int) -> dict[str, Any]:
-    if not isinstance(values, dict):
-        raise DeviceError(f"counts cannot be read: expected a JSON object, not {type(values).__name__}")
-    if values.get("schema") != known:
-        raise DeviceError(
-            f"counts have schema {values.get('schema')!r}; this version reads schema {known}; "
-            "read them with the version of snsearch that counted"
-        )
-    return values

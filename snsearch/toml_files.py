@@ -1,0 +1,84 @@
+"""TOML files: found by name or path, read to be decoded, and written."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snsearch.codec import as_values, suggestion
+from snsearch.errors import SpecError
+from snsearch.files import Kind, bundled_folder, bundled_names
+
+
+def read_toml(path: Path, kind: str) -> tuple[dict[str, Any], str]:
+    """The values of a file of schema 1, without the schema, and its name for errors. Raises SpecError."""
+    where = f'{kind} "{path.name}"'
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise SpecError(f"{where}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:  # TOML's own, wrong UTF-8, integers without end, endless nesting
+        raise SpecError(f"{where}: not valid TOML: {error}") from None
+    if "schema" not in values:
+        raise SpecError(f'{where}: missing key "schema"; expected 1')
+    schema = values.pop("schema")
+    if schema != 1 or type(schema) is not int:
+        raise SpecError(f"{where}: schema is {schema!r}; this version of snsearch reads schema 1")
+    return values, where
+
+
+def find_file(name: str, kind: Kind) -> Path:
+    """The file that the user names: a path, or a bundled file's name. Raises SpecError."""
+    singular = kind.removesuffix("s")
+    path = Path(name)
+    try:
+        exists = path.is_file()
+    except OSError:
+        exists = False
+    if path.suffix == ".toml" or "/" in name or exists:
+        if not exists:
+            raise SpecError(f"{singular} file {name!r} does not exist")
+        return path
+    known = bundled_names(kind)
+    if name not in known:
+        raise SpecError(f"no {singular} is named {name!r}{suggestion(name, known)}")
+    return bundled_folder(kind) / f"{name}.toml"
+
+
+def toml_of(record: Any, comments: Mapping[str, str] | None = None) -> str:
+    """The record as the text of a file of schema 1, values before tables; `comments` are put behind their keys."""
+    return "\n".join(["schema = 1", *_lines(as_values(record, toml=True), comments or {})]) + "\n"
+
+
+def toml_table(name: str, record: Any, comment: str) -> str:
+    """The record as a table of a TOML file."""
+    return "\n".join([f"[{name}]  # {comment}", *_lines(as_values(record, toml=True), {})]) + "\n"
+
+
+def _lines(values: Mapping[str, Any], comments: Mapping[str, str]) -> list[str]:
+    notes = {key: f"  # {comments[key]}" if key in comments else "" for key in values}
+    lines = [f"{key} = {_text(value)}{notes[key]}" for key, value in values.items() if not isinstance(value, dict)]
+    for key, value in values.items():
+        if isinstance(value, dict):
+            lines += ["", f"[{key}]{notes[key]}", *(f"{name} = {_text(inner)}" for name, inner in value.items())]
+    return lines
+
+
+def _text(value: Any) -> str:
+    """A value as TOML has it: numbers to six digits, texts quoted, lists of texts one entry a line."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_text(inner)}' for key, inner in value.items())} }}"
+    if isinstance(value, list):
+        if any(isinstance(entry, str) for entry in value):
+            return "[\n" + "".join(f"  {_text(entry)},\n" for entry in value) + "]"
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, float):
+        digits = f"{value:.6g}"
+        return digits if any(mark in digits for mark in ".e") else f"{digits}.0"
+    if isinstance(value, int):
+        return str(value)
+    escaped = "".join(f"\\u{ord(c):04x}" if c in '"\\' or ord(c) < 32 or ord(c) == 127 else c for c in str(value))
+    return f'"{escaped}"'
