@@ -15,17 +15,19 @@ line or none. `answers` reads the line.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from snsearch.codec import number
 from snsearch.errors import DeviceError
 
 RUNNER_SCHEMA = 2
 QEMU_COUNTER_HZ = 62_500_000
 QEMU_MIDR = 0xF0510
 
+Nanoseconds = Annotated[int, number("nanoseconds of at least 1", 1)]
 Precision = Literal["float32", "float16"]
 RunnerKind = Literal["ncnn-cpp", "ncnn-python", "onnxruntime-python"]
 
@@ -94,7 +96,7 @@ class ModelSamples:
     """One model's times in nanoseconds, a tuple of `repeats` per round; and its output where the job asks for it."""
 
     prefix: str
-    samples_ns: tuple[tuple[int, ...], ...]
+    samples_ns: tuple[tuple[Nanoseconds, ...], ...]
     output: tuple[float, ...] | None
 
 
