@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from snsearch.codec import decode, encode
 from snsearch.device.counting import counter
+from snsearch.device.counting.record import CountedNetwork
 from snsearch.device.log import MeasurementLog
 from snsearch.device.registry import Device, devices_folder, read_device
 from snsearch.errors import StudyError
@@ -25,6 +28,7 @@ from snsearch.study.loop import deployed, settings_of
 from snsearch.study.objective import latency_objective
 from snsearch.study.rungs import Rungs
 from snsearch.study.storage import Study, read_study
+from snsearch.toml_files import toml_of
 from snsearch.training.proxy import Recipe
 from snsearch.training.sources import load_data
 from tests.conftest import Outcome
@@ -150,6 +154,18 @@ def test_measurements_of_both_schemas_are_read(name: str, verdicts: list[str]) -
     assert found[0].loadavg == (0.1, 0.2, 0.3)
 
 
+def test_what_is_written_is_as_it_was() -> None:
+    log = V0 / "measurements.jsonl"
+    for one, line in zip(MeasurementLog(path=log).read(), log.read_text("utf-8").splitlines(), strict=True):
+        written = encode(one)
+        assert [cause.pop("cause") for cause in written.pop("causes")] == ["earlier"] * len(one.reasons)
+        assert written == json.loads(line)
+    values = json.loads((V0 / "counted_network.json").read_text(encoding="utf-8"))
+    assert encode(decode(CountedNetwork, values, "it")) == values
+    for name in ("own_profile.toml", "calibrated_profile.toml"):
+        assert read_profile(V0 / name).to_toml() == (V0 / name).read_text(encoding="utf-8")
+
+
 def test_counts_are_read_from_their_cache() -> None:
     key = json.loads((V0 / "counts_cache.json").read_text(encoding="utf-8"))["key"]
     record = counter._read(V0 / "counts_cache.json", key)
@@ -162,7 +178,8 @@ def test_a_device_s_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path))
     devices_folder().mkdir(parents=True)
     shutil.copy(V0 / "pi.toml", devices_folder() / "pi.toml")
-    assert read_device("pi") == Device(
+    known = read_device("pi")
+    assert known == Device(
         name="pi",
         url="ssh://me@pi.example:2222",
         core=3,
@@ -172,6 +189,7 @@ def test_a_device_s_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         identity="Raspberry Pi 4, aarch64, 4 cores",
         description='Raspberry "Pi" 4, aarch64',
     )
+    assert tomllib.loads(toml_of(known)) == tomllib.loads((V0 / "pi.toml").read_text(encoding="utf-8"))
 
 
 def test_the_settings_of_a_folder_of_paper_are_compared(tmp_path: Path) -> None:
