@@ -40,6 +40,7 @@ from snsearch.latency.fitting import Sample, predict_ms
 from snsearch.latency.profile import Profile, load_profile
 from snsearch.latency.terms import ops_terms
 from snsearch.latency.validation import HeldOut, family_fold
+from snsearch.toml_files import toml_of
 
 RESULTS = Path(__file__).parent / "results" / "counted.json"
 CPU_FILES = bundled_folder("cpus")
@@ -194,7 +195,12 @@ def weighings() -> dict[str, Weighing]:
 def cpu_file(cpu: str) -> str:
     """The core's file with its weighing."""
     text = (CPU_FILES / f"{cpu}.toml").read_text(encoding="utf-8").partition("\n[milliseconds]")[0]
-    return text.rstrip("\n") + "\n\n" + weighings()[cpu].to_toml()
+    return (
+        text.rstrip("\n")
+        + "\n\n"
+        + "[milliseconds]  # a million of each\n"
+        + toml_of(weighings()[cpu]).partition("\n")[2]
+    )
 
 
 def _print_tables(document: Mapping[str, Any]) -> None:

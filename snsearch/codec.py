@@ -151,13 +151,11 @@ def decode(
         raise error(refusal.message(where, toml)) from None
 
 
-def encode(record: Any) -> Any:
-    """The record as JSON values, which `decode` reads back: the schema, the fields, and what is derived."""
-    return as_values(record, toml=False)
+def encode(record: Any, *, toml: bool = False) -> Any:
+    """The record as values that `decode` reads back.
 
-
-def as_values(record: Any, *, toml: bool) -> Any:
-    """The record as JSON values, or as those of a TOML file without what has its default value."""
+    For JSON: the schema, the fields, and what is derived. For TOML: the fields without what has its default value.
+    """
     return _write(_shape(cast(Any, type(record)), toml), record)
 
 

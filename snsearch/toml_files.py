@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snsearch.codec import as_values, suggestion
+from snsearch.codec import encode, suggestion
 from snsearch.errors import SpecError
 from snsearch.files import Kind, bundled_folder, bundled_names
 
@@ -50,21 +50,13 @@ def find_file(name: str, kind: Kind) -> Path:
 
 def toml_of(record: Any, comments: Mapping[str, str] | None = None) -> str:
     """The record as the text of a file of schema 1, values before tables; `comments` are put behind their keys."""
-    return "\n".join(["schema = 1", *_lines(as_values(record, toml=True), comments or {})]) + "\n"
-
-
-def toml_table(name: str, record: Any, comment: str) -> str:
-    """The record as a table of a TOML file."""
-    return "\n".join([f"[{name}]  # {comment}", *_lines(as_values(record, toml=True), {})]) + "\n"
-
-
-def _lines(values: Mapping[str, Any], comments: Mapping[str, str]) -> list[str]:
-    notes = {key: f"  # {comments[key]}" if key in comments else "" for key in values}
+    values = {"schema": 1} | encode(record, toml=True)
+    notes = dict.fromkeys(values, "") | {key: f"  # {words}" for key, words in (comments or {}).items()}
     lines = [f"{key} = {_text(value)}{notes[key]}" for key, value in values.items() if not isinstance(value, dict)]
     for key, value in values.items():
         if isinstance(value, dict):
             lines += ["", f"[{key}]{notes[key]}", *(f"{name} = {_text(inner)}" for name, inner in value.items())]
-    return lines
+    return "\n".join(lines) + "\n"
 
 
 def _text(value: Any) -> str:
