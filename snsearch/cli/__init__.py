@@ -9,6 +9,7 @@ study that cannot be used; 7 counters that disagree; 8 a device that cannot be u
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any
 
@@ -108,7 +109,9 @@ def main() -> None:
         click.echo("interrupted", err=True)
         code = 130
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _complain(shown.getvalue().rstrip())
         code = error.exit_code
     except SnsearchError as error:
         if debug:

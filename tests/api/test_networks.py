@@ -40,9 +40,8 @@ def test_every_function_is_a_function_whatever_was_imported() -> None:
 
 
 def test_every_function_is_documented_with_an_example() -> None:
-    functions = [
-        value for value in map(lambda n: getattr(snsearch, n), snsearch.__all__) if inspect.isfunction(value)
-    ]
+    offered = [getattr(snsearch, name) for name in snsearch.__all__]
+    functions = [value for value in offered if inspect.isfunction(value)]
     assert functions
     for function in functions:
         text = inspect.getdoc(function) or ""
