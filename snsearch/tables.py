@@ -80,13 +80,14 @@ class Column(Generic[R]):
 
 @dataclass(frozen=True)
 class _Laid(Generic[R]):
-    """A column with its cells, and how wide it would be without wrapping, at ease, and at the least."""
+    """A column with its cells, and how wide it is at the least, at ease, without wrapped cells or heading."""
 
     column: Column[R]
     cells: tuple[str, ...]
-    wanted: int
-    eased: int
     least: int
+    eased: int
+    unwrapped: int
+    wanted: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,9 +213,16 @@ class Table(Generic[R]):
         cells = tuple(column.cell(row) for row in self.rows)
         words = [word for text in (column.head, *cells) for word in text.split()]
         least = max((min(width_of(word), _WORD) for word in words), default=1)
-        wanted = max(width_of(line) for text in (column.head, *cells) for line in wrap(text, 10**6))
-        eased = max(least, -(-max(map(width_of, cells), default=0) // _DEPTH))
-        return _Laid(column=column, cells=cells, wanted=wanted, eased=eased, least=least)
+        lines = [width_of(line) for cell in cells for line in wrap(cell, 10**6)]
+        unwrapped = max([least, *lines])
+        return _Laid(
+            column=column,
+            cells=cells,
+            least=least,
+            eased=max(least, -(-max(map(width_of, cells), default=0) // _DEPTH)),
+            unwrapped=unwrapped,
+            wanted=max([unwrapped, *map(width_of, wrap(column.head, 10**6))]),
+        )
 
 
 def _in_pipes(cell: str) -> str:
@@ -227,15 +235,16 @@ def _sum(widths: Iterable[int]) -> int:
 
 
 def _shared_out(laid: Sequence[_Laid[Any]], width: int) -> list[int]:
-    """The columns' widths: each has its least, and what is left goes evenly to those that want more."""
+    """The columns' widths: each has its least; the rest goes evenly to wrapped cells first, then to headings."""
     widths = [one.least for one in laid]
     left = width - _sum(widths)
-    while left and (wanting := [index for index, one in enumerate(laid) if widths[index] < one.wanted]):
-        share = max(1, left // len(wanting))
-        for index in wanting:
-            more = min(share, left, laid[index].wanted - widths[index])
-            widths[index] += more
-            left -= more
+    for goals in ([one.unwrapped for one in laid], [one.wanted for one in laid]):
+        while left > 0 and (wanting := [index for index, goal in enumerate(goals) if widths[index] < goal]):
+            share = max(1, left // len(wanting))
+            for index in wanting:
+                more = min(share, left, goals[index] - widths[index])
+                widths[index] += more
+                left -= more
     return widths
 
 

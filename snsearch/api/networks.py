@@ -1,14 +1,11 @@
-"""Networks that meet a budget, what they cost under each way of counting, and their torch modules."""
+"""What a network costs under each way of counting, and its torch module."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from snsearch.errors import InfeasibleBudgetError, SpecError
-from snsearch.files import bundled_names
+from snsearch.api.solutions import Resolution, pixels_of
 from snsearch.network import (
     Architecture,
     ConventionCount,
@@ -18,47 +15,10 @@ from snsearch.network import (
     cost_report,
     count_conventions,
 )
-from snsearch.solver import (
-    Budget,
-    Design,
-    Match,
-    Solution,
-    SpaceSpec,
-    load_budget,
-    load_space,
-    mflops_budget,
-    networks_as_rows,
-    scaled,
-    with_input,
-)
-from snsearch.solver import solve as solve_design
-from snsearch.units import parse_bytes, parse_count, parse_resolution
+from snsearch.solver import Solution
 
 if TYPE_CHECKING:
     from snsearch.network import FeatureNetwork, Network, Verification
-
-Resolution = int | str | tuple[int, int]
-
-
-class Solutions(tuple[Solution, ...]):
-    """Solutions that a notebook shows as a table."""
-
-    def _repr_html_(self) -> str:
-        return networks_as_rows(self).html()
-
-
-class UnmetBudgetsError(InfeasibleBudgetError):
-    """Some of the networks that were asked for do not exist.
-
-    Attributes:
-        reasons: why not, one for each; also the message.
-        found: the solutions of the others.
-    """
-
-    def __init__(self, reasons: Sequence[str], found: Solutions) -> None:
-        super().__init__("\n".join(reasons))
-        self.reasons = tuple(reasons)
-        self.found = found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,195 +36,11 @@ class NetworkCount:
         return self.report.totals.macs
 
 
-def _several(given: Any) -> tuple[Any, ...]:
-    """The values of a sequence, or the one value; a text is one value."""
-    return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else (given,)
-
-
 def architecture_of(network: Architecture | Solution | str) -> Architecture:
     """The architecture itself, a solution's, or a key's. Raises SpecError where the text is not a key."""
     if isinstance(network, str):
         return Architecture.from_key(network)
     return network.architecture if isinstance(network, Solution) else network
-
-
-def spaces(*names: str) -> tuple[SpaceSpec, ...]:
-    """The design spaces: all that are bundled, or those that are named.
-
-    Args:
-        names: bundled names, or paths of TOML files.
-
-    Raises:
-        SpecError: there is no such space, or its file cannot be used.
-
-    Example:
-        >>> import snsearch
-        >>> [space.name for space in snsearch.spaces()]
-        ['mobilenet-v1', 'resnet', 'resnext', 'shufflenet-v1', 'vgg-like', 'xception-like']
-        >>> snsearch.spaces("shufflenet-v1")[0].groups
-        (1, 2, 3, 4, 8)
-    """
-    return tuple(load_space(name) for name in names or bundled_names("spaces"))
-
-
-def budgets(*names: str) -> tuple[Budget, ...]:
-    """The named budgets: all that are bundled, or those that are named.
-
-    Args:
-        names: bundled names, paths of TOML files, or MFLOPs as text.
-
-    Raises:
-        SpecError: there is no such budget, or its file cannot be used.
-
-    Example:
-        >>> import snsearch
-        >>> print(snsearch.budgets("stm32f746")[0].describe())
-        peak activation memory at most 320.0 KiB, model size at most 1.00 MiB
-    """
-    return tuple(load_budget(name) for name in names or bundled_names("budgets"))
-
-
-def _budgets(mflops: Sequence[float], named: Sequence[str | Budget], bounds: dict[str, Any]) -> list[Budget]:
-    """A budget for each of the MFLOPs and names, with the further bounds; one of the bounds alone where none is."""
-    found = [mflops_budget(value) for value in mflops]
-    found += [load_budget(one) if isinstance(one, str) else one for one in named]
-    if not found and bounds.keys() & {"params", "peak_activation_bytes", "weight_bytes"}:
-        found = [Budget(name="own bounds", **bounds)]
-    return [replace(budget, **bounds) for budget in found]
-
-
-def _designs(
-    space: SpaceSpec,
-    groups: Sequence[int],
-    scales: Sequence[float],
-    *,
-    lenient: bool,
-    budgeted: bool,
-    depth: str | None,
-    se: bool,
-    shuffle: bool,
-) -> list[Design]:
-    """The designs asked of one space. `lenient`: the space keeps its own groups where it lacks what is asked."""
-    asked = tuple(groups) or space.groups
-    if lenient:
-        asked = tuple(count for count in asked if count in space.groups) or space.groups
-        if depth is not None and depth not in dict(space.depths):
-            raise SpecError(f"space {space.name} has no depth {depth!r}; name the spaces that do")
-        shuffle = shuffle or "shuffle" not in space.options
-        scales = () if budgeted and not space.stem_at_scale else scales
-    return [
-        Design(groups=count, scale=scale, depth=depth, se=se, shuffle=None if shuffle else False)
-        for scale in tuple(scales) or (None,)
-        for count in asked
-    ]
-
-
-def solve(
-    *,
-    mflops: float | Sequence[float] = (),
-    budget: str | Budget | Sequence[str | Budget] = (),
-    space: str | SpaceSpec | Sequence[str | SpaceSpec] = "shufflenet-v1",
-    groups: int | Sequence[int] = (),
-    scale: float | Sequence[float] = (),
-    depth: str | None = None,
-    se: bool = False,
-    shuffle: bool = True,
-    params: int | str | None = None,
-    peak_memory: int | str | None = None,
-    model_size: int | str | None = None,
-    precision: Precision | None = None,
-    match: Match | None = None,
-    resolution: Resolution | None = None,
-    classes: int | None = None,
-    tight: bool = False,
-    packed: bool = False,
-) -> Solutions:
-    """The channel counts that meet each budget, for every space, scale and group count that is asked for.
-
-    Without MFLOPs, a budget or another bound: what the groups and scales cost.
-
-    Args:
-        mflops: millions of multiply-adds.
-        budget: bundled names, paths of TOML files, or records.
-        space: bundled names, paths of TOML files, records, or "all".
-        groups: group counts; the space's where empty.
-        scale: widths relative to the space's 1x; where empty, what fits the budget, or 1.
-        depth: units per stage, by name or as "4-8-4".
-        se: squeeze-and-excitation on every unit (reduction 16).
-        shuffle: False leaves the channel shuffle out.
-        params: at most this many parameters, such as "1.9M".
-        peak_memory: at most this many bytes of activations at a time, such as "320KiB".
-        model_size: at most this many bytes of weights, such as "1MiB".
-        precision: that memory and size are counted at; float32 unless the budget says otherwise.
-        match: "nearest" meets the MFLOPs on either side, "under" never exceeds them.
-        resolution: of the input: pixels, "480x640", or (height, width); 224 unless the budget says otherwise.
-        classes: of the network; 1000 unless the budget says otherwise.
-        tight: let stages leave their proportion of widths a little, to come within 0.1 % of the MFLOPs.
-        packed: prefer channels per group that are multiples of 4.
-
-    Returns:
-        A tuple of solutions: by budget, then space, then scale, then group count.
-
-    Raises:
-        SpecError: an argument that cannot be used.
-        InfeasibleBudgetError: a budget that no network meets; its `found` holds the solutions of the others.
-
-    Example:
-        >>> import snsearch
-        >>> for found in snsearch.solve(mflops=140, groups=(1, 3, 8)):
-        ...     print(found.architecture.groups, found.architecture.stage_channels, round(found.costs.mflops, 2))
-        1 (144, 288, 576) 143.08
-        3 (240, 480, 960) 137.46
-        8 (384, 768, 1536) 138.37
-    """
-    given = {
-        "params": None if params is None else parse_count(params),
-        "peak_activation_bytes": None if peak_memory is None else parse_bytes(peak_memory),
-        "weight_bytes": None if model_size is None else parse_bytes(model_size),
-        "precision": precision,
-        "match": match,
-    }
-    bounds = {name: value for name, value in given.items() if value is not None}
-    pixels = None if resolution is None else _resolution(resolution)
-    goals: list[Budget | None] = [
-        with_input(goal, resolution=pixels, classes=classes)
-        for goal in _budgets(_several(mflops), _several(budget), bounds)
-    ]
-    if not goals and (tight or packed):
-        raise SpecError("tight and packed solving need a budget")
-    named = bundled_names("spaces") if space == "all" else _several(space)
-    asked = [load_space(one) if isinstance(one, str) else one for one in named]
-    # Without a budget, its input and precision alone are read.
-    free = with_input(mflops_budget(1), resolution=pixels, classes=classes)
-    free = replace(free, precision=precision or free.precision)
-    found, reasons = [], []
-    for goal, one in product(goals or [None], asked):
-        designs = _designs(
-            one,
-            _several(groups),
-            _several(scale),
-            lenient=len(asked) > 1,
-            budgeted=goal is not None,
-            depth=depth,
-            se=se,
-            shuffle=shuffle,
-        )
-        for design in designs:
-            try:
-                found.append(
-                    scaled(one, design, free)
-                    if goal is None
-                    else solve_design(one, goal, design, tight=tight, packed=packed)
-                )
-            except InfeasibleBudgetError as error:
-                reasons.append(str(error))
-    if reasons:
-        raise UnmetBudgetsError(reasons, Solutions(found))
-    return Solutions(found)
-
-
-def _resolution(given: Resolution) -> tuple[int, int]:
-    return given if isinstance(given, tuple) else parse_resolution(given)
 
 
 def count(
@@ -354,6 +130,6 @@ def build(
     if resolution is None:
         arch = replace(arch, input_channels=channels, classes=classes)
     else:
-        arch = arch.at_input(channels=channels, resolution=_resolution(resolution), classes=classes)
+        arch = arch.at_input(channels=channels, resolution=pixels_of(resolution), classes=classes)
     module = build_model(arch, seed)
     return FeatureNetwork(module) if features_only else module

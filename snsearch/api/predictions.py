@@ -76,7 +76,7 @@ def prediction_table(predictions: Sequence[Prediction], notes: Sequence[str] = (
     titles = " / ".join(dict.fromkeys(p.solution.title for p in predictions if p.solution is not None))
     remarks = Counter(one.remark for one in predictions if one.remark)
     warnings = [f"{count} of {len(predictions)} predictions lie {remark}" for remark, count in remarks.items()]
-    title = f"{titles}{', ' if titles else ''}{' / '.join(provenances)}"
+    title = f"{titles}{': ' if titles else ''}{' / '.join(provenances)}"
     return Table(columns=COLUMNS, rows=predictions, title=title, notes=[*notes, *warnings])
 
 

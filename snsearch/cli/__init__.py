@@ -9,6 +9,7 @@ study that cannot be used; 7 counters that disagree; 8 a device that cannot be u
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any
 
@@ -88,6 +89,14 @@ def cli(debug: bool) -> None:
     """
 
 
+def _complain(text: str) -> None:
+    """Prints why a command ended, on stderr."""
+    from snsearch.cli.shared.console import say
+
+    for line in text.split("\n"):
+        say(line)
+
+
 def main() -> None:
     """Runs the command line and ends the process with a documented exit code."""
     debug = "--debug" in sys.argv[1:2]
@@ -100,12 +109,14 @@ def main() -> None:
         click.echo("interrupted", err=True)
         code = 130
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _complain(shown.getvalue().rstrip())
         code = error.exit_code
     except SnsearchError as error:
         if debug:
             raise
-        click.echo(f"snsearch: {error}", err=True)
+        _complain(f"snsearch: {error}")
         code = error.exit_code
     except _ReaderGone:
         # The reader of our output went away: not an error of ours, and nothing more can be printed.
@@ -116,15 +127,12 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        click.echo(f"snsearch: {error}", err=True)
+        _complain(f"snsearch: {error}")
         code = 1
     except Exception as error:
         if debug:
             raise
-        click.echo(
-            f"snsearch: unexpected {type(error).__name__}: {error}\n"
-            "This is a fault of snsearch; run it again as snsearch --debug … and report the traceback.",
-            err=True,
-        )
+        _complain(f"snsearch: unexpected {type(error).__name__}: {error}")
+        _complain("This is a fault of snsearch; run it again as snsearch --debug … and report the traceback.")
         code = 1
     sys.exit(code if isinstance(code, int) else 0)

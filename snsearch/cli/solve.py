@@ -17,7 +17,7 @@ from snsearch.units import plain_resolution
 
 _STEPS = (
     "Widths move in steps, so the networks match the budget to the nearest step; "
-    "--tight brings each within 0.1 % of it."
+    "--tight brings each within 0.1 % of it where the widths allow that."
 )
 
 

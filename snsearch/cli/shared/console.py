@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table as RichTable
 
 from snsearch.prose import printable as printable
 from snsearch.prose import wrap
 from snsearch.tables import Table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
 
 R = TypeVar("R")
 _LEAST = 20  # cells: below it nothing can be laid out
@@ -25,10 +27,20 @@ def terminal_width() -> int:
     return max(_LEAST, shutil.get_terminal_size().columns)
 
 
+def _print_lines(lines: Iterable[str]) -> None:
+    """Prints lines to stdout; where its encoding lacks a character, a plain one takes its place."""
+    encoding = sys.stdout.encoding or "utf-8"
+    for line in lines:
+        try:
+            line.encode(encoding)
+        except UnicodeEncodeError:
+            line = line.replace("─", "-").encode(encoding, "replace").decode(encoding)
+        click.echo(line)
+
+
 def print_text(text: str, *, indent: int = 0) -> None:
     """Prints sentences to stdout, wrapped."""
-    for line in wrap(text, terminal_width(), indent=indent):
-        click.echo(line)
+    _print_lines(wrap(text, terminal_width(), indent=indent))
 
 
 def say(text: str) -> None:
@@ -64,8 +76,8 @@ def print_table(
     elif form == "markdown":
         sys.stdout.write(table.markdown(wide=wide))
     else:
-        for line in table.blocks(terminal_width()) if blocks else table.lines(terminal_width(), wide=wide):
-            click.echo(line)
+        width = terminal_width()
+        _print_lines(table.blocks(width) if blocks else table.lines(width, wide=wide))
 
 
 def print_json(value: Any) -> None:
@@ -75,10 +87,14 @@ def print_json(value: Any) -> None:
 
 def progress_console() -> Console:
     """The console of progress, on stderr; where that is not a terminal, what is one line there stays one."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
 def print_rich(table: RichTable) -> None:
     """Prints a table of rich to stdout, as wide as it needs where stdout is not a terminal."""
+    from rich.console import Console
+
     console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
     console.print(table)
