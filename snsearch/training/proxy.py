@@ -39,8 +39,8 @@ class Recipe:
     """Everything about a proxy training except the architecture, the data and the seed.
 
     AdamW with a linear warm-up; residual branches start at zero. What is scored are averaged weights at a constant
-    rate, with batch norm's statistics measured again: the curve is meaningful at every point, not only at its end, so a
-    candidate may be judged and stopped on the way.
+    rate, with batch norm's statistics measured again: the curve is meaningful at every point, not only at its end, so
+    a candidate may be judged and stopped on the way.
     """
 
     images: int = 5_000  # training images per epoch, the same for every candidate; fewer where the data has fewer
