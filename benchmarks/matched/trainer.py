@@ -55,7 +55,7 @@ class BenchmarkTraining(ProxyTraining):
         self._test = dataset.test.to(device)
 
     def _measure(self, train_loss: float, images_seen: int, cpu_started: float) -> None:
-        error, loss = evaluate(self._scored_network(), self._test, self._batches)
+        error, loss, _ = evaluate(self._scored_network(), self._test, self._batches)
         if not math.isfinite(loss):
             raise TrainingDiverged(f"the test loss became {loss} after {images_seen:,} images")
         self._cpu_seconds = time.process_time() - cpu_started

@@ -1,4 +1,4 @@
-"""Worker processes: one function in several spawned processes that report to this one and stop when they are asked.
+"""Worker processes: one function in several spawned processes that report to this one and stop on request.
 
 Spawned, not forked: torch's threads do not survive a fork. Tensors that a job holds are shared, not copied.
 """
@@ -26,7 +26,7 @@ Event = tuple[str, int, tuple[Any, ...]]  # what happened, which worker, with wh
 
 
 def spawn_context() -> Any:
-    """The multiprocessing context of the workers; what several of them share is made by it."""
+    """The multiprocessing context of the workers; make what they share by it."""
     return torch.multiprocessing.get_context("spawn")
 
 
@@ -59,7 +59,7 @@ def _live(target: Target, job: Any, worker: int, threads: int, events: Any) -> N
 def run_processes(
     target: Target, job: Any, *, workers: int, threads: int, hear: Callable[[Event], None], stop: Stop
 ) -> list[str]:
-    """Runs a function in so many workers to their end and returns why they ended; `hear` gets every event here.
+    """Runs a function in that many workers to their end and returns why they ended; `hear` gets every event here.
 
     Raises:
         KeyboardInterrupt: `stop` said so; every worker has ended at a safe point.
@@ -79,7 +79,7 @@ def run_processes(
         if interrupted:
             for process in processes:
                 process.terminate()  # SIGTERM, which asks a worker to stop
-            # What a worker finished before it heard of the stop is still told.
+            # Events of work that a worker finished before it stopped still count.
             _listen(processes, events, hear, lambda: False, reasons, [])
             raise KeyboardInterrupt
     finally:
@@ -109,7 +109,7 @@ def _listen(
     reasons: list[str],
     faults: list[str],
 ) -> bool:
-    """Hands on what the workers say until every one has ended; False where `stop` said so before."""
+    """Passes the workers' events to `hear` until every worker has ended; False where `stop` came first."""
     silent = set(range(len(processes)))
     while silent:
         if stop():

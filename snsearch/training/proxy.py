@@ -23,7 +23,7 @@ from snsearch.training.found import Augmentation
 
 Schedule = Literal["cosine", "constant"]
 OnBatch = Callable[[int, int, float], None]  # images seen, images of the whole training, running loss
-# The curve so far and the images of the whole training; returns whether the training goes on.
+# The curve so far and the images of the whole training; returns whether to continue.
 OnPoint = Callable[["tuple[CurvePoint, ...]", int], bool]
 
 
@@ -45,16 +45,16 @@ def _without_retired(values: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """Everything about a proxy training but the architecture, the data and the seed.
+    """Everything about a proxy training except the architecture, the data and the seed.
 
     AdamW with a linear warm-up; residual branches start at zero. What is scored are averaged weights at a constant
-    rate, with batch norm's statistics taken anew: so the curve is worth something at every point, not at its end
-    only, and a candidate may be judged and stopped on the way.
+    rate, with batch norm's statistics measured again: the curve is meaningful at every point, not only at its end, so
+    a candidate may be judged and stopped on the way.
     """
 
     STORED: ClassVar = Stored(upgrade=_without_retired)
 
-    images: int = 5_000  # training images an epoch, the same for every candidate; fewer where the data has fewer
+    images: int = 5_000  # training images per epoch, the same for every candidate; fewer where the data has fewer
     epochs: int = 1
     batch_size: int = 64
     learning_rate: float = 1e-2
@@ -63,10 +63,10 @@ class Recipe:
     zero_start: bool = True
     augmentation: Augmentation | None = "none"  # pays in long trainings only; None: the data set's own
     test_images: int = 4_000
-    curve_points: int = 2  # an epoch
+    curve_points: int = 2  # per epoch
     schedule: Schedule = "constant"  # behind the warm-up: constant, or to zero
     averaging: float = 4.0  # of the weights: their mean over about the last 1 / (1 + averaging) of the steps; 0: none
-    recalibration: int = 512  # training images by which batch norm's statistics are taken anew before evaluating
+    recalibration: int = 512  # training images by which batch norm's statistics are measured again before evaluating
 
     def __post_init__(self) -> None:
         counts = (self.images, self.epochs, self.batch_size, self.test_images, self.curve_points)
@@ -88,14 +88,14 @@ class Recipe:
             f"weight decay {self.weight_decay:g}, warm-up {self.warmup:.0%}, "
             + ("cosine decay to zero" if self.schedule == "cosine" else "then constant")
             + (f", weights averaged ({self.averaging:g})" if self.averaging else "")
-            + (f", batch norm taken anew on {self.recalibration:,} images" if self.recalibration else "")
+            + (f", batch norm measured again on {self.recalibration:,} images" if self.recalibration else "")
             + (", residual branches start at zero" if self.zero_start else "")
             + f", augmentation: {self.augmentation or 'of the data set'}"
         )
 
 
 def default_recipe(train_images: int) -> Recipe:
-    """The recipe of a search on so many training images: as many passes as make up for small data."""
+    """The recipe of a search on `train_images` images: small data gets more epochs."""
     usual = Recipe()
     images = min(train_images, usual.images)
     return replace(usual, images=images, epochs=max(1, round(usual.images / images)))
@@ -145,7 +145,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 class ProxyTraining:
-    """One training, an epoch at a time, that can be saved between epochs and gone on with elsewhere."""
+    """One training, an epoch at a time, that can be saved between epochs and continued elsewhere."""
 
     def __init__(
         self, arch: Architecture, dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device
@@ -206,7 +206,7 @@ class ProxyTraining:
         return self._step >= self._steps
 
     def run_epoch(self, on_batch: OnBatch | None = None, on_point: OnPoint | None = None) -> bool:
-        """Trains one epoch; False where `on_point` said at a point of the curve that the training is to stop there.
+        """Trains one epoch; False where `on_point` stopped the training at a point of the curve.
 
         Raises TrainingDiverged where the loss leaves the finite numbers.
         """
@@ -282,7 +282,7 @@ class ProxyTraining:
         return network
 
     def result(self) -> ProxyResult:
-        """The score as it stands at the last point of the curve."""
+        """The score at the last point of the curve."""
         last = self._curve[-1]
         return ProxyResult(
             error=last.test_error,
@@ -300,7 +300,7 @@ class ProxyTraining:
         )
 
     def save(self, path: Path) -> None:
-        """Writes everything that going on needs; a file that is already there is replaced in one step.
+        """Writes everything needed to continue; an existing file is replaced in one step.
 
         Raises StudyError where it cannot be written.
         """
@@ -326,7 +326,7 @@ class ProxyTraining:
             ) from None
 
     def load(self, path: Path) -> bool:
-        """Goes on from a saved state; False, with nothing changed, where it is missing or of another training."""
+        """Continues from a saved state; False, with nothing changed, where it is missing or of another training."""
         if not path.is_file():
             return False
         try:
@@ -372,7 +372,7 @@ def _device_name(device: torch.device) -> str:
 
 
 def half_precision_of(device: torch.device) -> torch.dtype | None:
-    """What trainings multiply in, where the device does that faster: bfloat16 on GPUs that have it; weights, sums and
+    """The type of multiplications where the device is faster in it: bfloat16 on GPUs that have it; weights, sums and
     evaluations stay float32. None elsewhere: on the CPUs that were tried bfloat16 has 0.7 times the speed.
     """
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
@@ -418,7 +418,7 @@ def train_proxy(
 ) -> ProxyResult:
     """The score of an architecture after the recipe's epochs, or where `on_point` stopped the training.
 
-    With a checkpoint path the training goes on from what is saved there and saves after every epoch, but for the
+    With a checkpoint path the training continues from what is saved there and saves after every epoch, except the
     only one; who keeps the result removes the file then. Raises TrainingDiverged.
     """
     training = ProxyTraining(arch, dataset, recipe, seed=seed, device=device)

@@ -32,7 +32,7 @@ def _fashion(argument: str, options: Options) -> Found:
     if found is not None:
         return found
     try:
-        return replace(hub(HUB_FASHION, options), name="fashion-mnist", side=32)
+        return replace(hub(HUB_FASHION, options), name="fashion-mnist", side=32, scored_on_test=True)
     except DataError as error:
         raise DataError(
             "Fashion-MNIST was not found: install Debian's package dataset-fashion-mnist, put its four files into "
@@ -149,6 +149,7 @@ def load_data(
     side: int | None = None,
     deployed: int | None = None,
     options: Options | None = None,
+    scored_on_test: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """The data set that a `--data` text names, in memory.
@@ -160,6 +161,8 @@ def load_data(
         side: Pixels a side that images are brought to; None chooses them from the images.
         deployed: Pixels a side of the deployed network, above which `side` is not chosen.
         options: Splits and columns, where a guess fails.
+        scored_on_test: Keep all training images for training, and score on the test images, as published figures of
+            benchmarks do.
         progress: Hears how many images are read.
 
     Raises:
@@ -167,4 +170,6 @@ def load_data(
     """
     from snsearch.training.loading import loaded
 
-    return loaded(survey(find_data(spec, options), side, deployed), progress)
+    found = find_data(spec, options)
+    found = replace(found, scored_on_test=found.scored_on_test or scored_on_test)
+    return loaded(survey(found, side, deployed), progress)

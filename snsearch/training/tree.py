@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from snsearch.training.found import Skipped, shown
 from snsearch.training.images import SUFFIXES
-from snsearch.training.reading import unfit
+from snsearch.training.reading import MAX_FILE_BYTES, unfit
 
 _HINTS = {".heic": "convert it to JPEG or PNG", ".heif": "convert it to JPEG or PNG", ".zip": "unpack it"}
 _Identity = tuple[int, int]  # device and inode
@@ -112,7 +112,8 @@ def _note_link(tree: Tree, real: Path, entry: os.DirEntry[str], name: PurePosixP
 
 def _sort_in(tree: Tree, name: PurePosixPath, status: os.stat_result) -> None:
     suffix = name.suffix.lower()
-    if reason := unfit(status):
+    # Parquet files are read in parts, however large they are.
+    if reason := unfit(status, 2**62 if suffix == ".parquet" else MAX_FILE_BYTES):
         _skip(tree, name, reason)
     elif suffix in SUFFIXES:
         tree.images.append(name)

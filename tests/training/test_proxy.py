@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from snsearch.solver.lattice import Design
 from snsearch.solver.solving import scaled, solve
 from snsearch.solver.spec import load_space, mflops_budget
 from snsearch.training.builtin import DEBIAN_FASHION
-from snsearch.training.data import Dataset
+from snsearch.training.data import Batches, Dataset, Images
 from snsearch.training.proxy import (
     CurvePoint,
     ProxyResult,
@@ -476,3 +476,23 @@ def test_recalibration_takes_as_many_images_as_it_says_in_batches_of_one_size(
     assert sum(sizes) == min(images, 600)
     assert max(sizes) - min(sizes) <= 1
     assert max(sizes) <= 256
+
+
+def test_the_balanced_error_is_the_mean_over_the_classes() -> None:
+    class Zero(torch.nn.Module):
+        """Always answers class 0."""
+
+        def forward(self, x_NCHW: Tensor) -> Tensor:
+            return torch.tensor([5.0, 0.0, 0.0]).expand(len(x_NCHW), 3)
+
+    labels = torch.tensor([0] * 9 + [2])  # class 1 has no image
+    images = Images(pixels=torch.zeros(10, 1, 8, 8, dtype=torch.uint8), labels=labels)
+    error, _, balanced = evaluate(Zero(), images, Batches(images, "none", batch_size=4, seed=0), batch_size=4)
+    assert (error, balanced) == (0.1, 0.5)
+
+
+def test_recipes_of_earlier_versions_are_read_unless_they_use_an_option_that_is_gone() -> None:
+    kept = asdict(RECIPE) | {"low_resolution": 0.0, "label_smoothing": 0.0}
+    assert decode(Recipe, kept, "it", error=StudyError) == RECIPE
+    with pytest.raises(StudyError, match="the recipe uses low_resolution, which this version does not have"):
+        decode(Recipe, kept | {"low_resolution": 0.5}, "it", error=StudyError)

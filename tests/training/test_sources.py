@@ -24,7 +24,7 @@ from snsearch.errors import DataError
 from snsearch.training import builtin
 from snsearch.training.builtin import DEBIAN_FASHION, FASHION_CLASSES, is_idx_folder
 from snsearch.training.data import Dataset, Images
-from snsearch.training.found import Skipped
+from snsearch.training.found import Options, Skipped
 from snsearch.training.sources import load_data
 
 
@@ -705,3 +705,106 @@ def test_digits_are_split_alike_every_time_and_scaled_when_asked() -> None:
     assert torch.equal(large.test.labels, small.test.labels)
     means = large.test.pixels.float().mean(dim=(1, 2, 3)) - small.test.pixels.float().mean(dim=(1, 2, 3))
     assert means.abs().max() < 12
+
+
+# Columns and splits of tables.
+
+
+@pytest.mark.usefixtures("hub_library")
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [([[0, 1], [1]], "lists such as [0, 1]"), ([0.5, 1.5], "fractions such as 0.5")],
+)
+def test_a_label_column_of_lists_or_fractions_is_refused(tmp_path: Path, labels: list[Any], found: str) -> None:
+    _plain(tmp_path / "a.parquet", {"image": [picture(1), picture(2)], "label": labels})
+    with pytest.raises(DataError, match=re.escape(f"a: column 'label' holds {found}, which are no class labels")):
+        load_data(str(tmp_path / "a.parquet"))
+
+
+def test_a_column_called_label_wins_and_columns_may_be_named(tmp_path: Path, hub_library: Any) -> None:
+    kinds = hub_library.ClassLabel(names=["wild", "tame"])
+    features = hub_library.Features(
+        {
+            "kind": kinds,
+            "photo": hub_library.Image(),
+            "label": hub_library.Value("string"),
+            "n": hub_library.Value("int64"),
+        }
+    )
+    columns = {
+        "kind": [0, 0, 0, 1, 1, 1],
+        "photo": [{"bytes": picture(number), "path": None} for number in range(6)],
+        "label": ["cat", "dog"] * 3,
+        "n": [1, 2, 3] * 2,
+    }
+    hub_library.Dataset.from_dict(columns, features=features).to_parquet(tmp_path / "a.parquet")
+    path = str(tmp_path / "a.parquet")
+    assert load_data(path, side=4).classes == ("cat", "dog")
+    assert load_data(path, side=4, options=Options(label_column="kind")).classes == ("tame", "wild")
+    assert load_data(path, side=4, options=Options(label_column="n", image_column="photo")).classes == ("1", "2", "3")
+    with pytest.raises(DataError, match="no column 'x' among kind, photo, label, n"):
+        load_data(path, options=Options(label_column="x"))
+    with pytest.raises(DataError, match="column 'n' holds no images"):
+        load_data(path, options=Options(image_column="n"))
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_save_to_disk_folders_are_read(tmp_path: Path, hub_library: Any, splits: bool) -> None:
+    features = hub_library.Features(
+        {"image": hub_library.Image(), "label": hub_library.ClassLabel(names=["cat", "dog"])}
+    )
+
+    def rows(values: Sequence[int]) -> Any:
+        cells = [{"bytes": picture(value), "path": None} for value in values]
+        return hub_library.Dataset.from_dict({"image": cells, "label": [v % 2 for v in values]}, features=features)
+
+    saved = hub_library.DatasetDict(train=rows(range(8)), validation=rows([8, 9])) if splits else rows(range(10))
+    saved.save_to_disk(tmp_path / "pets")
+    dataset = load_data(str(tmp_path / "pets"), side=4)
+    assert (dataset.name, dataset.source, dataset.classes) == ("pets", "save_to_disk folder pets", ("cat", "dog"))
+    assert sorted(brightness(dataset)) == list(range(10))
+    assert not splits or values(dataset.test) == [8, 9]
+
+
+def test_splits_of_a_table_may_be_chosen_and_the_others_are_named(tmp_path: Path, write: Write) -> None:
+    for number, name in enumerate(("train", "test", "fold")):
+        write(tmp_path / f"{name}-0.parquet", [(picture(10 * number + at), at % 2) for at in range(4)])
+    chosen = Options(splits=(("train", "fold"), ("test", "train")))
+    dataset = load_data(str(tmp_path), side=4, options=chosen)
+    assert values(dataset.test) == [0, 1, 2, 3]
+    assert sorted(brightness(dataset)) == [0, 1, 2, 3, 20, 21, 22, 23]
+    assert dataset.description is not None
+    assert any("not used: split test (4 images)" in remark for remark in dataset.description.remarks)
+
+
+def test_paths_in_a_table_stay_inside_its_folder(tmp_path: Path, hub_library: Any) -> None:
+    root = tmp_path / "pets"
+    put(tmp_path / "secret.png", picture(99))
+    for number in range(4):
+        put(root / "images" / f"{number}.png", picture(number))
+    os.mkfifo(root / "images" / "pipe.png")
+    names = [
+        *(f"images/{number}.png" for number in range(4)),
+        "../secret.png",
+        str(tmp_path / "secret.png"),
+        "images/pipe.png",
+    ]
+    _plain(root / "a.parquet", {"image": names, "label": ["a", "b", "a", "b", "a", "b", "a"]})
+    dataset = load_data(str(root / "a.parquet"), side=4)
+    assert sorted(brightness(dataset)) == [0, 1, 2, 3]
+    assert {one.name: one.kind for one in dataset.skipped} == {
+        "row 4": "path outside the data set's folder",
+        "row 5": "path outside the data set's folder",
+        "row 6": "pipe",
+    }
+
+
+def test_no_more_of_an_idx_file_is_decompressed_than_its_header_says(tmp_path: Path) -> None:
+    put_idx(tmp_path)
+    bomb = gzip.compress(idx(np.zeros((3, 28, 28), dtype=np.uint8)) + bytes(2**24), 9)
+    put(tmp_path / "train-images-idx3-ubyte.gz", bomb)
+    with pytest.raises(DataError, match="holds more than 2352 values"):
+        load_data(f"fashion-mnist:{tmp_path}")
+    put(tmp_path / "train-images-idx3-ubyte.gz", gzip.compress(bytes((0, 0, 8, 3)) + b"\xff" * 12))
+    with pytest.raises(DataError, match="which is more than 8 GiB"):
+        load_data(f"fashion-mnist:{tmp_path}")
