@@ -20,7 +20,7 @@ from snsearch.network.graph import OpGraph
 from snsearch.network.operators import Op
 from snsearch.solver.candidates import candidates_of, matched_set
 from snsearch.solver.spec import load_space, mflops_budget, with_input
-from snsearch.study.objective import counted_objective
+from snsearch.study.objective import OBJECTIVES
 
 COUNTS = Path(__file__).parent / "results" / "counted.csv"
 CPUS = ("cortex-a72", "cortex-a53", "cortex-a57", "cortex-a76")
@@ -102,7 +102,7 @@ def published() -> tuple[Network, ...]:
 def _drawn(mflops: float, resolution: int, count: int) -> Iterator[Architecture]:
     space = load_space("shufflenet-v1")
     budget = with_input(mflops_budget(mflops), resolution=(resolution, resolution))
-    candidates = candidates_of(space, budget, tight=True, search_shuffle=True, cost=counted_objective().of)
+    candidates = candidates_of(space, budget, tight=True, search_shuffle=True, cost=OBJECTIVES["counted"].of)
     for design in matched_set(candidates, count):
         yield candidates.solutions[design].architecture
 

@@ -22,22 +22,23 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, cast
-from unittest.mock import patch
 
 import numpy as np
 import optuna
 import torch
 
-from snsearch.lab.trainings import Curve, Training, TrainingLog, TrainingsObserver, read_log, run_trainings
+from snsearch.lab.trainings import Curve, Training, TrainingLog, read_log, run_trainings
 from snsearch.latency.profile import DEFAULT_PROFILE, load_profile
 from snsearch.solver.candidates import Candidates, candidates_of, deployed_on, label_of
 from snsearch.solver.spec import load_budget, load_space
 from snsearch.study.loop import Search, settings_of
 from snsearch.study.objective import latency_objective
+from snsearch.study.observer import Observer
 from snsearch.study.pareto import front
 from snsearch.study.rungs import Rungs
 from snsearch.study.storage import Sampler, Study, explored, sampler_of
 from snsearch.study.turns import Turn
+from snsearch.training.machine import Machine
 from snsearch.training.proxy import CurvePoint, ProxyResult, default_recipe
 from snsearch.training.sources import load_data
 
@@ -62,23 +63,9 @@ ARMS: dict[str, tuple[Sampler, Rungs]] = {
 }
 
 
-class _Lines(TrainingsObserver):
-    def begun(self, training: Training, worker: int) -> None: ...
-
-    def trained(self, images_seen: int, images_in_all: int, loss: float, worker: int) -> None: ...
-
-    def ended(self, training: Training, result: ProxyResult, worker: int) -> None:
-        print(f"{training.label}, seed {training.seed}: {result.error:.2%}", flush=True)
-
-
-class _Silent:
-    def begun(self, *details: Any) -> None: ...
-
-    def trained(self, *details: Any) -> None: ...
-
-    def ended(self, *details: Any) -> None: ...
-
-    def repeated(self, *details: Any) -> None: ...
+class _Lines(Observer):
+    def scored(self, name: str, result: ProxyResult, worker: int) -> None:
+        print(f"{name}: {result.error:.2%}", flush=True)
 
 
 def make(folder: Path, data: str, workers: int, *, with_shuffleless: bool) -> None:
@@ -101,10 +88,8 @@ def make(folder: Path, data: str, workers: int, *, with_shuffleless: bool) -> No
         tasks,
         dataset,
         TrainingLog(folder / "trainings.csv"),
-        device=torch.device("cpu"),
+        machine=Machine(device=torch.device("cpu"), workers=workers, threads=1),
         checkpoints=folder / "checkpoints",
-        workers=workers,
-        threads=1,
         observer=_Lines(),
         stop=lambda: False,
     )
@@ -232,10 +217,9 @@ def replayed(table: Table, dataset: Any, candidates: Candidates, arm: str, seed:
         dataset=dataset,
         device=torch.device("cpu"),
         checkpoints=Path("nowhere"),
-        observer=_Silent(),
+        train=table.train,
     )
-    with patch("snsearch.study.loop.train_proxy", table.train):
-        search.run(TRIALS)
+    search.run(TRIALS)
     return list(_progress(table, explored(study.records())))
 
 

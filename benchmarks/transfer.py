@@ -16,8 +16,9 @@ import numpy as np
 from scipy.stats import rankdata
 
 from snsearch.lab.fidelity import DEFAULT
+from snsearch.lab.folders import set_folder
 from snsearch.lab.ranking import Array, kendall_tau
-from snsearch.lab.reference import REFERENCE, curves_of, read_set, set_folder
+from snsearch.lab.reference import REFERENCE, curves_of, read_set
 from snsearch.network.arch import Architecture
 from snsearch.study.surrogate import WIDTH_WEIGHT, design_matrix, features_of, long_run_ranks, pooled
 

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import torch
 
+from snsearch.network.arch import Architecture
 from snsearch.solver.candidates import candidates_of
 from snsearch.solver.spec import load_budget, load_space
 from snsearch.study.loop import deployed, settings_of
-from snsearch.study.objective import counted_objective
-from snsearch.study.storage import Study
+from snsearch.study.objective import OBJECTIVES
+from snsearch.study.observer import Observer
+from snsearch.study.storage import Study, TrialRecord
 from snsearch.study.workers import Plan, run_workers
-from snsearch.training.processes import Event
 from snsearch.training.proxy import Recipe
 from snsearch.training.sources import load_data
 
@@ -32,26 +33,25 @@ REPEATS = 3
 ARMS = {"1 worker, 1 thread": (1, 1), "1 worker, 2 threads": (1, 2), "2 workers, 1 thread each": (2, 1)}
 
 
-class _Clock:
+class _Clock(Observer):
     """Notes when the first candidate begins and each ends."""
 
     def __init__(self) -> None:
         self.first: float | None = None
         self.last = 0.0
 
-    def hear(self, event: Event) -> None:
-        kind = event[0]
-        if kind == "begun" and self.first is None:
-            self.first = time.perf_counter()
-        elif kind == "ended":
-            self.last = time.perf_counter()
+    def begun(self, name: str, architecture: Architecture, worker: int) -> None:
+        self.first = self.first or time.perf_counter()
+
+    def ended(self, record: TrialRecord, worker: int) -> None:
+        self.last = time.perf_counter()
 
 
 def main() -> None:
     dataset = load_data("fashion-mnist")
     budget = deployed(load_budget("40"), dataset, named=False, classes=None)
     space = load_space("shufflenet-v1")
-    candidates = candidates_of(space, budget, tight=True, search_shuffle=False, cost=counted_objective().of)
+    candidates = candidates_of(space, budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of)
     recipe = Recipe(images=4000, test_images=2000)
     settings = settings_of(
         space, budget, dataset, recipe, data="fashion-mnist", seed=0, tight=True, search_shuffle=False
@@ -78,7 +78,7 @@ def main() -> None:
                     workers=workers,
                     threads=threads,
                 )
-                run_workers(plan, clock.hear, lambda: False)
+                run_workers(plan, clock, lambda: False)
                 assert clock.first is not None
                 rates[name].append(TRIALS / (clock.last - clock.first) * 3600)
                 print(f"{name}: {rates[name][-1]:,.0f} trials an hour", flush=True)

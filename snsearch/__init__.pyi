@@ -5,10 +5,20 @@ from .api import budgets as budgets
 from .api import build as build
 from .api import calibrate as calibrate
 from .api import count as count
+from .api import devices as devices
+from .api import load_data as load_data
+from .api import load_study as load_study
+from .api import measure as measure
 from .api import predict as predict
 from .api import profiles as profiles
+from .api import report as report
+from .api import search as search
 from .api import solve as solve
 from .api import spaces as spaces
+from .device import CountedNetwork as CountedNetwork
+from .device import Device as Device
+from .device import Measurement as Measurement
+from .device import Unmeasured as Unmeasured
 from .latency import Profile as Profile
 from .network import Architecture as Architecture
 from .network import ConventionCount as ConventionCount
@@ -16,5 +26,7 @@ from .network import CostReport as CostReport
 from .solver import Budget as Budget
 from .solver import Solution as Solution
 from .solver import SpaceSpec as SpaceSpec
+from .study import Observer as Observer
+from .study import StudyRecord as StudyRecord
 
 __version__: str

@@ -7,6 +7,7 @@ swallows it. So the first signal only sets a flag; the second raises KeyboardInt
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
@@ -22,10 +23,12 @@ def stop_on_signals(
         asked: is called at the first signal.
         numbers: the signals.
 
-    Raises:
-        ValueError: not in the main thread.
+    Signals reach the main thread only: in another thread, nothing asks to stop.
     """
     stopping = False
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal stopping
@@ -41,3 +44,13 @@ def stop_on_signals(
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def resumable(asked: Callable[[], None]) -> Iterator[Callable[[], bool]]:
+    """As stop_on_signals, for work that the same command goes on with; the KeyboardInterrupt says so."""
+    try:
+        with stop_on_signals(asked) as stop:
+            yield stop
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same command goes on from here") from None

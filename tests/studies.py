@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from snsearch import api, lab
 from snsearch.device.counting.counts import Counts
 from snsearch.device.counting.cpus import load_cpu
 from snsearch.device.counting.record import CountedNetwork, CountedRecord
@@ -18,11 +20,12 @@ from snsearch.solver.candidates import Candidates, candidates_of
 from snsearch.solver.solving import Solution
 from snsearch.solver.spec import Budget, SpaceSpec, load_budget, load_space, with_input
 from snsearch.study.loop import Search, deployed, settings_of
-from snsearch.study.objective import counted_objective, mac_and_bytes_cost
+from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
+from snsearch.study.observer import Observer
 from snsearch.study.rungs import Rungs
 from snsearch.study.storage import Sampler, Settings, Status, Study, TrialRecord
 from snsearch.training.data import Dataset
-from snsearch.training.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe
+from snsearch.training.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe, train_proxy
 from snsearch.training.sources import load_data
 
 RECIPE = Recipe(images=256, batch_size=64, test_images=179, curve_points=2, recalibration=128)
@@ -35,7 +38,7 @@ def accelerators() -> list[str]:
 
 
 @dataclass
-class Log:
+class Log(Observer):
     """An observer that keeps what it hears."""
 
     begun_keys: list[str] = field(default_factory=list)
@@ -43,17 +46,17 @@ class Log:
     ended_records: list[TrialRecord] = field(default_factory=list)
     repeats: list[tuple[int, int]] = field(default_factory=list)
 
-    def begun(self, number: int, solution: Solution) -> None:
-        self.begun_keys.append(solution.architecture.key)
+    def begun(self, name: str, architecture: Architecture, worker: int) -> None:
+        self.begun_keys.append(architecture.key)
 
-    def trained(self, images_seen: int, images_in_all: int, loss: float) -> None:
+    def trained(self, images_seen: int, images_in_all: int, loss: float, worker: int) -> None:
         self.batches += 1
 
-    def ended(self, record: TrialRecord) -> None:
+    def ended(self, record: TrialRecord, worker: int) -> None:
         self.ended_records.append(record)
 
-    def repeated(self, record: TrialRecord, result: ProxyResult) -> None:
-        self.repeats.append((record.number, result.seed))
+    def scored(self, name: str, result: ProxyResult, worker: int) -> None:
+        self.repeats.append((int(name.strip("#").partition(",")[0]), result.seed))
 
 
 def small_budget(dataset: Dataset, mflops: str = "3") -> Budget:
@@ -65,7 +68,7 @@ def small_budget(dataset: Dataset, mflops: str = "3") -> Budget:
 def candidates_at(mflops: str, space: str = "shufflenet-v1") -> Candidates:
     """A space's candidates of a budget at 224x224, solved once for all tests."""
     return candidates_of(
-        load_space(space), load_budget(mflops), tight=False, search_shuffle=False, cost=counted_objective().of
+        load_space(space), load_budget(mflops), tight=False, search_shuffle=False, cost=OBJECTIVES["counted"].of
     )
 
 
@@ -188,6 +191,13 @@ def pretended_training(errors_of: Callable[[Architecture], tuple[float, ...]]) -
     return train
 
 
+def train_in(monkeypatch: pytest.MonkeyPatch, train: Callable[..., Any]) -> None:
+    """Lets the commands train by that function."""
+    monkeypatch.setattr(api, "search", partial(api.search, train=train))
+    monkeypatch.setattr(lab, "make_set", partial(lab.make_set, train=train))
+    monkeypatch.setattr(lab, "begin_paper", partial(lab.begin_paper, train=train))
+
+
 @dataclass
 class Setup:
     """Everything that a search on digits needs, in a folder of its own."""
@@ -200,6 +210,7 @@ class Setup:
     storage: str | None = None  # None: SQLite in the folder
     sampler: Sampler = "surrogate"
     rungs: Rungs = field(default_factory=lambda: Rungs(at=()))  # every candidate is trained to its end
+    train: Callable[..., ProxyResult] = train_proxy
 
     @property
     def url(self) -> str:
@@ -224,7 +235,7 @@ class Setup:
         )
 
     def candidates(self) -> Candidates:
-        return candidates_of(self.space, self.budget, tight=True, search_shuffle=False, cost=counted_objective().of)
+        return candidates_of(self.space, self.budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of)
 
     def search(self, observer: Log | None = None, candidates: Candidates | None = None) -> Search:
         """A prepared search on the study in the folder."""
@@ -234,7 +245,8 @@ class Setup:
             dataset=self.dataset,
             device=torch.device("cpu"),
             checkpoints=self.folder / "checkpoints",
-            observer=observer or Log(),
+            report=(observer or Log()).report,
+            train=self.train,
         )
         search.prepare()
         return search

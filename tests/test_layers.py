@@ -25,7 +25,7 @@ OWNERS: dict[str, set[str]] = {
     "networkx": {"snsearch.network.graph"},
     "optuna": {"snsearch.study.storage"},
     "thop": {"snsearch.network.counters"},
-    "jinja2": {"snsearch.pages.render"},
+    "jinja2": {"snsearch.pages.templating"},
     "click": {"snsearch.cli"},
     "rich": {"snsearch.cli"},
     "PIL": {"snsearch.training.images"},
@@ -80,6 +80,8 @@ def test_a_wing_is_entered_by_its_face() -> None:
 @pytest.mark.parametrize("wing", WINGS)
 def test_every_name_of_a_face_is_there_and_used_outside(wing: str) -> None:
     face = importlib.import_module(f"snsearch.{wing}")
+    modules = {path.stem for path in (PACKAGE / wing).glob("*.py")}
+    assert modules.isdisjoint(face.__all__), "importing a module would overwrite the name"
     assert [name for name in face.__all__ if not hasattr(face, name)] == []
     users = [PACKAGE / "__init__.pyi", *(path for path in PACKAGE.rglob("*.py") if path.parts[-2] != wing)]
     text = "".join(path.read_text(encoding="utf-8") for path in users)

@@ -105,8 +105,8 @@ def main() -> None:
         sys.stdout.flush()
     except click.exceptions.Abort:
         code = 130
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
+    except KeyboardInterrupt as error:
+        click.echo(str(error) or "interrupted", err=True)
         code = 130
     except click.ClickException as error:
         shown = io.StringIO()

@@ -14,19 +14,18 @@ from snsearch.cli.shared.options import RESOLUTION
 from snsearch.tables import Column, Table
 
 if TYPE_CHECKING:
-    from snsearch.training import ClassCount, Description, Options
+    from snsearch.training import ClassCount, Description
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def data_options(command: F) -> F:
+def reading_options(command: F) -> F:
     """--split, --image-column, --label-column."""
     for option in (
         click.option("--label-column", metavar="NAME", help="Column of the labels  [default: label, or as typed]"),
         click.option("--image-column", metavar="NAME", help="Column of the images  [default: image, or as typed]"),
         click.option(
             "--split",
-            "split_texts",
             multiple=True,
             metavar="[ROLE=]NAME",
             help="Folder or split to use as train, validation or test  [default: by their names]",
@@ -36,22 +35,15 @@ def data_options(command: F) -> F:
     return command
 
 
-def options_of(split_texts: tuple[str, ...], image_column: str | None, label_column: str | None) -> Options:
-    """The options of those texts. Raises DataError."""
-    from snsearch.training import Options, parse_splits
-
-    return Options(splits=parse_splits(split_texts), image_column=image_column, label_column=label_column)
-
-
 @click.command()
 @click.argument("data", metavar="DATA")
-@data_options
+@reading_options
 @click.option("--resolution", type=RESOLUTION, help="Deployed input size  [default: 224]")
 @click.option("--proxy-resolution", type=click.IntRange(8, 512), help="Pixels per side to train on.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def data(
     data: str,
-    split_texts: tuple[str, ...],
+    split: tuple[str, ...],
     image_column: str | None,
     label_column: str | None,
     resolution: tuple[int, int] | None,
@@ -63,6 +55,7 @@ def data(
     DATA is fashion-mnist, digits, an image folder, a .parquet file, or a Hugging Face owner/name. Ends with 0 also
     where a search would refuse the data: the reason is among the remarks.
     """
+    from snsearch.api import data_options
     from snsearch.training import describe_data
 
     console = progress_console()
@@ -72,7 +65,7 @@ def data(
             data,
             side=proxy_resolution,
             deployed=min(resolution or (224, 224)),
-            options=options_of(split_texts, image_column, label_column),
+            options=data_options(split, image_column, label_column),
             progress=lambda done, total: bars.update(task, completed=done, total=total),
         )
     if form == "json":

@@ -1,26 +1,18 @@
-"""snsearch measure: latencies of networks, measured on a device."""
+"""snsearch measure: latencies of networks, measured on a device, or their counts."""
 
 from __future__ import annotations
 
-import csv
-import io
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from snsearch.cli.device import RUNNER, complete_devices
 from snsearch.cli.shared.architectures import KEY_HELP, architectures_of, given_for_a_space
-from snsearch.cli.shared.console import print_json, print_rich, printable
-from snsearch.cli.shared.options import network_options, study_options
-from snsearch.codec import encode
-from snsearch.device import Measurement, Unmeasured, device_of
-from snsearch.network import Architecture, count_macs
-
-if TYPE_CHECKING:
-    from snsearch.cli.measuring import Outcome
+from snsearch.cli.shared.options import network_options, study_options, table_options
+from snsearch.cli.shared.progress import Progress
+from snsearch.device import device_of
 
 SUSTAINED_MINUTES = 30.0
 
@@ -46,6 +38,9 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+_OWN = ("spec", "device", "everything", "again", "core", "sustained", "runner", "out", "storage", "form", "wide")
+
+
 @click.command(
     help="Measure latencies on a device: of the candidates of a study that are worth it, or of the networks of SPEC."
     f"\n\nSTUDY is a study's name, folder or study.db. {KEY_HELP}"
@@ -53,7 +48,6 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("spec", metavar="STUDY|SPEC")
 @click.option(
     "--device",
-    "device_text",
     required=True,
     metavar="NAME|URL",
     shell_complete=complete_devices,
@@ -65,10 +59,10 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @measure_options
 @network_options()
 @study_options
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@table_options("json", "csv")
 def measure(
     spec: str,
-    device_text: str,
+    device: str,
     everything: bool,
     again: bool,
     core: int | None,
@@ -77,99 +71,40 @@ def measure(
     out: Path,
     storage: str | None,
     form: str,
+    wide: bool,
     **of_space: Any,
 ) -> None:
-    from snsearch.cli.counting import Counting, count_networks, count_study
-    from snsearch.cli.measuring import Asked, Session, session, study_session
-    from snsearch.cli.report import located_study, rewrite_page
+    if device_of(device).is_counted and (core is not None or sustained is not None):
+        raise click.UsageError(f"--core and --sustained time a device; {device} is counted, and has no time")
+    from snsearch import api
+    from snsearch.cli.shared.outcomes import print_outcomes
 
-    asked = Asked(device=device_of(device_text), again=again, core=core, sustained_minutes=sustained, runner=runner)
-    if asked.device.is_counted and (core is not None or sustained is not None):
-        raise click.UsageError(
-            f"--core and --sustained time a device; {asked.device.url} is counted, and has no time"
-        )
-    done: Session | Counting
-    if (found := located_study(spec, storage, out)) is not None:
+    progress, place = Progress(), None
+    what: Any
+    if api.names_a_study(spec, storage, out):
         if given := given_for_a_space(_OWN):
             raise click.UsageError(f"{spec!r} is a study; {', '.join(given)} apply to a space")
-        url, name, folder = found
-        if asked.device.is_counted:
-            done = count_study(url, name, asked, everything=everything, form=form)
-        else:
-            done = study_session(url, name, asked, everything=everything)
-            _print(done.outcomes, form)
-        click.echo(f"report: {rewrite_page(url, name, folder)}", err=True)
+        place = api.place_of(spec, storage, out)
+        what = api.load_study(place.name, storage=place.url)
     else:
         if everything:
             raise click.UsageError(f"--all applies to a study, and there is none called {spec!r}")
-        archs = architectures_of(spec, of_space, _OWN)
-        if asked.device.is_counted:
-            done = count_networks(asked, archs, form=form)
-        else:
-            done = session(asked, archs)
-            _print(done.outcomes, form)
-    done.end()
-
-
-_OWN = (
-    "spec",
-    "device_text",
-    "everything",
-    "again",
-    "core",
-    "sustained",
-    "runner",
-    "out",
-    "storage",
-    "form",
-)
-
-
-def _print(outcomes: Sequence[Outcome], form: str) -> None:
-    if form == "json":
-        print_json(
-            {
-                "schema": 1,
-                "measurements": [encode(one) for one in outcomes if isinstance(one, Measurement)],
-                "unmeasured": [
-                    {"subject": one.subject.name, "reason": one.reason}
-                    for one in outcomes
-                    if isinstance(one, Unmeasured)
-                ],
-            }
-        )
-    elif form == "csv":
-        sys.stdout.write(_csv(outcomes))
-    elif outcomes:
-        from snsearch.cli.measuring import outcome_table
-
-        print_rich(outcome_table(outcomes))
-        for line in dict.fromkeys(_conditions(one) for one in outcomes if isinstance(one, Measurement)):
-            click.echo(f"  {printable(line)}")
-
-
-def _conditions(one: Measurement) -> str:
-    return (
-        f"{one.host.device}: {one.host.words}; {one.host.library} ({one.host.runner}), one thread, "
-        f"{one.precision}{one.sustained_words}"
-    )
-
-
-def _csv(outcomes: Sequence[Outcome]) -> str:
-    """One line a network, as `snsearch calibrate` reads them; no latency where there is none."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("key", "mflops", "latency_ms", "low_ms", "high_ms", "verdict", "parity", "provenance"))
-    for one in outcomes:
-        if isinstance(one, Unmeasured):
-            writer.writerow((one.subject.name, _mflops(one.subject.name), "", "", "", "not measured", "", one.reason))
-            continue
-        stats = one.statistics
-        figures = (stats.median_ms, stats.low_ms, stats.high_ms)
-        shown = [round(value, 6) for value in figures] if one.latency_ms is not None else ["", "", ""]
-        writer.writerow((one.subject, _mflops(one.subject), *shown, one.verdict, one.parity, one.provenance))
-    return out.getvalue()
-
-
-def _mflops(key: str) -> float:
-    return round(count_macs(Architecture.from_key(key)) / 1e6, 4)
+        what = architectures_of(spec, of_space, _OWN)
+    try:
+        with progress:
+            api.measure(
+                what,
+                device,
+                everything=everything,
+                again=again,
+                core=core,
+                sustained=sustained,
+                runner=runner,
+                observer=progress,
+            )
+    finally:
+        print_outcomes(progress.outcomes, form, wide=wide)
+        if place is not None and progress.outcomes:
+            page = api.report(api.load_study(place.name, storage=place.url), place.page)
+            progress.said(f"report: {page}")
+    progress.check_outcomes()

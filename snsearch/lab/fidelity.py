@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.stats import rankdata
@@ -81,48 +81,6 @@ class SetFidelity:
     reference_seconds: float  # CPU seconds of one long training
     rows: tuple[Fidelity, ...]
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """One flat record a proxy and cost."""
-        budget = self.reference.budget.macs
-        return [
-            {
-                "set": self.reference.name,
-                "data": self.reference.data,
-                "budget_mflops": None if budget is None else budget / 1e6,
-                "candidates": self.members,
-                "reference_seeds": self.seeds,
-                "noise_ceiling": self.ceiling.mean,
-                "noise_ceiling_one_seed": self.ceiling.one_seed,
-                "tuned_on": self.reference.tuned_on,
-                "proxy": row.proxy,
-                "kind": row.kind,
-                "images": row.images,
-                "seeds": row.seeds,
-                "kendall_tau": row.agreement.kendall_tau,
-                "interval": list(row.agreement.interval),
-                "spearman": row.agreement.spearman,
-                "spearman_interval": list(row.agreement.spearman_interval),
-                "regret_top1": row.agreement.regret_top1,
-                "regret_top3": row.agreement.regret_top3,
-                "cost_seconds": row.cost_seconds,
-                "cost_ratio": row.cost_ratio,
-                "default": row.default,
-            }
-            for row in self.rows
-        ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DefaultFidelity:
-    """What a reference set says of the default proxy alone."""
-
-    reference: ReferenceSet
-    members: int
-    ceiling: float
-    images: int  # that the proxy trains on
-    ranked: Agreement  # by DEFAULT_SCORING
-    plain: Agreement  # by the last error as it is
-
 
 def notable(found: SetFidelity) -> tuple[Fidelity, ...]:
     """The rows worth a first look: the default, every proxy at its whole length, and what needs no training."""
@@ -143,30 +101,6 @@ def fidelity_of(folder: Path) -> SetFidelity:
     """
     whole = _read_whole(folder)
     return _judge(whole, read_scores(folder))
-
-
-def default_fidelity_of(folder: Path) -> DefaultFidelity | None:
-    """The fidelity of the default proxy alone, in a fraction of the time that all proxies take.
-
-    None where the set holds no training by the recipe that is the default now. Raises StudyError as fidelity_of does.
-    """
-    whole = _read_whole(folder)
-    reference, labels = whole.reference, whole.labels
-    tried = _whole_seeds(whole.curves, labels, DEFAULT)
-    if not tried or not _is_current(reference, DEFAULT):
-        return None
-    ends = [[whole.curves[label, DEFAULT, seed][-1] for label in labels] for seed in tried]
-    short = np.array([[point.test_error for point in row] for row in ends])
-    archs = [member.architecture for member in reference.members]
-    params = [member.params for member in reference.members]
-    return DefaultFidelity(
-        reference=reference,
-        members=len(labels),
-        ceiling=noise_ceiling(whole.errors).mean,
-        images=ends[0][0].images_seen,
-        ranked=agreement(np.array([long_run_ranks(archs, row, params) for row in short]), whole.errors),
-        plain=agreement(short, whole.errors),
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,6 @@ from snsearch.solver import Budget, Candidates, Design, label_of
 from snsearch.training import Recipe
 
 REFERENCE = "reference"  # the recipe of the long trainings
-SHIPPED = Path(__file__).parent / "references"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,25 +90,6 @@ def members_of(candidates: Candidates, designs: Sequence[Design]) -> tuple[Membe
         )
         for design, solution in zip(designs, solutions, strict=True)
     )
-
-
-def shipped_folders() -> tuple[Path, ...]:
-    """The folders of the sets that come with snsearch, each called as its set."""
-    return tuple(sorted(path.parent for path in SHIPPED.glob("*/set.json")))
-
-
-def shipped_sets() -> tuple[str, ...]:
-    """The names of the sets that come with snsearch."""
-    return tuple(folder.name for folder in shipped_folders())
-
-
-def set_folder(text: str) -> Path:
-    """The folder of a shipped set's name, or of a path. Raises StudyError where there is none."""
-    for folder in (Path(text), SHIPPED / text):
-        if (folder / "set.json").is_file():
-            return folder
-    known = ", ".join(shipped_sets()) or "none"
-    raise StudyError(f"no reference set {text!r}: expected a folder with a set.json, or one of these: {known}")
 
 
 def read_set(folder: Path) -> ReferenceSet:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from snsearch import __version__
-from snsearch.lab.fidelity import Fidelity, SetFidelity, notable
+from snsearch.lab.fidelity import SetFidelity, notable
+from snsearch.lab.proxies import COLUMNS, set_document
+from snsearch.lab.reference import REFERENCE, curves_of
 from snsearch.pages import Axis, Frame, Mark, Scatter, render_template, write_page
 
 KINDS = ("training", "reference cut short", "zero-cost", "combination")
-HEAD = ("proxy", "images", "CPU s", "of reference", "Kendall tau", "95 %", "Spearman", "regret of 1", "of 3")
+SHOWN = tuple(column for column in COLUMNS if column.place != "data")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,22 +44,6 @@ class FidelityPage:
     written: str
     version: str
     document: list[dict[str, Any]]
-
-
-def proxy_cells(row: Fidelity) -> tuple[str, ...]:
-    """The cells of HEAD for a proxy."""
-    how = row.agreement
-    return (
-        row.proxy + (" (default)" if row.default else ""),
-        "" if row.images is None else f"{row.images:,}",
-        f"{row.cost_seconds:.2f}",
-        f"1/{1 / row.cost_ratio:,.0f}" if row.cost_ratio > 1e-6 else "0",
-        f"{how.kendall_tau:.2f}",
-        f"{how.interval[0]:.2f} to {how.interval[1]:.2f}",
-        f"{how.spearman:.2f}",
-        f"{how.regret_top1:.2%}",
-        f"{how.regret_top3:.2%}",
-    )
 
 
 def _scatter(found: SetFidelity) -> tuple[Scatter, float]:
@@ -124,8 +110,10 @@ def fidelity_page(found: SetFidelity, errors: dict[str, tuple[float, ...]]) -> F
         scatter=scatter,
         ceiling_at=ceiling_at,
         kinds=KINDS,
-        head=HEAD,
-        rows=tuple(ProxyRow(cells=proxy_cells(row), default=row.default) for row in rows),
+        head=tuple(column.head for column in SHOWN),
+        rows=tuple(
+            ProxyRow(cells=tuple(column.cell((found, row)) for column in SHOWN), default=row.default) for row in rows
+        ),
         member_head=("candidate", "channels", "MFLOPs", "parameters", "mean error", "by seed, %"),
         members=tuple(
             (
@@ -163,8 +151,17 @@ def fidelity_page(found: SetFidelity, errors: dict[str, tuple[float, ...]]) -> F
         ),
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         version=__version__,
-        document=found.to_json(),
+        document=set_document(found),
     )
+
+
+def fidelity_page_of(found: SetFidelity, folder: Path) -> FidelityPage:
+    """The page of a set, with the errors that its folder holds."""
+    errors: dict[str, tuple[float, ...]] = {}
+    for (label, recipe, _), curve in sorted(curves_of(folder).items()):
+        if recipe == REFERENCE:
+            errors[label] = (*errors.get(label, ()), curve[-1].test_error)
+    return fidelity_page(found, errors)
 
 
 def write_fidelity_page(page: FidelityPage, path: Path) -> None:

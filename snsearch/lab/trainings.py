@@ -11,9 +11,9 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import filelock
 import torch
@@ -21,9 +21,11 @@ import torch
 from snsearch import __version__
 from snsearch.errors import StudyError
 from snsearch.network import Architecture
+from snsearch.study import Observer
 from snsearch.training import (
     Dataset,
     Event,
+    Machine,
     ProxyResult,
     Recipe,
     Report,
@@ -50,6 +52,11 @@ class Training:
         """What tells this training from the others of its list."""
         return self.label, self.recipe_name, self.seed
 
+    @property
+    def name(self) -> str:
+        """The identity in words."""
+        return f"{self.label}, {self.recipe_name}, seed {self.seed}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoggedPoint:
@@ -75,6 +82,7 @@ class LoggedPoint:
         return self.candidate, self.recipe, self.seed
 
 
+Train = Callable[..., ProxyResult]  # as train_proxy
 Curve = tuple[LoggedPoint, ...]  # of one training, by images seen
 _COLUMNS = tuple(field.name for field in fields(LoggedPoint))
 _HEADER = ",".join(_COLUMNS) + "\n"
@@ -200,28 +208,16 @@ def read_log(path: Path) -> dict[tuple[str, str, int], Curve]:
     return {identity: tuple(curve) for identity, curve in curves.items()}
 
 
-class TrainingsObserver(Protocol):
-    """Hears of trainings as they go on; every method returns at once."""
-
-    def begun(self, training: Training, worker: int) -> None:
-        """A training begins."""
-
-    def trained(self, images_seen: int, images_in_all: int, loss: float, worker: int) -> None:
-        """A training goes on."""
-
-    def ended(self, training: Training, result: ProxyResult, worker: int) -> None:
-        """A training is done and kept."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Job:
     """What every worker needs to know; goes to the workers whole."""
 
     tasks: tuple[Training, ...]
     dataset: Dataset
-    device: str
+    device: torch.device
     checkpoints: Path
-    next_task: Any  # a shared counter
+    train: Train
+    next_task: Any = None  # a shared counter, where there are several workers
 
 
 def run_trainings(
@@ -229,16 +225,16 @@ def run_trainings(
     dataset: Dataset,
     log: TrainingLog,
     *,
-    device: torch.device,
+    machine: Machine,
     checkpoints: Path,
-    workers: int,
-    threads: int,
-    observer: TrainingsObserver,
+    observer: Observer,
     stop: Stop,
+    train: Train = train_proxy,
 ) -> None:
-    """Does the trainings that the log lacks, in their order, so many at once, and keeps each in the log.
+    """Does the trainings that the log lacks, in their order, and keeps each in the log.
 
-    A training that was stopped goes on from its last epoch when the same list is run again.
+    A training that was stopped goes on from its last epoch when the same list is run again. With several workers
+    `train` has to be importable.
 
     Raises:
         KeyboardInterrupt: `stop` said so; what is finished is kept.
@@ -250,36 +246,34 @@ def run_trainings(
         left = tuple(task for task in tasks if task.identity not in done)
         by_identity = {task.identity: task for task in left}
         diverged: list[str] = []
+        known = len(tasks) - len(left)
+        observer.training(f"{len(tasks)} trainings, {known} of them done before", known, len(tasks), machine.workers)
 
         def hear(event: Event) -> None:
             kind, worker, details = event
+            if kind == "trained":
+                observer.hear(event)
+                return
+            task = by_identity[details[0]]
             if kind == "begun":
-                observer.begun(by_identity[details[0]], worker)
-            elif kind == "trained":
-                images_seen, images_in_all, loss = details
-                observer.trained(images_seen, images_in_all, loss, worker)
+                observer.begun(task.name, task.architecture, worker)
             elif kind == "diverged":
-                diverged.append("{}, {}, seed {}: {}".format(*details[0], details[1]))
+                diverged.append(f"{task.name}: {details[1]}")
             else:
-                task, result = by_identity[details[0]], details[1]
-                log.append(task, result)
+                log.append(task, details[1])
                 _checkpoint(checkpoints, task).unlink(missing_ok=True)
-                observer.ended(task, result, worker)
+                observer.scored(task.name, details[1], worker)
 
         if not left:
             return
-        if workers == 1:
+        job = _Job(tasks=left, dataset=dataset, device=machine.device, checkpoints=checkpoints, train=train)
+        if machine.workers == 1:
             for task in left:
-                _do(task, dataset, device, checkpoints, lambda kind, *details: hear((kind, 0, details)), stop)
+                _do(job, task, lambda kind, *details: hear((kind, 0, details)), stop)
         else:
-            job = _Job(
-                tasks=left,
-                dataset=dataset,
-                device=str(device),
-                checkpoints=checkpoints,
-                next_task=spawn_context().Value("i", 0),
-            )
-            run_processes(_work, job, workers=min(workers, len(left)), threads=threads, hear=hear, stop=stop)
+            shared = replace(job, next_task=spawn_context().Value("i", 0))
+            workers = min(machine.workers, len(left))
+            run_processes(_work, shared, workers=workers, threads=machine.threads, hear=hear, stop=stop)
         if checkpoints.is_dir() and not any(checkpoints.iterdir()):
             checkpoints.rmdir()
         if diverged:
@@ -294,12 +288,10 @@ def _work(job: _Job, worker: int, report: Report, stop: Stop) -> str:
             job.next_task.value += 1
         if index >= len(job.tasks):
             return "every training is done"
-        _do(job.tasks[index], job.dataset, torch.device(job.device), job.checkpoints, report, stop)
+        _do(job, job.tasks[index], report, stop)
 
 
-def _do(
-    task: Training, dataset: Dataset, device: torch.device, checkpoints: Path, report: Report, stop: Stop
-) -> None:
+def _do(job: _Job, task: Training, report: Report, stop: Stop) -> None:
     """Does one training and reports how it goes on and ends. Raises KeyboardInterrupt where `stop` says so."""
 
     def on_batch(images_seen: int, images_in_all: int, loss: float) -> None:
@@ -309,13 +301,13 @@ def _do(
 
     report("begun", task.identity)
     try:
-        result = train_proxy(
+        result = job.train(
             task.architecture,
-            dataset,
+            job.dataset,
             task.recipe,
             seed=task.seed,
-            device=device,
-            checkpoint=_checkpoint(checkpoints, task),
+            device=job.device,
+            checkpoint=_checkpoint(job.checkpoints, task),
             on_batch=on_batch,
         )
     except TrainingDiverged as error:

@@ -6,8 +6,7 @@ from .evidence import keep_counts as keep_counts
 from .evidence import keep_measurement as keep_measurement
 from .evidence import measurements_of as measurements_of
 from .evidence import worth_measuring as worth_measuring
-from .page import ReportData as ReportData
+from .page import render as render
 from .page import report_data as report_data
-from .page import write_report as write_report
-from .render import render_template as render_template
-from .render import write_page as write_page
+from .templating import render_template as render_template
+from .templating import write_page as write_page

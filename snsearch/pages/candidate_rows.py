@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from snsearch.network import Architecture, Costs
 from snsearch.pages.evidence import standing
-from snsearch.study import Score, TrialRecord
+from snsearch.study import Score, TrialRecord, unit_of
 from snsearch.units import three_digits
 
 
@@ -68,7 +68,7 @@ def candidate_rows(
 
 def summary(rows: Sequence[CandidateRow], cost_axis: str) -> tuple[str, ...]:
     """What the front says, in sentences that claim no more than the noise allows."""
-    unit = cost_axis.partition(" (")[0]  # such as ms, or MMACs + MB moved
+    unit = unit_of(cost_axis)
     best = min(rows, key=lambda row: (row.error, row.cost))
     lines = [
         f"Lowest proxy error: #{best.number} ({best.trial.words}), {_error(best)} "

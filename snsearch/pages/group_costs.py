@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snsearch.study import TrialRecord
+from snsearch.study import COUNTED, OBJECTIVES, TrialRecord, unit_of
 
 PAPER = (
     "ShuffleNet's paper (arXiv:1707.01083, section 4.6) found g=4 and g=8 less efficient on a Snapdragon 820, and g=3"
@@ -37,7 +37,9 @@ def groups_words(trials: Sequence[TrialRecord], cost_axis: str) -> str | None:
     listed = ", ".join(f"g={groups} {cost:.3g}" for groups, cost in costs)
     (fewest, least), (most, last) = costs[0], costs[-1]
     change = last / least - 1
+    # The paper's remark is on time: it says nothing of parameters or memory.
+    is_time = unit_of(cost_axis) == "ms" or cost_axis == OBJECTIVES[COUNTED].axis
     return (
         f"{cost_axis} at equal MFLOPs, of candidates alike in all else: {listed}. From g={fewest} to g={most} that "
-        f"is {change:+.0%}. {PAPER}"
+        f"is {change:+.0%}." + (f" {PAPER}" if is_time else "")
     )

@@ -19,10 +19,10 @@ from snsearch.pages.device_section import device_sections, measured_document, pr
 from snsearch.pages.error_chart import Candidate, error_scatter
 from snsearch.pages.evidence import counted_by_core, measured_by_device
 from snsearch.pages.facts import provenance_facts, proxy_facts, run_facts, unscored_facts
-from snsearch.pages.render import render_template, write_page
 from snsearch.pages.sections import Facts, Section
+from snsearch.pages.templating import render_template, write_page
 from snsearch.solver import Row, Solution, layout
-from snsearch.study import StudyRecord, scores_of
+from snsearch.study import StudyRecord, scores_of, unit_of
 from snsearch.units import format_count, format_mflops, format_resolution, three_digits
 
 # (study, candidates with their scores, group counts) -> sections; a new kind of section is a line here.
@@ -55,6 +55,11 @@ class ReportData:
     unscored: Facts
     document: dict[str, Any]  # the same figures for programs, embedded as JSON
 
+    @property
+    def cost_unit(self) -> str:
+        """The unit of the candidates' costs."""
+        return unit_of(self.cost_axis)
+
 
 def report_data(study: StudyRecord) -> ReportData:
     """Everything that a study's page shows.
@@ -80,7 +85,7 @@ def report_data(study: StudyRecord) -> ReportData:
         summary=summary(rows, settings.cost_axis),
         cost_label=settings.cost_label,
         cost_axis=settings.cost_axis,
-        scatter=_scatter(rows, groups),
+        scatter=_scatter(rows, groups, unit_of(settings.cost_axis)),
         sections=tuple(section for sections in SECTIONS for section in sections(study, scored, groups)),
         lines=_lines(rows, groups),
         groups=groups,
@@ -98,7 +103,7 @@ def report_data(study: StudyRecord) -> ReportData:
     )
 
 
-def _scatter(rows: Sequence[CandidateRow], groups: Sequence[int]) -> Scatter:
+def _scatter(rows: Sequence[CandidateRow], groups: Sequence[int], unit: str) -> Scatter:
     drawn = [
         Candidate(
             trial=row.trial,
@@ -108,7 +113,7 @@ def _scatter(rows: Sequence[CandidateRow], groups: Sequence[int]) -> Scatter:
             # With many candidates, name the front only; the others have a tooltip and a row.
             label=(f"#{row.number}" if row.on_front or len(rows) <= 25 else "")
             + (f" g={row.architecture.groups}" if len(groups) > 8 else ""),  # the palette has eight colors
-            cost_words=f"cost {three_digits(row.cost)}, {format_mflops(row.costs.macs)} MFLOPs, "
+            cost_words=f"{three_digits(row.cost)} {unit}, {format_mflops(row.costs.macs)} MFLOPs, "
             f"{format_count(row.costs.params)} parameters",
         )
         for row in rows

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -21,13 +20,14 @@ from snsearch.codec import encode
 from snsearch.errors import StudyError
 from snsearch.solver import Budget, Candidates, Design, Solution, SpaceSpec, deployed_on, digest_of
 from snsearch.study.confidence import finalists, scores_of
-from snsearch.study.objective import Objective, counted_objective
+from snsearch.study.objective import COUNTED, OBJECTIVES, Objective
+from snsearch.study.observer import Observer
 from snsearch.study.proposals import STABLE_AFTER, expected_order, is_stable, propose
 from snsearch.study.rungs import Rungs, goes_on
 from snsearch.study.storage import Sampler, Settings, Study, TrialRecord, explored, trained
-from snsearch.training import CurvePoint, Dataset, OnPoint, ProxyResult, Recipe, train_proxy
+from snsearch.training import CurvePoint, Dataset, OnPoint, ProxyResult, Recipe, Report, train_proxy
 
-_DUPLICATES_IN_A_ROW = 8  # so many repeats by the sampler, and an untried candidate is drawn instead
+_DUPLICATES_IN_A_ROW = 8  # after this many repeats by the sampler, an untried candidate is drawn instead
 _FAILURES_IN_A_ROW = 3
 
 
@@ -46,7 +46,7 @@ def settings_of(
     objective: Objective | None = None,
 ) -> Settings:
     """The settings that a study is made with."""
-    objective = objective or counted_objective()
+    objective = objective or OBJECTIVES[COUNTED]
     return Settings(
         space=space.name,
         space_digest=digest_of(space),
@@ -66,18 +66,6 @@ def settings_of(
     )
 
 
-class Observer(Protocol):
-    """Hears of a search as it goes on; every method returns at once."""
-
-    def begun(self, number: int, solution: Solution) -> None: ...
-
-    def trained(self, images_seen: int, images_in_all: int, loss: float) -> None: ...
-
-    def ended(self, record: TrialRecord) -> None: ...
-
-    def repeated(self, record: TrialRecord, result: ProxyResult) -> None: ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Search:
     """One run of a search on a study."""
@@ -87,8 +75,9 @@ class Search:
     dataset: Dataset
     device: torch.device
     checkpoints: Path  # folder
-    observer: Observer
+    report: Report = Observer().report  # "begun", "trained", "ended" and "scored", as an Observer hears them
     stop: Callable[[], bool] = lambda: False  # asked between batches and between trials
+    train: Callable[..., ProxyResult] = train_proxy
 
     def prepare(self) -> None:
         """Lets the trials that an earlier run left unfinished come first; in a new study, the published designs."""
@@ -198,9 +187,9 @@ class Search:
                 return
             if not self.study.take_repeat(number, seed):  # another search on the study has it
                 continue
-            record = by_number[number]
-            solution = self.candidates.solutions[record.design]
-            self.observer.begun(number, solution)
+            solution = self.candidates.solutions[by_number[number].design]
+            name = f"#{number}, seed {seed}"
+            self.report("begun", name, solution.architecture)
             try:
                 result = self._train(solution, seed)
             except StudyError:
@@ -213,7 +202,7 @@ class Search:
             else:
                 self.study.add_repeat(number, result)
                 self._checkpoint(solution, seed).unlink(missing_ok=True)
-                self.observer.repeated(record, result)
+                self.report("scored", name, result)
 
     def _check(self) -> None:
         if self.stop():
@@ -222,7 +211,7 @@ class Search:
     def _trained(self, images_seen: int, images_in_all: int, loss: float) -> None:
         self._check()
         self.study.beat()
-        self.observer.trained(images_seen, images_in_all, loss)
+        self.report("trained", images_seen, images_in_all, loss)
 
     def _untried(self, records: Sequence[TrialRecord]) -> list[Design]:
         """Designs whose architecture is neither scored, nor failed, nor under way."""
@@ -252,20 +241,10 @@ class Search:
             binding=solution.binding,
             notes=list(solution.notes),
         )
-        for record in records:
-            if self._key(record) != solution.architecture.key:
-                continue
-            if record.status == "complete" and record.duplicate_of is None and record.proxy is not None:
-                self.study.note(number, duplicate_of=record.number)
-                self.study.complete(number, record.proxy.error, cost)
-                return "known"
-            if record.status == "stopped":
-                self.study.fail(number, "left out", f"the same network as #{record.number}, which was stopped early")
-                return "known"
-            if record.status == "running":
-                self.study.fail(number, "left out", "another worker is training the same network")
-                return "known"
-        self.observer.begun(number, solution)
+        if self._is_known(number, solution.architecture.key, cost, records):
+            return "known"
+        arch = solution.architecture
+        self.report("begun", f"#{number} g={arch.groups} {'/'.join(map(str, arch.stage_channels))}", arch)
         exempt = design in self.candidates.published
         try:
             result = self._train(solution, self.study.settings.seed, None if exempt else self._judge(number, cost))
@@ -286,8 +265,25 @@ class Search:
                 self.study.prune(number, f"stopped at {result.curve[-1].images_seen:,} images: others beat it there")
             self._checkpoint(solution, self.study.settings.seed).unlink(missing_ok=True)
         record = next(r for r in self.study.records() if r.number == number)
-        self.observer.ended(record)
+        self.report("ended", record)
         return "failed" if record.status == "failed" else "trained"
+
+    def _is_known(self, number: int, key: str, cost: float, records: Sequence[TrialRecord]) -> bool:
+        """Whether another trial has the same network; the new trial is then ended by what is known of it."""
+        for record in records:
+            if self._key(record) != key:
+                continue
+            if record.status == "complete" and record.duplicate_of is None and record.proxy is not None:
+                self.study.note(number, duplicate_of=record.number)
+                self.study.complete(number, record.proxy.error, cost)
+                return True
+            if record.status == "stopped":
+                self.study.fail(number, "left out", f"the same network as #{record.number}, which was stopped early")
+                return True
+            if record.status == "running":
+                self.study.fail(number, "left out", "another worker is training the same network")
+                return True
+        return False
 
     def _judge(self, number: int, cost: float) -> OnPoint:
         """Decides at every rung whether a training goes on, by all other candidates that have reached it."""
@@ -311,7 +307,7 @@ class Search:
         return on_point
 
     def _train(self, solution: Solution, seed: int, on_point: OnPoint | None = None) -> ProxyResult:
-        return train_proxy(
+        return self.train(
             solution.architecture,
             self.dataset,
             self.study.settings.recipe,

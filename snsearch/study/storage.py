@@ -14,7 +14,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_args
@@ -119,6 +119,12 @@ class StudyRecord:
     provenance: tuple[dict[str, Any], ...]  # one entry a run: versions, host, command, start
     trials: tuple[TrialRecord, ...]
     attachments: Mapping[Attachment, tuple[dict[str, Any], ...]]  # JSON records that other wings keep in the study
+    url: str = field(default="", repr=False, compare=False)  # of the storage that it was read from
+
+    def _repr_html_(self) -> str:
+        from snsearch.study.summary import summary_html
+
+        return summary_html(self)
 
     @property
     def candidates(self) -> tuple[TrialRecord, ...]:
@@ -556,6 +562,7 @@ def read_study(url: str, name: str | None = None) -> StudyRecord:
             provenance=tuple(study.user_attrs.get("runs", ())),
             trials=_records(study),
             attachments={kind: _attached(study, kind) for kind in get_args(Attachment)},
+            url=url,
         )
 
 

@@ -4,6 +4,8 @@ from .description import ClassCount as ClassCount
 from .description import Description as Description
 from .expectation import expect as expect
 from .found import Options as Options
+from .machine import Machine as Machine
+from .machine import machine_of as machine_of
 from .manifest import keep_manifest as keep_manifest
 from .manifest import kept_difference as kept_difference
 from .memory import available_memory as available_memory
@@ -18,7 +20,6 @@ from .proxy import ProxyResult as ProxyResult
 from .proxy import Recipe as Recipe
 from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import default_recipe as default_recipe
-from .proxy import pick_device as pick_device
 from .proxy import train_proxy as train_proxy
 from .sources import describe_data as describe_data
 from .sources import load_data as load_data

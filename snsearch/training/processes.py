@@ -8,7 +8,9 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -92,9 +94,26 @@ def run_processes(
     return reasons
 
 
+@contextmanager
+def _main_module_left_out() -> Iterator[None]:
+    """Lets a spawned process not run the user's script again: a job needs none of it, and few scripts guard it."""
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    main.__spec__, main.__file__ = None, None
+    try:
+        yield
+    finally:
+        main.__spec__ = spec
+        if file is None:
+            del main.__file__
+        else:
+            main.__file__ = file
+
+
 def _start(process: SpawnProcess) -> None:
     try:
-        process.start()
+        with _main_module_left_out():
+            process.start()
     except (OSError, RuntimeError) as error:
         raise StudyError(
             f"the data could not be shared with a worker ({error}); --workers 1 trains in this process"

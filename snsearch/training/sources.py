@@ -42,8 +42,6 @@ def _fashion(argument: str, options: Options) -> Found:
 
 def _folder(argument: str, options: Options) -> Found:
     root = Path(argument).expanduser()
-    if not root.is_dir():
-        raise DataError(f"folder {shown(argument)!r} does not exist")
     if is_idx_folder(root):
         return idx_folder(root, shown(root.name))
     if is_saved(root):
@@ -58,8 +56,6 @@ def _folder(argument: str, options: Options) -> Found:
 
 def _parquet(argument: str, options: Options) -> Found:
     path = Path(argument).expanduser()
-    if not path.is_file():
-        raise DataError(f"parquet file {shown(argument)!r} does not exist")
     return parquet_files([path], shown(path.stem), options)
 
 
@@ -85,12 +81,12 @@ def resolve_data(spec: str) -> Resolved:
     """What a `--data` text means, without reading anything. Raises DataError where it names nothing that is there."""
     name, colon, argument = spec.partition(":")
     if name in SOURCES and (colon or name in ("fashion-mnist", "digits")):
-        return Resolved(source=name, argument=argument)
+        return _existing(Resolved(source=name, argument=argument))
     path = Path(spec).expanduser()
     if path.is_dir():
         return Resolved(source="folder", argument=str(path))
     if path.suffix == ".parquet":
-        return Resolved(source="parquet", argument=str(path))
+        return _existing(Resolved(source="parquet", argument=str(path)))
     if path.exists():
         kind = "file" if path.is_file() else "special file"
         raise DataError(f"data {shown(spec)!r}: a {kind} that is no data set (unpack archives); expected {EXPECTED}")
@@ -104,6 +100,16 @@ def resolve_data(spec: str) -> Resolved:
         otherwise=f". There is no folder {spec!r} here either; name an existing folder or a data set of the hub "
         f"(hf://{spec} asks the hub without looking for a folder)",
     )
+
+
+def _existing(resolved: Resolved) -> Resolved:
+    """The same, if its folder or file exists. Raises DataError."""
+    path = Path(resolved.argument).expanduser()
+    if resolved.source == "folder" and not path.is_dir():
+        raise DataError(f"folder {shown(resolved.argument)!r} does not exist")
+    if resolved.source == "parquet" and not path.is_file():
+        raise DataError(f"parquet file {shown(resolved.argument)!r} does not exist")
+    return resolved
 
 
 def _near(path: Path) -> str:

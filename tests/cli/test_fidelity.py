@@ -15,13 +15,11 @@ import pytest
 
 from snsearch.cli import cli
 from snsearch.lab import fidelity as fidelity_module
-from snsearch.lab import ranking, scores
-from snsearch.lab import reference as reference_module
-from snsearch.lab import trainings as trainings_module
+from snsearch.lab import folders, making, ranking, scores
 from snsearch.lab.reference import REFERENCE, curves_of, read_scores, read_set
 from snsearch.lab.scores import ScoreResult
-from snsearch.training import proxy as proxy_module
-from snsearch.training.proxy import Recipe
+from snsearch.training.proxy import Recipe, train_proxy
+from tests.studies import train_in
 
 Run = Callable[..., Any]
 MAKE = ("fidelity", "run", "--budget", "3", "--resolution", "96", "--data", "digits", "--workers", "1")
@@ -33,7 +31,7 @@ TINY = Recipe(images=64, batch_size=32, test_images=60, curve_points=1, recalibr
 def quick() -> Iterator[None]:
     """A default recipe of two steps, and fewer bootstraps than users get."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (proxy_module, fidelity_module):
+        for module in (making, fidelity_module):
             patch.setattr(module, "default_recipe", lambda train_images: TINY)
         patch.setattr(ranking, "BOOTSTRAPS", 50)
         yield
@@ -49,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _pretended_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        scores,
+        making,
         "zero_cost",
         lambda arch, dataset, *, seed, device: (
             ScoreResult(name="width", value=float(arch.stage_channels[-1]), cpu_seconds=0.01, seed=seed),
@@ -78,8 +76,8 @@ def test_the_same_command_finds_the_set_done(made: Path, run: Run, monkeypatch: 
     def fail(*arguments: object, **options: object) -> object:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(trainings_module, "train_proxy", fail)
-    monkeypatch.setattr(scores, "zero_cost", fail)
+    train_in(monkeypatch, fail)
+    monkeypatch.setattr(making, "zero_cost", fail)
     before = (made / "trainings.csv").read_bytes()
     outcome = run(*SMALL, "--out", str(made))
     assert outcome.code == 0, outcome.err
@@ -115,23 +113,21 @@ def test_an_interrupted_command_ends_with_130_and_goes_on(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _pretended_scores(monkeypatch)
-    train = trainings_module.train_proxy
     begun: list[int] = []
 
     def interrupted(*arguments: Any, **options: Any) -> object:
         begun.append(options["seed"])
         if len(begun) == 4:
             os.kill(os.getpid(), signal.SIGINT)
-        return train(*arguments, **options)
+        return train_proxy(*arguments, **options)
 
-    monkeypatch.setattr(trainings_module, "train_proxy", interrupted)
+    with monkeypatch.context() as patched:
+        train_in(patched, interrupted)
+        outcome = run(*SMALL, "--out", str(tmp_path / "set"))
     folder = tmp_path / "set"
-    outcome = run(*SMALL, "--out", str(folder))
     assert outcome.code == 130
     assert "the same command goes on from here" in outcome.err
     assert len(curves_of(folder)) == 3
-    begun = []
-    monkeypatch.setattr(trainings_module, "train_proxy", train)
     outcome = run(*SMALL, "--out", str(folder))
     assert outcome.code == 0, outcome.err
     assert "24 trainings, 3 of them done before" in outcome.err
@@ -148,7 +144,7 @@ def test_an_interruption_is_heard_among_the_training_free_scores(
         os.kill(os.getpid(), signal.SIGINT)
         return ()
 
-    monkeypatch.setattr(scores, "zero_cost", interrupted)
+    monkeypatch.setattr(making, "zero_cost", interrupted)
     outcome = run(*SMALL, "--out", str(tmp_path / "set"))
     assert outcome.code == 130
     assert len(calls) == 1
@@ -187,7 +183,7 @@ def test_an_unknown_set_is_named(run: Run, tmp_path: Path, monkeypatch: pytest.M
     outcome = run("fidelity", "show", "nonsense")
     assert outcome.code == 6
     assert "no reference set 'nonsense': expected a folder with a set.json" in outcome.err
-    monkeypatch.setattr(reference_module, "SHIPPED", tmp_path)
+    monkeypatch.setattr(folders, "SHIPPED", tmp_path)
     for form in ("table", "csv", "json"):
         nothing = run("fidelity", "show", "--format", form)
         assert nothing.code == 6

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from snsearch.lab.trainings import read_log
+from snsearch.training.proxy import TrainingDiverged, train_proxy
+from tests.studies import train_in
 
 Run = Callable[..., Any]
 SMALL = ("--budget", "5", "--data", "digits", "--proxy-images", "64", "--workers", "1", "--threads", "1")
@@ -170,17 +172,12 @@ def test_ctrl_c_keeps_what_is_done_prints_it_and_ends_with_130(here: Path, worke
 def test_a_training_that_diverges_leaves_its_claims_out_and_ends_with_6(
     run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snsearch.lab import trainings
-    from snsearch.training.proxy import TrainingDiverged
-
-    real = trainings.train_proxy
-
     def diverges(arch: Any, *arguments: Any, **options: Any) -> Any:
         if arch.groups == 8:
             raise TrainingDiverged("the training loss became nan")
-        return real(arch, *arguments, **options)
+        return train_proxy(arch, *arguments, **options)
 
-    monkeypatch.setattr(trainings, "train_proxy", diverges)
+    train_in(monkeypatch, diverges)
     outcome = run("paper", *SHUFFLE, "--format", "json")
     assert outcome.code == 6
     assert "a training diverged: 5 MFLOPs ShuffleNet g=8, proxy, seed 0" in outcome.err

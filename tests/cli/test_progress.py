@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from snsearch.cli.shared.progress import SearchProgress
+from snsearch.cli.shared.progress import Progress
 from snsearch.network.arch import Architecture
-from snsearch.study import loop as search_module
 from snsearch.study.rungs import Rungs
 from tests.studies import Setup, pretended_training
 
@@ -21,13 +20,13 @@ def _errors(arch: Architecture) -> tuple[float, ...]:
 
 
 def test_off_a_terminal_a_candidate_is_one_line_and_the_pace_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(search_module, "train_proxy", pretended_training(_errors))
-    progress = SearchProgress()
-    setup = Setup(tmp_path, rungs=Rungs(epsilon=0.0, keep=0.01, fewest=1))
-    search = replace(setup.search(), observer=progress)
-    with progress.searching(search.study, search.candidates, 12, 1):
+    progress = Progress()
+    setup = Setup(tmp_path, rungs=Rungs(epsilon=0.0, keep=0.01, fewest=1), train=pretended_training(_errors))
+    search = replace(setup.search(), report=progress.report)
+    with progress:
+        progress.searching("0 of 12 tried", search.study.records, 12, 1, "ms")
         search.run(trials=12)
     head, *lines = capsys.readouterr().err.splitlines()
     assert head.endswith("0 of 12 tried")

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from snsearch.api.places import default_name
 from snsearch.study.storage import StudyRecord, read_study
+from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Any]
 SMALL = (
@@ -284,15 +286,11 @@ def test_skipped_images_are_named_and_counted(run: Run, here: Path) -> None:
     ],
 )
 def test_a_study_is_named_after_its_data(data: str, name: str) -> None:
-    from snsearch.cli.search import _default_name
-
-    assert _default_name("shufflenet-v1", " 3", data) == name
+    assert default_name("shufflenet-v1", " 3", data) == name
 
 
 def test_names_that_lose_letters_stay_apart() -> None:
-    from snsearch.cli.search import _default_name
-
-    one, other = (_default_name("shufflenet-v1", "3", data) for data in ("猫", "犬"))
+    one, other = (default_name("shufflenet-v1", "3", data) for data in ("猫", "犬"))
     assert one != other
 
 
@@ -313,8 +311,6 @@ def test_the_same_data_under_another_spelling_resumes_the_study(run: Run, here: 
 def test_a_search_that_gives_up_still_writes_the_page_of_what_is_scored(
     run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from snsearch.study import loop as search_module
-
     assert run("search", *SMALL, "--trials", "2").code == 0
     page = here / "reports" / "shufflenet-v1-3-digits" / "report.html"
     page.unlink()
@@ -322,7 +318,7 @@ def test_a_search_that_gives_up_still_writes_the_page_of_what_is_scored(
     def fail(*arguments: object, **options: object) -> object:
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(search_module, "train_proxy", fail)
+    train_in(monkeypatch, fail)
     outcome = run("search", *SMALL, "--trials", "9")
     assert outcome.code == 6
     assert "3 candidates in a row failed; the last: RuntimeError: out of memory" in outcome.err
@@ -332,14 +328,12 @@ def test_a_search_that_gives_up_still_writes_the_page_of_what_is_scored(
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings have made-up errors at once, which fall with the width."""
-    from snsearch.study import loop as search_module
-    from tests.studies import pretended_training
 
     def errors(arch: Any) -> tuple[float, ...]:
         last = 0.9 - arch.stage_channels[-1] / 2000
         return last + 0.05, last + 0.02, last + 0.01, last
 
-    monkeypatch.setattr(search_module, "train_proxy", pretended_training(errors))
+    train_in(monkeypatch, pretended_training(errors))
 
 
 @pytest.mark.usefixtures("pretend")

@@ -19,7 +19,7 @@ from snsearch.study.storage import StudyRecord, read_study
 from tests.cli.test_search import SMALL
 from tests.conftest import Outcome
 from tests.device.test_measuring import RUNNER, behave, jobs
-from tests.studies import pretended_training
+from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Outcome]
 NAME = "shufflenet-v1-3-digits"
@@ -34,7 +34,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr("snsearch.engine.parity.deviation", lambda output, expected: 3e-7)
     monkeypatch.setattr("snsearch.engine.parity.expected_outputs", lambda ops, weights, seed: ())
     monkeypatch.setattr("snsearch.device.measuring.wait", lambda seconds: None)
-    monkeypatch.setattr("snsearch.study.loop.train_proxy", pretended_training(_wider_is_better))
+    train_in(monkeypatch, pretended_training(_wider_is_better))
     folder = tmp_path / "home" / "work"
     folder.mkdir(parents=True)
     return folder

@@ -12,6 +12,7 @@ from snsearch.errors import StudyError
 from snsearch.lab import fidelity as fidelity_module
 from snsearch.lab import ranking
 from snsearch.lab.fidelity import DEFAULT, SCORINGS, Fidelity, SetFidelity, fidelity_of, notable
+from snsearch.lab.proxies import set_document
 from snsearch.lab.ranking import Array, kendall_tau
 from snsearch.lab.reference import REFERENCE, log_of, write_scores, write_set
 from snsearch.lab.scores import ScoreResult
@@ -159,7 +160,7 @@ def test_of_training_free_scores_more_is_better(found: SetFidelity) -> None:
 
 
 def test_records_have_the_documented_fields(found: SetFidelity) -> None:
-    records = found.to_json()
+    records = set_document(found)
     assert len(records) == len(found.rows)
     record = next(r for r in records if r["proxy"] == "same: error" and r["images"] == 2000)
     assert record["set"] == "made-up"

@@ -12,7 +12,8 @@ import pytest
 
 from snsearch.codec import decode, encode
 from snsearch.errors import SnsearchError, StudyError
-from snsearch.lab import reference as reference_module
+from snsearch.lab import folders
+from snsearch.lab.folders import set_folder, shipped_sets
 from snsearch.lab.reference import (
     REFERENCE,
     ReferenceSet,
@@ -22,8 +23,6 @@ from snsearch.lab.reference import (
     members_of,
     read_scores,
     read_set,
-    set_folder,
-    shipped_sets,
     write_scores,
     write_set,
 )
@@ -132,7 +131,7 @@ def test_a_set_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_sets_are_found_by_folder_and_by_shipped_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reference_module, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(folders, "SHIPPED", tmp_path / "shipped")
     assert shipped_sets() == ()
     with pytest.raises(StudyError, match=r"no reference set 'one'.*or one of these: none"):
         set_folder("one")

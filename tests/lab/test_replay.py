@@ -8,7 +8,7 @@ from benchmarks.replay import BUDGET, TABLE, Step, Table, _share_at, _summary
 from snsearch.lab.trainings import read_log
 from snsearch.solver.candidates import candidates_of, deployed_on
 from snsearch.solver.spec import load_budget, load_space
-from snsearch.study.objective import counted_objective
+from snsearch.study.objective import OBJECTIVES
 from snsearch.training.proxy import default_recipe
 
 
@@ -16,7 +16,7 @@ from snsearch.training.proxy import default_recipe
 def table() -> Table:
     budget = deployed_on(load_budget(BUDGET), 1, 10)
     found = candidates_of(
-        load_space("shufflenet-v1"), budget, tight=True, search_shuffle=False, cost=counted_objective().of
+        load_space("shufflenet-v1"), budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of
     )
     return Table(TABLE, found)
 

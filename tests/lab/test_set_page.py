@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from snsearch.lab.fidelity import SetFidelity, fidelity_of
-from snsearch.lab.reference import REFERENCE, curves_of, set_folder, shipped_sets
+from snsearch.lab.folders import set_folder, shipped_sets
+from snsearch.lab.reference import REFERENCE, curves_of
 from snsearch.lab.set_page import fidelity_page, write_fidelity_page
 
 

@@ -12,12 +12,14 @@ import torch
 
 from snsearch.errors import StudyError
 from snsearch.lab import trainings
-from snsearch.lab.trainings import Training, TrainingLog, read_log, run_trainings
+from snsearch.lab.trainings import Train, Training, TrainingLog, read_log, run_trainings
 from snsearch.network.arch import Architecture
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space
+from snsearch.study.observer import Observer
 from snsearch.training.data import Dataset
+from snsearch.training.machine import Machine
 from snsearch.training.proxy import ProxyResult, Recipe, TrainingDiverged, train_proxy
 from snsearch.training.sources import load_data
 from tests.studies import RECIPE, small_budget
@@ -37,23 +39,23 @@ def small(digits: Dataset) -> Architecture:
 
 
 @dataclass
-class Heard:
-    """An observer that keeps what it hears, and may ask to stop behind so many ends or batches."""
+class Heard(Observer):
+    """An observer that keeps what it hears, and may ask to stop after a number of ends or batches."""
 
-    begun_tasks: list[Training] = field(default_factory=list)
-    ended_tasks: list[tuple[Training, ProxyResult]] = field(default_factory=list)
+    begun_tasks: list[str] = field(default_factory=list)
+    ended_tasks: list[tuple[str, ProxyResult]] = field(default_factory=list)
     batches: int = 0
     stop_after_ends: int = 1000
     stop_after_batches: int = 1000
 
-    def begun(self, training: Training, worker: int) -> None:
-        self.begun_tasks.append(training)
+    def begun(self, name: str, architecture: Architecture, worker: int) -> None:
+        self.begun_tasks.append(name)
 
     def trained(self, images_seen: int, images_in_all: int, loss: float, worker: int) -> None:
         self.batches += 1
 
-    def ended(self, training: Training, result: ProxyResult, worker: int) -> None:
-        self.ended_tasks.append((training, result))
+    def scored(self, name: str, result: ProxyResult, worker: int) -> None:
+        self.ended_tasks.append((name, result))
 
     def stop(self) -> bool:
         return len(self.ended_tasks) >= self.stop_after_ends or self.batches >= self.stop_after_batches
@@ -71,18 +73,19 @@ Run = Callable[..., Heard]
 def go(digits: Dataset, tmp_path: Path) -> Run:
     """Runs trainings in the test's folder."""
 
-    def call(tasks: list[Training], heard: Heard | None = None, workers: int = 1) -> Heard:
+    def call(
+        tasks: list[Training], heard: Heard | None = None, workers: int = 1, train: Train = train_proxy
+    ) -> Heard:
         heard = heard or Heard()
         run_trainings(
             tasks,
             digits,
             TrainingLog(tmp_path / "log.csv"),
-            device=CPU,
+            machine=Machine(device=CPU, workers=workers, threads=1),
             checkpoints=tmp_path / "checkpoints",
-            workers=workers,
-            threads=1,
             observer=heard,
             stop=heard.stop,
+            train=train,
         )
         return heard
 
@@ -192,13 +195,13 @@ def test_a_log_that_another_process_holds_is_refused(tmp_path: Path, small: Arch
 def test_trainings_are_done_in_order_kept_and_not_done_again(small: Architecture, go: Run, tmp_path: Path) -> None:
     tasks = [task(small, seed) for seed in range(3)]
     first = go(tasks[:2])
-    assert [done.seed for done, _ in first.ended_tasks] == [0, 1]
+    assert [done for done, _ in first.ended_tasks] == [one.name for one in tasks[:2]]
     assert first.batches == 2, "a training tells of every eighth batch"
     curves = read_log(tmp_path / "log.csv")
     assert curves["a, b", "quick", 1][-1].test_error == pytest.approx(first.ended_tasks[1][1].error, rel=1e-5)
     text = (tmp_path / "log.csv").read_bytes()
     again = go(tasks)
-    assert [begun.seed for begun in again.begun_tasks] == [2]
+    assert again.begun_tasks == [tasks[2].name]
     assert (tmp_path / "log.csv").read_bytes().startswith(text)
     assert go(tasks).begun_tasks == []
 
@@ -218,10 +221,10 @@ def test_a_stop_keeps_what_is_finished_and_the_rest_is_done_later(
     with pytest.raises(KeyboardInterrupt):
         go(tasks, heard, workers)
     kept = read_log(tmp_path / "log.csv")
-    assert {done.identity for done, _ in heard.ended_tasks} == set(kept)
+    assert {done for done, _ in heard.ended_tasks} == {one.name for one in tasks if one.identity in kept}
     assert 2 <= len(kept) < 6
     rest = go(tasks, workers=workers)
-    assert {begun.identity for begun in rest.begun_tasks} == {one.identity for one in tasks} - set(kept)
+    assert set(rest.begun_tasks) == {one.name for one in tasks if one.identity not in kept}
     assert len(read_log(tmp_path / "log.csv")) == 6
 
 
@@ -247,8 +250,8 @@ def test_two_workers_do_every_training_once_and_as_one_worker_does(
 ) -> None:
     tasks = [task(small, seed) for seed in range(5)]
     heard = go(tasks, workers=2)
-    assert sorted(done.seed for done, _ in heard.ended_tasks) == list(range(5))
-    assert sorted(begun.seed for begun in heard.begun_tasks) == list(range(5))
+    assert sorted(done for done, _ in heard.ended_tasks) == [one.name for one in tasks]
+    assert sorted(heard.begun_tasks) == [one.name for one in tasks]
     together = read_log(tmp_path / "log.csv")
     (tmp_path / "log.csv").unlink()
     go(tasks[:1])
@@ -268,13 +271,12 @@ def test_a_training_that_diverges_is_named_once_the_others_are_done(
     assert sorted(read_log(tmp_path / "log.csv")) == [("a, b", "quick", 0), ("a, b", "quick", 1)]
 
 
-def test_several_that_diverge_are_counted(monkeypatch: pytest.MonkeyPatch, small: Architecture, go: Run) -> None:
+def test_several_that_diverge_are_counted(small: Architecture, go: Run) -> None:
     def diverges(*arguments: object, **options: object) -> ProxyResult:
         raise TrainingDiverged("the training loss became nan")
 
-    monkeypatch.setattr(trainings, "train_proxy", diverges)
     with pytest.raises(StudyError, match=r"seed 0: the training loss became nan \(and 2 more\)"):
-        go([task(small, seed) for seed in range(3)])
+        go([task(small, seed) for seed in range(3)], train=diverges)
 
 
 def test_the_log_is_free_again_after_a_fault(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,11 +18,13 @@ from snsearch.solver.candidates import MATCH_LIMIT, candidates_of
 from snsearch.solver.spec import Budget, load_budget, load_space
 from snsearch.study import loop as search_module
 from snsearch.study.loop import deployed
-from snsearch.study.objective import counted_objective, mac_and_bytes_cost
+from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
 from snsearch.study.rungs import Rungs
 from snsearch.study.storage import Sampler, Study, StudyRecord, explored, read_study
-from snsearch.training.proxy import TrainingDiverged
+from snsearch.training.proxy import ProxyResult, TrainingDiverged, train_proxy
 from tests.studies import Log, Setup, pretended_training
+
+COUNTED = OBJECTIVES["counted"].of
 
 
 @pytest.fixture
@@ -31,7 +34,11 @@ def setup(tmp_path: Path) -> Setup:
 
 def test_candidates_meet_40_mflops_within_a_thousandth_or_say_how_near_they_came() -> None:
     found = candidates_of(
-        load_space("shufflenet-v1"), load_budget("40"), tight=True, search_shuffle=False, cost=counted_objective().of
+        load_space("shufflenet-v1"),
+        load_budget("40"),
+        tight=True,
+        search_shuffle=False,
+        cost=COUNTED,
     )
     assert len(found.solutions) + len(found.left_out) == 5 * 3 * 4 * 2
     assert all("cannot be met" in reason for reason in found.left_out.values())
@@ -49,7 +56,11 @@ def test_candidates_meet_40_mflops_within_a_thousandth_or_say_how_near_they_came
 
 def test_designs_too_far_from_the_budget_are_left_out_with_the_reason() -> None:
     found = candidates_of(
-        load_space("shufflenet-v1"), load_budget("13"), tight=False, search_shuffle=False, cost=counted_objective().of
+        load_space("shufflenet-v1"),
+        load_budget("13"),
+        tight=False,
+        search_shuffle=False,
+        cost=COUNTED,
     )
     assert found.left_out
     assert all(abs(s.deviation or 0) <= MATCH_LIMIT for s in found.solutions.values())
@@ -58,9 +69,7 @@ def test_designs_too_far_from_the_budget_are_left_out_with_the_reason() -> None:
 
 def test_caps_alone_make_candidates_that_respect_them() -> None:
     budget = load_budget("stm32f746")
-    found = candidates_of(
-        load_space("mobilenet-v1"), budget, tight=True, search_shuffle=False, cost=counted_objective().of
-    )
+    found = candidates_of(load_space("mobilenet-v1"), budget, tight=True, search_shuffle=False, cost=COUNTED)
     for solution in found.solutions.values():
         assert solution.costs.weight_bytes <= (budget.weight_bytes or 0)
         assert solution.costs.peak_activation_bytes <= (budget.peak_activation_bytes or 0)
@@ -73,24 +82,26 @@ def test_a_budget_that_no_design_meets_is_infeasible() -> None:
             load_budget("0.01"),
             tight=True,
             search_shuffle=False,
-            cost=counted_objective().of,
+            cost=COUNTED,
         )
 
 
 def test_shuffle_is_searched_where_asked_and_possible() -> None:
     with_it = candidates_of(
-        load_space("shufflenet-v1"), load_budget("40"), tight=True, search_shuffle=True, cost=counted_objective().of
+        load_space("shufflenet-v1"), load_budget("40"), tight=True, search_shuffle=True, cost=COUNTED
     )
     assert {design.shuffle for design in with_it.solutions} == {True, False}
     with pytest.raises(SpecError, match="no switch for shuffle"):
-        candidates_of(
-            load_space("resnet"), load_budget("40"), tight=True, search_shuffle=True, cost=counted_objective().of
-        )
+        candidates_of(load_space("resnet"), load_budget("40"), tight=True, search_shuffle=True, cost=COUNTED)
 
 
 def test_the_published_designs_are_the_default_depth_of_every_group_count_at_the_fitting_scale() -> None:
     found = candidates_of(
-        load_space("shufflenet-v1"), load_budget("140"), tight=True, search_shuffle=False, cost=counted_objective().of
+        load_space("shufflenet-v1"),
+        load_budget("140"),
+        tight=True,
+        search_shuffle=False,
+        cost=COUNTED,
     )
     assert [(d.groups, d.scale, d.depth, d.se) for d in found.published] == [
         (g, 1.0, "paper", False) for g in (1, 2, 3, 4, 8)
@@ -101,7 +112,11 @@ def test_the_cost_is_the_counted_macs_and_bytes() -> None:
     solution = next(
         iter(
             candidates_of(
-                load_space("resnet"), load_budget("40"), tight=True, search_shuffle=False, cost=counted_objective().of
+                load_space("resnet"),
+                load_budget("40"),
+                tight=True,
+                search_shuffle=False,
+                cost=COUNTED,
             ).solutions.values()
         )
     )
@@ -191,26 +206,23 @@ def test_a_time_limit_begins_no_further_candidate(setup: Setup) -> None:
     assert len(read_study(setup.url).candidates) <= 1
 
 
-def _training_that(action: Callable[[int], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def _training_that(action: Callable[[int], None], setup: Setup) -> None:
     """Lets the n-th training (from 0) of a search do the action first."""
-    real = search_module.train_proxy
     count = iter(range(1000))
 
-    def train(*arguments: object, **options: object) -> object:
+    def train(*arguments: Any, **options: Any) -> ProxyResult:
         action(next(count))
-        return real(*arguments, **options)  # type: ignore[arg-type]
+        return train_proxy(*arguments, **options)
 
-    monkeypatch.setattr(search_module, "train_proxy", train)
+    setup.train = train
 
 
-def test_an_interrupted_search_is_usable_and_takes_the_candidate_up_again(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_search_is_usable_and_takes_the_candidate_up_again(setup: Setup) -> None:
     def interrupt(number: int) -> None:
         if number == 2:
             raise KeyboardInterrupt
 
-    _training_that(interrupt, monkeypatch)
+    _training_that(interrupt, setup)
     with pytest.raises(KeyboardInterrupt):
         setup.search().run(trials=4)
     left = read_study(setup.url)
@@ -221,12 +233,12 @@ def test_an_interrupted_search_is_usable_and_takes_the_candidate_up_again(
     assert {t.design for t in record.candidates} == set(setup.candidates().published)
 
 
-def test_an_interrupted_candidate_comes_before_those_that_wait(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_candidate_comes_before_those_that_wait(setup: Setup) -> None:
     def interrupt(number: int) -> None:
         if number == 0:
             raise KeyboardInterrupt
 
-    _training_that(interrupt, monkeypatch)
+    _training_that(interrupt, setup)
     with pytest.raises(KeyboardInterrupt):
         setup.search().run(trials=1)
     setup.search().run(trials=1)
@@ -266,14 +278,12 @@ def test_a_search_that_is_asked_to_stop_ends_its_trial_at_the_next_step(setup: S
     assert log.batches == 3
 
 
-def test_a_failing_candidate_is_recorded_with_its_reason_and_the_search_goes_on(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_candidate_is_recorded_with_its_reason_and_the_search_goes_on(setup: Setup) -> None:
     def fail(number: int) -> None:
         if number == 1:
             raise TrainingDiverged("the training loss became nan after 128 images")
 
-    _training_that(fail, monkeypatch)
+    _training_that(fail, setup)
     log = Log()
     setup.search(log).run(trials=3)
     record = read_study(setup.url)
@@ -283,11 +293,11 @@ def test_a_failing_candidate_is_recorded_with_its_reason_and_the_search_goes_on(
     assert len(record.candidates) == 3
 
 
-def test_failures_in_a_row_end_the_search_with_the_last_reason(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failures_in_a_row_end_the_search_with_the_last_reason(setup: Setup) -> None:
     def fail(number: int) -> None:
         raise RuntimeError("out of memory")
 
-    _training_that(fail, monkeypatch)
+    _training_that(fail, setup)
     with pytest.raises(StudyError, match=r"3 candidates in a row failed; the last: RuntimeError: out of memory"):
         setup.search().run(trials=9)
 
@@ -310,9 +320,7 @@ def test_finalists_are_trained_again_with_further_seeds_and_only_with_those_they
     assert setup.search().finalists(2, seeds=3) == []
 
 
-def test_a_further_seed_that_fails_is_kept_with_its_reason_and_not_tried_again(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_further_seed_that_fails_is_kept_with_its_reason_and_not_tried_again(setup: Setup) -> None:
     setup.search().run(trials=2)
     tasks = setup.search().finalists(1, seeds=3)
 
@@ -320,7 +328,7 @@ def test_a_further_seed_that_fails_is_kept_with_its_reason_and_not_tried_again(
         if number == 0:
             raise TrainingDiverged("the training loss became nan after 128 images")
 
-    _training_that(fail, monkeypatch)
+    _training_that(fail, setup)
     setup.search().repeat(tasks)
     record = next(r for r in read_study(setup.url).trials if r.number == tasks[0][0])
     assert record.lost_seeds == ((1, "TrainingDiverged: the training loss became nan after 128 images"),)
@@ -367,9 +375,9 @@ def _widest_is_best(arch: Architecture) -> tuple[float, ...]:
 
 
 @pytest.fixture
-def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+def pretend(setup: Setup) -> None:
     """Trainings have made-up errors at once."""
-    monkeypatch.setattr(search_module, "train_proxy", pretended_training(_widest_is_best))
+    setup.train = pretended_training(_widest_is_best)
 
 
 def _trials(record: StudyRecord) -> list[tuple[object, ...]]:
@@ -448,7 +456,7 @@ def test_every_sampler_finds_candidates_and_the_same_ones_for_the_same_seed(
 ) -> None:
     studies = []
     for folder in ("one", "other"):
-        one = Setup(tmp_path / folder, sampler=sampler, rungs=STRICT)
+        one = Setup(tmp_path / folder, sampler=sampler, rungs=STRICT, train=setup.train)
         one.search().run(trials=13)
         studies.append(read_study(one.url))
     assert _trials(studies[0]) == _trials(studies[1])
@@ -460,7 +468,7 @@ def test_every_sampler_finds_candidates_and_the_same_ones_for_the_same_seed(
 
 @pytest.mark.usefixtures("pretend")
 def test_another_seed_searches_other_candidates(setup: Setup, tmp_path: Path) -> None:
-    other = Setup(tmp_path / "other", seed=1)
+    other = Setup(tmp_path / "other", seed=1, train=setup.train)
     for one in (setup, other):
         one.search().run(trials=9)
     assert {t.design for t in read_study(setup.url).trials} != {t.design for t in read_study(other.url).trials}
@@ -475,11 +483,10 @@ def test_a_space_used_up_by_the_surrogate_ends_the_search(setup: Setup) -> None:
 
 
 def test_a_search_that_is_interrupted_again_and_again_ends_as_an_uninterrupted_one(
-    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, tmp_path: Path
 ) -> None:
     train = pretended_training(_widest_is_best)
-    monkeypatch.setattr(search_module, "train_proxy", train)
-    whole = Setup(tmp_path / "whole", rungs=STRICT)
+    whole = Setup(tmp_path / "whole", rungs=STRICT, train=train)
     whole.search().run(trials=16)
 
     calls = count(1)
@@ -489,7 +496,7 @@ def test_a_search_that_is_interrupted_again_and_again_ends_as_an_uninterrupted_o
             raise KeyboardInterrupt
         return train(*arguments, **options)
 
-    monkeypatch.setattr(search_module, "train_proxy", interrupted_every_third)
+    setup.train = interrupted_every_third
     setup.rungs = STRICT
     interruptions = 0
     while True:
@@ -519,9 +526,7 @@ def test_a_search_on_real_trainings_is_the_same_with_the_same_seed(setup: Setup,
         RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: ..."),
     ],
 )
-def test_a_candidate_that_ran_out_of_memory_waits_and_the_remedy_is_named(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def test_a_candidate_that_ran_out_of_memory_waits_and_the_remedy_is_named(setup: Setup, error: Exception) -> None:
     train = pretended_training(_widest_is_best)
     calls = count(0)
 
@@ -530,7 +535,7 @@ def test_a_candidate_that_ran_out_of_memory_waits_and_the_remedy_is_named(
             raise error
         return train(*arguments, **options)
 
-    monkeypatch.setattr(search_module, "train_proxy", run_out)
+    setup.train = run_out
     with pytest.raises(StudyError, match="#1 ran out of memory; with fewer --workers"):
         setup.search().run(trials=4)
     left = read_study(setup.url).trials[1]
@@ -540,9 +545,9 @@ def test_a_candidate_that_ran_out_of_memory_waits_and_the_remedy_is_named(
     assert [t.status for t in read_study(setup.url).trials[:4]] == ["complete"] * 4
 
 
-def test_a_further_seed_that_ran_out_of_memory_is_not_lost(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_further_seed_that_ran_out_of_memory_is_not_lost(setup: Setup) -> None:
     train = pretended_training(_widest_is_best)
-    monkeypatch.setattr(search_module, "train_proxy", train)
+    setup.train = train
     search = setup.search()
     search.run(trials=3)
     tasks = search.finalists(1, seeds=2)
@@ -550,10 +555,10 @@ def test_a_further_seed_that_ran_out_of_memory_is_not_lost(setup: Setup, monkeyp
     def run_out(*arguments: object, **options: object) -> object:
         raise MemoryError
 
-    monkeypatch.setattr(search_module, "train_proxy", run_out)
+    setup.train = run_out
     with pytest.raises(StudyError, match=f"#{tasks[0][0]} ran out of memory"):
-        search.repeat(tasks)
-    monkeypatch.setattr(search_module, "train_proxy", train)
+        setup.search().repeat(tasks)
+    setup.train = train
     assert setup.search().finalists(1, seeds=2) == tasks
     setup.search().repeat(tasks)
     assert setup.search().finalists(1, seeds=2) == []

@@ -25,10 +25,9 @@ from snsearch.errors import StudyError
 from snsearch.network.arch import Architecture
 from snsearch.solver.candidates import Candidates, candidates_of
 from snsearch.solver.spec import load_space
-from snsearch.study import loop as search_module
 from snsearch.study import storage as study_module
 from snsearch.study.loop import Search
-from snsearch.study.objective import counted_objective
+from snsearch.study.objective import OBJECTIVES
 from snsearch.study.storage import Study, explored, sampler_of
 from snsearch.study.turns import Turn, turn_on_file, turn_on_server
 from snsearch.training.sources import load_data
@@ -158,7 +157,8 @@ class Workers:
             dataset=setup.dataset,
             device=torch.device("cpu"),
             checkpoints=setup.folder / "checkpoints",
-            observer=self.log,
+            report=self.log.report,
+            train=setup.train,
         )
 
     def run(self, trials: int) -> list[str]:
@@ -177,7 +177,7 @@ def _candidates() -> Candidates:
     """Those of every search here, solved once."""
     budget = small_budget(load_data("digits"))
     return candidates_of(
-        load_space("shufflenet-v1"), budget, tight=True, search_shuffle=False, cost=counted_objective().of
+        load_space("shufflenet-v1"), budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of
     )
 
 
@@ -186,9 +186,8 @@ def _errors(arch: Architecture) -> tuple[float, ...]:
 
 
 @pytest.fixture
-def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
-    monkeypatch.setattr(search_module, "train_proxy", pretended_training(_errors))
-    return Setup(tmp_path, sampler="random")
+def setup(tmp_path: Path) -> Setup:
+    return Setup(tmp_path, sampler="random", train=pretended_training(_errors))
 
 
 def test_two_workers_train_as_many_as_asked_in_every_interleaving(setup: Setup) -> None:
@@ -208,11 +207,10 @@ def test_interleavings_without_turns_train_too_many(setup: Setup) -> None:
 
 
 def test_an_interrupted_trial_of_a_low_number_is_counted_by_both_workers(
-    setup: Setup, monkeypatch: pytest.MonkeyPatch
+    setup: Setup,
 ) -> None:
     train = pretended_training(_errors)
     for seed in SCHEDULES:
-        workers = Workers(setup, seed)
         calls = iter(range(100))
 
         def interrupted_once(*arguments: Any, calls: Iterator[int] = calls, **options: Any) -> Any:
@@ -220,7 +218,8 @@ def test_an_interrupted_trial_of_a_low_number_is_counted_by_both_workers(
                 raise KeyboardInterrupt
             return train(*arguments, **options)
 
-        monkeypatch.setattr(search_module, "train_proxy", interrupted_once)
+        setup.train = interrupted_once
+        workers = Workers(setup, seed)
         with pytest.raises(KeyboardInterrupt):
             workers.searches[0].run(trials=4)
         workers.log.begun_keys.clear()

@@ -1,174 +1,193 @@
-"""How a search shows itself: a live display on a terminal, one line a candidate elsewhere, always on stderr."""
+"""How long work shows itself: a live display on a terminal, one line an event elsewhere, always on stderr."""
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING
 
+import click
+from rich import progress as rich
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from snsearch.cli.shared.console import progress_console
-from snsearch.study import explored, front, trained
-from snsearch.units import format_count, format_duration, format_mflops, three_digits
+from snsearch.cli.shared.console import printable, progress_console
+from snsearch.errors import DeviceError
+from snsearch.study import Observer
+from snsearch.units import format_duration, three_digits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from snsearch.pages import ReportData
-    from snsearch.solver import Candidates, Solution
-    from snsearch.study import Study, TrialRecord
-    from snsearch.training import Event, ProxyResult
+    from snsearch.api import Outcome
+    from snsearch.network import Architecture
+    from snsearch.study import TrialRecord
+    from snsearch.training import ProxyResult
 
 _SHOWN = 8  # candidates of the front in the live display
 
 
-def front_table(data: ReportData) -> Table:
-    """The front of a finished search, for the terminal."""
-    table = Table(title=f"front of proxy error against {escape(data.cost_axis)}", title_justify="left")
-    for name in ("trial", "candidate"):
-        table.add_column(name)
-    for name in ("error", "95 %", "seeds", "cost", "MFLOPs", "parameters"):
-        table.add_column(name, justify="right")
-    for row in sorted(data.rows, key=lambda row: row.cost):
-        if row.on_front:
-            table.add_row(
-                f"#{row.number}",
-                escape(row.trial.words),
-                f"{row.error:.2%}",
-                f"±{row.deviation_95:.2%}",
-                str(row.score.seeds),
-                three_digits(row.cost),
-                format_mflops(row.costs.macs),
-                format_count(row.costs.params),
-            )
-    return table
-
-
-class SearchProgress:
-    """Observer of a search that shows it."""
+class Progress(Observer):
+    """Shows what it hears of while its context is open, and keeps what was measured."""
 
     def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
         self._console = progress_console()
-        self._live: Live | None = None
-        self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=self._console,
+        self._bars = rich.Progress(
+            rich.TextColumn("{task.description}"), rich.BarColumn(), rich.MofNCompleteColumn(),
+            rich.TimeRemainingColumn(), console=self._console,
         )  # fmt: skip
-        self._study: Study | None = None
-        self._all: TaskID | None = None
-        self._each: list[TaskID] = []  # one bar a worker
-        self._words: dict[int, str] = {}
+        self._live: Live | None = None
+        self._all: rich.TaskID | None = None
+        self._each: list[rich.TaskID] = []  # one bar per worker
+        self._names: dict[int, str] = {}
+        self._done = self._total = 0
+        self._records_of: Callable[[], Sequence[TrialRecord]] | None = None
+        self._records: Sequence[TrialRecord] = ()
+        self._unit = ""
         self._before = self._trials = 0
         self._started = 0.0
 
-    @contextmanager
-    def searching(self, study: Study, candidates: Candidates, trials: int, workers: int) -> Iterator[None]:
-        """Shows a search while the context is open."""
-        self._study = study
-        done = len(explored(study.records()))
-        self._before, self._trials, self._started = done, trials, time.monotonic()
-        self._console.print(
-            f"study {study.name}: {candidates.count} candidates meet the budget "
-            f"({len(candidates.left_out)} designs left out), {done} of {trials} tried"
-        )
-        self._all = self._bars.add_task("candidates", total=trials, completed=done)
-        self._each = [self._bars.add_task("training", total=None) for _ in range(workers)]
-        if not self._console.is_terminal:
-            yield
-            return
-        with Live(self._display(), console=self._console, refresh_per_second=4, transient=True) as live:
-            self._live = live
-            yield
-            self._live = None
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._display, console=self._console, refresh_per_second=4, transient=True
+            )
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    @property
+    def has_searched(self) -> bool:
+        """Whether a search has begun."""
+        return self._records_of is not None
+
+    def said(self, text: str) -> None:
+        """Prints a remark."""
+        self._console.print(Text(printable(text)))
 
     def stopping(self) -> None:
-        """The user asked to stop."""
-        self._console.print("stopping at the next step; once more ends at once")
+        """Says that the signal was heard."""
+        self.said("stopping at the next step; once more ends at once")
 
-    def hear(self, event: Event) -> None:
-        """Shows what a worker process said."""
-        kind, worker, details = event
-        hearers: dict[str, Callable[..., None]] = {
-            "begun": self.begun,
-            "trained": self.trained,
-            "ended": self.ended,
-            "repeated": self.repeated,
-        }
-        hearers[kind](*details, worker=worker)
+    def confirm(self, question: str) -> bool:
+        """Asks on a terminal. Raises click.Abort where the answer is no."""
+        if not (sys.stdin.isatty() and self._live is not None):
+            return False
+        self._live.stop()
+        self.said(question)
+        click.confirm("start it anyway?", abort=True, err=True)
+        self._live.start()
+        return True
 
-    def begun(self, number: int, solution: Solution, worker: int = 0) -> None:
-        """A candidate's training begins."""
-        arch = solution.architecture
-        self._words[worker] = f"#{number} g={arch.groups} {'/'.join(map(str, arch.stage_channels))}"
-        self._bars.reset(self._each[worker], description=self._words[worker], total=None)
+    def read(self, done: int, total: int) -> None:
+        """Shows the reading of images."""
+        if self._all is None:
+            self._all = self._bars.add_task("images", total=total)
+        self._bars.update(self._all, completed=done, total=total)
 
-    def trained(self, images_seen: int, images_in_all: int, loss: float, worker: int = 0) -> None:
-        """A training goes on."""
-        description = f"{self._words[worker]} loss {loss:.3f}"
+    def searching(
+        self, head: str, records: Callable[[], Sequence[TrialRecord]], trials: int, workers: int, unit: str
+    ) -> None:
+        """Begins the display of a search."""
+        from snsearch.study import explored
+
+        self._records_of, self._records, self._unit = records, records(), unit
+        self._before, self._trials, self._started = len(explored(self._records)), trials, time.monotonic()
+        self._begin(head, "candidates", self._before, trials, workers)
+
+    def training(self, head: str, done: int, total: int, workers: int) -> None:
+        """Begins the display of a list of trainings."""
+        self._begin(head, "trainings", done, total, workers)
+
+    def _begin(self, head: str, what: str, done: int, total: int, workers: int) -> None:
+        self.said(head)
+        self._done, self._total = done, total
+        for task in self._bars.task_ids:
+            self._bars.remove_task(task)
+        self._all = self._bars.add_task(what, total=total, completed=done)
+        self._each = [self._bars.add_task("training", total=None) for _ in range(workers)]
+
+    def begun(self, name: str, architecture: Architecture, worker: int) -> None:
+        """Shows that a training begins."""
+        self._names[worker] = name
+        self._bars.reset(self._each[worker], description=escape(name), total=None)
+
+    def trained(self, images_seen: int, images_in_all: int, loss: float, worker: int) -> None:
+        """Shows how far a training is."""
+        description = escape(f"{self._names[worker]}: loss {loss:.3f}")
         self._bars.update(self._each[worker], completed=images_seen, total=images_in_all, description=description)
 
-    def ended(self, record: TrialRecord, worker: int = 0) -> None:
-        """A candidate is done."""
-        assert self._study is not None
+    def ended(self, record: TrialRecord, worker: int) -> None:
+        """Shows a candidate's score, or why it has none."""
+        from snsearch.study import explored
+
+        assert self._records_of is not None
+        assert self._all is not None
+        self._records = self._records_of()
+        self._bars.update(self._all, completed=len(explored(self._records)))
         if record.proxy is None:
-            self._console.print(f"#{record.number} {record.status}: {escape(record.reason)}")
-        elif record.status == "stopped":
-            if self._live is None:
-                self._console.print(
-                    f"#{record.number} {escape(record.words)}: {escape(record.reason)}, "
-                    f"{format_duration(record.proxy.seconds)}"
-                )
+            self.said(f"#{record.number} {record.status}: {record.reason}")
         elif self._live is None:
-            self._console.print(
-                f"#{record.number} {escape(record.words)}: error {record.proxy.error:.2%}, "
-                f"cost {'unknown' if record.cost is None else three_digits(record.cost)}, "
-                f"{format_duration(record.proxy.seconds)}"
-            )
-        if self._all is not None:
-            self._bars.update(self._all, completed=len(explored(self._study.records())))
-        if self._live is not None:
-            self._live.update(self._display())
+            cost = "" if record.cost is None else f", {three_digits(record.cost)} {self._unit}"
+            score = record.reason if record.status == "stopped" else f"error {record.proxy.error:.2%}{cost}"
+            self.said(f"#{record.number} {record.words}: {score}, {format_duration(record.proxy.seconds)}")
 
-    def repeating(self, count: int) -> None:
-        """The finalists' trainings with further seeds begin."""
-        self._console.print(f"{count} trainings of finalists with further seeds")
-        if self._all is not None:
-            self._bars.reset(self._all, description="finalists' seeds", total=count)
-
-    def repeated(self, record: TrialRecord, result: ProxyResult, worker: int = 0) -> None:
-        """A finalist has been trained with a further seed."""
+    def scored(self, name: str, result: ProxyResult, worker: int) -> None:
+        """Shows a training's score."""
+        self._done += 1
+        assert self._all is not None
+        self._bars.update(self._all, completed=self._done)
         if self._live is None:
-            self._console.print(
-                f"#{record.number} seed {result.seed}: error {result.error:.2%}, {format_duration(result.seconds)}"
-            )
-        if self._all is not None:
-            self._bars.advance(self._all)
+            score = f"error {result.error:.2%}, {format_duration(result.seconds)}"
+            self.said(f"{self._done}/{self._total} {name}: {score}")
+
+    def measured(self, outcome: Outcome, done: int, total: int) -> None:
+        """Keeps an outcome, and shows it."""
+        from snsearch.cli.shared.outcomes import words_of
+
+        self.outcomes.append(outcome)
+        self.said(f"{done} of {total}: {words_of(outcome)}")
+
+    def check_outcomes(self) -> None:
+        """Raises DeviceError where networks that were measured have no latency."""
+        from snsearch.device import Unmeasured
+
+        outcomes = self.outcomes
+        lost = [one for one in outcomes if isinstance(one, Unmeasured) or getattr(one, "verdict", "") == "refused"]
+        if lost:
+            raise DeviceError(f"{len(lost)} of {len(outcomes)} networks have no latency; see the reasons above")
 
     def _display(self) -> RenderableType:
-        assert self._study is not None
-        every = self._study.records()
-        records = trained(every)
-        table = Table(title="front so far (proxy error, one seed; cost)", title_justify="left")
-        for name in ("trial", "candidate", "error", "cost"):
+        if not self._records:
+            return self._bars
+        from snsearch.study import front, trained
+
+        table = Table(title=f"front so far (proxy error, one seed; {self._unit})", title_justify="left")
+        for name in ("trial", "candidate", "error", self._unit):
             table.add_column(name, justify="left" if name in ("trial", "candidate") else "right")
+        records = trained(self._records)
         points = [(r.proxy.error, r.cost) for r in records if r.proxy is not None and r.cost is not None]
         for index in front(points)[:_SHOWN]:
             record = records[index]
             error, cost = points[index]
             table.add_row(f"#{record.number}", escape(record.words), f"{error:.2%}", three_digits(cost))
-        parts: list[RenderableType] = [self._bars, Text(self._pace(every))]
+        parts: list[RenderableType] = [self._bars, Text(self._pace())]
         return Group(*parts, table) if records else Group(*parts)
 
-    def _pace(self, records: Sequence[TrialRecord]) -> str:
-        """Trials an hour, stopped early, spent and left, in a line."""
-        tried = explored(records)
+    def _pace(self) -> str:
+        """Trials per hour, stopped early, spent and left, in a line."""
+        from snsearch.study import explored
+
+        tried = explored(self._records)
         spent = time.monotonic() - self._started
         fresh = len(tried) - self._before
         words = [f"{sum(record.status == 'stopped' for record in tried)} stopped early"]
@@ -180,6 +199,6 @@ class SearchProgress:
 
     def summary(self) -> str:
         """What the search has come to, in a line."""
-        assert self._study is not None
-        records = self._study.records()
-        return f"{len(explored(records))} candidates tried; {self._pace(records)}"
+        from snsearch.study import explored
+
+        return f"{len(explored(self._records))} candidates tried; {self._pace()}"

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import click
-
-from snsearch.cli.shared.console import say
 from snsearch.errors import SpecError
 from snsearch.units import format_duration
 
 if TYPE_CHECKING:
-    from snsearch.cli.trainings import Machine
-    from snsearch.solver import Budget, Candidates
-    from snsearch.training import Dataset, Recipe
+    from snsearch.solver import Budget
+    from snsearch.study import Observer, Plan
+    from snsearch.training import Dataset
 
 
 def mismatches(budget: Budget, dataset: Dataset) -> Iterator[str]:
@@ -31,15 +27,15 @@ def mismatches(budget: Budget, dataset: Dataset) -> Iterator[str]:
             )
 
 
-def say_what_to_expect(
-    candidates: Candidates, dataset: Dataset, recipe: Recipe, machine: Machine, *, trainings: int, go_ahead: bool
-) -> None:
+def say_what_to_expect(plan: Plan, observer: Observer, *, go_ahead: bool) -> None:
     """Says the expected memory and time; beyond the free memory it asks, or needs `go_ahead`.
 
-    Raises SpecError where there is nobody to ask, click.Abort where the answer is no.
+    Raises SpecError if the answer is no.
     """
     from snsearch.training import available_memory, expect
 
+    candidates, dataset, recipe = plan.candidates, plan.dataset, plan.settings.recipe
+    trainings = min(plan.trials, candidates.count) + min(plan.finalists, plan.trials) * (plan.seeds - 1)
     whole = recipe.images * recipe.epochs
     scored = recipe.test_images * recipe.curve_points * recipe.epochs // 3  # forward only
     expected = expect(
@@ -52,23 +48,21 @@ def say_what_to_expect(
         batch_size=recipe.batch_size,
         images_per_training=whole + scored,
         trainings=trainings,
-        workers=machine.workers,
+        workers=plan.workers,
         data_bytes=sum(split.pixels.nbytes for split in (dataset.train, dataset.scored, dataset.test)),
     )
-    on_cpu = machine.device.type == "cpu"
+    on_cpu = plan.device == "cpu"
     length = format_duration(expected.seconds) if expected.seconds >= 60 else "less than a minute"
     time = f" and {length} of training" if on_cpu else ""
     gib = expected.memory / 2**30
-    workers = "1 worker" if machine.workers == 1 else f"{machine.workers} workers"
+    workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
     each = "1 training" if trainings == 1 else f"{trainings} trainings"
-    say(f"expected for {each}, {workers}: about {gib:,.1f} GiB of memory{time} (estimates)")
+    observer.said(f"expected for {each}, {workers}: about {gib:,.1f} GiB of memory{time} (estimates)")
     if not on_cpu or go_ahead or expected.memory <= (free := available_memory()):
         return
     words = (
         f"this search is expected to need {gib:,.1f} GiB of memory; {free / 2**30:.1f} GiB are free. Give fewer "
         "--workers, a smaller --proxy-resolution or a smaller --budget (MFLOPs: 1000 are a GFLOP)"
     )
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not observer.confirm(words):
         raise SpecError(f"{words}, or start it anyway with --yes")
-    say(words)
-    click.confirm("start it anyway?", abort=True, err=True)

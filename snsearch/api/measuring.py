@@ -1,0 +1,150 @@
+"""Measuring networks on a device, or counting them: one call for both, and for the candidates of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from snsearch.device import (
+    Board,
+    Conditions,
+    CountedNetwork,
+    Device,
+    Measurement,
+    Unmeasured,
+    cpu_of,
+    measure_once,
+    network_subject,
+    open_counter,
+    reference_subject,
+    runners_of,
+)
+from snsearch.engine import engine_of, write_model
+from snsearch.errors import DeviceError, StudyError
+from snsearch.interrupt import stop_on_signals
+from snsearch.network import Architecture, OpGraph
+from snsearch.pages import keep_counts, keep_measurement, measurements_of, worth_measuring
+from snsearch.study import Observer, StudyRecord
+
+Outcome = Measurement | Unmeasured | CountedNetwork
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What the user asked of a measuring session."""
+
+    device: Device
+    again: bool = False
+    core: int | None = None
+    sustained_minutes: float | None = None
+    runner: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.device.is_counted and (self.core is not None or self.sustained_minutes is not None):
+            raise DeviceError(f"{self.device.url} is counted, and has no time: it takes no core and no minutes")
+
+    @property
+    def own_runner(self) -> Path | None:
+        """The runner that the user named, for this time or for the device."""
+        return self.runner or self.device.own_runner
+
+
+def outcomes_of(
+    archs: Sequence[Architecture],
+    asked: Asked,
+    observer: Observer,
+    keep: Callable[[Outcome], None] = lambda outcome: None,
+) -> tuple[Outcome, ...]:
+    """What was measured or counted of each network; what is known is not measured again unless asked.
+
+    `keep` and the observer hear of each as soon as it is there. Raises DeviceError, and KeyboardInterrupt where the
+    user stopped it.
+    """
+    outcomes: list[Outcome] = []
+    unique = list(dict.fromkeys(archs))
+    source = _counted if asked.device.is_counted else _timed
+    with stop_on_signals(observer.stopping) as stop:
+        for outcome in source(unique, asked, observer, stop):
+            keep(outcome)
+            outcomes.append(outcome)
+            observer.measured(outcome, len(outcomes), len(unique))
+    return tuple(outcomes)
+
+
+def study_outcomes(
+    record: StudyRecord, asked: Asked, observer: Observer, *, everything: bool = False
+) -> tuple[Outcome, ...]:
+    """Measures the candidates of a study that are worth it, or all, and keeps the figures in the study too.
+
+    Raises StudyError where none is trained, and what outcomes_of raises.
+    """
+    chosen = record.candidates if everything else worth_measuring(record)
+    archs = [trial.architecture for trial in chosen if trial.architecture is not None]
+    if not archs:
+        raise StudyError(f"the study {record.name!r} has no trained candidate yet")
+    there = set(measurements_of(record))
+
+    def keep(outcome: Outcome) -> None:
+        if isinstance(outcome, CountedNetwork):
+            keep_counts(record.url, record.name, outcome)
+        elif isinstance(outcome, Measurement) and outcome not in there:
+            keep_measurement(record.url, record.name, outcome)
+
+    return outcomes_of(archs, asked, observer, keep)
+
+
+def _timed(
+    archs: Sequence[Architecture], asked: Asked, observer: Observer, stop: Callable[[], bool]
+) -> Iterator[Measurement | Unmeasured]:
+    def on_board(board: Board) -> None:
+        probe = board.probe
+        engine = f"{probe.engine} {probe.engine_version} ({probe.runner})"
+        observer.said(f"{board.device.name}: {probe.soc or 'unknown SoC'}, {probe.machine}, {engine}")
+        if (because := board.emulated_because) is not None:
+            observer.said(f"emulated: {because}; parity is checked, and no time is a latency")
+
+    engine = engine_of(asked.device.engine)
+    return measure_once(
+        asked.device,
+        [network_subject(arch, engine) for arch in archs],
+        reference_subject(engine),
+        runners_of(asked.device, asked.runner),
+        again=asked.again,
+        conditions=Conditions(core=asked.core, sustained_minutes=asked.sustained_minutes),
+        on_board=on_board,
+        say=observer.said,
+        stop=stop,
+    )
+
+
+def _counted(
+    archs: Sequence[Architecture], asked: Asked, observer: Observer, stop: Callable[[], bool]
+) -> Iterator[CountedNetwork]:
+    core = cpu_of(asked.device.url)
+    counter = open_counter(core, asked.own_runner)
+    for arch in archs:
+        if stop():
+            raise KeyboardInterrupt
+        record = counter.count(write_model(OpGraph.of(arch).ops), again=asked.again)
+        yield CountedNetwork(subject=arch.key, core=core, record=record, kept=datetime.now(UTC).isoformat())
+
+
+def measure_found(record: StudyRecord, device: Device, later: str, observer: Observer) -> None:
+    """Measures or counts the front and the finalists of a search that has ended.
+
+    Raises DeviceError where the device fails; a machine that cannot count has its study all the same. `later` is the
+    command that measures afterwards.
+    """
+    if not record.candidates:
+        return
+    try:
+        study_outcomes(record, Asked(device=device), observer)
+    except DeviceError as error:
+        if device.is_counted:
+            observer.said(f"not all candidates are counted: {error}")
+            observer.said(f"Later: {later}")
+            return
+        observer.said(f"not all candidates are measured; the page is written without. Later: {later}")
+        raise

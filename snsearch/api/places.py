@@ -1,0 +1,94 @@
+"""Where studies are: names, folders and storage URLs. Loads no torch, so that a wrong name is told at once."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from snsearch.errors import StudyError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A study's storage, its name there, and the folder of its page."""
+
+    url: str
+    name: str | None  # None: the storage's only one
+    folder: Path
+
+    @property
+    def page(self) -> Path:
+        """The study's page."""
+        return self.folder / "report.html"
+
+
+def new_place(name: str, storage: str | None, out: Path) -> Place:
+    """The place of a study that is made or resumed. Raises StudyError for a name that is no plain file name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise StudyError(
+            f"study name {name!r}: expected up to 100 letters, digits, dots, dashes and underscores, "
+            "beginning with a letter or digit"
+        )
+    folder = out / name
+    return Place(url=storage or f"sqlite:///{folder / 'study.db'}", name=name, folder=folder)
+
+
+def default_name(space: str, budget: str, data: str) -> str:
+    """A study name such as shufflenet-v1-40-fashion-mnist."""
+    argument = data.partition(":")[2] or data
+    parts = (Path(space).stem, budget.strip() if is_number(budget) else Path(budget).stem, Path(argument).name)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")[:90]
+    # A name that lost letters could be another's too.
+    lost = re.sub(r"[A-Za-z0-9._ /-]+", "", "".join(parts))
+    return f"{name}-{hashlib.sha256(data.encode('utf-8', 'surrogateescape')).hexdigest()[:6]}" if lost else name
+
+
+def is_number(text: str) -> bool:
+    """Whether a budget's text is a bare number of MFLOPs."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _databases(text: str, out: Path) -> tuple[Path, ...]:
+    """The files that a study's text may name: a study.db, the one of a folder, the one of a name in `out`."""
+    return Path(text), Path(text) / "study.db", out / text / "study.db"
+
+
+def place_of(study: str | None, storage: str | None, out: Path) -> Place:
+    """The place of a study that exists.
+
+    Args:
+        study: a name, a folder or a study.db; None: the only one in `out`, or in the storage.
+        storage: URL of the storage; None: SQLite in the study's folder.
+        out: folder of the studies' folders.
+
+    Raises:
+        StudyError: no file of that study exists, or `out` holds several.
+    """
+    if storage is not None:
+        return Place(url=storage, name=study, folder=out / study if study else out)
+    if study is None:
+        found = sorted(out.glob("*/study.db"))
+        if len(found) != 1:
+            names = ", ".join(path.parent.name for path in found) or "none"
+            raise StudyError(f"{out} holds {len(found)} studies ({names}); name one: snsearch report STUDY")
+        path = found[0]
+    else:
+        files = _databases(study, out)
+        path = next((path for path in files if path.is_file()), files[-1])
+        if not path.is_file():
+            raise StudyError(f"there is no study at {str(path)!r}")
+    return Place(url=f"sqlite:///{path}", name=None, folder=path.parent)
+
+
+def names_a_study(text: str, storage: str | None, out: Path) -> bool:
+    """Whether a text names a study rather than a space, an architecture or a file of architectures."""
+    if storage is not None:
+        return True
+    file, *databases = _databases(text, out)
+    return file.suffix == ".db" if file.is_file() else any(path.is_file() for path in databases)

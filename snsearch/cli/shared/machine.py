@@ -1,0 +1,31 @@
+"""The options of commands that train: on what, and how much at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def machine_options(command: F) -> F:
+    """--workers, --threads, --proxy-device."""
+    for option in (
+        click.option(
+            "--proxy-device",
+            default="auto",
+            show_default=True,
+            metavar="DEVICE",
+            help="Device of proxy training: auto, cpu, cuda, mps.",
+        ),
+        click.option(
+            "--threads", type=click.IntRange(1), help="CPU threads of a worker  [default: its share of the cores]"
+        ),
+        click.option(
+            "--workers", type=click.IntRange(1, 256), help="Candidates trained at once  [default: one per core]"
+        ),
+    ):
+        command = option(command)
+    return command

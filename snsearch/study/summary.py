@@ -1,0 +1,58 @@
+"""A study in a few lines: what it is, and its front, for a notebook."""
+
+from __future__ import annotations
+
+from snsearch.study.confidence import Score, scores_of
+from snsearch.study.objective import unit_of
+from snsearch.study.pareto import front
+from snsearch.study.storage import StudyRecord, TrialRecord, explored
+from snsearch.tables import Column, Table
+from snsearch.units import format_count, format_mflops, three_digits
+
+Scored = tuple[TrialRecord, Score]
+
+
+def front_table(record: StudyRecord) -> Table[Scored]:
+    """The front of error against the second objective, cheapest first."""
+    trials = record.candidates
+    scores = scores_of([trial.results for trial in trials])
+    points = [(score.error, trial.cost or 0.0) for trial, score in zip(trials, scores, strict=True)]
+    return Table(
+        columns=_columns(unit_of(record.settings.cost_axis)),
+        rows=[(trials[index], scores[index]) for index in front(points)],
+        title=f"front of proxy error against {record.settings.cost_axis}",
+    )
+
+
+def _columns(unit: str) -> tuple[Column[Scored], ...]:
+    def mflops(scored: Scored) -> str:
+        return "" if scored[0].costs is None else format_mflops(scored[0].costs.macs)
+
+    def params(scored: Scored) -> str:
+        return "" if scored[0].costs is None else format_count(scored[0].costs.params)
+
+    return (
+        Column[Scored]("trial", lambda scored: f"#{scored[0].number}"),
+        Column[Scored]("candidate", lambda scored: scored[0].words),
+        Column[Scored]("error", lambda scored: f"{scored[1].error:.2%}", align="right"),
+        Column[Scored]("95 %", lambda scored: f"±{scored[1].deviation_95:.2%}", align="right"),
+        Column[Scored](unit, lambda scored: three_digits(scored[0].cost or 0.0), align="right"),
+        Column[Scored]("seeds", lambda scored: scored[1].seeds, align="right", drop=2),
+        Column[Scored]("MFLOPs", mflops, align="right", drop=1),
+        Column[Scored]("parameters", params, align="right", drop=3),
+    )
+
+
+def summary_html(record: StudyRecord) -> str:
+    """The study as a short table for notebooks, every text escaped; `snsearch.report` makes the whole page."""
+    settings = record.settings
+    table = front_table(record)
+    return Table(
+        columns=table.columns,
+        rows=table.rows,
+        title=f"{record.name}: {settings.space}, {settings.budget.describe()}, {settings.data}",
+        notes=(
+            f"{len(explored(record.trials))} candidates tried, {len(record.candidates)} trained to the end; "
+            f"{table.title}",
+        ),
+    ).html()
