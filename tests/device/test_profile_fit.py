@@ -357,7 +357,13 @@ def profiled(monkeypatch: pytest.MonkeyPatch, profiled_home: tuple[Path, str]) -
 
 
 def test_the_command_prints_the_error_beside_both_baselines_and_keeps_the_profile(profiled: str, run: Run) -> None:
-    for words in ("Fake Board 4", "mean error on 24 figures", "log-log FLOPs", "pixel scaling", "within 10 %:"):
+    for words in (
+        "Fake Board 4",
+        "mean error on 24 held-out networks",
+        "log-log FLOPs",
+        "pixel scaling",
+        "within 10 %:",
+    ):
         assert words in profiled
     assert read_profile(profile_path("board")).name == "board"
     [listed] = json.loads(run("device", "list", "--format", "json").out)["devices"]
