@@ -34,7 +34,8 @@ def devices() -> tuple[Device, ...]:
     Returns:
         One record per device: its name, URL, engine, and what it said of itself.
 
-    >>> [device.name for device in devices() if device.url.startswith("adb://")]
+    >>> import snsearch
+    >>> [device.name for device in snsearch.devices() if device.url.startswith("adb://")]
     []
     """
     return tuple(read_device(name) for name in device_names())

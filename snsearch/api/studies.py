@@ -45,7 +45,8 @@ def load_data(
     Raises:
         DataError: there is no such data, or nothing in it can be read.
 
-    >>> digits = load_data("digits")
+    >>> import snsearch
+    >>> digits = snsearch.load_data("digits")
     >>> len(digits.train), len(digits.test), digits.side, len(digits.classes)
     (1618, 179, 8, 10)
     """
@@ -142,9 +143,10 @@ def search(
         DeviceError: the device cannot be used.
 
     >>> import tempfile
+    >>> import snsearch
     >>> small = dict(data="digits", resolution=96, trials=2, finalists=0, proxy_images=64, workers=1)
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     found = search(3, objective="params", out=folder, **small)
+    ...     found = snsearch.search(3, objective="params", out=folder, **small)
     >>> [trial.words for trial in found.candidates]
     ['g=1, conv1 12, paper, 48/96/176', 'g=2, conv1 12, paper, 72/112/304']
     """
@@ -203,7 +205,8 @@ def load_study(
     Raises:
         StudyError: there is no such study, or there are several.
 
-    >>> record = load_study("reports/sample")
+    >>> import snsearch
+    >>> record = snsearch.load_study("reports/sample")
     >>> record.settings.space, len(record.candidates) > 5
     ('shufflenet-v1', True)
     """
@@ -227,7 +230,8 @@ def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> P
     Raises:
         StudyError: no candidate is trained yet, or the page cannot be written.
 
-    >>> page = report("reports/sample")
+    >>> import snsearch
+    >>> page = snsearch.report("reports/sample")
     >>> page[:15], "http://" in page
     ('<!DOCTYPE html>', False)
     """
@@ -273,7 +277,8 @@ def measure(
         DeviceError: the device cannot be used.
         StudyError: the study has no trained candidate.
 
-    >>> measure("shufflenet.g3", "no-such-board")
+    >>> import snsearch
+    >>> snsearch.measure("shufflenet.g3", "no-such-board")
     Traceback (most recent call last):
     ...
     snsearch.errors.DeviceError: no device is named 'no-such-board'...

