@@ -34,9 +34,10 @@ def devices() -> tuple[Device, ...]:
     Returns:
         One record per device: its name, URL, engine, and what it said of itself.
 
-    >>> import snsearch
-    >>> [device.name for device in snsearch.devices() if device.url.startswith("adb://")]
-    []
+    Example:
+        >>> import snsearch
+        >>> [device.name for device in snsearch.devices() if device.url == "adb://no-such-phone"]
+        []
     """
     return tuple(read_device(name) for name in device_names())
 

@@ -45,10 +45,11 @@ def load_data(
     Raises:
         DataError: there is no such data, or nothing in it can be read.
 
-    >>> import snsearch
-    >>> digits = snsearch.load_data("digits")
-    >>> len(digits.train), len(digits.test), digits.side, len(digits.classes)
-    (1618, 179, 8, 10)
+    Example:
+        >>> import snsearch
+        >>> digits = snsearch.load_data("digits")
+        >>> digits.side, len(digits.classes)
+        (8, 10)
     """
     resolve_data(data)
     from snsearch.study import read_dataset
@@ -142,13 +143,13 @@ def search(
         StudyError: the study was made with other settings, or several candidates in a row failed.
         DeviceError: the device cannot be used.
 
-    >>> import tempfile
-    >>> import snsearch
-    >>> small = dict(data="digits", resolution=96, trials=2, finalists=0, proxy_images=64, workers=1)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     found = snsearch.search(3, objective="params", out=folder, **small)
-    >>> [trial.words for trial in found.candidates]
-    ['g=1, conv1 12, paper, 48/96/176', 'g=2, conv1 12, paper, 72/112/304']
+    Example:
+        >>> import tempfile, snsearch
+        >>> small = dict(data="digits", resolution=96, trials=2, finalists=0, proxy_images=64, workers=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = snsearch.search(3, objective="params", out=folder, **small)
+        >>> [trial.words for trial in found.candidates]
+        ['g=1, conv1 12, paper, 48/96/176', 'g=2, conv1 12, paper, 72/112/304']
     """
     options = SearchOptions(
         budget=budget if isinstance(budget, str) else f"{budget:g}",
@@ -205,10 +206,11 @@ def load_study(
     Raises:
         StudyError: there is no such study, or there are several.
 
-    >>> import snsearch
-    >>> record = snsearch.load_study("reports/sample")
-    >>> record.settings.space, len(record.candidates) > 5
-    ('shufflenet-v1', True)
+    Example:
+        >>> import snsearch
+        >>> record = snsearch.load_study("reports/sample")
+        >>> record.settings.space, len(record.candidates) > 5
+        ('shufflenet-v1', True)
     """
     place = place_of(None if study is None else str(study), storage, Path(out))
     return _read(place)
@@ -230,15 +232,16 @@ def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> P
     Raises:
         StudyError: no candidate is trained yet, or the page cannot be written.
 
-    >>> import snsearch
-    >>> page = snsearch.report("reports/sample")
-    >>> page[:15], "http://" in page
-    ('<!DOCTYPE html>', False)
+    Example:
+        >>> import snsearch
+        >>> page = snsearch.report("reports/sample")
+        >>> page[:15], "http://" in page
+        ('<!DOCTYPE html>', False)
     """
     record = load_study(study) if isinstance(study, str | Path) else study
-    from snsearch.pages import render, report_data, write_page
+    from snsearch.pages import page_html, report_data, write_page
 
-    html = render(report_data(record))
+    html = page_html(report_data(record))
     if path is None:
         return html
     write_page(html, Path(path))
@@ -277,11 +280,12 @@ def measure(
         DeviceError: the device cannot be used.
         StudyError: the study has no trained candidate.
 
-    >>> import snsearch
-    >>> snsearch.measure("shufflenet.g3", "no-such-board")
-    Traceback (most recent call last):
-    ...
-    snsearch.errors.DeviceError: no device is named 'no-such-board'...
+    Example:
+        >>> import snsearch
+        >>> snsearch.measure("reports/sample", "no-such-board")
+        Traceback (most recent call last):
+        ...
+        snsearch.errors.DeviceError: no device is named 'no-such-board'...
     """
     from snsearch.device import device_of
 

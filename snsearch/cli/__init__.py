@@ -103,10 +103,8 @@ def main() -> None:
     try:
         code = cli.main(standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        code = 130
-    except KeyboardInterrupt as error:
-        click.echo(str(error) or "interrupted", err=True)
+    except (click.exceptions.Abort, KeyboardInterrupt) as error:  # click makes an Abort of a KeyboardInterrupt
+        click.echo(str(error.__cause__ or error) or "interrupted", err=True)
         code = 130
     except click.ClickException as error:
         shown = io.StringIO()

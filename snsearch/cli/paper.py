@@ -12,7 +12,7 @@ import click
 
 from snsearch.cli.shared.console import print_json, print_table, print_text, say
 from snsearch.cli.shared.machine import machine_options
-from snsearch.cli.shared.options import MFLOPS, Quantity
+from snsearch.cli.shared.options import MFLOPS, Quantity, table_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.errors import SpecError
 from snsearch.tables import Column, Table
@@ -68,8 +68,8 @@ def _tables(text: str) -> tuple[int, ...]:
 @click.option("--proxy-images", type=click.IntRange(1), help="Images an epoch  [default: 20000]")
 @click.option("--proxy-epochs", type=click.IntRange(1), default=1, show_default=True)
 @machine_options
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-def paper(budgets: Sequence[tuple[float, ...]], form: str, **given: Any) -> None:
+@table_options("json", "csv")
+def paper(budgets: Sequence[tuple[float, ...]], form: str, wide: bool, **given: Any) -> None:
     """Check the ShuffleNet paper's claims at matched FLOPs by proxy training.
 
     Solves the line-ups of its tables 2 to 5 for each budget, trains every network briefly with the same seeds, and
@@ -86,10 +86,10 @@ def paper(budgets: Sequence[tuple[float, ...]], form: str, **given: Any) -> None
         with (progress := Progress()):
             run.go_on(progress)
     finally:
-        _show(run.seen(), form)
+        _show(run.seen(), form, wide=wide)
 
 
-def _show(seen: PaperSeen, form: str) -> None:
+def _show(seen: PaperSeen, form: str, *, wide: bool) -> None:
     if form == "json":
         print_json(seen.document())
     elif form == "csv":
@@ -97,9 +97,9 @@ def _show(seen: PaperSeen, form: str) -> None:
     elif not seen.curves:
         say("no training is done yet; there is nothing to show")
     else:
-        print_table(_networks(seen))
+        print_table(_networks(seen), wide=wide)
         print_text("")
-        print_table(_claims(seen))
+        print_table(_claims(seen), wide=wide)
 
 
 def _head(seen: PaperSeen) -> str:

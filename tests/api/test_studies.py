@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import importlib
 import inspect
 import os
@@ -58,18 +57,9 @@ def test_no_module_takes_the_name_of_a_public_call() -> None:
         assert not modules & set(face.__all__)
 
 
-@pytest.mark.parametrize("module", ["studies", "device_calls"])
-def test_examples_run(module: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path))
-    found = doctest.testmod(importlib.import_module(f"snsearch.api.{module}"), optionflags=doctest.ELLIPSIS)
-    assert found.attempted
-    assert found.failed == 0
-
-
 SCRIPT = """
 import sys
-import snsearch.api as snsearch
+import snsearch
 found = snsearch.search(
     3, data="digits", resolution=96, proxy_images=64, finalists=0, workers=2, trials=int(sys.argv[1])
 )

@@ -26,6 +26,7 @@ SHUFFLE = (*SMALL, "--table", "3")
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "250")
     return tmp_path
 
 
