@@ -239,9 +239,9 @@ def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> P
         ('<!DOCTYPE html>', False)
     """
     record = load_study(study) if isinstance(study, str | Path) else study
-    from snsearch.pages import page_html, report_data, write_page
+    from snsearch.pages import render, report_data, write_page
 
-    html = page_html(report_data(record))
+    html = render(report_data(record))
     if path is None:
         return html
     write_page(html, Path(path))
