@@ -144,7 +144,8 @@ def search(
         DeviceError: the device cannot be used.
 
     Example:
-        >>> import tempfile, snsearch
+        >>> import snsearch
+        >>> import tempfile
         >>> small = dict(data="digits", resolution=96, trials=2, finalists=0, proxy_images=64, workers=1)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     found = snsearch.search(3, objective="params", out=folder, **small)
