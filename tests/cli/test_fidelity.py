@@ -160,7 +160,8 @@ def test_a_space_with_too_few_networks_is_refused_before_anything_is_trained(run
     assert not (tmp_path / "set").exists()
 
 
-def test_a_set_is_shown_as_table_json_and_csv(made: Path, run: Run) -> None:
+def test_a_set_is_shown_as_table_json_and_csv(made: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # no heading wraps
     table = run("fidelity", "show", str(made))
     assert table.code == 0, table.err
     assert "set: 6 candidates of" in table.out
