@@ -69,7 +69,7 @@ COLUMNS: tuple[Column[Row], ...] = (
     *_interval("spearman_interval", lambda one: one.agreement.spearman_interval, place="data"),
     _figure("regret_top1", "regret of 1", lambda one: one.agreement.regret_top1,
             lambda one: f"{one.agreement.regret_top1:.2%}", place="wide"),
-    _figure("regret_top3", "of 3", lambda one: one.agreement.regret_top3,
+    _figure("regret_top3", "regret of 3", lambda one: one.agreement.regret_top3,
             lambda one: f"{one.agreement.regret_top3:.2%}", place="wide"),
     _figure("cost_seconds", "CPU s", lambda one: one.cost_seconds, lambda one: f"{one.cost_seconds:.2f}", drop=1),
     _figure("cost_ratio", "of reference", lambda one: one.cost_ratio,
