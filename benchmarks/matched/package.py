@@ -14,12 +14,9 @@ from snsearch.solver.spec import load_budget as load_budget
 from snsearch.solver.spec import load_space as load_space
 from snsearch.training.data import Dataset as Dataset
 from snsearch.training.data import Images as Images
-from snsearch.training.proxy import CurvePoint as CurvePoint
 from snsearch.training.proxy import ProxyResult as ProxyResult
 from snsearch.training.proxy import ProxyTraining as ProxyTraining
 from snsearch.training.proxy import Recipe as Recipe
-from snsearch.training.proxy import TrainingDiverged as TrainingDiverged
-from snsearch.training.proxy import evaluate as evaluate
 from snsearch.training.sources import load_data as load_any_data
 
 # The benchmark trains on all training images and scores on the test images.

@@ -6,8 +6,7 @@ value stands in recipe.json, and the driver refuses to go on where it differs.
 
 from __future__ import annotations
 
-import math
-import time
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -17,14 +16,11 @@ import torch
 
 from benchmarks.matched.package import (
     Architecture,
-    CurvePoint,
     Dataset,
     Images,
     ProxyResult,
     ProxyTraining,
     Recipe,
-    TrainingDiverged,
-    evaluate,
 )
 from benchmarks.matched.tables import Bits
 
@@ -48,27 +44,13 @@ def recipe_of(values: Mapping[str, Any]) -> Recipe:
 class BenchmarkTraining(ProxyTraining):
     """A training that is measured on all test images, in the data set's order, at every point of its curve."""
 
+    monitor_images = sys.maxsize
+
     def __init__(
         self, arch: Architecture, dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device
     ) -> None:
         super().__init__(arch, dataset, recipe, seed=seed, device=device)
         self._test = dataset.test.to(device)
-
-    def _measure(self, train_loss: float, images_seen: int, cpu_started: float) -> None:
-        error, loss, _ = evaluate(self._scored_network(), self._test, self._batches)
-        if not math.isfinite(loss):
-            raise TrainingDiverged(f"the test loss became {loss} after {images_seen:,} images")
-        self._cpu_seconds = time.process_time() - cpu_started
-        self._curve.append(
-            CurvePoint(
-                images_seen=images_seen,
-                train_loss=train_loss,
-                test_error=error,
-                test_loss=loss,
-                test_images=len(self._test),
-                cpu_seconds=self._cpu_seconds,
-            )
-        )
 
     def correct(self) -> Bits:
         """Whether the network, as it is now, gets each test image right."""

@@ -240,12 +240,12 @@ def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> P
         ('<!DOCTYPE html>', False)
     """
     record = load_study(study) if isinstance(study, str | Path) else study
-    from snsearch.pages import render, report_data, write_page
+    from snsearch.pages import render, report_data, write_report
 
-    html = render(report_data(record))
+    data = report_data(record)
     if path is None:
-        return html
-    write_page(html, Path(path))
+        return render(data)
+    write_report(data, Path(path))
     return Path(path)
 
 

@@ -28,7 +28,6 @@ OnPoint = Callable[["tuple[CurvePoint, ...]", int], bool]
 
 
 _SUBSET_SEED = 0  # every candidate of a study trains on the same images
-_MONITOR_IMAGES = 2000  # test images of the learning curve's points inside an epoch
 
 
 class TrainingDiverged(SnsearchError):
@@ -147,6 +146,8 @@ def pick_device(name: str = "auto") -> torch.device:
 class ProxyTraining:
     """One training, an epoch at a time, that can be saved between epochs and continued elsewhere."""
 
+    monitor_images = 2000  # test images of the curve's points before the last
+
     def __init__(
         self, arch: Architecture, dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device
     ) -> None:
@@ -245,7 +246,7 @@ class ProxyTraining:
         return True
 
     def _measure(self, train_loss: float, images_seen: int, cpu_started: float) -> None:
-        count = len(self._test) if self.finished else min(_MONITOR_IMAGES, len(self._test))
+        count = len(self._test) if self.finished else min(self.monitor_images, len(self._test))
         images = self._test.take(torch.arange(count))
         error, loss, self._balanced_error = evaluate(self._scored_network(), images, self._batches)
         if not math.isfinite(loss):

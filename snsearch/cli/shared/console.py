@@ -16,7 +16,6 @@ from snsearch.tables import Table
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table as RichTable
 
 R = TypeVar("R")
 _LEAST = 20  # cells: below it nothing can be laid out
@@ -90,11 +89,3 @@ def progress_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
-
-
-def print_rich(table: RichTable) -> None:
-    """Prints a table of rich to stdout, as wide as it needs where stdout is not a terminal."""
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 400, highlight=False)
-    console.print(table)
