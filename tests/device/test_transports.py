@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -188,10 +189,17 @@ def test_a_command_that_takes_too_long_is_given_up_and_the_next_one_runs(transpo
     assert transport.run(["echo", "on"], timeout_s=60).stdout == "on\n"
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """An empty folder whose path leaves room for a socket's; pytest's own folders may be too deep."""
+    with TemporaryDirectory(prefix="sn-", dir="/tmp") as name:
+        yield Path(name)
+
+
 def test_several_threads_share_a_transport(
-    transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, short_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", str(short_folder))
     ready = threading.Barrier(6)
 
     def echo(index: int) -> str:
@@ -201,7 +209,17 @@ def test_several_threads_share_a_transport(
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(echo, range(6))) == [f"{index}\n" for index in range(6)]
     transport.close()
-    assert not list(tmp_path.glob("snsearch-*")), "one connection was made, and it is closed"
+    assert not list(short_folder.glob("snsearch-*")), "one connection was made, and it is closed"
+
+
+def test_a_deep_folder_for_temporary_files_does_not_hinder_a_transport(
+    transport: Transport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    assert transport.run(["echo", "here"], timeout_s=120).stdout == "here\n"
+    assert not list(deep.glob("snsearch-*"))
 
 
 def test_a_binary_of_this_host_is_refused_by_a_board(transport: Transport, arm_program: Path) -> None:

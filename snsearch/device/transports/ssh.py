@@ -25,6 +25,7 @@ from snsearch.errors import DeviceError
 FOLDER = ".cache/snsearch-device"  # relative to the home folder, where ssh and sftp both start
 OPTIONS_VARIABLE = "SNSEARCH_SSH_OPTIONS"  # such as "-F my_config"
 _MISSING = "install OpenSSH's client (Debian: apt-get install openssh-client)"
+_SOCKET_PATH = 103 - 17  # longest path of a socket (macOS; Linux takes 107), less what ssh appends to make it
 _LOST = 255  # exit code of ssh itself; also that of a killed remote process
 _URL = re.compile(
     r"ssh://(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]*)@)?"
@@ -141,9 +142,18 @@ class SshTransport(RemoteTransport):
         paths = [line.split(None, 1)[1] for line in shown.stdout.splitlines() if line.startswith("controlpath ")]
         if paths and paths[0] != "none":
             return []
-        self._sockets = Path(tempfile.mkdtemp(prefix="snsearch-"))  # a socket's path must be short
+        self._sockets = _socket_folder()
         sharing = ["ControlMaster=auto", f"ControlPath={self._sockets}/s", "ControlPersist=60"]
         return [word for option in sharing for word in ("-o", option)]
+
+
+def _socket_folder() -> Path:
+    """A new folder for a socket, in /tmp if the usual place for temporary files is too deep for a socket's path."""
+    folder = tempfile.mkdtemp(prefix="snsearch-")
+    if len(os.fsencode(folder)) + len("/s") > _SOCKET_PATH:
+        Path(folder).rmdir()
+        folder = tempfile.mkdtemp(prefix="snsearch-", dir="/tmp")
+    return Path(folder)
 
 
 def _sftp_word(path: Path) -> str:
