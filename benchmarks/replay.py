@@ -21,7 +21,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -35,8 +35,9 @@ from snsearch.study.loop import Search, settings_of
 from snsearch.study.objective import latency_objective
 from snsearch.study.observer import Observer
 from snsearch.study.pareto import front
+from snsearch.study.records import Sampler, explored
 from snsearch.study.rungs import Rungs
-from snsearch.study.storage import Sampler, Study, explored, sampler_of
+from snsearch.study.storage import Study, sampler_of
 from snsearch.study.turns import Turn
 from snsearch.training.machine import Machine
 from snsearch.training.proxy import CurvePoint, ProxyResult, default_recipe
@@ -208,7 +209,7 @@ def replayed(table: Table, dataset: Any, candidates: Candidates, arm: str, seed:
     study = Study(
         optuna.create_study(storage=storage, directions=["minimize", "minimize"], sampler=proposes),
         settings,
-        cast("optuna.storages.RDBStorage", storage),
+        storage,
         Turn(nullcontext),
     )
     search = Search(

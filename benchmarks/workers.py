@@ -23,7 +23,8 @@ from snsearch.solver.spec import load_budget, load_space
 from snsearch.study.loop import deployed, settings_of
 from snsearch.study.objective import OBJECTIVES
 from snsearch.study.observer import Observer
-from snsearch.study.storage import Study, TrialRecord
+from snsearch.study.records import TrialRecord
+from snsearch.study.storage import Study
 from snsearch.study.workers import Plan, run_workers
 from snsearch.training.proxy import Recipe
 from snsearch.training.sources import load_data

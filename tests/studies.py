@@ -22,8 +22,9 @@ from snsearch.solver.spec import Budget, SpaceSpec, load_budget, load_space, wit
 from snsearch.study.loop import Search, deployed, settings_of
 from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
 from snsearch.study.observer import Observer
+from snsearch.study.records import Sampler, Settings, Status, TrialRecord
 from snsearch.study.rungs import Rungs
-from snsearch.study.storage import Sampler, Settings, Status, Study, TrialRecord
+from snsearch.study.storage import Study
 from snsearch.training.data import Dataset
 from snsearch.training.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe, train_proxy
 from snsearch.training.sources import load_data

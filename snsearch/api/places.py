@@ -32,7 +32,13 @@ def new_place(name: str, storage: str | None, out: Path) -> Place:
             "beginning with a letter or digit"
         )
     folder = out / name
-    return Place(url=storage or f"sqlite:///{folder / 'study.db'}", name=name, folder=folder)
+    return Place(url=storage or _url_of(folder / "study.db"), name=name, folder=folder)
+
+
+def _url_of(file: Path) -> str:
+    from snsearch.study import sqlite_url
+
+    return sqlite_url(file)
 
 
 def default_name(space: str, budget: str, data: str) -> str:
@@ -83,7 +89,7 @@ def place_of(study: str | None, storage: str | None, out: Path) -> Place:
         path = next((path for path in files if path.is_file()), files[-1])
         if not path.is_file():
             raise StudyError(f"there is no study at {str(path)!r}")
-    return Place(url=f"sqlite:///{path}", name=None, folder=path.parent)
+    return Place(url=_url_of(path), name=None, folder=path.parent)
 
 
 def names_a_study(text: str, storage: str | None, out: Path) -> bool:

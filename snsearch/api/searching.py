@@ -67,8 +67,8 @@ class SearchOptions:
         return new_place(name, self.storage, self.out)
 
     def command(self, defaults: dict[str, Any]) -> list[str]:
-        """The command line that asks for the same, without the storage's password."""
-        from snsearch.study import without_password
+        """The command line that asks for the same, without the storage's secrets."""
+        from snsearch.study import without_secrets
 
         words = ["snsearch", "search"]
         for name, value in ((field.name, getattr(self, field.name)) for field in fields(self)):
@@ -81,7 +81,7 @@ class SearchOptions:
                 words += [word for text in value for word in ("--split", text)]
             else:
                 text = format_resolution(value) if name == "resolution" else str(value)
-                words += [f"--{option}", without_password(text) if name == "storage" else text]
+                words += [f"--{option}", without_secrets(text) if name == "storage" else text]
         return [printable(word) for word in words]
 
     def budget_on(self, dataset: Dataset) -> Budget:

@@ -11,7 +11,7 @@ import click
 from snsearch.cli.device import RUNNER, complete_devices
 from snsearch.cli.shared.architectures import KEY_HELP, architectures_of, given_for_a_space
 from snsearch.cli.shared.options import network_options, study_options, table_options
-from snsearch.cli.shared.progress import Progress
+from snsearch.cli.shared.progress import Progress, ending_with
 from snsearch.device import device_of
 
 SUSTAINED_MINUTES = 30.0
@@ -90,21 +90,22 @@ def measure(
         if everything:
             raise click.UsageError(f"--all applies to a study, and there is none called {spec!r}")
         what = architectures_of(spec, of_space, _OWN)
-    try:
-        with progress:
-            api.measure(
-                what,
-                device,
-                everything=everything,
-                again=again,
-                core=core,
-                sustained=sustained,
-                runner=runner,
-                observer=progress,
-            )
-    finally:
+
+    def finish() -> None:
         print_outcomes(progress.outcomes, form, wide=wide)
         if place is not None and progress.outcomes:
             page = api.report(api.load_study(place.name, storage=place.url), place.page)
             progress.said(f"report: {page}")
+
+    with ending_with(finish, progress), progress:
+        api.measure(
+            what,
+            device,
+            everything=everything,
+            again=again,
+            core=core,
+            sustained=sustained,
+            runner=runner,
+            observer=progress,
+        )
     progress.check_outcomes()

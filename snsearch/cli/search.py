@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,13 +11,10 @@ from snsearch.cli.device import complete_devices
 from snsearch.cli.shared.console import print_table
 from snsearch.cli.shared.machine import machine_options
 from snsearch.cli.shared.options import CLASSES, DURATION, RESOLUTION, complete_names, study_options
-from snsearch.cli.shared.progress import Progress
+from snsearch.cli.shared.progress import Progress, ending_with
 from snsearch.cli.shared.sections import SectionedCommand
 from snsearch.latency import DEFAULT_PROFILE
 from snsearch.study import LATENCY, OBJECTIVES
-
-if TYPE_CHECKING:
-    from snsearch.api import Place
 
 SECTIONS = {
     "Budget and space": ("budget", "space", "resolution", "classes", "tight", "search_shuffle"),
@@ -139,21 +136,20 @@ def search(**given: Any) -> None:
     from snsearch import api
 
     progress = Progress()
-    try:
-        with progress:
-            api.search(**given, observer=progress)
-    finally:
-        if progress.has_searched:
-            _finish(api.SearchOptions(**given).place, progress)
+    with ending_with(lambda: _finish(given, progress), progress), progress:
+        api.search(**given, observer=progress)
     progress.check_outcomes()
 
 
-def _finish(place: Place, progress: Progress) -> None:
+def _finish(given: dict[str, Any], progress: Progress) -> None:
     """Prints the front as far as it goes, and writes its page."""
     from snsearch import api
     from snsearch.cli.shared.outcomes import print_outcomes
     from snsearch.study import front_table
 
+    if not progress.has_searched:
+        return
+    place = api.SearchOptions(**given).place
     progress.said(progress.summary())
     print_outcomes(progress.outcomes, "table")
     record = api.load_study(place.name, storage=place.url)

@@ -9,21 +9,21 @@ from typing import Any
 
 from snsearch.codec import decode, encode
 from snsearch.device import CountedNetwork, Measurement
-from snsearch.errors import DeviceError
+from snsearch.errors import StudyError
 from snsearch.study import StudyRecord, TrialRecord, attach, front, possible_front, scores_of
 
 
 def measurements_of(study: StudyRecord) -> tuple[Measurement, ...]:
-    """All measurements of candidates, oldest first. Raises DeviceError for a record of an unknown schema."""
+    """All measurements of candidates, oldest first. Raises StudyError for a record of an unknown schema."""
     found = study.attachments["measured"]
-    kept = (decode(Measurement, values, "a measurement of the study", error=DeviceError) for values in found)
+    kept = (decode(Measurement, values, "a measurement of the study", error=StudyError) for values in found)
     return tuple(sorted(kept, key=lambda one: one.measured))
 
 
 def counts_of(study: StudyRecord) -> tuple[CountedNetwork, ...]:
-    """All counts of candidates, oldest first. Raises DeviceError for a record of an unknown schema."""
+    """All counts of candidates, oldest first. Raises StudyError for a record of an unknown schema."""
     found = study.attachments["counted"]
-    kept = (decode(CountedNetwork, values, "counts of the study", error=DeviceError) for values in found)
+    kept = (decode(CountedNetwork, values, "counts of the study", error=StudyError) for values in found)
     return tuple(sorted(kept, key=lambda one: one.kept))
 
 

@@ -35,8 +35,8 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
 
 def _images_words(study: StudyRecord) -> str:
     """The summary of the data that the latest run printed; empty in studies of earlier versions."""
-    summaries = [run["data_summary"] for run in study.provenance if "data_summary" in run]
-    return "; ".join(line.strip() for line in summaries[-1][1:]) if summaries else ""
+    summaries = [run["data_summary"] for run in study.provenance if isinstance(run.get("data_summary"), list)]
+    return "; ".join(str(line).strip() for line in summaries[-1][1:]) if summaries else ""
 
 
 def _balanced_words(trials: Sequence[TrialRecord]) -> str:

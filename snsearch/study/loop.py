@@ -11,6 +11,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from snsearch.study.confidence import finalists, scores_of
 from snsearch.study.objective import COUNTED, OBJECTIVES, Objective
 from snsearch.study.observer import Observer
 from snsearch.study.proposals import STABLE_AFTER, expected_order, is_stable, propose
+from snsearch.study.records import Sampler, Settings, TrialRecord, explored, trained
 from snsearch.study.rungs import Rungs, goes_on
-from snsearch.study.storage import Sampler, Settings, Study, TrialRecord, explored, trained
+from snsearch.study.storage import Study
 from snsearch.training import CurvePoint, Dataset, OnPoint, ProxyResult, Recipe, Report, train_proxy
 
 _DUPLICATES_IN_A_ROW = 8  # after this many repeats by the sampler, an untried candidate is drawn instead
@@ -81,10 +83,11 @@ class Search:
 
     def prepare(self) -> None:
         """Lets the trials that an earlier run left unfinished come first; in a new study, the published designs."""
-        self.study.recover()
-        if not self.study.records():
-            for design in self.candidates.published:
-                self.study.enqueue(design)
+        with self.study.turn:  # another search may begin on the same study
+            self.study.recover()
+            if not self.study.records():
+                for design in self.candidates.published:
+                    self.study.enqueue(design)
 
     def run(self, trials: int, time_limit: float | None = None, *, stop_when_stable: bool = False) -> str:
         """Tries candidates until the study has `trials` of them; returns why it ended.
@@ -249,7 +252,8 @@ class Search:
         try:
             result = self._train(solution, self.study.settings.seed, None if exempt else self._judge(number, cost))
         except StudyError:  # the system's fault, and no candidate's
-            self.study.put_back(number, "its state could not be saved")
+            with suppress(StudyError):  # the storage may be what failed
+                self.study.put_back(number, "its state could not be saved")
             raise
         except Exception as error:
             if _is_out_of_memory(error):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snsearch.network import Architecture
-    from snsearch.study.storage import TrialRecord
+    from snsearch.study.records import TrialRecord
     from snsearch.training import Dataset, Event, Options, ProxyResult
 
 

@@ -15,7 +15,7 @@ from snsearch.intervals import Z95
 from snsearch.solver import Candidates, Design, matched_set
 from snsearch.study.confidence import scores_of
 from snsearch.study.pareto import front
-from snsearch.study.storage import TrialRecord, explored, trained
+from snsearch.study.records import TrialRecord, explored, trained
 from snsearch.study.surrogate import Array, design_matrix, expected_improvement, long_run_ranks, predict
 
 START = 10  # candidates, balanced over the choices, before the surrogate is used

@@ -5,7 +5,7 @@ from __future__ import annotations
 from snsearch.study.confidence import Score, scores_of
 from snsearch.study.objective import unit_of
 from snsearch.study.pareto import front
-from snsearch.study.storage import StudyRecord, TrialRecord, explored
+from snsearch.study.records import StudyRecord, TrialRecord, explored
 from snsearch.tables import Column, Table
 from snsearch.units import format_count, format_mflops, three_digits
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,18 +16,27 @@ import filelock
 
 from snsearch.errors import StudyError
 
+Lock = Callable[[], AbstractContextManager[Any]]
+
 
 class Turn:
-    """A re-entrant lock among processes, for one thread. It is released when its process ends, also if killed."""
+    """A re-entrant lock among processes, for one thread. It is released when its process ends, also if killed.
 
-    def __init__(self, lock: Callable[[], AbstractContextManager[Any]]) -> None:
+    Args:
+        lock: makes the lock that is held.
+        guard: makes the context of taking it and giving it back, to translate what these raise.
+    """
+
+    def __init__(self, lock: Lock, guard: Lock = nullcontext) -> None:
         self._lock = lock
+        self._guard = guard
         self._depth = 0
         self._held = ExitStack()
 
     def __enter__(self) -> Turn:
         if self._depth == 0:
-            self._held.enter_context(self._lock())
+            with self._guard():
+                self._held.enter_context(self._lock())
         self._depth += 1
         return self
 
@@ -36,15 +45,16 @@ class Turn:
     ) -> None:
         self._depth -= 1
         if self._depth == 0:
-            self._held.__exit__(kind, error, trace)
+            with self._guard():
+                self._held.__exit__(kind, error, trace)
 
 
-def turn_on_file(file: Path) -> Turn:
+def turn_on_file(file: Path, guard: Lock = nullcontext) -> Turn:
     """The lock of a study in a local file: a lock file beside it."""
-    return Turn(lambda: filelock.FileLock(f"{file}.lock"))
+    return Turn(lambda: filelock.FileLock(f"{file}.lock"), guard)
 
 
-def turn_on_server(engine: Any, study: str) -> Turn:
+def turn_on_server(engine: Any, study: str, guard: Lock = nullcontext) -> Turn:
     """The lock of a study on the server of an SQLAlchemy engine.
 
     Raises StudyError for a server without named locks.
@@ -52,9 +62,9 @@ def turn_on_server(engine: Any, study: str) -> Turn:
     name = "snsearch:" + hashlib.sha256(study.encode()).hexdigest()[:32]
     match engine.dialect.name:
         case "postgresql":
-            return Turn(lambda: _on_postgresql(engine, name))
+            return Turn(lambda: _on_postgresql(engine, name), guard)
         case "mysql" | "mariadb":
-            return Turn(lambda: _on_mysql(engine, name))
+            return Turn(lambda: _on_mysql(engine, name), guard)
         case other:
             raise StudyError(
                 f"studies cannot be kept in {other}, because it has no named locks; use SQLite, PostgreSQL or MySQL"

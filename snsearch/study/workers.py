@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from snsearch.solver import Candidates
 from snsearch.study.loop import Search
 from snsearch.study.objective import unit_of
 from snsearch.study.observer import Observer
-from snsearch.study.storage import Settings, Study, explored
+from snsearch.study.records import Settings, explored
+from snsearch.study.storage import Study
 from snsearch.training import (
     Dataset,
     ProxyResult,
@@ -74,9 +76,10 @@ class Plan:
 
 def _work(plan: Plan, worker: int, report: Report, stop: Stop) -> str:
     study = Study.open(plan.url, plan.name, plan.settings, worker=worker, workers=plan.workers)
-    reason = plan.work(plan.search(study, report, stop), worker)
-    study.close()
-    return reason
+    try:
+        return plan.work(plan.search(study, report, stop), worker)
+    finally:
+        study.close()
 
 
 def run_workers(plan: Plan, observer: Observer, stop: Stop) -> str:
@@ -126,5 +129,5 @@ def run_plan(plan: Plan, run: Mapping[str, Any], observer: Observer, stop: Stop)
         return reason
     finally:
         study.close()
-        if plan.checkpoints.is_dir() and not any(plan.checkpoints.iterdir()):
+        with suppress(OSError):  # an empty folder may stay
             plan.checkpoints.rmdir()

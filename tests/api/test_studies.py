@@ -21,7 +21,8 @@ from snsearch.cli.search import search as search_command
 from snsearch.errors import DeviceError, SpecError
 from snsearch.network.costs import count_costs
 from snsearch.study.objective import OBJECTIVES, objective_named, unit_of
-from snsearch.study.storage import StudyRecord, read_study
+from snsearch.study.records import StudyRecord
+from snsearch.study.storage import read_study
 from tests.studies import pretended_training
 
 ROOT = Path(snsearch.__file__).parents[1]

@@ -26,7 +26,8 @@ from snsearch.network.arch import Architecture
 from snsearch.pages.device_section import provenance_of
 from snsearch.pages.evidence import counts_of, worth_measuring
 from snsearch.study.observer import Observer
-from snsearch.study.storage import StudyRecord, read_study
+from snsearch.study.records import StudyRecord
+from snsearch.study.storage import read_study
 from tests.cli.test_search import SMALL
 from tests.conftest import Outcome
 from tests.device.test_counted import build_stand_in

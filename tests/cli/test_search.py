@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from snsearch.api.places import default_name
-from snsearch.study.storage import StudyRecord, read_study
+from snsearch.study.records import StudyRecord
+from snsearch.study.storage import read_study
 from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Any]

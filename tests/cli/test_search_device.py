@@ -15,7 +15,8 @@ from snsearch.latency.profile import load_profile
 from snsearch.network.arch import Architecture
 from snsearch.pages.evidence import measured_by_device, measurements_of, worth_measuring
 from snsearch.pages.page import report_data
-from snsearch.study.storage import StudyRecord, read_study
+from snsearch.study.records import StudyRecord
+from snsearch.study.storage import read_study
 from tests.cli.test_search import SMALL
 from tests.conftest import Outcome
 from tests.device.test_measuring import RUNNER, behave, jobs

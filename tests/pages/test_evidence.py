@@ -11,7 +11,7 @@ from snsearch.codec import decode, encode
 from snsearch.device.measurements import Measurement
 from snsearch.device.reasons import Cause, Reason
 from snsearch.pages.evidence import keep_measurement, measured_by_device, worth_measuring
-from snsearch.study.storage import StudyRecord
+from snsearch.study.records import StudyRecord
 from tests.device.test_measurements import HOST, MEASUREMENT
 from tests.studies import Setup, candidates_at, made_up_record, made_up_result
 

@@ -18,7 +18,8 @@ from snsearch.device.counting.record import CountedNetwork
 from snsearch.errors import StudyError
 from snsearch.pages.page import ReportData, render, report_data, write_report
 from snsearch.pages.sections import Section
-from snsearch.study.storage import Settings, StudyRecord, TrialRecord, read_study
+from snsearch.study.records import Settings, StudyRecord, TrialRecord
+from snsearch.study.storage import read_study
 from tests.studies import Setup, made_up_counts
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028"

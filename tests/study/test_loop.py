@@ -19,8 +19,9 @@ from snsearch.solver.spec import Budget, load_budget, load_space
 from snsearch.study import loop as search_module
 from snsearch.study.loop import deployed
 from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
+from snsearch.study.records import Sampler, StudyRecord, explored
 from snsearch.study.rungs import Rungs
-from snsearch.study.storage import Sampler, Study, StudyRecord, explored, read_study
+from snsearch.study.storage import Study, read_study
 from snsearch.training.proxy import ProxyResult, TrainingDiverged, train_proxy
 from tests.studies import Log, Setup, pretended_training
 

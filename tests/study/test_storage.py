@@ -16,10 +16,12 @@ import pytest
 
 from snsearch.codec import decode, encode
 from snsearch.device.reasons import Cause, Reason
-from snsearch.errors import DeviceError, StudyError
+from snsearch.errors import StudyError
 from snsearch.pages.evidence import counts_of, keep_counts, keep_measurement, measurements_of
 from snsearch.solver.lattice import Design
-from snsearch.study.storage import Settings, Study, explored, read_study, trained
+from snsearch.study.presence import start_of, this_process
+from snsearch.study.records import Settings, explored, trained
+from snsearch.study.storage import Study, read_study
 from tests.device.test_measurements import MEASUREMENT
 from tests.studies import Setup, candidates_at, made_up_counts, made_up_record, made_up_result
 
@@ -107,14 +109,16 @@ def test_the_trial_of_a_killed_process_is_the_next_that_is_asked(setup: Setup) -
 _DIE_ASKING = """
 import os, sys
 from pathlib import Path
+from snsearch.codec import encode
 from tests.studies import Setup
 from tests.study.test_storage import DESIGN
-from snsearch.study.storage import Study, _worker
+from snsearch.study.presence import this_process
+from snsearch.study.storage import Study
 setup = Setup(Path(sys.argv[1]))
 trial = Study.open(setup.url, "digits", setup.settings())._study.ask()
 names = list(setup.candidates().choices)[: int(sys.argv[2])]
 if names:
-    trial.set_user_attr("worker", _worker())
+    trial.set_user_attr("worker", encode(this_process()))
 for name in names:
     trial.suggest_categorical(name, list(setup.candidates().choices[name]))
 os._exit(9)
@@ -137,9 +141,7 @@ def test_a_further_seed_is_taken_by_one_search_only(setup: Setup) -> None:
     study = Study.open(setup.url, "digits", setup.settings())
     assert study.take_repeat(0, 1)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        from snsearch.study.storage import _start_of, _worker
-
-        worker = {**_worker(), "pid": other.pid, "started": _start_of(other.pid)}
+        worker = encode(replace(this_process(), pid=other.pid, started=start_of(other.pid)))
         study._study.set_user_attr("taken repeat:0:1", worker)
         assert not study.take_repeat(0, 1)
         assert study.take_repeat(0, 2)
@@ -176,9 +178,7 @@ def test_the_trial_of_a_living_process_is_left_alone(setup: Setup) -> None:
     study = Study.open(setup.url, "digits", setup.settings())
     number, _ = study.ask(setup.candidates().choices)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        from snsearch.study.storage import _start_of, _worker
-
-        study.note(number, worker={**_worker(), "pid": other.pid, "started": _start_of(other.pid)})
+        study.note(number, worker=encode(replace(this_process(), pid=other.pid, started=start_of(other.pid))))
         study.recover()
         assert study.records()[0].status == "running"
         other.communicate(b"\n", timeout=60)
@@ -190,9 +190,7 @@ def test_a_process_number_used_again_by_another_process_counts_as_gone(setup: Se
     study = Study.open(setup.url, "digits", setup.settings())
     number, _ = study.ask(setup.candidates().choices)
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        from snsearch.study.storage import _worker
-
-        study.note(number, worker={**_worker(), "pid": other.pid, "started": "12345"})
+        study.note(number, worker=encode(replace(this_process(), pid=other.pid, started="12345")))
         study.recover()
         assert study.records()[0].status == "interrupted"
         other.communicate(b"\n", timeout=60)
@@ -222,7 +220,7 @@ def test_a_storage_that_cannot_be_opened_is_named_without_its_password(setup: Se
 def test_a_file_that_is_no_database_is_a_study_error(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
     path.write_text("not a database, but long enough to be taken for one" * 50, encoding="utf-8")
-    with pytest.raises(StudyError, match="cannot be opened"):
+    with pytest.raises(StudyError, match="is not a study: it is no SQLite database"):
         read_study(f"sqlite:///{path}")
 
 
@@ -316,7 +314,9 @@ def test_a_stopped_trial_keeps_its_score_and_reason(setup: Setup) -> None:
     study = Study.open(setup.url, "digits", setup.settings())
     number, _ = study.ask(setup.candidates().choices, DESIGN)
     result = made_up_result((0.5, 0.4), whole=4)
-    study.note(number, proxy=encode(result), cost=7.5)
+    solution = setup.candidates().solutions[DESIGN]
+    study.note(number, architecture=encode(solution.architecture), costs=encode(solution.costs), cost=7.5)
+    study.note(number, proxy=encode(result))
     study.prune(number, "others beat it")
     [record] = study.records()
     assert (record.status, record.reason, record.cost) == ("stopped", "others beat it", 7.5)
@@ -350,7 +350,7 @@ def test_a_further_seed_taken_on_another_host_is_free_after_15_minutes_without_a
 def test_a_training_gives_a_sign_of_life_once_a_minute(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"monotonic": 1000.0, "time": 5000.0}
     for name in clock:
-        monkeypatch.setattr(f"snsearch.study.storage.time.{name}", lambda name=name: clock[name])
+        monkeypatch.setattr(f"time.{name}", lambda name=name: clock[name])
     study = Study.open(setup.url, "digits", setup.settings())
 
     def pass_seconds(seconds: float) -> None:
@@ -427,5 +427,5 @@ def test_a_study_with_counts_of_an_unknown_schema_is_refused(setup: Setup) -> No
     Study.open(setup.url, "digits", setup.settings()).close()
     study = optuna.load_study(study_name="digits", storage=setup.url)
     study.set_user_attr("counted:0123", {**encode(made_up_counts("a-key")), "schema": 2})
-    with pytest.raises(DeviceError, match=r"counts of the study: schema is 2; .* reads schema 1"):
+    with pytest.raises(StudyError, match=r"counts of the study: schema is 2; .* reads schema 1"):
         counts_of(read_study(setup.url))

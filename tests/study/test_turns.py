@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import filelock
 import optuna
@@ -25,10 +25,11 @@ from snsearch.errors import StudyError
 from snsearch.network.arch import Architecture
 from snsearch.solver.candidates import Candidates, candidates_of
 from snsearch.solver.spec import load_space
-from snsearch.study import storage as study_module
 from snsearch.study.loop import Search
 from snsearch.study.objective import OBJECTIVES
-from snsearch.study.storage import Study, explored, sampler_of
+from snsearch.study.presence import Worker
+from snsearch.study.records import explored
+from snsearch.study.storage import Study, sampler_of
 from snsearch.study.turns import Turn, turn_on_file, turn_on_server
 from snsearch.training.sources import load_data
 from tests.studies import Log, Setup, pretended_training, small_budget
@@ -152,7 +153,7 @@ class Workers:
             sampler=sampler_of(settings.sampler, worker, several=True),
         )
         return Search(
-            study=Study(study, settings, cast("optuna.storages.RDBStorage", storage), Turn(lock)),
+            study=Study(study, settings, storage, Turn(lock)),
             candidates=_candidates(),
             dataset=setup.dataset,
             device=torch.device("cpu"),
@@ -231,7 +232,7 @@ def test_an_interrupted_trial_of_a_low_number_is_counted_by_both_workers(
 def test_two_workers_repeat_a_finalist_once_in_every_interleaving(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(study_module, "_alive", lambda worker: True)
+    monkeypatch.setattr(Worker, "may_be_alive", lambda worker: True)
     for seed in SCHEDULES:
         workers = Workers(setup, seed)
         workers.searches[0].run(trials=3)

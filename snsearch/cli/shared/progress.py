@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from snsearch.cli.shared.console import printable, progress_console
-from snsearch.errors import DeviceError
+from snsearch.errors import DeviceError, SnsearchError
 from snsearch.study import Observer
 from snsearch.units import format_duration, three_digits
 
@@ -202,3 +203,17 @@ class Progress(Observer):
         from snsearch.study import explored
 
         return f"{len(explored(self._records))} candidates tried; {self._pace()}"
+
+
+@contextmanager
+def ending_with(finish: Callable[[], None], observer: Observer) -> Iterator[None]:
+    """Finishes behind the block, also where that fails; then what fails in finishing is only a remark."""
+    try:
+        yield
+    except BaseException:
+        try:
+            finish()
+        except SnsearchError as error:
+            observer.said(str(error))
+        raise
+    finish()

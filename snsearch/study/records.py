@@ -1,0 +1,121 @@
+"""A study as plain records: its settings, its trials, and what other wings keep in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Literal
+
+from snsearch.codec import Stored, differences, encode
+from snsearch.network import Architecture, Costs
+from snsearch.solver import Budget, Design
+from snsearch.study.rungs import Rungs
+from snsearch.training import CurvePoint, ProxyResult, Recipe
+
+Status = Literal["complete", "stopped", "failed", "interrupted", "left out", "running", "waiting"]
+Sampler = Literal["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]
+Attachment = Literal["measured", "counted"]  # on devices; on the caches of cores
+OTHER_IMAGES = "the images or their labels changed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What decides a study's results: kept in it, and compared when it is resumed."""
+
+    STORED: ClassVar = Stored(schema=2)
+
+    space: str
+    space_digest: str
+    budget: Budget
+    tight: bool
+    search_shuffle: bool
+    data: str
+    data_fingerprint: str
+    data_description: str
+    recipe: Recipe
+    seed: int
+    cost_name: str
+    cost_label: str
+    cost_axis: str
+    sampler: Sampler
+    rungs: Rungs
+
+    def difference(self, other: Settings, images_changed: Callable[[], str] = lambda: OTHER_IMAGES) -> list[str]:
+        """Which settings differ, in words, for a study that cannot be resumed with others.
+
+        How the data is named does not count: its fingerprint decides; `images_changed` says what changed.
+        """
+        names = ("data", "data_description", "data_fingerprint", "cost_label", "cost_axis")
+        lines = differences(encode(other), encode(self), names)
+        return lines if self.data_fingerprint == other.data_fingerprint else [*lines, images_changed()]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialRecord:
+    """One candidate of a study."""
+
+    number: int
+    status: Status
+    design: Design
+    architecture: Architecture | None
+    costs: Costs | None
+    deviation: float | None
+    binding: str | None
+    notes: tuple[str, ...]
+    cost: float | None  # the second objective
+    proxy: ProxyResult | None  # of a candidate that was stopped early, its score there
+    curve: tuple[CurvePoint, ...]  # as far as it goes, also while it is trained
+    repeats: tuple[ProxyResult, ...]  # trainings with further seeds
+    lost_seeds: tuple[tuple[int, str], ...]  # further seeds whose training failed, and why
+    reason: str  # why it failed or was interrupted
+    duplicate_of: int | None
+    finished: datetime | None
+
+    @property
+    def results(self) -> tuple[ProxyResult, ...]:
+        """Every training of the candidate, one a seed."""
+        return () if self.proxy is None else (self.proxy, *self.repeats)
+
+    @property
+    def words(self) -> str:
+        """The candidate in a few words: "g=3, conv1 12, paper, SE, 120/240/492"."""
+        if self.architecture is None:
+            return f"g={self.design.groups}, {self.design.depth}"
+        words = [f"g={self.architecture.groups}", f"conv1 {self.architecture.stem_channels}"]
+        words += [self.design.depth] if self.design.depth else []
+        words += ["SE"] if self.architecture.se_reduction else []
+        words += ["no shuffle"] if self.design.shuffle is False else []
+        return ", ".join([*words, "/".join(map(str, self.architecture.stage_channels))])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyRecord:
+    """A study as plain data."""
+
+    name: str
+    settings: Settings
+    provenance: tuple[dict[str, Any], ...]  # one entry a run: versions, host, command, start
+    trials: tuple[TrialRecord, ...]
+    attachments: Mapping[Attachment, tuple[dict[str, Any], ...]]  # JSON records that other wings keep in the study
+    url: str = field(default="", repr=False, compare=False)  # of the storage that it was read from
+
+    def _repr_html_(self) -> str:
+        from snsearch.study.summary import summary_html
+
+        return summary_html(self)
+
+    @property
+    def candidates(self) -> tuple[TrialRecord, ...]:
+        """The trials that trained a candidate to the end, each architecture once."""
+        return trained(self.trials)
+
+
+def trained(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Of some trials those that trained a candidate to the end, each architecture once."""
+    return tuple(trial for trial in trials if trial.status == "complete" and trial.duplicate_of is None)
+
+
+def explored(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Of some trials those that trained a candidate to the end, or until others beat it, each architecture once."""
+    return tuple(t for t in trials if t.status in ("complete", "stopped") and t.duplicate_of is None)

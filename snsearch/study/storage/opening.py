@@ -1,0 +1,93 @@
+"""Opening a storage: one process at a time makes its tables, and a file without a study is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import optuna
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from snsearch.errors import StudyError
+from snsearch.study.storage.faults import Guarded, as_study_errors
+from snsearch.study.storage_url import engine_url, parse_url, shown_place, sqlite_file
+from snsearch.study.turns import Turn, turn_on_file, turn_on_server
+
+_SQLITE = b"SQLite format 3\0"  # what a file begins with
+_EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
+_BUSY = 60.0  # seconds: a second process may hold the file for a moment
+
+
+def open_storage(url: str, *, make: bool) -> optuna.storages.BaseStorage:
+    """The storage of that URL, whose every fault is a StudyError; its tables are made only where `make` says so."""
+    file = sqlite_file(url)
+    if file is not None:
+        with as_study_errors(url, opening=True):
+            _check_file(file, make=make)
+    options: dict[str, Any] = {"pool_pre_ping": True}  # a server may have started again since
+    if file is not None and "timeout" not in parse_url(url).query:
+        options["connect_args"] = {"timeout": _BUSY}
+    with as_study_errors(url, opening=True):
+        try:
+            rdb = optuna.storages.RDBStorage(engine_url(url), engine_kwargs=options, skip_table_creation=not make)
+        except ImportError:
+            raise _no_driver(url) from None
+    return cast("optuna.storages.BaseStorage", Guarded(url, rdb))
+
+
+@contextmanager
+def making(url: str) -> Iterator[None]:
+    """Nobody else makes tables or studies in this storage meanwhile. Raises StudyError."""
+    file = sqlite_file(url)
+    if file is not None:
+        with as_study_errors(url, opening=True):
+            file.parent.mkdir(parents=True, exist_ok=True)
+        with turn_on_file(file, partial(as_study_errors, url, opening=True)):
+            yield
+        return
+    with as_study_errors(url, opening=True):
+        try:
+            engine = create_engine(engine_url(url), poolclass=NullPool)
+        except ImportError:
+            raise _no_driver(url) from None
+    try:
+        with turn_on_server(engine, "", partial(as_study_errors, url, opening=True)):
+            yield
+    finally:
+        engine.dispose()
+
+
+def turn_of(url: str, name: str, storage: Any) -> Turn:
+    """The lock of the study of that name."""
+    file, guard = sqlite_file(url), partial(as_study_errors, url)
+    return turn_on_server(storage.engine, name, guard) if file is None else turn_on_file(file, guard)
+
+
+def _check_file(file: Path, *, make: bool) -> None:
+    """Raises StudyError where the file is there and is no SQLite database, or is to be there and is not.
+
+    A search that ends before it makes tables leaves an empty file; the next one goes on with it.
+    """
+    is_empty = file.is_file() and file.stat().st_size == 0
+    if make and (is_empty or not file.exists()):
+        return
+    if not file.exists():
+        raise StudyError(f"there is no study at {str(file)!r}")
+    what = "the file is empty" if is_empty else "it is no file"
+    if file.is_file() and not is_empty:
+        with file.open("rb") as opened:
+            if opened.read(len(_SQLITE)) == _SQLITE:
+                return
+        what = "it is no SQLite database"
+    raise StudyError(f"{str(file)!r} is not a study: {what}; name a study.db that a search made")
+
+
+def _no_driver(url: str) -> StudyError:
+    backend = parse_url(url).get_backend_name()
+    extra = _EXTRAS.get(backend)
+    words = f'pip install "snsearch[{extra}]"' if extra else "use SQLite, PostgreSQL or MySQL"
+    return StudyError(f"the storage {shown_place(url)!r} cannot be opened: its driver is not installed; {words}")
