@@ -89,7 +89,7 @@ class _Refusal(Exception):
         self.path, self.words, self.keys = path, words, keys  # keys: those of the table at the path are refused
 
     def message(self, where: str, toml: bool) -> str:
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)[1:]
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path).removeprefix(".")
         if toml and path:
             table, _, key = path.rpartition(".")
             path = f"[{path}]" if self.keys else f"[{table}] {key}" if table else key

@@ -38,7 +38,7 @@ __all__ = [
 # What a test needs beside Python decides its mark; marked tests run in a second stage, after all others.
 MARKS = {
     "board": {"ssh_board", "adb_board", "arm_program", "aarch64_runner", "qemu_aarch64"},
-    "server": {"postgresql", "mariadb"},
+    "server": {"postgresql", "mariadb", "postgresql_server", "mariadb_server"},
     "browser": {"chromium"},
 }
 
@@ -86,9 +86,19 @@ def one_thread() -> Iterator[None]:
         sys.modules["torch"].set_num_threads(1)
 
 
+@dataclass(frozen=True)
+class Server:
+    """A database server with an empty database of its own, on a Unix socket alone; it is running."""
+
+    url: str  # of the storage
+    folder: Path
+    kill: Callable[[], None]
+    start: Callable[[], None]
+
+
 @pytest.fixture
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The storage URL of an empty PostgreSQL database of its own, on a Unix socket alone."""
+def postgresql_server() -> Iterator[Server]:
+    """A PostgreSQL server that trusts everybody who reaches its socket."""
     servers = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not servers:
         pytest.skip("PostgreSQL is not installed")
@@ -104,18 +114,31 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             command = [str(servers[-1] / program), *arguments]
             subprocess.run(command, check=True, capture_output=True, timeout=120, user=owner, cwd=folder)
 
+        def kill() -> None:
+            if Path(data, "postmaster.pid").exists():
+                call("pg_ctl", "--pgdata", data, "--mode", "immediate", "--wait", "stop")
+
+        def start() -> None:
+            options = f"-c listen_addresses='' -c fsync=off -k {folder}"
+            call("pg_ctl", "--pgdata", data, "--options", options, "--log", f"{folder}/log", "--wait", "start")
+
         call("initdb", "--pgdata", data, "--auth", "trust", "--username", "postgres", "--no-sync")
-        options = f"-c listen_addresses='' -c fsync=off -k {folder}"
-        call("pg_ctl", "--pgdata", data, "--options", options, "--log", f"{folder}/log", "--wait", "start")
+        start()
         try:
-            yield f"postgresql+psycopg://postgres@/postgres?host={folder}"
+            yield Server(f"postgresql+psycopg://postgres@/postgres?host={folder}", Path(folder), kill, start)
         finally:
-            call("pg_ctl", "--pgdata", data, "--mode", "immediate", "--wait", "stop")
+            kill()
 
 
 @pytest.fixture
-def mariadb() -> Iterator[str]:
-    """The storage URL of an empty database of its own on MariaDB, on a Unix socket alone."""
+def postgresql(postgresql_server: Server) -> str:
+    """The storage URL of an empty PostgreSQL database."""
+    return postgresql_server.url
+
+
+@pytest.fixture
+def mariadb_server() -> Iterator[Server]:
+    """A MariaDB server that trusts everybody who reaches its socket."""
     pytest.importorskip("pymysql", reason="PyMySQL is not installed (pip install 'snsearch[mysql]')")
     programs = [shutil.which(name) for name in ("mariadb-install-db", "mariadbd", "mariadb")]
     install, server, client = (program or "" for program in programs)
@@ -129,20 +152,35 @@ def mariadb() -> Iterator[str]:
         data, socket = f"--datadir={folder}/data", f"--socket={folder}/socket"
         made = [install, "--no-defaults", data, "--auth-root-authentication-method=normal", "--skip-test-db"]
         subprocess.run(made, check=True, capture_output=True, timeout=120, user=owner, cwd=folder)
-        words = [server, "--no-defaults", data, socket, "--skip-networking", "--innodb-flush-log-at-trx-commit=0"]
-        with Path(folder, "log").open("wb") as log:
-            running = subprocess.Popen(words, stdout=log, stderr=log, user=owner, cwd=folder)
-        try:
-            ask = [client, "--no-defaults", "--user=root", socket, "--execute=CREATE DATABASE snsearch"]
+        words = [server, "--no-defaults", data, socket, "--skip-networking", "--innodb-flush-log-at-trx-commit=2"]
+        running: list[subprocess.Popen[bytes]] = []
+
+        def start() -> None:
+            with Path(folder, "log").open("ab") as log:
+                running.append(subprocess.Popen(words, stdout=log, stderr=log, user=owner, cwd=folder))
+            sql = "CREATE DATABASE IF NOT EXISTS snsearch"
+            ask = [client, "--no-defaults", "--user=root", socket, f"--execute={sql}"]
             deadline = time.monotonic() + 60
             while subprocess.run(ask, capture_output=True, timeout=60).returncode:
-                assert running.poll() is None, Path(folder, "log").read_text(errors="replace")[-2000:]
+                assert running[-1].poll() is None, Path(folder, "log").read_text(errors="replace")[-2000:]
                 assert time.monotonic() < deadline, "MariaDB does not answer"
                 time.sleep(0.1)
-            yield f"mysql+pymysql://root@/snsearch?unix_socket={folder}/socket"
+
+        def kill() -> None:
+            running[-1].kill()
+            running[-1].wait(60)
+
+        try:
+            start()
+            yield Server(f"mysql+pymysql://root@/snsearch?unix_socket={folder}/socket", Path(folder), kill, start)
         finally:
-            running.terminate()
-            running.wait(60)
+            kill()
+
+
+@pytest.fixture
+def mariadb(mariadb_server: Server) -> str:
+    """The storage URL of an empty database on MariaDB."""
+    return mariadb_server.url
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])

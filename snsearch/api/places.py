@@ -25,13 +25,17 @@ class Place:
 
 
 def new_place(name: str, storage: str | None, out: Path) -> Place:
-    """The place of a study that is made or resumed. Raises StudyError for a name that is no plain file name."""
+    """The place of a study that is made or resumed. Raises StudyError for a name that is no plain file name.
+
+    Raises it also for a storage that is no URL.
+    """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise StudyError(
             f"study name {name!r}: expected up to 100 letters, digits, dots, dashes and underscores, "
             "beginning with a letter or digit"
         )
     folder = out / name
+    _check_url(storage)
     return Place(url=storage or _url_of(folder / "study.db"), name=name, folder=folder)
 
 
@@ -39,6 +43,14 @@ def _url_of(file: Path) -> str:
     from snsearch.study import sqlite_url
 
     return sqlite_url(file)
+
+
+def _check_url(storage: str | None) -> None:
+    """Raises StudyError for a storage that cannot be one, before anything is read or trained."""
+    if storage is not None:
+        from snsearch.study import sqlite_file
+
+        sqlite_file(storage)
 
 
 def default_name(space: str, budget: str, data: str) -> str:
@@ -77,6 +89,7 @@ def place_of(study: str | None, storage: str | None, out: Path) -> Place:
         StudyError: no file of that study exists, or `out` holds several.
     """
     if storage is not None:
+        _check_url(storage)
         return Place(url=storage, name=study, folder=out / study if study else out)
     if study is None:
         found = sorted(out.glob("*/study.db"))

@@ -22,6 +22,7 @@ from .rungs import Rungs as Rungs
 from .storage import Study as Study
 from .storage import attach as attach
 from .storage import read_study as read_study
+from .storage_url import sqlite_file as sqlite_file
 from .storage_url import sqlite_url as sqlite_url
 from .storage_url import without_secrets as without_secrets
 from .summary import front_table as front_table

@@ -249,7 +249,7 @@ def test_a_storages_password_is_not_in_the_page(run: Run, here: Path, postgresql
     assert run("search", *SMALL, "--trials", "1", f"--storage={given}", "--study", "s").code == 0
     page = (here / "reports" / "s" / "report.html").read_text(encoding="utf-8")
     assert "secret" not in page
-    assert page.count("postgres:…@") == 2
+    assert page.count("postgres:...@") == 2
 
 
 def test_names_of_files_cannot_steer_the_terminal() -> None:

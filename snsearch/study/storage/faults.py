@@ -63,7 +63,8 @@ class Guarded:
             try:
                 return getattr(self._storage, name)(*arguments, **options)
             except _OF_DAMAGED_ROWS as error:
-                if not name.startswith("get_"):
+                # Of what writes, only a row that is not there any more is the storage's fault.
+                if not (name.startswith("get_") or isinstance(error, KeyError)):
                     raise
                 words = _damaged_value(self._uncached) or _in_words(error)
                 raise StudyError(
@@ -105,6 +106,8 @@ def _advice(error: Exception) -> str:
     code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
     if code is None and error.args and type(error.args[0]) is int:
         code = errno.errorcode.get(error.args[0], "") if isinstance(error, OSError) else str(error.args[0])
+    if code is None and "password" in str(error):  # psycopg has no code before it is let in
+        code = "28"
     fitting = (words for codes, words in _ADVICE.items() if str(code).startswith(tuple(codes.split())))
     return next(fitting, "check its disk and folder" if isinstance(error, OSError) else "make sure that it answers")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal, get_args
 
 import optuna
@@ -72,26 +72,21 @@ class Study:
         Raises StudyError where it exists with other settings, naming them, or the storage cannot be opened.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        with making(url), warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with ExitStack() as opened, making(url):
             storage = open_storage(url, make=True)
+            opened.callback(storage.remove_session)
             study = optuna.create_study(
                 study_name=name, storage=storage, directions=["minimize", "minimize"], load_if_exists=True
             )
             # The sampler's random state is not stored: a resumed study goes on from its seed and length.
             seed = (settings.seed + len(study.trials) + 1_000_003 * worker) % 2**32
-            study.sampler = sampler_of(settings.sampler, seed, several=workers > 1)
-            stored = settings_in(study)
-            if stored is None and study.trials:
-                raise StudyError(f"the study {name!r} in this storage was not made by snsearch; name another --study")
-            if stored is None:
-                study.set_user_attr("settings", encode(settings))
-            elif lines := settings.difference(stored, images_changed):
-                raise StudyError(
-                    f"the study {name!r} was made with other settings; name another --study, or repeat these:\n  "
-                    + "\n  ".join(lines)
-                )
-        return cls(study, settings, storage, turn_of(url, name, storage))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.sampler = sampler_of(settings.sampler, seed, several=workers > 1)
+            _settle(study, settings, images_changed)
+            turn = turn_of(url, name, storage)
+            opened.pop_all()
+        return cls(study, settings, storage, turn)
 
     def close(self) -> None:
         """Closes the connections to the storage."""
@@ -203,6 +198,20 @@ class Study:
     def records(self) -> tuple[TrialRecord, ...]:
         """The study's trials as plain records, by number."""
         return records_of(self._study)
+
+
+def _settle(study: optuna.Study, settings: Settings, images_changed: Callable[[], str]) -> None:
+    """Lets the study have these settings. Raises StudyError where it has others, or is somebody else's."""
+    name, stored = study.study_name, settings_in(study)
+    if stored is None and study.trials:
+        raise StudyError(f"the study {name!r} in this storage was not made by snsearch; name another --study")
+    if stored is None:
+        study.set_user_attr("settings", encode(settings))
+    elif lines := settings.difference(stored, images_changed):
+        raise StudyError(
+            f"the study {name!r} was made with other settings; name another --study, or repeat these:\n  "
+            + "\n  ".join(lines)
+        )
 
 
 def attach(url: str, name: str, kind: Attachment, key: str, values: dict[str, Any]) -> None:
