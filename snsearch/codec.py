@@ -81,6 +81,8 @@ Text = Annotated[str, text("a text")]
 Count = Annotated[int, number("a positive integer up to 1,000,000", 1, 1_000_000)]
 # A number that may be infinite, which JSON has as null.
 Unbounded = Annotated[float, Field(read=_from_null, write=lambda value: value if math.isfinite(value) else None)]
+Whole = Annotated[int, number("a positive integer", 1)]
+Share = Annotated[float, number("a share from 0 to 1", 0, 1)]
 Positive = Annotated[float, Field(expected="a positive number", check=lambda value: value > 0)]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from snsearch.errors import StudyError
+from snsearch.errors import SpecError, StudyError
 from snsearch.network import count_costs
 from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.solver import Budget
@@ -66,7 +66,11 @@ def _nearest(limit: float, rows: Sequence[CandidateRow]) -> tuple[str, bool]:
 def recount(rows: Sequence[CandidateRow], budget: Budget) -> str:
     """Counts every architecture again. Raises StudyError if a stored cost is not what its network needs."""
     for row in rows:
-        if count_costs(row.architecture, budget.precision) != row.costs:
+        try:
+            counted = count_costs(row.architecture, budget.precision)
+        except SpecError as error:
+            raise StudyError(f"trial #{row.number}: architecture: {error}") from None
+        if counted != row.costs:
             raise StudyError(f"trial #{row.number}: its stored costs are not what its architecture counts")
     return (
         f"All {len(rows)} architectures were counted again for this page from their channels: every figure equals "

@@ -73,6 +73,7 @@ def report_data(study: StudyRecord) -> ReportData:
     scored = list(zip(trials, scores_of([trial.results for trial in trials]), strict=True))
     counted, measured = counted_by_core(study), measured_by_device(study)
     rows = candidate_rows(scored, lambda key: provenance_of(key, settings.cost_name, counted, measured))
+    counted_again = recount(rows, settings.budget)
     groups = tuple(sorted({row.architecture.groups for row in rows}))
     front = sorted((row for row in rows if row.on_front), key=lambda row: row.cost)
     at = f"{format_resolution(settings.budget.resolution)}, {settings.budget.classes} classes"
@@ -94,7 +95,7 @@ def report_data(study: StudyRecord) -> ReportData:
         ),
         channel_notes=tuple(f"#{row.number}: {note}" for row in front for note in row.trial.notes),
         audits=audits(settings.budget, rows),
-        recount=recount(rows, settings.budget),
+        recount=counted_again,
         proxy=proxy_facts(study, trials),
         provenance=provenance_facts(study),
         runs=run_facts(study),

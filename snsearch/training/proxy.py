@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from snsearch.codec import Stored, decode, encode
+from snsearch.codec import Share, Stored, Whole, decode, encode
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.files import whole_file
 from snsearch.network import Architecture, build_model
@@ -106,7 +106,7 @@ class CurvePoint:
 
     images_seen: int
     train_loss: float  # mean since the point before
-    test_error: float  # on `test_images` images
+    test_error: Share  # on `test_images` images
     test_loss: float
     test_images: int
     cpu_seconds: float  # of this process, since the training began, evaluations among them
@@ -116,9 +116,9 @@ class CurvePoint:
 class ProxyResult:
     """The score of one training: what was seen, on what, with which seed, at what cost."""
 
-    error: float  # share of wrong test images
+    error: Share  # of wrong test images
     loss: float
-    test_images: int
+    test_images: Whole
     train_images: int
     curve: tuple[CurvePoint, ...]
     seconds: float
@@ -127,7 +127,7 @@ class ProxyResult:
     threads: int
     torch_version: str
     finished: bool = True  # False: stopped early, and the score is that of the last point
-    balanced_error: float | None = None  # mean over the classes of each one's share of wrong images; None: not kept
+    balanced_error: Share | None = None  # mean over the classes of each one's share of wrong images; None: not kept
 
 
 def pick_device(name: str = "auto") -> torch.device:

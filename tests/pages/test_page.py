@@ -312,6 +312,14 @@ def test_the_page_reaches_for_nothing_outside_itself(data: ReportData) -> None:
     assert "https:" not in page
 
 
+def test_a_stored_network_that_cannot_be_built_is_found_out(study: StudyRecord) -> None:
+    first = study.candidates[0]
+    assert first.architecture is not None
+    tampered = replace(first, architecture=replace(first.architecture, unit="made-up"))
+    with pytest.raises(StudyError, match="trial #0: architecture: unknown structure unit 'made-up'"):
+        report_data(replace(study, trials=(tampered, *study.trials[1:])))
+
+
 def test_the_summary_gives_costs_with_their_unit(data: ReportData) -> None:
     unit = data.cost_axis.partition(" (")[0]
     assert unit

@@ -249,6 +249,23 @@ def _with_a_candidate(setup: Setup) -> None:
     study.close()
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("error", 5.0, "trial 0: proxy.error is 5.0; expected a share from 0 to 1"),
+        ("error", -1e308, "trial 0: proxy.error is -1e[+]308; expected a share"),
+        ("balanced_error", 2.0, "trial 0: proxy.balanced_error is 2.0; expected a share"),
+        ("test_images", 0, "trial 0: proxy.test_images is 0; expected a positive integer"),
+        ("curve", [{}], r'trial 0: proxy.curve\[0\]: missing key "images_seen"'),
+    ],
+)
+def test_a_score_that_cannot_be_is_told_with_its_field(setup: Setup, key: str, value: object, words: str) -> None:
+    study = _begun(setup)
+    study.note(0, proxy={**encode(made_up_result((0.5,))), key: value})
+    with pytest.raises(StudyError, match=words):
+        study.records()
+
+
 @pytest.mark.parametrize(("key", "value", "words"), TAMPERED)
 def test_a_tampered_trial_is_told_with_its_field(setup: Setup, key: str, value: str, words: str) -> None:
     _with_a_candidate(setup)

@@ -1,12 +1,12 @@
-"""A study in Optuna: asked and told by a search, read as plain records."""
+"""A study in Optuna, asked and told by a search."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any, Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Literal
 
 import optuna
 from optuna.trial import TrialState
@@ -15,12 +15,11 @@ from snsearch.codec import encode
 from snsearch.errors import StudyError
 from snsearch.solver import Design
 from snsearch.study.presence import this_process
-from snsearch.study.records import OTHER_IMAGES, Attachment, Settings, StudyRecord, TrialRecord
+from snsearch.study.records import OTHER_IMAGES, Settings, TrialRecord
 from snsearch.study.storage.attributes import (
     LOST,
     REPEAT,
     TAKEN,
-    attached,
     design_of,
     parameters_of,
     records_of,
@@ -212,56 +211,3 @@ def _settle(study: optuna.Study, settings: Settings, images_changed: Callable[[]
             f"the study {name!r} was made with other settings; name another --study, or repeat these:\n  "
             + "\n  ".join(lines)
         )
-
-
-def attach(url: str, name: str, kind: Attachment, key: str, values: dict[str, Any]) -> None:
-    """Keeps a JSON record in the study, replacing an earlier one of the same kind and key.
-
-    Optuna lets nobody change a finished trial, so records about candidates are attributes of the study.
-    Raises StudyError if there is no such study.
-    """
-    with _opened(url, name) as (study, _):
-        study.set_user_attr(f"{kind}:{key}", values)
-
-
-def read_study(url: str, name: str | None = None) -> StudyRecord:
-    """The study of that name as plain records; without a name, the storage's only one.
-
-    Raises StudyError where there is none, or several, or it was not made by snsearch.
-    """
-    with _opened(url, name) as (study, settings):
-        return StudyRecord(
-            name=study.study_name,
-            settings=settings,
-            provenance=runs_of(study),
-            trials=records_of(study),
-            attachments={kind: attached(study, kind) for kind in get_args(Attachment)},
-            url=url,
-        )
-
-
-@contextmanager
-def _opened(url: str, name: str | None) -> Iterator[tuple[optuna.Study, Settings]]:
-    """A study of snsearch's and its settings, until the block ends. Raises StudyError."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = open_storage(url, make=False)
-    try:
-        yield _loaded(storage, name)
-    finally:
-        storage.remove_session()
-
-
-def _loaded(storage: optuna.storages.BaseStorage, name: str | None) -> tuple[optuna.Study, Settings]:
-    names = optuna.get_all_study_names(storage)
-    if name is None:
-        if len(names) != 1:
-            listed = ", ".join(names) or "none"
-            raise StudyError(f"the storage holds {len(names)} studies ({listed}); name one")
-        [name] = names
-    if name not in names:
-        raise StudyError(f"the storage has no study {name!r}; it has {', '.join(names) or 'none'}")
-    study = optuna.load_study(study_name=name, storage=storage)
-    settings = settings_in(study)
-    if settings is None:
-        raise StudyError(f"the study {name!r} was not made by snsearch")
-    return study, settings
