@@ -17,7 +17,9 @@ import pytest
 import sqlalchemy
 
 from snsearch.cli import main
+from snsearch.cli.shared.progress import ending_with
 from snsearch.errors import StudyError
+from snsearch.study.observer import Observer
 from snsearch.study.storage import read_study
 from tests.conftest import Outcome, Server
 from tests.studies import pretended_training, train_in
@@ -159,6 +161,21 @@ def test_a_killed_server_ends_the_search_and_the_same_command_goes_on(
     postgresql_server.start()
     assert run(*search).code == 0
     assert len(read_study(url).candidates) == 4
+
+
+def test_what_ended_the_work_is_raised_where_finishing_fails_too() -> None:
+    said: list[str] = []
+    observer = Observer()
+    observer.said = said.append  # type: ignore[method-assign]
+
+    def fail() -> None:
+        raise StudyError("no page")
+
+    with pytest.raises(KeyboardInterrupt), ending_with(fail, observer):
+        raise KeyboardInterrupt
+    assert said == ["no page"]
+    with pytest.raises(StudyError, match="no page"), ending_with(fail, observer):
+        pass
 
 
 @pytest.mark.parametrize("content", ["", "not a study"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -81,6 +82,7 @@ class Guarded:
 
 def _study_error(url: str, error: Exception, opening: bool) -> StudyError:
     place = shown_place(url)
+    _forget_locals(error)
     if isinstance(error, optuna.exceptions.StorageInternalError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     cause = error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error
@@ -89,6 +91,13 @@ def _study_error(url: str, error: Exception, opening: bool) -> StudyError:
     if not isinstance(error, DBAPIError | OSError):
         return StudyError(f"the storage {place!r} {what}: {words}")
     return StudyError(f"the storage {place!r} {what}: {words}; {_advice(cause)}, then give the same command again")
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Frees what the frames of an error hold, connections and passwords among it; some tools print it."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _in_words(error: Exception) -> str:
