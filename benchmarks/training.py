@@ -73,8 +73,8 @@ def plain_network(arch: Architecture) -> nn.Module:
     width = arch.stem_channels
     for stage, (channels, repeats) in enumerate(zip(arch.stage_channels, arch.stage_repeats, strict=True)):
         for unit in range(repeats):
-            first = 1 if stage == unit == 0 else arch.groups
-            layers.append(PlainUnit(width, channels, arch.groups, 1 if unit else 2, first))
+            first = 1 if stage == unit == 0 else arch.groups[stage]
+            layers.append(PlainUnit(width, channels, arch.groups[stage], 1 if unit else 2, first))
             width = channels
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, arch.classes))
 

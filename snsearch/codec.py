@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from functools import cache
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from snsearch.errors import SnsearchError, SpecError
@@ -35,6 +35,7 @@ class Field:
     read: Callable[[Any], Any] | None = None  # in place of the type's; raises TypeError, ValueError or SnsearchError
     write: Callable[[Any], Any] | None = None  # its inverse
     toml: bool = False  # in TOML files only
+    sparse: bool = False  # not written where it has its default, in JSON as in TOML
 
     @property
     def said(self) -> dict[str, Any]:
@@ -214,7 +215,8 @@ def _shape(hint: Any, toml: bool) -> Shape:
     if kind in (Union, UnionType):
         inner = _shape(next(one for one in inside if one is not type(None)), toml)
         about = inner.about if about == Field() else about
-        return replace(inner, optional=True, about=about, expected=about.expected or inner.expected)
+        optional = NoneType in inside
+        return replace(inner, optional=optional, about=about, expected=about.expected or inner.expected)
     many = ... in inside
     parts = inside if kind is Literal else tuple(_shape(one, toml) for one in inside if one is not ...)
     pairs = many and parts[0].kind is tuple and parts[0].parts[0].kind is str
@@ -368,6 +370,6 @@ def _entries(tree: dict[str, Any], record: Any, toml: bool) -> dict[str, Any]:
             written[key] = _entries(entry, record, toml)
             continue
         value = getattr(record, entry.name)
-        if not toml or value not in (None, entry.default):
+        if not (toml or entry.shape.about.sparse) or value not in (None, entry.default):
             written[key] = _write(entry.shape, value)
     return written

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 from snsearch.errors import SpecError
+
+T = TypeVar("T")
 
 _COUNT_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _BYTES_SUFFIX = {
@@ -72,6 +76,25 @@ def format_resolution(resolution: tuple[int, int]) -> str:
 def plain_resolution(resolution: tuple[int, int]) -> int | str:
     """The resolution in JSON: 224 if square, else "480x640"."""
     return resolution[0] if resolution[0] == resolution[1] else format_resolution(resolution)
+
+
+def read_stages(value: Any, kind: type = int) -> Any:
+    """A figure for all stages, or a tuple with one per stage, from JSON. Raises TypeError for anything else."""
+    listed = isinstance(value, list | tuple)
+    if (listed and not value) or not all(type(one) is kind for one in (value if listed else [value])):
+        raise TypeError
+    return tuple(value) if listed else value
+
+
+def plain_stages(values: Sequence[T]) -> T | list[T]:
+    """The figures per stage in JSON: one where all stages have the same, else a list."""
+    return values[0] if len(set(values)) == 1 else list(values)
+
+
+def format_stages(values: int | Sequence[int]) -> str:
+    """The figures per stage as text: "3" where all stages have the same, else "1-3-8"."""
+    each = values if isinstance(values, Sequence) else (values,)
+    return "-".join(str(int(value)) for value in (each[:1] if len(set(each)) == 1 else each))
 
 
 def plain_number(value: float) -> float | int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from snsearch.network.arch import Architecture
 UNIT_KINDS = ("shufflenet", "bottleneck", "plain", "separable")
 
 
-def shufflenet(groups: int, *stage_channels: int, stem: int = 24, **changes: Any) -> Architecture:
+def shufflenet(groups: int | tuple[int, ...], *stage_channels: int, stem: int = 24, **changes: Any) -> Architecture:
     """ShuffleNet as Table 1 of arXiv:1707.01083 lays it out, with the changes asked for."""
     arch = Architecture(
         unit="shufflenet",
@@ -39,30 +40,38 @@ def architectures(
 ) -> Architecture:
     """Architectures that can be built, of any unit, width, depth and input."""
     unit = draw(st.sampled_from(units))
-    groups = draw(st.integers(1, 16))
     bottleneck = draw(st.integers(1, 6))
     stages = draw(st.integers(1, 4))
+
+    def per_stage(alike: st.SearchStrategy[int], mixed: st.SearchStrategy[int]) -> list[int]:
+        each = st.lists(mixed, min_size=stages, max_size=stages)
+        return draw(st.one_of(alike.map(lambda one: [one] * stages), each))
+
+    groups = per_stage(st.integers(1, 16), st.sampled_from((1, 2, 3, 4, 8)))
     if unit == "shufflenet":
-        step = groups * bottleneck
-        stem = groups * draw(st.integers(1, 12))
+        stem = groups[0] * draw(st.integers(1, 12))
+        # A unit of stride 1 adds its shortcut and keeps its width; one of stride 2 concatenates and widens.
+        strides = [2, *(draw(st.sampled_from((2, 2, 2, 1))) for _ in range(stages - 1))]
         widths: list[int] = []
-        strides: list[int] = []
-        for index in range(stages):
-            # A unit of stride 1 adds its shortcut and keeps its width; one of stride 2 concatenates and widens.
-            stride = draw(st.sampled_from((2, 2, 2, 1))) if index else 2
+        for index, stride in enumerate(strides):
+            if stride == 1:
+                widths.append(widths[-1])
+                continue
+            # What the stage's own convolutions divide by, those of stages with its width, and the first one after.
+            end = next((i for i in range(index + 1, stages) if strides[i] == 2), stages)
+            step = math.lcm(*(bottleneck * count for count in groups[index:end]), *groups[end : end + 1])
             before = widths[-1] if widths else stem
-            widths.append(before if stride == 1 else (before // step + draw(st.integers(1, 8))) * step)
-            strides.append(stride)
+            widths.append((before // step + draw(st.integers(1, 8))) * step)
     else:
         stem = draw(st.integers(1, 64))
         widths = draw(st.lists(st.integers(1, 300), min_size=stages, max_size=stages))
         strides = draw(st.lists(st.integers(1, 3), min_size=stages, max_size=stages))
     return Architecture(
         unit=unit,
-        groups=groups,
+        groups=tuple(groups),
         bottleneck=bottleneck,
         shuffle=draw(st.booleans()),
-        se_reduction=draw(st.sampled_from((0, 0, 4, 16))),
+        se_reduction=tuple(per_stage(st.sampled_from((0, 0, 4, 16)), st.sampled_from((0, 4, 16)))),
         stem_channels=stem,
         stem_stride=draw(st.integers(1, 2)),
         stem_pool=draw(st.booleans()),

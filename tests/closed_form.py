@@ -89,8 +89,10 @@ def network(arch: Any) -> Tally:
     if arch.stem_pool:
         height, width = halved(height), halved(width)
     read = arch.stem_channels
-    stages = zip(arch.stage_channels, arch.stage_repeats, arch.stage_strides, strict=True)
-    for number, (made, repeats, stride) in enumerate(stages):
+    stages = zip(
+        arch.stage_channels, arch.stage_repeats, arch.stage_strides, arch.groups, arch.se_reduction, strict=True
+    )
+    for number, (made, repeats, stride, groups, reduction) in enumerate(stages):
         if arch.unit == "shufflenet":
             height, width = shufflenet_stage(
                 tally,
@@ -98,11 +100,11 @@ def network(arch: Any) -> Tally:
                 read,
                 made,
                 repeats=repeats,
-                groups=arch.groups,
+                groups=groups,
                 opens_network=number == 0,
                 stride=stride,
                 bottleneck=arch.bottleneck,
-                reduction=arch.se_reduction,
+                reduction=reduction,
             )
             read = made
             continue
@@ -110,9 +112,9 @@ def network(arch: Any) -> Tally:
             step = stride if unit == 0 else 1
             small = halved(height, step), halved(width, step)
             if arch.unit == "bottleneck":
-                inner = nearest_multiple_ties_down(made, arch.bottleneck, arch.groups)
+                inner = nearest_multiple_ties_down(made, arch.bottleneck, groups)
                 tally.conv(height, width, read, inner)
-                tally.conv(*small, inner, inner, kernel=3, groups=arch.groups)
+                tally.conv(*small, inner, inner, kernel=3, groups=groups)
                 tally.conv(*small, inner, made)
                 if step > 1 or read != made:
                     tally.conv(*small, read, made)
@@ -123,7 +125,7 @@ def network(arch: Any) -> Tally:
                 assert arch.unit == "separable"
                 tally.conv(*small, read, read, kernel=3, groups=read)
                 tally.conv(*small, read, made)
-            tally.squeeze_excite(made, arch.se_reduction)
+            tally.squeeze_excite(made, reduction)
             read = made
             height, width = small
     tally.linear(read, arch.classes)

@@ -23,6 +23,7 @@ from snsearch.lab.reference import curves_of, extended, read_scores, read_set, w
 from snsearch.latency.profile import load_profile, read_profile
 from snsearch.pages.evidence import counts_of, measurements_of
 from snsearch.pages.page import report_data, write_report
+from snsearch.solver.lattice import Design
 from snsearch.solver.spec import load_budget, load_space, mflops_budget, with_input
 from snsearch.study.loop import deployed, settings_of
 from snsearch.study.objective import latency_objective
@@ -124,6 +125,17 @@ def test_a_reference_set_is_read_and_written_as_it_was(tmp_path: Path) -> None:
     for recipe in before["recipes"].values():
         del recipe["low_resolution"], recipe["label_smoothing"]  # options that are gone
     assert written == before
+
+
+def test_a_set_with_choices_per_stage_is_written_and_read_back(tmp_path: Path) -> None:
+    found = read_set(V0 / "reference")
+    design = Design(groups=(1, 2, 4), se=(False, True, True), ratios=(1.0, 2.5, 4.0))
+    arch = replace(found.members[0].architecture, groups=(1, 2, 4), se_reduction=(0, 16, 16))
+    mixed = replace(found, members=(replace(found.members[0], design=design, architecture=arch),))
+    write_set(mixed, tmp_path)
+    assert read_set(tmp_path) == mixed
+    [member] = json.loads((tmp_path / "set.json").read_text("utf-8"))["members"]
+    assert (member["design"]["groups"], member["architecture"]["groups"]) == ([1, 2, 4], [1, 2, 4])
 
 
 def test_a_device_s_own_profile_is_read_and_makes_the_same_objective() -> None:

@@ -16,7 +16,15 @@ from snsearch.latency import DEFAULT_PROFILE, Profile
 from snsearch.network import Architecture, count_macs
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
-from snsearch.units import format_mflops, format_resolution, plain_number, plain_resolution, three_digits
+from snsearch.units import (
+    format_mflops,
+    format_resolution,
+    format_stages,
+    plain_number,
+    plain_resolution,
+    plain_stages,
+    three_digits,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +46,13 @@ class Prediction:
 COLUMNS: tuple[Column[Prediction], ...] = (
     Column("space", lambda p: "" if p.solution is None else p.solution.space, data=("csv",), place="wide"),
     Column("key", lambda p: p.architecture.key, data=("csv",), place="wide"),
-    Column("groups", lambda p: p.architecture.groups, heading="g", align="right"),
+    Column(
+        "groups",
+        lambda p: plain_stages(p.architecture.groups),
+        heading="g",
+        align="right",
+        text=lambda p: format_stages(p.architecture.groups),
+    ),
     Column("scale", lambda p: None if p.solution is None else plain_number(p.solution.scale), align="right", drop=1),
     Column(
         "resolution",

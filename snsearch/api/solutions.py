@@ -27,6 +27,7 @@ from snsearch.solver import solve as solve_design
 from snsearch.units import parse_bytes, parse_count, parse_resolution
 
 Resolution = int | str | tuple[int, int]
+Groups = int | tuple[int, ...]  # of all stages, or one per stage
 
 
 class Solutions(tuple[Solution, ...]):
@@ -107,17 +108,18 @@ def _budgets(mflops: Sequence[float], named: Sequence[str | Budget], bounds: dic
 
 def _designs(
     space: SpaceSpec,
-    groups: Sequence[int],
+    groups: Sequence[Groups],
     scales: Sequence[float],
     *,
     lenient: bool,
     budgeted: bool,
     depth: str | None,
-    se: bool,
+    se: bool | tuple[bool, ...],
     shuffle: bool,
+    ratios: tuple[float, ...] | None,
 ) -> list[Design]:
     """The designs asked of one space. `lenient`: the space keeps its own groups where it lacks what is asked."""
-    asked = tuple(groups) or space.groups
+    asked = tuple(tuple(one) if isinstance(one, Sequence) else one for one in groups) or space.groups
     if lenient:
         asked = tuple(count for count in asked if count in space.groups) or space.groups
         if depth is not None and depth not in dict(space.depths):
@@ -125,7 +127,7 @@ def _designs(
         shuffle = shuffle or "shuffle" not in space.options
         scales = () if budgeted and not space.stem_at_scale else scales
     return [
-        Design(groups=count, scale=scale, depth=depth, se=se, shuffle=None if shuffle else False)
+        Design(groups=count, scale=scale, depth=depth, se=se, shuffle=None if shuffle else False, ratios=ratios)
         for scale in tuple(scales) or (None,)
         for count in asked
     ]
@@ -136,11 +138,12 @@ def solve(
     mflops: float | Sequence[float] = (),
     budget: str | Budget | Sequence[str | Budget] = (),
     space: str | SpaceSpec | Sequence[str | SpaceSpec] = "shufflenet-v1",
-    groups: int | Sequence[int] = (),
+    groups: int | Sequence[Groups] = (),
     scale: float | Sequence[float] = (),
     depth: str | None = None,
-    se: bool = False,
+    se: bool | Sequence[bool] = False,
     shuffle: bool = True,
+    ratios: Sequence[float] | None = None,
     params: int | str | None = None,
     peak_memory: int | str | None = None,
     model_size: int | str | None = None,
@@ -159,11 +162,12 @@ def solve(
         mflops: millions of multiply-adds.
         budget: bundled names, paths of TOML files, or records.
         space: bundled names, paths of TOML files, records, or "all".
-        groups: group counts; the space's where empty.
+        groups: group counts, each of all stages or a tuple with one per stage; the space's where empty.
         scale: widths relative to the space's 1x; where empty, what fits the budget, or 1.
         depth: units per stage, by name or as "4-8-4".
-        se: squeeze-and-excitation on every unit (reduction 16).
+        se: squeeze-and-excitation (reduction 16) on every unit, or one switch per stage.
         shuffle: False leaves the channel shuffle out.
+        ratios: widths per stage over the first one's; the space's where None.
         params: at most this many parameters, such as "1.9M".
         peak_memory: at most this many bytes of activations at a time, such as "320KiB".
         model_size: at most this many bytes of weights, such as "1MiB".
@@ -185,9 +189,12 @@ def solve(
         >>> import snsearch
         >>> for found in snsearch.solve(mflops=140, groups=(1, 3, 8)):
         ...     print(found.architecture.groups, found.architecture.stage_channels, round(found.costs.mflops, 2))
-        1 (144, 288, 576) 143.08
-        3 (240, 480, 960) 137.46
-        8 (384, 768, 1536) 138.37
+        (1, 1, 1) (144, 288, 576) 143.08
+        (3, 3, 3) (240, 480, 960) 137.46
+        (8, 8, 8) (384, 768, 1536) 138.37
+        >>> [found] = snsearch.solve(mflops=140, groups=[(1, 3, 8)], ratios=(1, 2.2, 3.7))
+        >>> found.architecture.groups, found.architecture.stage_channels, round(found.costs.mflops, 2)
+        ((1, 3, 8), (204, 456, 768), 135.69)
     """
     given = {
         "params": None if params is None else parse_count(params),
@@ -218,8 +225,9 @@ def solve(
             lenient=len(asked) > 1,
             budgeted=goal is not None,
             depth=depth,
-            se=se,
+            se=tuple(se) if isinstance(se, Sequence) else se,
             shuffle=shuffle,
+            ratios=None if ratios is None else tuple(map(float, ratios)),
         )
         for design in designs:
             try:

@@ -81,7 +81,7 @@ def latency(
         for mflops, groups, scale in several
         for resolution in resolutions
         for solution in snsearch.solve(
-            mflops=mflops, space=known, groups=groups, scale=scale, resolution=resolution, **asked
+            mflops=mflops, space=known, groups=[groups], scale=scale, resolution=resolution, **asked
         )
     ]
     threads = f"{by.threads} thread{'s' if by.threads > 1 else ''}"

@@ -35,6 +35,7 @@ class Piece:
     name: str
     ops: tuple[Op, ...]
     stage: int = 0  # the stage of a block; 0 for an operator
+    groups: int = 1  # of a block's stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +138,7 @@ def _wanted(found: Iterable[tuple[Piece, Architecture]]) -> tuple[Piece, ...]:
         if len(piece.ops) == 2 and last.kind == "conv" and last.kernel == 1 and last.groups > 1:
             pointwise.setdefault(last.groups, []).append(piece)
         elif len(piece.ops) > 3 and arch.unit == "shufflenet":
-            stages.setdefault((arch.groups, piece.stage), []).append(piece)
+            stages.setdefault((piece.groups, piece.stage), []).append(piece)
     wanted = []
     for _, pieces in sorted(pointwise.items()):
         pieces.sort(key=lambda piece: piece.ops[-1].channels * piece.ops[-1].channels_in)
@@ -159,7 +160,7 @@ def _pieces(arch: Architecture) -> Iterator[Piece]:
             if index + 1 < len(placed) and placed[index + 1].name == block.name:
                 specs += [placed[index + 1].spec] * min(UNITS - 1, placed[index + 1].repeats)
             stage += 1
-            yield _piece(f"{len(specs)} {arch.unit} units", chained(arch, specs), arch, stage)
+            yield _piece(f"{len(specs)} {arch.unit} units", chained(arch, specs), block.spec, stage)
         for at, op in enumerate(ops[1:], start=1):
             inputs = [ops[source] for source in op.inputs]
             pooled = any(one.height == 1 for one in inputs) and op.kind != "linear"
@@ -169,7 +170,7 @@ def _pieces(arch: Architecture) -> Iterator[Piece]:
                 * (op.channels_in // op.groups if op.kind in ("conv", "linear") else 1)
                 >= _LEAST_MACS
             ):
-                yield _piece(op.kind, alone(ops, at), arch)
+                yield _piece(op.kind, alone(ops, at), block.spec)
 
 
 def chained(arch: Architecture, specs: Sequence[BlockSpec]) -> tuple[Op, ...]:
@@ -197,16 +198,21 @@ def alone(ops: Sequence[Op], index: int) -> tuple[Op, ...]:
     return (*inputs, op._replace(inputs=tuple(range(len(inputs)))))
 
 
-def _piece(kind: str, ops: tuple[Op, ...], arch: Architecture, stage: int = 0) -> Piece:
+def _piece(kind: str, ops: tuple[Op, ...], spec: BlockSpec, stage: int = 0) -> Piece:
     """The piece, named by its shape: equal operators have equal names."""
     first, last = ops[0], ops[-1]
     shape = f"{first.channels}x{first.height}x{first.width} to {last.channels}x{last.height}x{last.width}"
     details = []
     if len(ops) > 3:
-        details.append(f"g={arch.groups}")
-        details += ["SE"] if arch.se_reduction else []
+        details.append(f"g={spec.groups}")
+        details += ["SE"] if spec.se_reduction else []
         details += [] if any(op.kind == "channel_shuffle" for op in ops) else ["no shuffle"]
     elif last.kind in ("conv", "channel_shuffle"):
         details += [f"{last.kernel}x{last.kernel}"] if last.kernel > 1 else []
         details += [f"g={last.groups}"] if last.groups > 1 else []
-    return Piece(name=f"{kind} {shape}" + (f", {', '.join(details)}" if details else ""), ops=ops, stage=stage)
+    return Piece(
+        name=f"{kind} {shape}" + (f", {', '.join(details)}" if details else ""),
+        ops=ops,
+        stage=stage,
+        groups=spec.groups,
+    )

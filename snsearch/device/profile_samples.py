@@ -20,6 +20,7 @@ from snsearch.latency import (
     ops_terms,
 )
 from snsearch.network import Architecture, Op, count_macs, op_macs
+from snsearch.units import format_stages
 
 FOLDS = 8
 PIECE_WEIGHT = 0.1  # of an operator or a block, where a network has 1: alone, it finds its data in the cache
@@ -32,7 +33,7 @@ def network_sample(arch: Architecture, ms: float, *, judged: bool = True) -> Sam
     """A network's latency with its terms; a judged one is held out of one fold's fit and predicted by it."""
     return Sample(
         name=arch.key,
-        family=f"g={arch.groups}",
+        family=f"g={format_stages(arch.groups)}",
         role="judged" if judged else "piece",
         macs=count_macs(arch),
         pixels=arch.resolution[0] * arch.resolution[1],

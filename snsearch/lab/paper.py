@@ -265,7 +265,7 @@ def line_up(mflops: float, tables: Sequence[int], *, tight: bool) -> LineUp:
 
 def _distinct(arch: Architecture) -> Architecture:
     """What tells a network from others: with one group there is nothing to shuffle."""
-    return replace(arch, shuffle=False) if arch.groups == 1 else arch
+    return replace(arch, shuffle=False) if max(arch.groups) == 1 else arch
 
 
 def trainings_of(line_ups: Sequence[LineUp], recipe: Recipe, seeds: int) -> list[Training]:

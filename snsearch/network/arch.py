@@ -9,21 +9,26 @@ from typing import Annotated, Self
 
 from snsearch.codec import Field
 from snsearch.errors import SpecError
-from snsearch.units import parse_resolution, plain_resolution
+from snsearch.units import format_stages, parse_resolution, plain_resolution, plain_stages, read_stages
+
+PerStage = Annotated[
+    tuple[int, ...], Field(expected="an integer, or a list with one per stage", read=read_stages, write=plain_stages)
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
     """One network: a stem, stages of repeated structure units, global pooling and a classifier.
 
-    Holds everything that determines shapes and costs; names, budgets and scales do not.
+    Holds everything that determines shapes and costs; names, budgets and scales do not. An integer for `groups` or
+    `se_reduction` is that of every stage.
     """
 
     unit: str
-    groups: int
+    groups: PerStage
     bottleneck: int
     shuffle: bool
-    se_reduction: int  # channels over the gate's bottleneck; 0: no squeeze-and-excitation
+    se_reduction: PerStage  # channels over the gate's bottleneck; 0: no squeeze-and-excitation
     stem_channels: int
     stem_stride: int
     stem_pool: bool  # 3x3 max-pooling of stride 2 after the first convolution
@@ -49,16 +54,21 @@ class Architecture:
             least = 0 if field.name == "se_reduction" else 1
             if not all(type(number) is int and number >= least for number in numbers):
                 raise SpecError(f"architecture: {field.name} is {value!r}; expected integers of at least {least}")
-        lengths = {len(self.stage_channels), len(self.stage_repeats), len(self.stage_strides)}
-        if len(lengths) != 1 or 0 in lengths:
-            raise SpecError("architecture: stage_channels, stage_repeats and stage_strides differ in length")
+        for name in ("groups", "se_reduction"):
+            if not isinstance(getattr(self, name), tuple):
+                object.__setattr__(self, name, (getattr(self, name),) * len(self.stage_channels))
+        per_stage = (self.stage_repeats, self.stage_strides, self.groups, self.se_reduction)
+        if not self.stage_channels or {len(self.stage_channels)} != set(map(len, per_stage)):
+            raise SpecError(
+                "architecture: stage_channels, stage_repeats, stage_strides, groups and se_reduction differ in length"
+            )
 
     @property
     def key(self) -> str:
         """The architecture as one readable token, safe in file names and shells. `from_key` reads it."""
-        unit = [self.unit, f"g{self.groups}", f"b{self.bottleneck}"]
+        unit = [self.unit, f"g{format_stages(self.groups)}", f"b{self.bottleneck}"]
         unit += ["shuffle"] if self.shuffle else []
-        unit += [f"se{self.se_reduction}"] if self.se_reduction else []
+        unit += [f"se{format_stages(self.se_reduction)}"] if any(self.se_reduction) else []
         stages = "-".join(
             f"{width}x{repeats}s{stride}"
             for width, repeats, stride in zip(
@@ -77,7 +87,10 @@ class Architecture:
 
     @classmethod
     def from_key(cls, key: str) -> Self:
-        """The architecture of a key. Raises SpecError for an invalid key."""
+        """The architecture of a key. Raises SpecError for an invalid key.
+
+        "g3-3-3" is read as "g3", and "se0-0-0" as no SE: the architecture's own key is the short one.
+        """
         match = _KEY.fullmatch(key)
         if match is None:
             raise SpecError(
@@ -88,10 +101,10 @@ class Architecture:
         channels, repeats, strides = (tuple(column) for column in zip(*stages, strict=True))
         return cls(
             unit=match["unit"],
-            groups=int(match["groups"]),
+            groups=_per_stage(match["groups"], len(channels)),
             bottleneck=int(match["bottleneck"]),
             shuffle=match["shuffle"] is not None,
-            se_reduction=int(match["se"] or 0),
+            se_reduction=_per_stage(match["se"] or "0", len(channels)),
             stem_channels=int(match["stem"]),
             stem_stride=int(match["stride"]),
             stem_pool=match["pool"] is not None,
@@ -125,8 +138,14 @@ class Architecture:
         )
 
 
+def _per_stage(text: str, stages: int) -> tuple[int, ...]:
+    numbers = tuple(map(int, text.split("-")))
+    return numbers * stages if len(numbers) == 1 else numbers
+
+
 _KEY = re.compile(
-    r"(?P<unit>[a-z0-9-]+)\.g(?P<groups>\d{1,9})\.b(?P<bottleneck>\d{1,9})(?P<shuffle>\.shuffle)?(?:\.se(?P<se>\d{1,9}))?"
+    r"(?P<unit>[a-z0-9-]+)\.g(?P<groups>\d{1,9}(?:-\d{1,9})*)\.b(?P<bottleneck>\d{1,9})(?P<shuffle>\.shuffle)?"
+    r"(?:\.se(?P<se>\d{1,9}(?:-\d{1,9})*))?"
     r"_stem(?P<stem>\d{1,9})s(?P<stride>\d{1,9})(?P<pool>p)?"
     r"_(?P<stages>\d{1,9}x\d{1,9}s\d{1,9}(?:-\d{1,9}x\d{1,9}s\d{1,9})*)"
     r"_(?P<input>\d{1,9})x(?P<height>\d{1,9})x(?P<width>\d{1,9})_c(?P<classes>\d{1,9})"

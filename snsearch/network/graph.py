@@ -31,7 +31,7 @@ class PlacedBlock(NamedTuple):
 def block_ops(arch: Architecture, spec: BlockSpec) -> list[Op]:
     """The block's operators, in an order in which they can run; index 0 is its input.
 
-    Raises SpecError where the group count does not divide the channels.
+    Raises SpecError, which names the stage, where its group count does not divide the channels.
     """
     build = BlockBuilder(spec.channels_in, spec.height_in, spec.width_in)
     if spec.kind == "stem":
@@ -41,7 +41,11 @@ def block_ops(arch: Architecture, spec: BlockSpec) -> list[Op]:
     elif spec.kind == "head":
         build.linear("classifier", build.global_pool("pool", 0), spec.channels_out)
     else:
-        STRUCTURE_UNITS[arch.unit](build, arch, spec)
+        try:
+            STRUCTURE_UNITS[arch.unit](build, arch, spec)
+        except SpecError as error:
+            stages = (placed.name for placed in blocks(arch) if placed.spec == spec)
+            raise SpecError(f"{next(stages, arch.unit)}: {error}") from None
     return build.ops
 
 
@@ -57,15 +61,19 @@ def blocks(arch: Architecture) -> Iterator[PlacedBlock]:
     for stride in (arch.stem_stride, 2 if arch.stem_pool else 1):
         height, width = strided(height, stride), strided(width, stride)
     channels = arch.stem_channels
-    stages = zip(arch.stage_channels, arch.stage_repeats, arch.stage_strides, strict=True)
-    for index, (channels_out, repeats, stride) in enumerate(stages):
+    stages = zip(
+        arch.stage_channels, arch.stage_repeats, arch.stage_strides, arch.groups, arch.se_reduction, strict=True
+    )
+    for index, (channels_out, repeats, stride, groups, se) in enumerate(stages):
         # ShuffleNet's Table 1 calls the first stage after the stem "Stage 2".
         name = f"stage{index + 2}"
-        yield PlacedBlock(name, BlockSpec("unit", channels, channels_out, height, width, stride, index == 0), 1)
+        first = BlockSpec("unit", channels, channels_out, height, width, stride, index == 0, groups, se)
+        yield PlacedBlock(name, first, 1)
         height, width = strided(height, stride), strided(width, stride)
         channels = channels_out
         if repeats > 1:
-            yield PlacedBlock(name, BlockSpec("unit", channels, channels, height, width, 1, False), repeats - 1)
+            further = BlockSpec("unit", channels, channels, height, width, 1, False, groups, se)
+            yield PlacedBlock(name, further, repeats - 1)
     yield PlacedBlock("head", BlockSpec("head", channels, arch.classes, height, width, 1, False), 1)
 
 

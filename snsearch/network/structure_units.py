@@ -23,6 +23,8 @@ class BlockSpec(NamedTuple):
     width_in: int
     stride: int
     opens_network: bool  # first unit after the stem: its first pointwise convolution is not grouped
+    groups: int = 1  # of its stage
+    se_reduction: int = 0  # of its stage
 
 
 UnitBuilder = Callable[[BlockBuilder, Architecture, BlockSpec], None]
@@ -43,20 +45,20 @@ def shufflenet_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) ->
             f"{spec.channels_out}"
         )
     inner = max(1, spec.channels_out // arch.bottleneck)
-    first_groups = 1 if spec.opens_network else arch.groups
+    first_groups = 1 if spec.opens_network else spec.groups
     branch = build.conv("expand", 0, inner, groups=first_groups)
-    if arch.shuffle and arch.groups > 1:
-        branch = build.channel_shuffle("shuffle", branch, arch.groups)
+    if arch.shuffle and spec.groups > 1:
+        branch = build.channel_shuffle("shuffle", branch, spec.groups)
     branch = build.depthwise("depthwise", branch, stride=spec.stride)
     project_out = spec.channels_out - spec.channels_in if downsamples else spec.channels_out
     branch = build.conv(
-        "project", branch, project_out, groups=arch.groups, activation="none", ends_branch=not downsamples
+        "project", branch, project_out, groups=spec.groups, activation="none", ends_branch=not downsamples
     )
     if downsamples:
         shortcut = build.pool("shortcut", 0, "avg_pool")
-        build.squeeze_excite(build.concat("concat", shortcut, branch), arch.se_reduction)
+        build.squeeze_excite(build.concat("concat", shortcut, branch), spec.se_reduction)
     else:
-        build.add("add", 0, build.squeeze_excite(branch, arch.se_reduction))
+        build.add("add", 0, build.squeeze_excite(branch, spec.se_reduction))
 
 
 def bottleneck_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) -> None:
@@ -66,12 +68,12 @@ def bottleneck_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) ->
     over the bottleneck ratio, rounded to the nearest multiple of the group count. A tie rounds down, which gives
     the 192 output channels that the ShuffleNet paper has for ResNeXt at 38 MFLOPs.
     """
-    groups = arch.groups
+    groups = spec.groups
     inner = max(1, -(-(2 * spec.channels_out - groups * arch.bottleneck) // (2 * groups * arch.bottleneck))) * groups
     branch = build.conv("reduce", 0, inner)
     branch = build.conv("spatial", branch, inner, kernel=3, stride=spec.stride, groups=groups)
     branch = build.conv("expand", branch, spec.channels_out, activation="none", ends_branch=True)
-    branch = build.squeeze_excite(branch, arch.se_reduction)
+    branch = build.squeeze_excite(branch, spec.se_reduction)
     shortcut = 0
     if spec.stride > 1 or spec.channels_in != spec.channels_out:
         shortcut = build.conv("shortcut", 0, spec.channels_out, stride=spec.stride, activation="none")
@@ -82,14 +84,14 @@ def plain_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) -> None
     """Two 3x3 convolutions without a shortcut (the "VGG-like" unit of ShuffleNet's Table 4)."""
     branch = build.conv("first", 0, spec.channels_out, kernel=3, stride=spec.stride)
     branch = build.conv("second", branch, spec.channels_out, kernel=3)
-    build.squeeze_excite(branch, arch.se_reduction)
+    build.squeeze_excite(branch, spec.se_reduction)
 
 
 def separable_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) -> None:
     """Depthwise separable convolution of MobileNet (arXiv:1704.04861, Figure 3)."""
     branch = build.depthwise("depthwise", 0, stride=spec.stride, activation="relu")
     branch = build.conv("pointwise", branch, spec.channels_out)
-    build.squeeze_excite(branch, arch.se_reduction)
+    build.squeeze_excite(branch, spec.se_reduction)
 
 
 STRUCTURE_UNITS: dict[str, UnitBuilder] = {

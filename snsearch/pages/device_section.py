@@ -12,7 +12,7 @@ from typing import Any
 
 from snsearch.codec import encode
 from snsearch.device import CountedNetwork, Measurement
-from snsearch.pages.error_chart import Candidate
+from snsearch.pages.error_chart import Candidate, Palette
 from snsearch.pages.evidence import measured_by_device, measurements_of
 from snsearch.pages.sections import Facts, Judged, Section, SectionRow, drawn, sections_of, with_interval
 from snsearch.study import Score, StudyRecord, TrialRecord
@@ -27,13 +27,13 @@ Measured = tuple[TrialRecord, Score, Measurement]
 
 
 def device_sections(
-    study: StudyRecord, scored: Sequence[tuple[TrialRecord, Score]], groups: Sequence[int]
+    study: StudyRecord, scored: Sequence[tuple[TrialRecord, Score]], groups: Palette
 ) -> tuple[Section, ...]:
     """One section per device, in the order of their first measurement."""
     return sections_of(measured_by_device(study), scored, lambda name, ours: _section(name, ours, study, groups))
 
 
-def _section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Sequence[int]) -> Section:
+def _section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Palette) -> Section:
     last = ours[-1][2]
     kind, _, profile = study.settings.cost_name.partition(" ")
     predicts = kind == "latency"

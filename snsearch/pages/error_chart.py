@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from snsearch.pages.charts import Axis, Frame, Mark, Scatter, steps
 from snsearch.study import Score, TrialRecord
 
+Palette = Sequence[tuple[int, ...]]  # group counts per stage, in the order of the colors
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
@@ -22,9 +24,9 @@ class Candidate:
 
 
 def error_scatter(
-    candidates: Sequence[Candidate], fronts: Collection[int], groups: Sequence[int], *, height: int
+    candidates: Sequence[Candidate], fronts: Collection[int], groups: Palette, *, height: int
 ) -> Scatter:
-    """The chart of these candidates; `fronts` are the trial numbers on the front, `groups` the palette's order."""
+    """The chart of these candidates; `fronts` are the trial numbers on the front."""
     frame = Frame(width=960, height=height)
     ends = [one.score.error + sign * one.score.deviation_95 for one in candidates for sign in (-1, 1)]
     reach = [end for one in candidates for end in one.cost_interval or (one.cost,)]
@@ -41,7 +43,7 @@ def error_scatter(
     return Scatter(frame=frame, x=x, y=y, marks=marks, front=steps(line, frame.x_range[1]))
 
 
-def _mark(one: Candidate, x: Axis, y: Axis, groups: Sequence[int], on_front: bool) -> Mark:
+def _mark(one: Candidate, x: Axis, y: Axis, groups: Palette, on_front: bool) -> Mark:
     trial, error, deviation = one.trial, one.score.error, one.score.deviation_95
     assert trial.architecture is not None
     low, high = one.cost_interval or (None, None)
@@ -54,7 +56,7 @@ def _mark(one: Candidate, x: Axis, y: Axis, groups: Sequence[int], on_front: boo
         x_low=None if low is None else x.at(low),
         x_high=None if high is None else x.at(high),
         color=groups.index(trial.architecture.groups),
-        square=bool(trial.architecture.se_reduction),
+        square=any(trial.architecture.se_reduction),
         on_front=on_front,
         label=one.label,
         title=f"#{trial.number} {trial.words}: error {error:.2%} ± {deviation:.2%}, {one.cost_words}",

@@ -15,6 +15,7 @@ PAPER = (
 def costs_by_groups(trials: Sequence[TrialRecord]) -> tuple[tuple[int, float], ...]:
     """(group count, second objective) of ShuffleNets that differ in groups and the widths these lead to only.
 
+    The group count is that of all stages; networks with different ones do not count.
     Of all such sets the one with the most group counts, of several the first that was tried; empty if no two
     candidates are alike.
     """
@@ -22,9 +23,11 @@ def costs_by_groups(trials: Sequence[TrialRecord]) -> tuple[tuple[int, float], .
     for trial in trials:
         if trial.architecture is None or trial.cost is None or trial.architecture.unit != "shufflenet":
             continue
-        design = trial.design
-        rest = (design.depth, design.se, design.scale, design.shuffle)
-        alike.setdefault(rest, {}).setdefault(design.groups, trial.cost)
+        design, counts = trial.design, trial.architecture.groups
+        if len(set(counts)) > 1:
+            continue
+        rest = (design.depth, design.se, design.scale, design.shuffle, design.ratios)
+        alike.setdefault(rest, {}).setdefault(counts[0], trial.cost)
     best = max(alike.values(), key=len, default={})
     return tuple(sorted(best.items())) if len(best) > 1 else ()
 

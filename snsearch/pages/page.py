@@ -16,14 +16,14 @@ from snsearch.pages.candidate_rows import CandidateRow, candidate_rows, summary
 from snsearch.pages.charts import Axis, Frame, Line, Lines, Scatter
 from snsearch.pages.counted_section import counted_document, counted_sections
 from snsearch.pages.device_section import device_sections, measured_document, provenance_of
-from snsearch.pages.error_chart import Candidate, error_scatter
+from snsearch.pages.error_chart import Candidate, Palette, error_scatter
 from snsearch.pages.evidence import counted_by_core, measured_by_device
 from snsearch.pages.facts import provenance_facts, proxy_facts, run_facts, unscored_facts
 from snsearch.pages.sections import Facts, Section
 from snsearch.pages.templating import render_template, write_page
 from snsearch.solver import Row, Solution, layout
 from snsearch.study import StudyRecord, scores_of, unit_of
-from snsearch.units import format_count, format_mflops, format_resolution, three_digits
+from snsearch.units import format_count, format_mflops, format_resolution, format_stages, three_digits
 
 # (study, candidates with their scores, group counts) -> sections; a new kind of section is a line here.
 SECTIONS = (device_sections, counted_sections)
@@ -44,7 +44,7 @@ class ReportData:
     scatter: Scatter
     sections: tuple[Section, ...]  # of devices and cores
     lines: Lines
-    groups: tuple[int, ...]  # in the palette's order
+    groups: Palette
     channel_table: tuple[Row, list[Row], list[Row]]
     channel_notes: tuple[str, ...]
     audits: tuple[Audit, ...]
@@ -91,7 +91,8 @@ def report_data(study: StudyRecord) -> ReportData:
         lines=_lines(rows, groups),
         groups=groups,
         channel_table=layout(
-            [_solution(row, study) for row in front], [f"#{row.number} g={row.trial.design.groups}" for row in front]
+            [_solution(row, study) for row in front],
+            [f"#{row.number} g={format_stages(row.architecture.groups)}" for row in front],
         ),
         channel_notes=tuple(f"#{row.number}: {note}" for row in front for note in row.trial.notes),
         audits=audits(settings.budget, rows),
@@ -104,16 +105,17 @@ def report_data(study: StudyRecord) -> ReportData:
     )
 
 
-def _scatter(rows: Sequence[CandidateRow], groups: Sequence[int], unit: str) -> Scatter:
+def _scatter(rows: Sequence[CandidateRow], groups: Palette, unit: str) -> Scatter:
     drawn = [
         Candidate(
             trial=row.trial,
             score=row.score,
             cost=row.cost,
             cost_interval=None,
-            # With many candidates, name the front only; the others have a tooltip and a row.
+            # With many candidates, name the front only; the others have a tooltip and a row. The palette has eight
+            # colors.
             label=(f"#{row.number}" if row.on_front or len(rows) <= 25 else "")
-            + (f" g={row.architecture.groups}" if len(groups) > 8 else ""),  # the palette has eight colors
+            + (f" g={format_stages(row.architecture.groups)}" if len(groups) > 8 else ""),
             cost_words=f"{three_digits(row.cost)} {unit}, {format_mflops(row.costs.macs)} MFLOPs, "
             f"{format_count(row.costs.params)} parameters",
         )
@@ -122,7 +124,7 @@ def _scatter(rows: Sequence[CandidateRow], groups: Sequence[int], unit: str) -> 
     return error_scatter(drawn, {row.number for row in rows if row.on_front}, groups, height=460)
 
 
-def _lines(rows: Sequence[CandidateRow], groups: Sequence[int]) -> Lines:
+def _lines(rows: Sequence[CandidateRow], groups: Palette) -> Lines:
     frame = Frame(width=960, height=320)
     curves = [(row, row.trial.results[0].curve) for row in rows]
     points = [point for _, curve in curves for point in curve]

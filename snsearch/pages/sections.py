@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from snsearch.pages.charts import Scatter
-from snsearch.pages.error_chart import Candidate, error_scatter
+from snsearch.pages.error_chart import Candidate, Palette, error_scatter
 from snsearch.study import Score, TrialRecord, front
 
 # A heading, and how its cells are set: "" for numbers, "text", or "text wrap" for text that wraps.
@@ -78,7 +78,7 @@ def sections_of(
     return tuple(section(name, ours) for name, ours in found.items() if ours)
 
 
-def drawn(candidates: Sequence[Candidate], groups: Sequence[int]) -> tuple[Scatter | None, set[int]]:
+def drawn(candidates: Sequence[Candidate], groups: Palette) -> tuple[Scatter | None, set[int]]:
     """The chart of candidates against this section's own cost, None without any, and who is on its front."""
     if not candidates:
         return None, set()

@@ -11,13 +11,14 @@ from markupsafe import Markup
 
 from snsearch.errors import StudyError
 from snsearch.files import write_whole
-from snsearch.units import format_bytes, format_count, format_duration, format_mflops, three_digits
+from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_stages, three_digits
 
 FILTERS = {
     "bytes": format_bytes,
     "count": format_count,
     "duration": format_duration,
     "mflops": format_mflops,
+    "stages": format_stages,
     "three_digits": three_digits,
 }
 

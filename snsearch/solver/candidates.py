@@ -15,6 +15,7 @@ from snsearch.errors import InfeasibleBudgetError
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import Solution, solve
 from snsearch.solver.spec import Budget, SpaceSpec
+from snsearch.units import format_stages
 
 MATCH_LIMIT = 0.05  # candidates further than this from the MFLOPs are left out: they are not comparable
 
@@ -124,11 +125,12 @@ def deployed_on(budget: Budget, channels: int, classes: int) -> Budget:
 
 def label_of(design: Design) -> str:
     """A short name that no other design of its space has: "g3 0.5x shallow se no-shuffle"."""
-    words = [f"g{design.groups}"]
+    words = [f"g{format_stages(design.groups)}"]
     words += [f"{design.scale:g}x"] if design.scale is not None else []
     words += [design.depth] if design.depth else []
-    words += ["se"] if design.se else []
+    words += [f"se{format_stages(design.se)}" if isinstance(design.se, tuple) else "se"] if design.se else []
     words += ["no-shuffle"] if design.shuffle is False else []
+    words += [":".join(f"{ratio:.10g}" for ratio in design.ratios)] if design.ratios else []
     return " ".join(words)
 
 

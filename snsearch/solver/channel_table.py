@@ -9,7 +9,7 @@ from snsearch.network import Architecture, blocks
 from snsearch.solver.solution_table import caption_of, notes_of
 from snsearch.solver.solving import Solution
 from snsearch.tables import Column, Table
-from snsearch.units import format_bytes, format_count, format_mflops, format_resolution
+from snsearch.units import format_bytes, format_count, format_mflops, format_resolution, format_stages
 
 Row = tuple[str, ...]
 _HEAD = ("Layer", "Output", "Kernel", "Stride", "Repeat")
@@ -27,7 +27,7 @@ _TOTALS: dict[str, Callable[[Solution], str]] = {
 def _names(solutions: Sequence[Solution]) -> list[str]:
     """A name for each column: the group count, with space and scale where several have the same."""
     several = len({s.space for s in solutions}) > 1
-    names = [f"{s.title} g={s.architecture.groups}" if several else f"g={s.architecture.groups}" for s in solutions]
+    names = [(f"{s.title} " if several else "") + f"g={format_stages(s.architecture.groups)}" for s in solutions]
     if len(set(names)) == len(names):
         return names
     return [f"{name} {s.scale:g}x" for name, s in zip(names, solutions, strict=True)]

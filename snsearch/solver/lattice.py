@@ -1,7 +1,9 @@
 """The networks of one design with all stages in proportion, and the best of them for a budget.
 
-As the widths grow, MACs, parameters and memory never fall. So the best network is one of the two neighbours of the
-budget, and bisection finds it. This module holds no cost formula: `network.costs` counts everything.
+As the widths grow, MACs, parameters and memory never fall, whatever the group count of each stage: both grouped
+convolutions of a unit have its stage's count, so that what a wider stage before takes from the concatenated branch it
+adds to the first convolution. So the best network is one of the two neighbours of the budget, and bisection finds it.
+This module holds no cost formula: `network.costs` counts everything.
 """
 
 from __future__ import annotations
@@ -9,28 +11,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated
 
+from snsearch.codec import Field
 from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.network import SIMD_CHANNELS, Architecture, Costs, count_costs, count_macs
 from snsearch.solver.spec import Budget, SpaceSpec
-from snsearch.units import format_bytes, format_count, format_mflops, format_resolution
+from snsearch.units import format_bytes, format_count, format_mflops, format_resolution, format_stages, read_stages
 
 NEAREST_EXCESS = 0.1  # how far above the budget the nearest solution may lie where none lies below
 SE_REDUCTION = 16  # ShuffleNet, Table 5, and arXiv:1709.01507
+
+
+_GROUPS = Field(expected="a group count, or a list with one per stage", read=read_stages)
+_SWITCHES = Field(expected="true or false, or a list with one per stage", read=partial(read_stages, kind=bool))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
     """The choices of a network beside its widths.
 
-    None means the space's default; for the scale, the one that fits the budget.
+    None means the space's default; for the scale, the one that fits the budget. `groups` and `se` are those of every
+    stage, or a tuple with one per stage.
     """
 
-    groups: int
+    groups: Annotated[int | tuple[int, ...], _GROUPS]
     scale: float | None = None
     depth: str | None = None
-    se: bool = False
+    se: Annotated[bool | tuple[bool, ...], _SWITCHES] = False
     shuffle: bool | None = None
+    # Widths per stage over the first one's; None: the space's.
+    ratios: Annotated[tuple[float, ...] | None, Field(sparse=True)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +99,9 @@ def stem_of_scale(space: SpaceSpec, scale: float) -> float:
 class WidthLine:
     """The networks of one space and design with all stages in proportion.
 
-    A point of the line is the first stage's width in steps.
+    A point of the line is the first stage's width in steps. The other stages have the multiple of their own step
+    that is nearest to proportion, and keep the order of the ratios: a stage of greater ratio is wider than the one
+    before. So no width ever falls from one point to the next, and the first one rises.
     """
 
     space: SpaceSpec
@@ -97,14 +111,24 @@ class WidthLine:
     pack: int  # further factor of the step; 1 where widths need not be packed
 
     @property
-    def step(self) -> int:
-        """Every stage width is a multiple of this many channels."""
-        return self.space.width_step(self.design.groups) * self.pack
+    def groups(self) -> tuple[int, ...]:
+        """The group count of each stage."""
+        return self.space.per_stage(self.design.groups, "group counts")
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """Widths per stage over the first one's."""
+        return self.space.ratios if self.design.ratios is None else self.design.ratios
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The width of each stage is a multiple of this many channels."""
+        return tuple(step * self.pack for step in self.space.width_steps(self.groups))
 
     @property
     def stem_step(self) -> int:
         """The first convolution's channels are a multiple of this, where they follow the scale."""
-        groups = self.design.groups if self.space.stem_multiple_of_groups else 1
+        groups = self.groups[0] if self.space.stem_multiple_of_groups else 1
         return groups * (SIMD_CHANNELS if self.pack > 1 else 1)
 
     def stem(self, first_width: int) -> int:
@@ -115,7 +139,18 @@ class WidthLine:
 
     def widths(self, point: int) -> tuple[int, ...]:
         """Channels per stage at a point."""
-        return tuple(nearest_multiple(ratio * point * self.step, self.step) for ratio in self.space.ratios)
+        ratios, steps = self.ratios, self.steps
+        widths = [point * steps[0]]
+        for index in range(1, len(ratios)):
+            least = widths[-1] + (ratios[index] > ratios[index - 1])
+            nearest = nearest_multiple(ratios[index] * widths[0], steps[index])
+            widths.append(max(nearest, -(-least // steps[index]) * steps[index]))
+        return tuple(widths)
+
+    def nearest(self, width: float) -> int:
+        """The point whose first stage is nearest to a width, and that can be built. Raises SpecError if none can."""
+        step = self.steps[0]
+        return max(self.first(), nearest_multiple(width, step) // step)
 
     def architecture(self, widths: Sequence[int]) -> Architecture:
         """The network with those channels per stage."""
@@ -123,10 +158,10 @@ class WidthLine:
         shuffle = space.shuffle if design.shuffle is None else design.shuffle
         return Architecture(
             unit=space.unit,
-            groups=design.groups,
+            groups=self.groups,
             bottleneck=space.bottleneck,
             shuffle=shuffle,
-            se_reduction=SE_REDUCTION if design.se else 0,
+            se_reduction=tuple(SE_REDUCTION * gated for gated in space.per_stage(design.se, "SE switches")),
             stem_channels=self.stem(widths[0]),
             stem_stride=space.stem_stride,
             stem_pool=space.stem_pool,
@@ -148,12 +183,12 @@ class WidthLine:
 
     def first(self) -> int:
         """The narrowest point that can be built. Raises SpecError if there is none."""
-        point = 1
+        point, step = 1, self.steps[0]
         while True:
             try:
                 self.macs(point)
             except SpecError:
-                if point * self.step > self.stem(point * self.step) + self.step:
+                if point * step > self.stem(point * step) + step:
                     raise
                 point += 1
             else:
@@ -200,10 +235,10 @@ def best_point(line: WidthLine, budget: Budget) -> WidthPoint:
         failing = [caps_of(replace(budget, match="under"))[0]]
     if failing:
         worst = max(failing, key=lambda cap: cap.cost(smallest) / cap.limit)
-        groups, classes, widths = line.design.groups, line.input.classes, line.widths(first)
+        groups, classes, widths = format_stages(line.groups), line.input.classes, line.widths(first)
         raise InfeasibleBudgetError(
             f"{worst.show(worst.limit)} cannot be met by {line.space.name} with {groups} "
-            f"group{'s' if groups > 1 else ''} at {format_resolution(line.input.resolution)} and {classes} "
+            f"group{'' if groups == '1' else 's'} at {format_resolution(line.input.resolution)} and {classes} "
             f"class{'es' if classes > 1 else ''}: the smallest network, {'/'.join(map(str, widths))} channels "
             f"behind a first convolution of {line.stem(widths[0])}, needs {worst.show(worst.cost(smallest))}; raise "
             f"{worst.key}, lower the resolution, or take fewer groups or units"

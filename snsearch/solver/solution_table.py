@@ -13,8 +13,10 @@ from snsearch.units import (
     format_count,
     format_mflops,
     format_resolution,
+    format_stages,
     plain_number,
     plain_resolution,
+    plain_stages,
 )
 
 _COLUMNS: tuple[Column[Solution], ...] = (
@@ -25,7 +27,13 @@ _COLUMNS: tuple[Column[Solution], ...] = (
         place="data",
     ),
     Column("space", lambda s: s.space),
-    Column("groups", lambda s: s.architecture.groups, heading="g", align="right"),
+    Column(
+        "groups",
+        lambda s: plain_stages(s.architecture.groups),
+        heading="g",
+        align="right",
+        text=lambda s: format_stages(s.architecture.groups),
+    ),
     Column("scale", lambda s: plain_number(s.scale), align="right", drop=2, text=lambda s: f"{s.scale:g}x"),
     Column("stem_channels", lambda s: s.architecture.stem_channels, heading="conv1", align="right"),
     Column(
@@ -42,7 +50,7 @@ _COLUMNS: tuple[Column[Solution], ...] = (
         place="wide",
     ),
     Column("shuffle", lambda s: s.architecture.shuffle, place="wide"),
-    Column("se", lambda s: bool(s.architecture.se_reduction), heading="SE", place="wide"),
+    Column("se", lambda s: plain_stages(tuple(map(bool, s.architecture.se_reduction))), heading="SE", place="wide"),
     Column(
         "mflops",
         lambda s: round(s.costs.mflops, 4),
@@ -114,7 +122,9 @@ def notes_of(solutions: Sequence[Solution]) -> list[str]:
     """What differs from what was asked for, by the solution's group count."""
     several = len({s.space for s in solutions}) > 1
     return [
-        f"{s.title + ' ' if several else ''}g={s.architecture.groups}: {note}" for s in solutions for note in s.notes
+        f"{s.title + ' ' if several else ''}g={format_stages(s.architecture.groups)}: {note}"
+        for s in solutions
+        for note in s.notes
     ]
 
 

@@ -59,12 +59,19 @@ def is_packed(arch: Architecture) -> bool:
     return True
 
 
+def reference_width(space: SpaceSpec, design: Design) -> int:
+    """The first stage's channels at 1x: those of the network that meets the space's reference budget.
+
+    It has the design's groups and ratios, the space's default depth and no SE.
+    """
+    return _reference_width(space, Design(groups=design.groups, ratios=design.ratios))
+
+
 @lru_cache(maxsize=256)
-def reference_width(space: SpaceSpec, groups: int) -> int:
-    """The first stage's channels at 1x: those of the network that meets the space's reference budget."""
+def _reference_width(space: SpaceSpec, design: Design) -> int:
     line = WidthLine(
         space=space,
-        design=Design(groups=groups),
+        design=design,
         input=space.reference,
         scale=1.0 if space.stem_at_scale else None,
         pack=1,
@@ -90,13 +97,12 @@ def _budget_scale(space: SpaceSpec, budget: Budget) -> float:
     budget share their first convolution, as in the ShuffleNet paper.
     """
     bounds = caps_of(replace(budget, match="under"))
-    groups = min(space.groups)
-    base = reference_width(space, groups)
+    design = Design(groups=min(space.groups))
+    base = reference_width(space, design)
 
     def excess(scale: float) -> float:
-        line = WidthLine(space=space, design=Design(groups=groups), input=budget, scale=scale, pack=1)
-        point = max(line.first(), nearest_multiple(base * scale, line.step) // line.step)
-        costs = line.costs(point)
+        line = WidthLine(space=space, design=design, input=budget, scale=scale, pack=1)
+        costs = line.costs(line.nearest(base * scale))
         return max(bound.cost(costs) / bound.limit for bound in bounds)
 
     values: dict[float, float] = {}
@@ -114,8 +120,10 @@ def _budget_scale(space: SpaceSpec, budget: Budget) -> float:
 def _check(space: SpaceSpec, design: Design) -> None:
     space.check_groups(design.groups)
     space.repeats(design.depth)
-    if design.se:
+    if any(space.per_stage(design.se, "SE switches")):
         space.check_option("se")
+    if design.ratios is not None:
+        space.check_ratios(design.ratios)
     if design.shuffle is not None and design.shuffle != space.shuffle:
         space.check_option("shuffle")
     if design.scale is not None and not 0.01 <= design.scale <= 100:
@@ -129,7 +137,7 @@ def _stem_note(line: WidthLine, stem: int) -> tuple[str, ...]:
     if stem == nearest_multiple(named, 1):
         return (f"first convolution of {stem} channels instead of {named:g}",)
     reason = (
-        f"so that the stride-2 concatenation divides by {line.design.groups}"
+        f"so that the stride-2 concatenation divides by {line.groups[0]}"
         if line.space.stem_multiple_of_groups and line.pack == 1
         else f"so that its channels are packed by {SIMD_CHANNELS}"
     )
@@ -144,7 +152,7 @@ def _solution(
     target = None if budget is None else budget.macs
     scale = line.scale
     if scale is None:
-        scale = round(widths[0] / reference_width(line.space, line.design.groups), 4)
+        scale = round(widths[0] / reference_width(line.space, line.design), 4)
     return Solution(
         space=line.space.name,
         title=line.space.title,
@@ -258,6 +266,4 @@ def scaled(space: SpaceSpec, design: Design, at: Budget) -> Solution:
     _check(space, design)
     scale = 1.0 if design.scale is None else design.scale
     line = WidthLine(space=space, design=design, input=at, scale=scale if space.stem_at_scale else None, pack=1)
-    wanted = reference_width(space, design.groups) * scale
-    point = max(line.first(), nearest_multiple(wanted, line.step) // line.step)
-    return _solution(line, line.widths(point), None, None, ())
+    return _solution(line, line.widths(line.nearest(reference_width(space, design) * scale)), None, None, ())

@@ -6,9 +6,11 @@ suggests the nearest known key.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from snsearch.codec import Count, Field, Positive, Text, decode, filled, suggestion, text
 from snsearch.errors import SpecError
@@ -23,6 +25,7 @@ from snsearch.units import (
     parse_resolution,
 )
 
+T = TypeVar("T")
 Match = Literal["nearest", "under"]
 Option = Literal["shuffle", "se"]
 
@@ -146,9 +149,24 @@ class SpaceSpec:
     search_depths: Annotated[tuple[Text, ...], filled("a list of depth names"), Field(key="search.depths")]
     search_se: Annotated[tuple[bool, ...], filled("a list of true and false"), Field(key="search.se")]
 
-    def width_step(self, groups: int) -> int:
-        """Every stage width is a multiple of this."""
-        return self.width_multiple * (groups if self.width_times_groups else 1)
+    def per_stage(self, value: T | tuple[T, ...], what: str) -> tuple[T, ...]:
+        """One value per stage, of such a tuple or of a value for all. Raises SpecError for another number of them."""
+        values = value if isinstance(value, tuple) else (value,) * len(self.ratios)
+        if len(values) != len(self.ratios):
+            given = ", ".join(map(str, values))
+            raise SpecError(f"space {self.name}: {what} {given}; expected {len(self.ratios)} of them, one per stage")
+        return values
+
+    def width_steps(self, groups: tuple[int, ...]) -> tuple[int, ...]:
+        """The width of each stage is a multiple of this.
+
+        Where widths follow the group counts, it divides by the stage's own, and by that of the next stage, whose
+        first unit reads it.
+        """
+        multiple = self.width_multiple
+        if not self.width_times_groups:
+            return (multiple,) * len(groups)
+        return tuple(math.lcm(multiple * own, after) for own, after in zip(groups, (*groups[1:], 1), strict=True))
 
     def repeats(self, depth: str | None) -> tuple[int, ...]:
         """Units per stage of a depth: a name, a list such as "4-8-4", or None for the default. Raises SpecError."""
@@ -168,10 +186,17 @@ class SpaceSpec:
             )
         return repeats
 
-    def check_groups(self, groups: int) -> None:
-        """Raises SpecError for a group count that the space does not have."""
-        if groups < 1 or (groups not in self.groups and not self.any_groups):
-            raise SpecError(f"space {self.name}: no group count {groups}; it has {', '.join(map(str, self.groups))}")
+    def check_groups(self, groups: int | tuple[int, ...]) -> None:
+        """Raises SpecError for a group count, of all stages or of one, that the space does not have."""
+        for count in self.per_stage(groups, "group counts"):
+            if count < 1 or (count not in self.groups and not self.any_groups):
+                known = ", ".join(map(str, self.groups))
+                raise SpecError(f"space {self.name}: no group count {count}; it has {known}")
+
+    def check_ratios(self, ratios: tuple[float, ...]) -> None:
+        """Raises SpecError for width ratios that are none of as many stages."""
+        if not _are_ratios(self.per_stage(ratios, "width ratios")):
+            raise SpecError(f"width ratios {','.join(f'{one:g}' for one in ratios)}: expected {_RATIOS}")
 
     def check_option(self, option: Option) -> None:
         """Raises SpecError for a switch that the space does not have."""
@@ -207,12 +232,19 @@ def read_space(path: Path) -> SpaceSpec:
     return replace(space, stem_at_scale=tuple(sorted(space.stem_at_scale)))
 
 
+_RATIOS = "rising ratios that begin with 1"
+
+
+def _are_ratios(ratios: tuple[float, ...]) -> bool:
+    return ratios[0] == 1 and all(before <= ratio < math.inf for before, ratio in pairwise(ratios))
+
+
 def _check_space(space: SpaceSpec, where: str) -> None:
     if bool(space.stem_at_scale) == bool(space.stem_width_ratio):
         given = "both" if space.stem_at_scale else "neither"
         raise SpecError(f"{where}: [stem] has {given} of channels_at_scale and width_ratio; expected one of them")
-    if space.ratios[0] != 1 or list(space.ratios) != sorted(space.ratios):
-        raise SpecError(f"{where}: [stages] ratios is {list(space.ratios)}; expected rising ratios that begin with 1")
+    if not _are_ratios(space.ratios):
+        raise SpecError(f"{where}: [stages] ratios is {list(space.ratios)}; expected {_RATIOS}")
     for key, repeats in (("[stages] strides", space.strides), *((f"[depths] {n}", r) for n, r in space.depths)):
         if len(repeats) != len(space.ratios):
             raise SpecError(f"{where}: {key} is {list(repeats)}; expected {len(space.ratios)} integers, one a stage")

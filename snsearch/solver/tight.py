@@ -29,7 +29,8 @@ def distortion_of(widths: Sequence[int], ratios: Sequence[float]) -> float:
 def tight_widths(line: WidthLine, budget: Budget, start: Sequence[int]) -> Widths | None:
     """The widths nearest to proportion within TIGHT_TOLERANCE of the budget; else those nearest to the budget.
 
-    Every width is a multiple of the step, and every stage leaves its proportion by at most TIGHT_DISTORTION.
+    Every width is a multiple of its stage's step, and every stage leaves its proportion by at most TIGHT_DISTORTION
+    and keeps the order of the ratios: one of greater ratio is wider than the stage before.
 
     Args:
         line: the space, design and input.
@@ -39,7 +40,7 @@ def tight_widths(line: WidthLine, budget: Budget, start: Sequence[int]) -> Width
     Returns:
         Channels per stage, or None where no widths satisfy the budget's other bounds.
     """
-    if len(line.space.ratios) == 1:
+    if len(line.ratios) == 1:
         return tuple(start)  # a single stage has no proportion to leave
     search = _TightSearch(line, budget, start)
     return search.least_distorted() or search.nearest()
@@ -63,7 +64,7 @@ class _TightSearch:
         self._under = budget.match == "under"
         self._caps = tuple(cap for cap in caps_of(budget) if cap.key != "mflops")
         self._start = start[0]
-        self._ratios = line.space.ratios
+        self._ratios, self._steps = line.ratios, line.steps
         self._last = len(self._ratios) - 1
         self._macs = StageMacs(line.architecture(start))
         self._distortion = TIGHT_DISTORTION  # the most that is still of interest
@@ -128,18 +129,22 @@ class _TightSearch:
     def _first_widths(self) -> range:
         """First-stage widths worth trying.
 
-        Beyond them every stage would be narrower (wider) than in both proportional neighbours of the budget, and so
-        the MACs would be further from it.
+        Below them, every stage would be narrower than in proportion to the point before the start. As a multiple of
+        its step it would be no wider than the multiple that is nearest to that proportion; so no stage would be wider
+        than at that point, whose MACs are not above the budget, and the MACs would be further from it. Above them, no
+        stage would be narrower than at the point after the start, since both keep the order of the ratios.
         """
-        step = self._line.step
+        step = self._steps[0]
         least = math.floor((self._start - step) * math.exp(-2 * TIGHT_DISTORTION) / step)
         most = math.ceil((self._start + step) * math.exp(2 * TIGHT_DISTORTION))
         return range(max(1, least) * step, most + 1, step)
 
     def _options(self, prefix: _Prefix) -> range:
-        """Widths of the next stage that keep the distortion of interest, in steps."""
-        step, ratio = self._line.step, self._ratios[len(prefix.widths)]
-        least = math.exp(prefix.logs[1] - 2 * self._distortion) * ratio
+        """Widths of the next stage that keep the distortion of interest and the order of the ratios, in its steps."""
+        index = len(prefix.widths)
+        step, ratio = self._steps[index], self._ratios[index]
+        narrowest = prefix.widths[-1] + (ratio > self._ratios[index - 1])
+        least = max(narrowest, math.exp(prefix.logs[1] - 2 * self._distortion) * ratio)
         most = math.exp(prefix.logs[0] + 2 * self._distortion) * ratio
         return range(max(1, math.ceil(least / step - 1e-9)) * step, math.floor(most / step + 1e-9) * step + 1, step)
 

@@ -28,6 +28,7 @@ from snsearch.study.records import Sampler, Settings, TrialRecord, explored, tra
 from snsearch.study.rungs import Rungs, goes_on
 from snsearch.study.storage import Study
 from snsearch.training import CurvePoint, Dataset, OnPoint, ProxyResult, Recipe, Report, train_proxy
+from snsearch.units import format_stages
 
 _DUPLICATES_IN_A_ROW = 8  # after this many repeats by the sampler, an untried candidate is drawn instead
 _FAILURES_IN_A_ROW = 3
@@ -247,7 +248,9 @@ class Search:
         if self._is_known(number, solution.architecture.key, cost, records):
             return "known"
         arch = solution.architecture
-        self.report("begun", f"#{number} g={arch.groups} {'/'.join(map(str, arch.stage_channels))}", arch)
+        self.report(
+            "begun", f"#{number} g={format_stages(arch.groups)} {'/'.join(map(str, arch.stage_channels))}", arch
+        )
         exempt = design in self.candidates.published
         try:
             result = self._train(solution, self.study.settings.seed, None if exempt else self._judge(number, cost))

@@ -12,6 +12,7 @@ from snsearch.network import Architecture, Costs
 from snsearch.solver import Budget, Design
 from snsearch.study.rungs import Rungs
 from snsearch.training import CurvePoint, ProxyResult, Recipe
+from snsearch.units import format_stages
 
 Status = Literal["complete", "stopped", "failed", "interrupted", "left out", "running", "waiting"]
 Sampler = Literal["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]
@@ -81,10 +82,11 @@ class TrialRecord:
     def words(self) -> str:
         """The candidate in a few words: "g=3, conv1 12, paper, SE, 120/240/492"."""
         if self.architecture is None:
-            return f"g={self.design.groups}, {self.design.depth}"
-        words = [f"g={self.architecture.groups}", f"conv1 {self.architecture.stem_channels}"]
+            return f"g={format_stages(self.design.groups)}, {self.design.depth}"
+        words = [f"g={format_stages(self.architecture.groups)}", f"conv1 {self.architecture.stem_channels}"]
         words += [self.design.depth] if self.design.depth else []
-        words += ["SE"] if self.architecture.se_reduction else []
+        gates = self.architecture.se_reduction
+        words += ["SE" if all(gates) else f"SE {format_stages(gates)}"] if any(gates) else []
         words += ["no shuffle"] if self.design.shuffle is False else []
         return ", ".join([*words, "/".join(map(str, self.architecture.stage_channels))])
 

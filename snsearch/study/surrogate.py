@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -22,17 +23,23 @@ WIDTH_WEIGHT = 0.5
 
 
 def features_of(arch: Architecture) -> tuple[float, ...]:
-    """The features of a network: logarithms of groups, units, first convolution and last width; switches."""
-    groups = math.log2(arch.groups)
+    """The features of a network: logarithms of groups, units, first convolution and last width; switches.
+
+    Groups and SE per stage have two features: their mean, and how much they rise from the first stage to the last.
+    """
+    logs, gates = [math.log2(count) for count in arch.groups], [float(one > 0) for one in arch.se_reduction]
+    groups = fmean(logs)
     widths = [math.log2(channels) for channels in arch.stage_channels]
     return (
         groups,
         math.log2(sum(arch.stage_repeats)),
         math.log2(arch.stem_channels),
-        float(bool(arch.se_reduction)),
+        fmean(gates),
         float(arch.shuffle),
         groups * float(arch.shuffle),
         widths[-1],
+        logs[-1] - logs[0],
+        gates[-1] - gates[0],
     )
 
 

@@ -149,7 +149,7 @@ def test_design_and_bounds_reach_the_solver(counts: Run) -> None:
     design = Design(groups=3, depth="2-4-2", se=True, shuffle=False)
     assert arch == solve(load_space("shufflenet-v1"), budget, design).architecture
     assert (arch.resolution, arch.classes, arch.stage_repeats) == ((96, 128), 10, (2, 4, 2))
-    assert (arch.se_reduction, arch.shuffle) == (16, False)
+    assert (arch.se_reduction, arch.shuffle) == ((16, 16, 16), False)
     assert found["macs"] <= 40_000_000
 
 

@@ -91,6 +91,14 @@ def test_lists_of_groups_scales_and_resolutions_are_multiplied(rows: Run) -> Non
     ]
 
 
+def test_groups_per_stage_are_predicted_as_one_network(rows: Run) -> None:
+    [mixed, alike] = rows("--groups", "1-3-8,3", "--mflops", "40", "--se-stages", "0-1-1")
+    assert (mixed["groups"], alike["groups"]) == ([1, 3, 8], 3)
+    design = Design(groups=(1, 3, 8), se=(False, True, True))
+    arch = solve(load_space("shufflenet-v1"), mflops_budget(40), design).architecture
+    assert mixed["latency_ms"] == pytest.approx(load_profile("snapdragon-820").predict(arch).ms, abs=1e-3)
+
+
 @pytest.mark.parametrize("space", bundled_names("spaces"))
 def test_any_space_is_predicted(rows: Run, space: str) -> None:
     found = rows("--space", space, "--scale", "0.5,1")

@@ -174,7 +174,7 @@ def test_a_training_that_diverges_leaves_its_claims_out_and_ends_with_6(
     run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def diverges(arch: Any, *arguments: Any, **options: Any) -> Any:
-        if arch.groups == 8:
+        if arch.groups[0] == 8:
             raise TrainingDiverged("the training loss became nan")
         return train_proxy(arch, *arguments, **options)
 

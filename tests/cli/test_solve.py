@@ -20,6 +20,7 @@ from snsearch.solver.spec import load_space, mflops_budget
 from tests.printed import printed_rows, unwrapped
 
 Run = Callable[..., Any]
+SHUFFLENET = load_space("shufflenet-v1")
 
 # ShuffleNet (arXiv:1707.01083), Table 1, and its MACs recounted as convolutions and classifier.
 TABLE_1 = [
@@ -88,7 +89,57 @@ def test_a_json_architecture_is_read_back(solutions: Run) -> None:
     [solution] = solutions("--mflops", "140", "--groups", "3", "--resolution", "480x640", "--classes", "10", "--se")
     arch = decode(Architecture, solution["architecture"], "it")
     assert arch.key == solution["key"]
-    assert (arch.resolution, arch.classes, arch.se_reduction) == ((480, 640), 10, 16)
+    assert (arch.resolution, arch.classes, arch.se_reduction) == ((480, 640), 10, (16, 16, 16))
+
+
+def test_choices_per_stage_are_lists_where_stages_differ(solutions: Run, run: Run) -> None:
+    options = (
+        "--mflops",
+        "40",
+        "--groups",
+        "1-3-8,3,4-4-4",
+        "--se-stages",
+        "0-1-1",
+        "--ratios",
+        "1,2.2,3.7",
+        "--tight",
+    )
+    found = solutions(*options)
+    assert [s["groups"] for s in found] == [[1, 3, 8], 3, 4]
+    assert {str(s["se"]) for s in found} == {"[False, True, True]"}
+    for solution in found:
+        arch = decode(Architecture, solution["architecture"], "it")
+        assert arch.key == solution["key"]
+        assert arch.se_reduction == (0, 16, 16)
+        assert solution["architecture"] == encode(arch)
+    expected = Design(groups=(1, 3, 8), se=(False, True, True), ratios=(1.0, 2.2, 3.7))
+    assert found[0]["key"] == solve(SHUFFLENET, mflops_budget(40), expected, tight=True).architecture.key
+    rows = list(csv.DictReader(io.StringIO(run("solve", *options, "--format", "csv").out)))
+    assert [row["groups"] for row in rows] == ["1-3-8", "3", "4"]
+    table = run("solve", "--mflops", "40", "--groups", "1-3-8,3").out
+    assert "g=1-3-8" in table
+    assert "g=3" in table
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--groups", "1-3"), 3, "group counts 1, 3; expected 3 of them, one per stage"),
+        (("--groups", "1-3-x"), 2, "expected group counts such as 1,2,3,4,8, or 1-3-8"),
+        (("--groups", "1-0-3"), 2, "expected group counts such as"),
+        (("--se-stages", "0-2-1"), 2, "expected 0 or 1 per stage, such as 0-1-1"),
+        (("--se-stages", "0-1"), 3, "SE switches False, True; expected 3 of them"),
+        (("--se", "--se-stages", "0-1-1"), 2, "--se is on every stage, --se-stages on some"),
+        (("--ratios", "1,4,3"), 3, "expected rising ratios that begin with 1"),
+        (("--ratios", "1,0.5,3"), 2, "expected width ratios from 1 to 1000"),
+    ],
+)
+def test_choices_that_do_not_fit_the_stages_are_refused(
+    run: Run, options: tuple[str, ...], code: int, message: str
+) -> None:
+    outcome = run("solve", "--mflops", "40", *options)
+    assert outcome.code == code
+    assert message in unwrapped(outcome.err)
 
 
 def test_json_figures_are_those_of_the_solver(solutions: Run) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from snsearch.device.profile_plan import (
+    chosen_pieces,
     OTHER_RESOLUTIONS,
     OTHER_SPACES,
     Plan,
@@ -50,9 +51,9 @@ def test_networks_are_drawn_over_all_that_the_space_lets_vary() -> None:
     networks = plan().networks
     assert len({arch.key for arch in networks}) == len(networks) == 96
     for groups in SPACE.groups:
-        assert sum(arch.groups == groups for arch in networks) >= 15
+        assert sum(set(arch.groups) == {groups} for arch in networks) >= 15
     assert {arch.stage_repeats for arch in networks} == {repeats for _, repeats in SPACE.depths}
-    assert {bool(arch.se_reduction) for arch in networks} == {arch.shuffle for arch in networks} == {True, False}
+    assert {any(arch.se_reduction) for arch in networks} == {arch.shuffle for arch in networks} == {True, False}
     sides = [arch.resolution[0] for arch in networks]
     assert set(sides) == {224, *OTHER_RESOLUTIONS}
     assert sides.count(224) > len(sides) / 2
@@ -107,6 +108,15 @@ def test_chained_blocks_are_the_part_of_the_network_that_they_stand_for() -> Non
     assert [op._replace(name="", inputs=()) for op in chain[1:]] == [op._replace(name="", inputs=()) for op in whole]
     shift = next(index for index, op in enumerate(OpGraph.of(arch).ops) if op.name.startswith("stage2")) - 1
     assert [op.inputs for op in chain[1:]] == [tuple(source - shift for source in op.inputs) for op in whole]
+
+
+def test_a_block_is_named_by_the_groups_and_se_of_its_own_stage() -> None:
+    arch = shufflenet((1, 3), 240, 480, se_reduction=(0, 16), stage_repeats=(3, 3))
+    blocks_of = [piece for piece in chosen_pieces([arch], 100) if piece.stage]
+    assert sorted((piece.stage, piece.groups, piece.name.partition(", ")[2]) for piece in blocks_of) == [
+        (1, 1, "g=1, no shuffle"),
+        (2, 3, "g=3, SE"),
+    ]
 
 
 def test_an_operator_alone_reads_inputs_of_its_own() -> None:

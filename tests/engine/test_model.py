@@ -45,6 +45,11 @@ def spaces() -> Iterator[tuple[str, Ops]]:
                     design = Design(groups=groups, scale=0.25, depth="shallow", se=se, shuffle=shuffle)
                     label = "-".join([name, f"g{groups}", *["se"] * se, *["plain"] * (shuffle is False)])
                     yield label, OpGraph.of(scaled(space, design, SMALL).architecture).ops
+    for groups, se in (((1, 3, 8), (False, True, True)), ((8, 1, 2), (True, False, False))):
+        for name in ("shufflenet-v1", "resnext"):
+            design = Design(groups=groups, scale=0.25, depth="shallow", se=se)
+            label = f"{name}-g{'-'.join(map(str, groups))}-mixed"
+            yield label, OpGraph.of(scaled(load_space(name), design, SMALL).architecture).ops
 
 
 def built(build: Callable[[networks.Net], object], channels: int = 8, height: int = 9, width: int = 12) -> Ops:

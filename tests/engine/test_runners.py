@@ -49,7 +49,9 @@ def timed(runner: Runner, job: TimeJob, folder: Path, **environment: str) -> Tim
 
 
 def test_small_networks_of_every_space_compute_what_torch_computes(runner: Runner, tmp_path: Path) -> None:
-    chosen = [(name, ops) for name, ops in spaces() if "-g1" in name or "-g3" in name or name.endswith("-g8")]
+    chosen = [
+        (name, ops) for name, ops in spaces() if "-g1" in name or "-g3" in name or name.endswith(("-g8", "-mixed"))
+    ]
     weights = [random_weights(ops, seed=3) for _, ops in chosen]
     prefixes = [written(runner, ops, tmp_path) for _, ops in chosen]
     job = replace(job_of(*prefixes), outputs=True, input_seed=11)

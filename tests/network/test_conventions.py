@@ -24,6 +24,9 @@ SMALL = {
     "shufflenet no shuffle": shufflenet(2, 32, 64, shuffle=False, stem_pool=False, resolution=(33, 17), classes=3),
     "gray, no pooling": shufflenet(4, 32, stem=4, stem_pool=False, input_channels=1, resolution=(9, 9), classes=2),
     "resnet": shufflenet(1, 16, 32, unit="bottleneck", shuffle=False, resolution=(47, 47), classes=10),
+    "shufflenet mixed": shufflenet(
+        (8, 1, 3), 64, 132, 240, stem=8, resolution=(64, 64), classes=10, se_reduction=(0, 16, 4)
+    ),
     "resnext SE": shufflenet(4, 16, 32, unit="bottleneck", bottleneck=2, se_reduction=4, resolution=(40, 30)),
     "vgg-like": shufflenet(1, 12, 24, unit="plain", shuffle=False, resolution=(40, 30), classes=10),
     "mobilenet": shufflenet(1, 12, 24, unit="separable", bottleneck=1, shuffle=False, resolution=(31, 64)),

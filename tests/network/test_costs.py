@@ -195,7 +195,7 @@ def test_the_operators_of_a_report_sum_to_its_totals(arch: Architecture) -> None
 @given(architectures(most_repeats=3), st.integers(1, 3), st.booleans())
 def test_the_macs_of_stages_sum_to_those_of_the_network(arch: Architecture, factor: int, narrow_stem: bool) -> None:
     # Widths other than those that the counter is made with.
-    stem = arch.groups if narrow_stem else arch.stem_channels
+    stem = arch.groups[0] if narrow_stem else arch.stem_channels
     widths = tuple(width * factor for width in arch.stage_channels)
     other = replace(arch, stage_channels=widths, stem_channels=stem)
     try:
@@ -273,6 +273,7 @@ def test_the_peak_of_a_network_is_the_least_over_all_its_running_orders(
         stage_channels=(60, 120),
         stage_repeats=(1, 2),
         stage_strides=(2, 2),
+        groups=TINY.groups[0],
         se_reduction=se,
         resolution=resolution,
     )

@@ -7,15 +7,17 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from hypothesis import given, settings
 
 from snsearch.errors import SpecError, VerificationError
 from snsearch.files import bundled_names
+from snsearch.network.arch import Architecture
 from snsearch.network.counters import Verification, count_with_thop, count_with_torch, verify
 from snsearch.network.torch_model import build_model
 from snsearch.solver.lattice import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import Budget, load_space
-from tests.architectures import shufflenet
+from tests.architectures import architectures, shufflenet
 
 SMALL = Budget(name="small", macs=4_000_000, resolution=(65, 97), classes=11, input_channels=1)
 TINY = shufflenet(3, 24, stem=6, stage_repeats=(2,), resolution=(17, 23), classes=4)
@@ -31,6 +33,16 @@ def test_every_counter_agrees_on_every_space_at_a_small_budget_and_an_odd_input(
     assert found.report_macs == found.thop_macs == found.torch_macs == solution.costs.macs
     assert found.report_params == found.module_params == solution.costs.params
     assert found.thop_total == found.thop_explained > found.thop_macs
+
+
+@settings(max_examples=10)
+@given(architectures(least_side=32, most_repeats=2))
+def test_every_counter_agrees_on_any_architecture(arch: Architecture) -> None:
+    height, width = arch.resolution
+    found = verify(replace(arch, resolution=(height % 40 + 1, width % 40 + 1), classes=7))
+    found.check()
+    assert found.report_macs == found.thop_macs == found.torch_macs
+    assert found.report_params == found.module_params
 
 
 @pytest.fixture(scope="module")

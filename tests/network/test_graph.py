@@ -103,7 +103,8 @@ def test_squeeze_and_excitation_is_before_the_sum_and_after_the_concatenation() 
 
 
 def _unit(arch: Architecture, channels_in: int, channels_out: int, stride: int) -> list[Op]:
-    return block_ops(arch, BlockSpec("unit", channels_in, channels_out, 9, 7, stride, False))
+    groups, se = arch.groups[0], arch.se_reduction[0]
+    return block_ops(arch, BlockSpec("unit", channels_in, channels_out, 9, 7, stride, False, groups, se))
 
 
 @pytest.mark.parametrize(
@@ -167,6 +168,8 @@ def test_a_separable_unit_is_a_depthwise_and_a_pointwise_convolution() -> None:
     [
         (replace(SMALL, stage_channels=(16, 24)), "cannot be convolved in 3 groups; both must be multiples"),
         (replace(SMALL, stem_channels=7), "-> 5 channels cannot be convolved in 3 groups"),
+        (replace(SMALL, groups=(3, 8)), r"^stage3: expand: 12 -> 6 channels cannot be convolved in 8 groups"),
+        (replace(SMALL, groups=(8, 3)), r"^stage2: project: 3 -> 6 channels cannot be convolved in 8 groups"),
         (replace(SMALL, stage_channels=(6, 24)), "6 channels cannot become 6"),
         (replace(SMALL, stage_strides=(2, 1)), "changes width only where its stage has a stride of 2"),
         (replace(SMALL, stage_strides=(2, 3)), "stride"),

@@ -196,10 +196,11 @@ class PaperNetwork(nn.Module):
         self.norm1 = nn.BatchNorm2d(arch.stem_channels)
         units: list[nn.Module] = []
         before = arch.stem_channels
-        for width, repeats in zip(arch.stage_channels, arch.stage_repeats, strict=True):
+        stages = zip(arch.stage_channels, arch.stage_repeats, arch.groups, arch.se_reduction, strict=True)
+        for width, repeats, groups, reduction in stages:
             for number in range(repeats):
                 stride = 1 if number else 2
-                units.append(PaperUnit(before, width, stride, arch.groups, not units, arch.se_reduction))
+                units.append(PaperUnit(before, width, stride, groups, not units, reduction))
                 before = width
         self.units = nn.Sequential(*units)
         self.classifier = nn.Linear(before, arch.classes)
@@ -220,15 +221,26 @@ def with_weights_of(network: Network) -> PaperNetwork:
     return paper
 
 
-@pytest.mark.parametrize("se", [0, 4], ids=["plain", "se"])
+@pytest.mark.parametrize("se", [0, 4, "mixed"], ids=["plain", "se", "se-mixed"])
 @pytest.mark.parametrize(
     ("groups", "widths"),
-    [(1, (32, 64)), (2, (32, 64)), (3, (48, 96)), (4, (64, 128, 256)), (8, (128, 256))],
-    ids=["g1", "g2", "g3", "g4", "g8"],
+    [
+        (1, (32, 64)),
+        (2, (32, 64)),
+        (3, (48, 96)),
+        (4, (64, 128, 256)),
+        (8, (128, 256)),
+        ((1, 3, 8), (48, 120, 256)),
+        ((8, 1, 2), (64, 68, 136)),
+    ],
+    ids=["g1", "g2", "g3", "g4", "g8", "g1-3-8", "g8-1-2"],
 )
-def test_outputs_are_those_of_an_independent_shufflenet(groups: int, widths: tuple[int, ...], se: int) -> None:
-    arch = shufflenet(groups, *widths, stage_repeats=(3,) * len(widths), se_reduction=se, classes=7)
-    network = shake(build_model(arch, seed=groups, zero_start=False)).double().eval()
+def test_outputs_are_those_of_an_independent_shufflenet(
+    groups: int | tuple[int, ...], widths: tuple[int, ...], se: int | str
+) -> None:
+    gates = (0, 4, 16)[: len(widths)] if se == "mixed" else se
+    arch = shufflenet(groups, *widths, stage_repeats=(3,) * len(widths), se_reduction=gates, classes=7)
+    network = shake(build_model(arch, seed=3, zero_start=False)).double().eval()
     paper = with_weights_of(network).double().eval()
     x = image(2, 3, 65, 97).double()
     with torch.no_grad():

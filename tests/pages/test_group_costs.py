@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from snsearch.pages.group_costs import costs_by_groups, groups_words
 from snsearch.solver.lattice import Design
 from snsearch.study.records import TrialRecord
@@ -28,6 +30,13 @@ def test_only_candidates_that_are_alike_are_compared() -> None:
     assert words is not None
     assert "g=1 6, g=3 7.5, g=8 9. From g=1 to g=8 that is +50%" in words
     assert "arXiv:1707.01083" in words
+
+
+def test_networks_of_mixed_groups_are_no_part_of_the_comparison() -> None:
+    mixed = trial(2, 1.0, 1)
+    assert mixed.architecture is not None
+    mixed = replace(mixed, architecture=replace(mixed.architecture, groups=(1, 1, 2)))
+    assert costs_by_groups([trial(0, 9.0, 8), mixed, trial(3, 7.5, 3)]) == ((3, 7.5), (8, 9.0))
 
 
 def test_where_no_two_are_alike_nothing_is_said() -> None:

@@ -16,8 +16,12 @@ import pytest
 from snsearch.codec import encode
 from snsearch.device.counting.record import CountedNetwork
 from snsearch.errors import StudyError
+from snsearch.network.costs import count_costs
 from snsearch.pages.page import ReportData, render, report_data, write_report
 from snsearch.pages.sections import Section
+from snsearch.solver.lattice import Design
+from snsearch.solver.solving import solve
+from snsearch.solver.spec import load_space
 from snsearch.study.records import Settings, StudyRecord, TrialRecord
 from snsearch.study.storage import read_study
 from tests.studies import Setup, made_up_counts
@@ -105,6 +109,25 @@ def test_the_channel_table_has_a_column_for_each_network_of_the_front(data: Repo
     front_numbers = {f"#{row.number}" for row in data.rows if row.on_front}
     assert {cell.split()[0] for cell in head[5:]} == front_numbers
     assert all(len(row) == len(head) for row in (*layers, *totals))
+
+
+def test_networks_that_mix_groups_have_a_color_a_name_and_a_column(study: StudyRecord) -> None:
+    first, *others = study.candidates
+    assert first.architecture is not None
+    widths = solve(load_space("shufflenet-v1"), study.settings.budget, Design(groups=(1, 3, 8))).architecture
+    mixed = replace(widths, se_reduction=(0, 16, 16))
+    trial = replace(first, architecture=mixed, costs=count_costs(mixed), cost=0.001)
+    data = report_data(replace(study, trials=(trial, *others)))
+    assert (1, 3, 8) in data.groups
+    assert data.groups == tuple(sorted(data.groups))
+    head, _, _ = data.channel_table
+    assert f"#{trial.number} g=1-3-8" in head
+    assert "g=1-3-8" in trial.words
+    assert "SE 0-16-16" in trial.words
+    page = render(data)
+    assert "g = 1-3-8" in page
+    [entry] = [one for one in data.document["candidates"] if one["number"] == trial.number]
+    assert (entry["architecture"]["groups"], entry["architecture"]["se_reduction"]) == ([1, 3, 8], [0, 16, 16])
 
 
 def test_the_audit_holds_for_a_budget_that_was_met_and_fails_for_one_that_was_not(study: StudyRecord) -> None:

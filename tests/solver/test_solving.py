@@ -36,7 +36,7 @@ RATIOS = {"mobilenet-v1": (1, 2, 4, 8, 16)}
 def _line(solution: Solution) -> Iterator[Architecture]:
     """Every network that differs from the solution in its widths only, all stages in proportion, narrowest first."""
     arch = solution.architecture
-    step = STEP_PER_GROUP.get(solution.space, 0) * arch.groups or STEP[solution.space]
+    step = STEP_PER_GROUP.get(solution.space, 0) * arch.groups[0] or STEP[solution.space]
     for point in itertools.count(1):
         widths = tuple(ratio * point * step for ratio in RATIOS.get(solution.space, (1, 2, 4)))
         stem = widths[0] // 2 if solution.space == "mobilenet-v1" else arch.stem_channels
@@ -381,7 +381,7 @@ def test_every_budget_is_met_or_refused_with_the_smallest_reachable(
     assert solution.deviation == (solution.costs.macs - budget.macs) / budget.macs
     for op in OpGraph.of(arch).ops:
         assert (op.channels_in % op.groups, op.channels % op.groups) == (0, 0), op.name
-    assert (arch.resolution, arch.classes, arch.groups) == (resolution, classes, groups)
+    assert (arch.resolution, arch.classes, set(arch.groups)) == (resolution, classes, {groups})
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_failures_do_not_bring_the_balanced_start_to_a_halt(candidates: Candidat
 
 def test_a_bad_kind_is_not_proposed_once_it_is_known(candidates: Candidates) -> None:
     def truth(arch: Architecture) -> float:
-        return _narrow_is_worse(arch) + 0.3 * bool(arch.se_reduction)
+        return _narrow_is_worse(arch) + 0.3 * any(arch.se_reduction)
 
     records, _ = _searched(candidates, truth, START + 10)
     assert sum(record.design.se for record in records[:START]) >= 4

@@ -25,9 +25,11 @@ def _matrix(count: int, seed: int = 0) -> Array:
 
 def test_features_are_logarithms_and_switches() -> None:
     plain = shufflenet(8, 384, 768, 1536)
-    assert features_of(plain) == pytest.approx((3, 4, np.log2(24), 0, 1, 3, np.log2(1536)))
+    assert features_of(plain) == pytest.approx((3, 4, np.log2(24), 0, 1, 3, np.log2(1536), 0, 0))
     unshuffled = shufflenet(8, 384, 768, 1536, shuffle=False, se_reduction=4)
-    assert features_of(unshuffled) == pytest.approx((3, 4, np.log2(24), 1, 0, 0, np.log2(1536)))
+    assert features_of(unshuffled) == pytest.approx((3, 4, np.log2(24), 1, 0, 0, np.log2(1536), 0, 0))
+    mixed = shufflenet((1, 2, 8), 144, 288, 576, se_reduction=(0, 0, 16))
+    assert features_of(mixed) == pytest.approx((4 / 3, 4, np.log2(24), 1 / 3, 1, 4 / 3, np.log2(576), 3, 1))
 
 
 def test_a_design_matrix_is_standardised_without_what_never_changes() -> None:

@@ -49,6 +49,26 @@ def _positive(text: str) -> int:
     return value
 
 
+def _groups(text: str) -> int | tuple[int, ...]:
+    """A group count, or a tuple of one per stage: "3" or "1-3-8"."""
+    return tuple(map(_positive, text.split("-"))) if "-" in text else _positive(text)
+
+
+def _switches(text: str) -> tuple[bool, ...]:
+    """One switch per stage: "0-1-1"."""
+    parts = text.split("-")
+    if not set(parts) <= {"0", "1"}:
+        raise SpecError(f"{text!r}: expected 0 or 1 per stage, such as 0-1-1")
+    return tuple(part == "1" for part in parts)
+
+
+def _ratio(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 1000:
+        raise ValueError
+    return value
+
+
 def _classes(text: str) -> int:
     try:
         value = int(text)
@@ -71,7 +91,9 @@ COUNT = Quantity("count", parse_count)
 BYTES = Quantity("size", parse_bytes)
 DURATION = Quantity("duration", parse_duration)
 CLASSES = Quantity("classes", _classes)
-GROUPS = Quantity("groups", _listed(_positive, "group counts such as 1,2,3,4,8"))
+GROUPS = Quantity("groups", _listed(_groups, "group counts such as 1,2,3,4,8, or 1-3-8 for one per stage"))
+SWITCHES = Quantity("switches", _switches)
+RATIOS = Quantity("ratios", _listed(_ratio, "width ratios from 1 to 1000, such as 1,2.2,3.7"))
 SCALES = Quantity("scales", _listed(_scale, "scales from 0.01 to 100, such as 0.5,1,2"))
 RESOLUTIONS = Quantity("pixels", lambda text: tuple(parse_resolution(part) for part in text.split(",")))
 MFLOPS = Quantity("mflops", _listed(float, "MFLOPs such as 140 or 13,38,140"))
@@ -116,13 +138,23 @@ def complete_names(kind: Any, *extra: str) -> Callable[..., list[str]]:
 _NETWORKS = {
     "mflops": click.option("--mflops", type=MFLOPS, default=(), metavar="N[,N…]", help="Millions of multiply-adds."),
     "groups": click.option(
-        "--groups", type=GROUPS, default=(), metavar="G[,G…]", help="Group counts  [default: the space's]"
+        "--groups",
+        type=GROUPS,
+        default=(),
+        metavar="G[,G…]",
+        help="Group counts; 1-3-8 is one per stage  [default: the space's]",
     ),
     "scale": click.option(
         "--scale", type=SCALES, default=(), metavar="S[,S…]", help="Widths relative to the space's 1x."
     ),
     "depth": click.option("--depth", metavar="NAME|N-N-N", help="Units per stage: a depth of the space, or 4-8-4."),
     "se": click.option("--se", is_flag=True, help="Squeeze-and-excitation on every unit (reduction 16)."),
+    "se_stages": click.option(
+        "--se-stages", type=SWITCHES, metavar="0-1-1", help="Squeeze-and-excitation on the stages with a 1."
+    ),
+    "ratios": click.option(
+        "--ratios", type=RATIOS, metavar="1,R[,R…]", help="Stage widths over the first  [default: the space's]"
+    ),
     "shuffle": click.option("--no-shuffle", is_flag=True, help="Leave the channel shuffle out."),
     "params": click.option("--params", type=COUNT, help="At most this many parameters, such as 1.9M."),
     "peak_memory": click.option(
@@ -163,8 +195,12 @@ def network_options(*but: str) -> Callable[[F], F]:
 
 def as_asked(options: dict[str, Any]) -> dict[str, Any]:
     """The values of `network_options` as keyword arguments of snsearch.solve."""
+    switches = options["se_stages"]
+    if options["se"] and switches is not None:
+        raise click.UsageError("--se is on every stage, --se-stages on some; give one of them")
     return {
-        **{name: value for name, value in options.items() if name != "no_shuffle"},
+        **{name: value for name, value in options.items() if name not in ("no_shuffle", "se_stages")},
+        "se": options["se"] if switches is None else switches,
         "shuffle": not options["no_shuffle"],
     }
 
