@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from snsearch.device.profile_plan import (
-    chosen_pieces,
     OTHER_RESOLUTIONS,
     OTHER_SPACES,
     Plan,
     alone,
     chained,
+    chosen_pieces,
     drawn_networks,
     plan_of,
 )
