@@ -18,8 +18,9 @@ from snsearch.network.arch import Architecture
 from snsearch.network.costs import op_macs
 from snsearch.network.graph import OpGraph
 from snsearch.network.operators import Op
+from snsearch.solver.budget import mflops_budget, with_input
 from snsearch.solver.candidates import candidates_of, matched_set
-from snsearch.solver.spec import load_space, mflops_budget, with_input
+from snsearch.solver.spec import load_space
 from snsearch.study.objective import OBJECTIVES
 
 COUNTS = Path(__file__).parent / "results" / "counted.csv"

@@ -21,9 +21,10 @@ from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs, count_macs
 from snsearch.network.counters import count_with_torch
 from snsearch.network.torch_model import build_model
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 
 REPEATS = 7
 CLOSED_FORM_LOOPS = 200  # a closed form is too short to be timed alone

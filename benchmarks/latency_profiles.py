@@ -34,9 +34,10 @@ from snsearch.latency.forms import FORMS, SPATIAL_STRENGTH, STRENGTHS, drawn_to
 from snsearch.latency.profile import Profile
 from snsearch.latency.terms import Terms, network_terms
 from snsearch.latency.validation import family_fold, fixed_form, hold_out_one
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 
 PROFILES = Path(__file__).parent.parent / "snsearch" / "latency" / "profiles"
 RESULTS = Path(__file__).parent / "results" / "latency.json"

@@ -38,9 +38,10 @@ from snsearch.files import HOME_VARIABLE
 from snsearch.latency.fitting import Sample, fit, predict_ms
 from snsearch.latency.validation import HeldOut, log_log_flops, pixel_scaling
 from snsearch.network.arch import Architecture
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 
 RESULTS = Path(__file__).parent / "results"
 SPACE = "shufflenet-v1"

@@ -18,9 +18,10 @@ from pathlib import Path
 from snsearch.latency.profile import load_profile
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs, count_macs
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget, with_input
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
-from snsearch.solver.spec import load_space, mflops_budget, with_input
+from snsearch.solver.spec import load_space
 
 REPEATS = 7
 LOOPS = 3  # over all candidates

@@ -29,8 +29,10 @@ import torch
 
 from snsearch.lab.trainings import Curve, Training, TrainingLog, read_log, run_trainings
 from snsearch.latency.profile import DEFAULT_PROFILE, load_profile
-from snsearch.solver.candidates import Candidates, candidates_of, deployed_on, label_of
-from snsearch.solver.spec import load_budget, load_space
+from snsearch.solver.budget import load_budget
+from snsearch.solver.candidates import Candidates, candidates_of, deployed_on
+from snsearch.solver.design import label_of
+from snsearch.solver.spec import load_space
 from snsearch.study.loop import Search, settings_of
 from snsearch.study.objective import latency_objective
 from snsearch.study.observer import Observer

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 from snsearch.solver import solving as solver
-from snsearch.solver.lattice import Design
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
+from snsearch.solver.spec import load_space
 
 GROUPS = (1, 2, 3, 4, 8)
 REPEATS = 30

@@ -22,9 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 from snsearch.training.data import Images
 from snsearch.training.proxy import ProxyTraining, Recipe
 from snsearch.training.sources import load_data

@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 
 from snsearch.network.arch import Architecture
+from snsearch.solver.budget import load_budget
 from snsearch.solver.candidates import candidates_of
-from snsearch.solver.spec import load_budget, load_space
+from snsearch.solver.spec import load_space
 from snsearch.study.loop import deployed, settings_of
 from snsearch.study.objective import OBJECTIVES
 from snsearch.study.observer import Observer

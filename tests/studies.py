@@ -16,9 +16,10 @@ from snsearch.device.counting.counts import Counts
 from snsearch.device.counting.cpus import load_cpu
 from snsearch.device.counting.record import CountedNetwork, CountedRecord
 from snsearch.network.arch import Architecture
+from snsearch.solver.budget import Budget, load_budget, with_input
 from snsearch.solver.candidates import Candidates, candidates_of
 from snsearch.solver.solving import Solution
-from snsearch.solver.spec import Budget, SpaceSpec, load_budget, load_space, with_input
+from snsearch.solver.spec import SpaceSpec, load_space
 from snsearch.study.loop import Search, deployed, settings_of
 from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
 from snsearch.study.observer import Observer

@@ -23,8 +23,9 @@ from snsearch.lab.reference import curves_of, extended, read_scores, read_set, w
 from snsearch.latency.profile import load_profile, read_profile
 from snsearch.pages.evidence import counts_of, measurements_of
 from snsearch.pages.page import report_data, write_report
-from snsearch.solver.lattice import Design
-from snsearch.solver.spec import load_budget, load_space, mflops_budget, with_input
+from snsearch.solver.budget import load_budget, mflops_budget, with_input
+from snsearch.solver.design import Design
+from snsearch.solver.spec import load_space
 from snsearch.study.loop import deployed, settings_of
 from snsearch.study.objective import latency_objective
 from snsearch.study.rungs import Rungs

@@ -12,10 +12,10 @@ from itertools import product
 from typing import Any
 
 from snsearch.errors import InfeasibleBudgetError
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import Budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import Solution, solve
-from snsearch.solver.spec import Budget, SpaceSpec
-from snsearch.units import format_stages
+from snsearch.solver.spec import SpaceSpec
 
 MATCH_LIMIT = 0.05  # candidates further than this from the MFLOPs are left out: they are not comparable
 
@@ -121,17 +121,6 @@ def digest_of(space: SpaceSpec) -> str:
 def deployed_on(budget: Budget, channels: int, classes: int) -> Budget:
     """The budget at a data set's input channels and classes."""
     return replace(budget, input_channels=channels, classes=classes)
-
-
-def label_of(design: Design) -> str:
-    """A short name that no other design of its space has: "g3 0.5x shallow se no-shuffle"."""
-    words = [f"g{format_stages(design.groups)}"]
-    words += [f"{design.scale:g}x"] if design.scale is not None else []
-    words += [design.depth] if design.depth else []
-    words += [f"se{format_stages(design.se)}" if isinstance(design.se, tuple) else "se"] if design.se else []
-    words += ["no-shuffle"] if design.shuffle is False else []
-    words += [":".join(f"{ratio:.10g}" for ratio in design.ratios)] if design.ratios else []
-    return " ".join(words)
 
 
 def matched_set(candidates: Candidates, count: int, seed: int = 0) -> tuple[Design, ...]:

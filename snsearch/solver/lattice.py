@@ -11,38 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Annotated
 
-from snsearch.codec import Field
 from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.network import SIMD_CHANNELS, Architecture, Costs, count_costs, count_macs
-from snsearch.solver.spec import Budget, SpaceSpec
-from snsearch.units import format_bytes, format_count, format_mflops, format_resolution, format_stages, read_stages
+from snsearch.solver.budget import Budget
+from snsearch.solver.design import Design
+from snsearch.solver.spec import SpaceSpec
+from snsearch.units import format_bytes, format_count, format_mflops, format_resolution, format_stages
 
 NEAREST_EXCESS = 0.1  # how far above the budget the nearest solution may lie where none lies below
 SE_REDUCTION = 16  # ShuffleNet, Table 5, and arXiv:1709.01507
-
-
-_GROUPS = Field(expected="a group count, or a list with one per stage", read=read_stages)
-_SWITCHES = Field(expected="true or false, or a list with one per stage", read=partial(read_stages, kind=bool))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Design:
-    """The choices of a network beside its widths.
-
-    None means the space's default; for the scale, the one that fits the budget. `groups` and `se` are those of every
-    stage, or a tuple with one per stage.
-    """
-
-    groups: Annotated[int | tuple[int, ...], _GROUPS]
-    scale: float | None = None
-    depth: str | None = None
-    se: Annotated[bool | tuple[bool, ...], _SWITCHES] = False
-    shuffle: bool | None = None
-    # Widths per stage over the first one's; None: the space's.
-    ratios: Annotated[tuple[float, ...] | None, Field(sparse=True)] = None
 
 
 @dataclass(frozen=True, slots=True)

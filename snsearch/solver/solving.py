@@ -9,16 +9,10 @@ from functools import lru_cache
 
 from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.network import SIMD_CHANNELS, Architecture, Costs, OpGraph, count_costs
-from snsearch.solver.lattice import (
-    Design,
-    WidthLine,
-    WidthPoint,
-    best_point,
-    caps_of,
-    nearest_multiple,
-    stem_of_scale,
-)
-from snsearch.solver.spec import Budget, SpaceSpec
+from snsearch.solver.budget import Budget
+from snsearch.solver.design import Design, check_design
+from snsearch.solver.lattice import WidthLine, WidthPoint, best_point, caps_of, nearest_multiple, stem_of_scale
+from snsearch.solver.spec import SpaceSpec
 from snsearch.solver.tight import TIGHT_TOLERANCE, tight_widths
 from snsearch.units import format_mflops
 
@@ -117,19 +111,6 @@ def _budget_scale(space: SpaceSpec, budget: Budget) -> float:
     return min(values, key=lambda scale: abs(math.log(values[scale])))
 
 
-def _check(space: SpaceSpec, design: Design) -> None:
-    space.check_groups(design.groups)
-    space.repeats(design.depth)
-    if any(space.per_stage(design.se, "SE switches")):
-        space.check_option("se")
-    if design.ratios is not None:
-        space.check_ratios(design.ratios)
-    if design.shuffle is not None and design.shuffle != space.shuffle:
-        space.check_option("shuffle")
-    if design.scale is not None and not 0.01 <= design.scale <= 100:
-        raise SpecError(f"scale {design.scale:g}: expected a number from 0.01 to 100")
-
-
 def _stem_note(line: WidthLine, stem: int) -> tuple[str, ...]:
     if line.scale is None or stem == stem_of_scale(line.space, line.scale):
         return ()
@@ -183,7 +164,7 @@ def solve(space: SpaceSpec, budget: Budget, design: Design, *, tight: bool = Fal
             fails.
         SpecError: the space does not have the design, or `tight` is asked of a budget without MFLOPs.
     """
-    _check(space, design)
+    check_design(space, design)
     if design.scale is not None and not space.stem_at_scale:
         raise SpecError(f"space {space.name}: all widths follow one scale, so a budget leaves none to choose")
     if not space.stem_at_scale:
@@ -263,7 +244,7 @@ def scaled(space: SpaceSpec, design: Design, at: Budget) -> Solution:
     Raises:
         SpecError: the space does not have the design.
     """
-    _check(space, design)
+    check_design(space, design)
     scale = 1.0 if design.scale is None else design.scale
     line = WidthLine(space=space, design=design, input=at, scale=scale if space.stem_at_scale else None, pack=1)
     return _solution(line, line.widths(line.nearest(reference_width(space, design) * scale)), None, None, ())

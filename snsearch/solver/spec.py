@@ -1,4 +1,4 @@
-"""SpaceSpec and Budget, and the strict readers of spaces/*.toml and budgets/*.toml.
+"""SpaceSpec, and the strict reader of spaces/*.toml.
 
 A file is read and checked once, here; the rest of the code trusts the types. An unknown key is an error that
 suggests the nearest known key.
@@ -10,100 +10,15 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from snsearch.codec import Count, Field, Positive, Text, decode, filled, suggestion, text
 from snsearch.errors import SpecError
-from snsearch.network import Precision
+from snsearch.solver.budget import MFLOPS, PIXELS, Budget
 from snsearch.toml_files import find_file, read_toml
-from snsearch.units import (
-    format_bytes,
-    format_count,
-    format_mflops,
-    parse_bytes,
-    parse_count,
-    parse_resolution,
-)
 
 T = TypeVar("T")
-Match = Literal["nearest", "under"]
 Option = Literal["shuffle", "se"]
-
-
-def _macs(mflops: Any) -> int:
-    if type(mflops) not in (int, float) or not 0 < mflops <= 1e12:
-        raise TypeError
-    return max(1, round(float(mflops) * 1e6))
-
-
-_MFLOPS = Field(key="mflops", read=_macs, expected="millions of multiply-adds, such as 140", toml=True)
-_PARAMS = Field(read=parse_count, expected='a number such as "1.9M"', toml=True)
-_PEAK = Field(key="peak_activation", read=parse_bytes, expected='a size such as "320KiB"', toml=True)
-_SIZE = Field(key="model_size", read=parse_bytes, expected='a size such as "1MiB"', toml=True)
-_PIXELS = Field(read=parse_resolution, expected='pixels such as 224 or "480x640"', toml=True)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Budget:
-    """What a network may cost, and at which input and class count.
-
-    A network comes as near as possible to `macs` on either side (match "nearest"), or never exceeds them ("under").
-    It never exceeds the other bounds. At least one bound is given; SpecError otherwise.
-    """
-
-    name: Annotated[str, text("a name")]
-    title: Annotated[str, text("a line of text", toml=True)] = ""
-    source: Annotated[str, text("where the figures come from", toml=True)] = ""
-    macs: Annotated[int | None, _MFLOPS] = None
-    params: Annotated[int | None, _PARAMS] = None
-    peak_activation_bytes: Annotated[int | None, _PEAK] = None
-    weight_bytes: Annotated[int | None, _SIZE] = None
-    match: Match = "nearest"
-    precision: Precision = "float32"
-    resolution: Annotated[tuple[int, int], _PIXELS] = (224, 224)
-    classes: Count = 1000
-    input_channels: Count = 3
-
-    def __post_init__(self) -> None:
-        if all(b is None for b in (self.macs, self.params, self.peak_activation_bytes, self.weight_bytes)):
-            raise SpecError(
-                f'budget "{self.name}": bounds nothing; give mflops, params, peak_activation or model_size'
-            )
-
-    def describe(self) -> str:
-        """The bounds in words: "140.00 MFLOPs, model size at most 1.00 MiB"."""
-        parts = []
-        if self.macs is not None:
-            form = "{} MFLOPs" if self.match == "nearest" else "at most {} MFLOPs"
-            parts.append(form.format(format_mflops(self.macs)))
-        if self.params is not None:
-            parts.append(f"at most {format_count(self.params)} parameters")
-        if self.peak_activation_bytes is not None:
-            parts.append(f"peak activation memory at most {format_bytes(self.peak_activation_bytes)}")
-        if self.weight_bytes is not None:
-            parts.append(f"model size at most {format_bytes(self.weight_bytes)}")
-        return ", ".join(parts)
-
-
-def read_budget(path: Path) -> Budget:
-    """The budget of a TOML file. Raises SpecError with the file, the key and what was expected."""
-    return decode(Budget, *read_toml(path, "budget"), toml=True)
-
-
-def load_budget(text: str) -> Budget:
-    """The budget of a user's text: a number of MFLOPs, a bundled budget's name, or a TOML file. Raises SpecError."""
-    try:
-        mflops = float(text)
-    except ValueError:
-        return read_budget(find_file(text, "budgets"))
-    return mflops_budget(mflops)
-
-
-def mflops_budget(mflops: float, match: Match = "nearest") -> Budget:
-    """A budget of MFLOPs alone, at 224x224 and 1000 classes. Raises SpecError outside 0.001 to 10,000,000."""
-    if not 0.001 <= mflops <= 1e7:
-        raise SpecError(f"budget {mflops:g}: expected MFLOPs between 0.001 and 10,000,000")
-    return Budget(name=f"{mflops:g} MFLOPs", macs=_macs(mflops), match=match)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,11 +108,6 @@ class SpaceSpec:
                 known = ", ".join(map(str, self.groups))
                 raise SpecError(f"space {self.name}: no group count {count}; it has {known}")
 
-    def check_ratios(self, ratios: tuple[float, ...]) -> None:
-        """Raises SpecError for width ratios that are none of as many stages."""
-        if not _are_ratios(self.per_stage(ratios, "width ratios")):
-            raise SpecError(f"width ratios {','.join(f'{one:g}' for one in ratios)}: expected {_RATIOS}")
-
     def check_option(self, option: Option) -> None:
         """Raises SpecError for a switch that the space does not have."""
         if option not in self.options:
@@ -208,8 +118,8 @@ class SpaceSpec:
 class _Scale:
     """The [scale] of a space's file: what 1x solves to, and the scales that have names."""
 
-    macs: Annotated[int, _MFLOPS]
-    resolution: Annotated[tuple[int, int], _PIXELS]
+    macs: Annotated[int, MFLOPS]
+    resolution: Annotated[tuple[int, int], PIXELS]
     classes: Count
     named: Annotated[tuple[Positive, ...], filled("a list of scales")]
 
@@ -232,10 +142,11 @@ def read_space(path: Path) -> SpaceSpec:
     return replace(space, stem_at_scale=tuple(sorted(space.stem_at_scale)))
 
 
-_RATIOS = "rising ratios that begin with 1"
+RATIOS = "rising ratios that begin with 1"
 
 
-def _are_ratios(ratios: tuple[float, ...]) -> bool:
+def are_ratios(ratios: tuple[float, ...]) -> bool:
+    """Whether these are RATIOS."""
     return ratios[0] == 1 and all(before <= ratio < math.inf for before, ratio in pairwise(ratios))
 
 
@@ -243,8 +154,8 @@ def _check_space(space: SpaceSpec, where: str) -> None:
     if bool(space.stem_at_scale) == bool(space.stem_width_ratio):
         given = "both" if space.stem_at_scale else "neither"
         raise SpecError(f"{where}: [stem] has {given} of channels_at_scale and width_ratio; expected one of them")
-    if not _are_ratios(space.ratios):
-        raise SpecError(f"{where}: [stages] ratios is {list(space.ratios)}; expected {_RATIOS}")
+    if not are_ratios(space.ratios):
+        raise SpecError(f"{where}: [stages] ratios is {list(space.ratios)}; expected {RATIOS}")
     for key, repeats in (("[stages] strides", space.strides), *((f"[depths] {n}", r) for n, r in space.depths)):
         if len(repeats) != len(space.ratios):
             raise SpecError(f"{where}: {key} is {list(repeats)}; expected {len(space.ratios)} integers, one a stage")
@@ -259,12 +170,3 @@ def _check_space(space: SpaceSpec, where: str) -> None:
 def load_space(text: str) -> SpaceSpec:
     """The space of a user's text: a bundled space's name or a TOML file. Raises SpecError."""
     return read_space(find_file(text, "spaces"))
-
-
-def with_input(budget: Budget, *, resolution: tuple[int, int] | None = None, classes: int | None = None) -> Budget:
-    """The same bounds at another resolution (height and width in pixels) or class count, where given."""
-    return replace(
-        budget,
-        resolution=budget.resolution if resolution is None else resolution,
-        classes=budget.classes if classes is None else classes,
-    )

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from snsearch.errors import SpecError
 from snsearch.network import StageMacs, count_costs
+from snsearch.solver.budget import Budget
 from snsearch.solver.lattice import WidthLine, caps_of, exceeded
-from snsearch.solver.spec import Budget
 
 TIGHT_TOLERANCE = 0.001  # relative distance from the budget that a tight solution meets where the lattice permits
 TIGHT_DISTORTION = math.log(4 / 3)  # how far a stage may leave its proportion, as a logarithm

@@ -18,9 +18,10 @@ from snsearch.network.conventions import count_conventions
 from snsearch.network.costs import cost_report, count_costs, count_macs
 from snsearch.network.counters import verify
 from snsearch.network.graph import OpGraph
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget, with_input
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled, solve
-from snsearch.solver.spec import load_space, mflops_budget, with_input
+from snsearch.solver.spec import load_space
 from tests.architectures import shufflenet
 from tests.printed import printed_rows, unwrapped
 

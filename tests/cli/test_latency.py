@@ -16,9 +16,10 @@ import pytest
 from snsearch.codec import encode
 from snsearch.files import bundled_names
 from snsearch.latency.profile import load_profile, read_profile
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget, with_input
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled, solve
-from snsearch.solver.spec import load_space, mflops_budget, with_input
+from snsearch.solver.spec import load_space
 from tests.printed import unwrapped
 
 Run = Callable[..., Any]

@@ -14,9 +14,10 @@ import pytest
 from snsearch.codec import decode, encode
 from snsearch.files import bundled_folder, bundled_names
 from snsearch.network.arch import Architecture
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 from tests.printed import printed_rows, unwrapped
 
 Run = Callable[..., Any]

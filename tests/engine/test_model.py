@@ -25,9 +25,10 @@ from snsearch.files import bundled_names
 from snsearch.network.graph import OpGraph
 from snsearch.network.operators import Op
 from snsearch.network.torch_model import build_model
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import Budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
-from snsearch.solver.spec import Budget, load_space
+from snsearch.solver.spec import load_space
 from tests.architectures import shufflenet
 from tests.runners import SUFFIXES, python_runner_of
 

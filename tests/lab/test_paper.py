@@ -26,9 +26,10 @@ from snsearch.lab.paper import (
 )
 from snsearch.lab.trainings import Curve, LoggedPoint
 from snsearch.network.graph import OpGraph
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 from snsearch.training.proxy import Recipe
 from snsearch.training.sources import load_data
 

@@ -27,9 +27,10 @@ from snsearch.lab.reference import (
     write_set,
 )
 from snsearch.lab.scores import ScoreResult
-from snsearch.solver.candidates import digest_of, label_of, matched_set
-from snsearch.solver.lattice import Design
-from snsearch.solver.spec import load_budget, load_space
+from snsearch.solver.budget import load_budget
+from snsearch.solver.candidates import digest_of, matched_set
+from snsearch.solver.design import Design, label_of
+from snsearch.solver.spec import load_space
 from snsearch.training.proxy import Recipe
 from tests.studies import candidates_at, made_up_result
 

@@ -6,8 +6,9 @@ import pytest
 
 from benchmarks.replay import BUDGET, TABLE, Step, Table, _share_at, _summary
 from snsearch.lab.trainings import read_log
+from snsearch.solver.budget import load_budget
 from snsearch.solver.candidates import candidates_of, deployed_on
-from snsearch.solver.spec import load_budget, load_space
+from snsearch.solver.spec import load_space
 from snsearch.study.objective import OBJECTIVES
 from snsearch.training.proxy import default_recipe
 

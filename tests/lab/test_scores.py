@@ -38,9 +38,10 @@ from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs
 from snsearch.network.graph import OpGraph
 from snsearch.network.torch_model import build_model
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import Budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
-from snsearch.solver.spec import Budget, load_space
+from snsearch.solver.spec import load_space
 from snsearch.training.data import Dataset
 from snsearch.training.sources import load_data
 from tests.architectures import shufflenet

@@ -14,7 +14,7 @@ from snsearch.errors import StudyError
 from snsearch.lab import trainings
 from snsearch.lab.trainings import Train, Training, TrainingLog, read_log, run_trainings
 from snsearch.network.arch import Architecture
-from snsearch.solver.lattice import Design
+from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space
 from snsearch.study.observer import Observer

@@ -26,9 +26,10 @@ from snsearch.latency.validation import (
     pixel_scaling,
 )
 from snsearch.network.arch import Architecture
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget, with_input
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
-from snsearch.solver.spec import load_space, mflops_budget, with_input
+from snsearch.solver.spec import load_space
 
 POINTWISE_AND_ELEMENTS = Form(name="two", columns=(("dense_pointwise_macs",), ("element_bytes",)))
 

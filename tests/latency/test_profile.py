@@ -20,9 +20,10 @@ from snsearch.latency.profile import (
 )
 from snsearch.latency.terms import MEANINGS, network_terms
 from snsearch.network.arch import Architecture
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget, with_input
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled, solve
-from snsearch.solver.spec import load_space, mflops_budget, with_input
+from snsearch.solver.spec import load_space
 from snsearch.study.objective import latency_objective
 from tests.architectures import shufflenet
 

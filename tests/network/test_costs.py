@@ -26,9 +26,10 @@ from snsearch.network.costs import (
 from snsearch.network.graph import OpGraph, block_ops, blocks
 from snsearch.network.operators import Op
 from snsearch.network.structure_units import BlockSpec
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 from tests.architectures import architectures, shufflenet
 from tests.closed_form import network
 

@@ -14,9 +14,10 @@ from snsearch.files import bundled_names
 from snsearch.network.arch import Architecture
 from snsearch.network.counters import Verification, count_with_thop, count_with_torch, verify
 from snsearch.network.torch_model import build_model
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import Budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
-from snsearch.solver.spec import Budget, load_space
+from snsearch.solver.spec import load_space
 from tests.architectures import architectures, shufflenet
 
 SMALL = Budget(name="small", macs=4_000_000, resolution=(65, 97), classes=11, input_channels=1)

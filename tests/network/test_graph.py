@@ -13,9 +13,10 @@ from snsearch.network.arch import Architecture
 from snsearch.network.graph import OpGraph, block_ops, blocks
 from snsearch.network.operators import BlockBuilder, Op
 from snsearch.network.structure_units import STRUCTURE_UNITS, BlockSpec
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 from tests.architectures import UNIT_KINDS, architectures, shufflenet
 
 

@@ -24,9 +24,10 @@ from snsearch.network.arch import Architecture
 from snsearch.network.costs import cost_report
 from snsearch.network.graph import OpGraph
 from snsearch.network.torch_model import Network, build_model
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import Budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
-from snsearch.solver.spec import Budget, load_space
+from snsearch.solver.spec import load_space
 from tests.architectures import architectures, shufflenet
 from tests.studies import accelerators
 

@@ -19,7 +19,7 @@ from snsearch.errors import StudyError
 from snsearch.network.costs import count_costs
 from snsearch.pages.page import ReportData, render, report_data, write_report
 from snsearch.pages.sections import Section
-from snsearch.solver.lattice import Design
+from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space
 from snsearch.study.records import Settings, StudyRecord, TrialRecord

@@ -9,9 +9,10 @@ from itertools import product
 import pytest
 
 from snsearch.files import bundled_names
-from snsearch.solver.candidates import deployed_on, digest_of, label_of, matched_set
-from snsearch.solver.lattice import Design
-from snsearch.solver.spec import load_budget, load_space
+from snsearch.solver.budget import load_budget
+from snsearch.solver.candidates import deployed_on, digest_of, matched_set
+from snsearch.solver.design import Design, label_of
+from snsearch.solver.spec import load_space
 from tests.studies import candidates_at
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from snsearch.solver.budget import mflops_budget
 from snsearch.solver.channel_table import layout
-from snsearch.solver.lattice import Design
+from snsearch.solver.design import Design
 from snsearch.solver.solving import Solution, solve
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 
 
 def _solved(space: str, groups: int = 1, **changes: Any) -> Solution:

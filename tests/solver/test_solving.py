@@ -18,9 +18,10 @@ from snsearch.files import bundled_names
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import Costs, count_costs, count_macs
 from snsearch.network.graph import OpGraph
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import Budget, load_budget, mflops_budget, with_input
+from snsearch.solver.design import Design
 from snsearch.solver.solving import Solution, is_packed, scaled, solve
-from snsearch.solver.spec import Budget, load_budget, load_space, mflops_budget, with_input
+from snsearch.solver.spec import load_space
 from tests.architectures import architectures, shufflenet
 from tests.closed_form import network
 

@@ -10,9 +10,10 @@ import pytest
 
 from snsearch.errors import SpecError
 from snsearch.files import bundled_folder, bundled_names
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import Budget, load_budget, mflops_budget, read_budget, with_input
+from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
-from snsearch.solver.spec import Budget, load_budget, load_space, mflops_budget, read_budget, read_space, with_input
+from snsearch.solver.spec import load_space, read_space
 
 BUDGET = """\
 schema = 1

@@ -18,10 +18,10 @@ from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs
 from snsearch.network.graph import OpGraph
-from snsearch.solver.candidates import label_of
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import Budget, mflops_budget
+from snsearch.solver.design import Design, label_of
 from snsearch.solver.solving import Solution, scaled, solve
-from snsearch.solver.spec import Budget, load_space, mflops_budget
+from snsearch.solver.spec import load_space
 from tests.architectures import shufflenet
 from tests.closed_form import Tally, network, shufflenet_stage
 

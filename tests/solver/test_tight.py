@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_macs
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import Budget, mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import Solution, solve
-from snsearch.solver.spec import Budget, load_space, mflops_budget
+from snsearch.solver.spec import load_space
 from snsearch.solver.tight import distortion_of
 from tests.architectures import shufflenet
 from tests.closed_form import Tally, network, shufflenet_stage

@@ -14,8 +14,9 @@ import torch
 from snsearch.errors import InfeasibleBudgetError, SpecError, StudyError
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs
+from snsearch.solver.budget import Budget, load_budget
 from snsearch.solver.candidates import MATCH_LIMIT, candidates_of
-from snsearch.solver.spec import Budget, load_budget, load_space
+from snsearch.solver.spec import load_space
 from snsearch.study import loop as search_module
 from snsearch.study.loop import deployed
 from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost

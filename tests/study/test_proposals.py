@@ -11,7 +11,7 @@ import pytest
 
 from snsearch.network.arch import Architecture
 from snsearch.solver.candidates import Candidates
-from snsearch.solver.lattice import Design
+from snsearch.solver.design import Design
 from snsearch.study.proposals import STABLE_AFTER, START, is_stable, propose, whole_errors
 from snsearch.study.records import TrialRecord
 from tests.studies import candidates_at, made_up_record

@@ -18,7 +18,7 @@ from snsearch.codec import decode, encode
 from snsearch.device.reasons import Cause, Reason
 from snsearch.errors import StudyError
 from snsearch.pages.evidence import counts_of, keep_counts, keep_measurement, measurements_of
-from snsearch.solver.lattice import Design
+from snsearch.solver.design import Design
 from snsearch.study.presence import start_of, this_process
 from snsearch.study.records import Settings, explored, trained
 from snsearch.study.storage import Study, read_study

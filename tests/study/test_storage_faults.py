@@ -16,7 +16,7 @@ import sqlalchemy
 
 from snsearch.codec import encode
 from snsearch.errors import StudyError
-from snsearch.solver.lattice import Design
+from snsearch.solver.design import Design
 from snsearch.study.storage import Study, attach, read_study
 from snsearch.study.storage.opening import making, open_storage
 from tests.conftest import Server

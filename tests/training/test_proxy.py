@@ -13,9 +13,10 @@ from torch import Tensor
 from snsearch.codec import decode, encode
 from snsearch.errors import StudyError
 from snsearch.network.arch import Architecture
-from snsearch.solver.lattice import Design
+from snsearch.solver.budget import mflops_budget
+from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled, solve
-from snsearch.solver.spec import load_space, mflops_budget
+from snsearch.solver.spec import load_space
 from snsearch.training.builtin import DEBIAN_FASHION
 from snsearch.training.data import Batches, Dataset, Images
 from snsearch.training.proxy import (
