@@ -73,7 +73,7 @@ def spaces(*names: str) -> tuple[SpaceSpec, ...]:
     Example:
         >>> import snsearch
         >>> [space.name for space in snsearch.spaces()]
-        ['mobilenet-v1', 'resnet', 'resnext', 'shufflenet-v1', 'vgg-like', 'xception-like']
+        ['mobilenet-v1', 'resnet', 'resnext', 'shufflenet-free', 'shufflenet-v1', 'vgg-like', 'xception-like']
         >>> snsearch.spaces("shufflenet-v1")[0].groups
         (1, 2, 3, 4, 8)
     """
@@ -161,7 +161,7 @@ def solve(
     Args:
         mflops: millions of multiply-adds.
         budget: bundled names, paths of TOML files, or records.
-        space: bundled names, paths of TOML files, records, or "all".
+        space: bundled names, paths of TOML files, records, or "all": every bundled one whose search is not open.
         groups: group counts, each of all stages or a tuple with one per stage; the space's where empty.
         scale: widths relative to the space's 1x; where empty, what fits the budget, or 1.
         depth: units per stage, by name or as "4-8-4".
@@ -211,8 +211,10 @@ def solve(
     ]
     if not goals and (tight or packed):
         raise SpecError("tight and packed solving need a budget")
-    named = bundled_names("spaces") if space == "all" else _several(space)
-    asked = [load_space(one) if isinstance(one, str) else one for one in named]
+    if space == "all":
+        asked = [one for one in spaces() if not one.opened]  # an open one holds networks of another
+    else:
+        asked = [load_space(one) if isinstance(one, str) else one for one in _several(space)]
     # Without a budget, its input and precision alone are read.
     free = with_input(mflops_budget(1), resolution=pixels, classes=classes)
     free = replace(free, precision=precision or free.precision)

@@ -33,6 +33,7 @@ _SPACES: tuple[Column[SpaceSpec], ...] = (
             "scales": list(space.search_scales),
             "depths": list(space.search_depths),
             "se": list(space.search_se),
+            **space.opened,
         },
         heading="searched",
         text=lambda space: _searched(space),
@@ -51,6 +52,11 @@ def _searched(space: SpaceSpec) -> str:
         "scales": [f"{scale:g}" for scale in space.search_scales],
         "depths": space.search_depths,
         "SE": ["with" if se else "without" for se in space.search_se],
+        "per stage": space.search_per_stage,
+        "shuffle": ["with" if shuffle else "without" for shuffle in space.search_shuffle],
+        "units": [f"{least} to {most}" for least, most in space.search_units],
+        "growth of width": [f"{end:g}" for end in space.search_growth or ()],
+        "scale": [f"{end:g}" for end in space.search_scale or ()],
     }
     return "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in parts.items() if values)
 

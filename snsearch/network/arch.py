@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields, replace
 from math import prod
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from snsearch.codec import Field
 from snsearch.errors import SpecError
@@ -101,10 +101,10 @@ class Architecture:
         channels, repeats, strides = (tuple(column) for column in zip(*stages, strict=True))
         return cls(
             unit=match["unit"],
-            groups=_per_stage(match["groups"], len(channels)),
+            groups=_stages(match["groups"]),
             bottleneck=int(match["bottleneck"]),
             shuffle=match["shuffle"] is not None,
-            se_reduction=_per_stage(match["se"] or "0", len(channels)),
+            se_reduction=_stages(match["se"] or "0"),
             stem_channels=int(match["stem"]),
             stem_stride=int(match["stride"]),
             stem_pool=match["pool"] is not None,
@@ -138,9 +138,9 @@ class Architecture:
         )
 
 
-def _per_stage(text: str, stages: int) -> tuple[int, ...]:
-    numbers = tuple(map(int, text.split("-")))
-    return numbers * stages if len(numbers) == 1 else numbers
+def _stages(text: str) -> Any:
+    """The integer of all stages, or a tuple of one per stage."""
+    return tuple(map(int, text.split("-"))) if "-" in text else int(text)
 
 
 _KEY = re.compile(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from snsearch.errors import InfeasibleBudgetError
+from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design
 from snsearch.solver.solving import Solution, solve
@@ -56,8 +56,13 @@ def candidates_of(
 
     Raises:
         InfeasibleBudgetError: no design comes near the budget. Gives the reason of one.
-        SpecError: `search_shuffle` for a space without the switch.
+        SpecError: `search_shuffle` for a space without the switch, or a space whose search is open.
     """
+    if space.opened:
+        raise SpecError(
+            f"the search of space {space.name} is open ({', '.join(space.opened)}): its designs are drawn, and "
+            "cannot be listed; take a space with lists alone, such as shufflenet-v1"
+        )
     choices: dict[str, tuple[Any, ...]] = {
         "groups": space.search_groups,
         "depth": space.search_depths,
@@ -115,7 +120,8 @@ def _published(
 
 def digest_of(space: SpaceSpec) -> str:
     """Sixteen hexadecimal digits that identify the content of a space's file."""
-    return hashlib.sha256(repr(space).encode()).hexdigest()[:16]
+    content = f"{space!r} {space.opened}" if space.opened else repr(space)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def deployed_on(budget: Budget, channels: int, classes: int) -> Budget:

@@ -7,10 +7,10 @@ suggests the nearest known key.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from snsearch.codec import Count, Field, Positive, Text, decode, filled, suggestion, text
 from snsearch.errors import SpecError
@@ -19,6 +19,21 @@ from snsearch.toml_files import find_file, read_toml
 
 T = TypeVar("T")
 Option = Literal["shuffle", "se"]
+
+
+def _range(key: str, what: str, least: float, most: float) -> Field:
+    """A range in [search]: two numbers between bounds, the smaller one first."""
+    return Field(
+        key=f"search.{key}",
+        expected=f"[least, most] of {what}, from {least:g} to {most:g}",
+        check=lambda ends: least <= ends[0] <= ends[1] <= most,
+    )
+
+
+_UNITS_RANGE = _range("units", "a stage's units", 1, 100)
+_Units = Annotated[tuple[int, int], Field(expected=_UNITS_RANGE.expected, check=_UNITS_RANGE.check)]
+_GROWTH = _range("ratios", "a stage's width over that of the stage before", 1, 16)
+_SCALE = _range("scale", "the scale", 0.01, 100)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +75,36 @@ class SpaceSpec:
     reference: Annotated[Budget, Field(key="")]  # the network that meets it is 1x
     named_scales: Annotated[tuple[float, ...], Field(key="")]
     search_groups: Annotated[tuple[Count, ...], filled("a list of group counts"), Field(key="search.groups")]
+    # Empty where the stem follows the first stage's width, or `search_scale` gives a range.
     search_scales: Annotated[tuple[Positive, ...], Field(key="search.scales", expected="a list of scales")]
-    search_depths: Annotated[tuple[Text, ...], filled("a list of depth names"), Field(key="search.depths")]
+    # Empty where `search_units` says how many units a stage may have.
+    search_depths: Annotated[tuple[Text, ...], Field(key="search.depths", expected="a list of depth names")]
     search_se: Annotated[tuple[bool, ...], filled("a list of true and false"), Field(key="search.se")]
+    # What follows opens the search: its designs are drawn, and never listed. Not in the repr, which is the digest of
+    # spaces without it.
+    search_per_stage: Annotated[
+        tuple[Literal["groups", "se"], ...], filled('some of "groups" and "se"'), Field(key="search.per_stage")
+    ] = field(default=(), repr=False)
+    search_units: Annotated[
+        tuple[_Units, ...], filled("[least, most] units for each stage"), Field(key="search.units")
+    ] = field(default=(), repr=False)
+    search_growth: Annotated[tuple[float, float] | None, _GROWTH] = field(default=None, repr=False)
+    search_scale: Annotated[tuple[float, float] | None, _SCALE] = field(default=None, repr=False)
+    search_shuffle: Annotated[tuple[bool, ...], filled("a list of true and false"), Field(key="search.shuffle")] = (
+        field(default=(), repr=False)
+    )
+
+    @property
+    def opened(self) -> dict[str, Any]:
+        """What opens the search, by its key in [search]; empty for a space whose designs can be listed."""
+        open_to = {
+            "per_stage": self.search_per_stage,
+            "units": self.search_units,
+            "ratios": self.search_growth,
+            "scale": self.search_scale,
+            "shuffle": self.search_shuffle,
+        }
+        return {key: value for key, value in open_to.items() if value}
 
     def per_stage(self, value: T | tuple[T, ...], what: str) -> tuple[T, ...]:
         """One value per stage, of such a tuple or of a value for all. Raises SpecError for another number of them."""
@@ -159,6 +201,21 @@ def _check_space(space: SpaceSpec, where: str) -> None:
     for key, repeats in (("[stages] strides", space.strides), *((f"[depths] {n}", r) for n, r in space.depths)):
         if len(repeats) != len(space.ratios):
             raise SpecError(f"{where}: {key} is {list(repeats)}; expected {len(space.ratios)} integers, one a stage")
+    for one, other, takes in (
+        ("depths", "units", (space.search_depths, space.search_units)),
+        ("scales", "scale", (space.search_scales, space.search_scale)),
+    ):
+        if all(takes):
+            raise SpecError(f"{where}: [search] has both {one} and {other}; expected one of them")
+    if not space.search_depths and not space.search_units:
+        raise SpecError(f"{where}: [search] depths is []; expected a list of depth names, or units beside it")
+    if space.search_units and len(space.search_units) != len(space.ratios):
+        ranges = [list(ends) for ends in space.search_units]
+        raise SpecError(f"{where}: [search] units is {ranges}; expected {len(space.ratios)} ranges, one per stage")
+    if space.search_scale and not space.stem_at_scale:
+        raise SpecError(f"{where}: [search] has a scale, and [stem] no channels_at_scale that it chooses from")
+    if space.search_shuffle:
+        space.check_option("shuffle")
     for depth in space.search_depths:
         space.repeats(depth)
     for groups in space.search_groups:

@@ -76,7 +76,7 @@ def test_completion_prints_the_shells_script(run: Run, shell: str) -> None:
         ("snsearch solve --space re", {"resnet", "resnext"}),
         ("snsearch solve --space al", {"all"}),
         ("snsearch solve --pack", {"--packed"}),
-        ("snsearch spaces shuffle", {"shufflenet-v1"}),
+        ("snsearch spaces shuffle", {"shufflenet-v1", "shufflenet-free"}),
         ("snsearch budgets stm", {"stm32f746"}),
         ("snsearch completion f", {"fish"}),
     ],

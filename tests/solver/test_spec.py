@@ -114,7 +114,7 @@ def test_what_names_nothing_gets_a_suggestion(load: Callable[[str], object], tex
         ("ratios =", "ratios = [1, 2, 4]\nstride = [2]", '[stages]: unknown key "stride"; did you mean "strides"?'),
         ("times_groups =", "times_groups = true\nmultiples_of = 4", 'did you mean "multiple_of"?'),
         ("max_pool =", "max_pool = true\nmaxpool = true", '[stem]: unknown key "maxpool"; did you mean "max_pool"?'),
-        ("se = [", "se = [true]\nscale = [1.0]", '[search]: unknown key "scale"; did you mean "scales"?'),
+        ("se = [", "se = [true]\nscaels = [1.0]", '[search]: unknown key "scaels"; did you mean "scales"?'),
         ("times_groups =", "times_group = true", '[width]: unknown key "times_group"; did you mean "times_groups"?'),
         ("channels_at_scale =", "", "[stem] has neither of channels_at_scale and width_ratio"),
         (
