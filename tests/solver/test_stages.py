@@ -60,8 +60,8 @@ def line_of(solution: Solution) -> Iterator[Architecture]:
     for point in range(1, 10_000):
         widths = [point * steps[0]]
         for ratio, step in zip((solution.design.ratios or (1, 2, 4))[1:], steps[1:], strict=True):
-            exact = Fraction(ratio) * widths[0]
-            nearest = max(math.floor(exact / step + Fraction(1, 2)), 1) * step
+            # The product is rounded as floats are: 1.4 x 300 is 420, half way between multiples of 24.
+            nearest = max(math.floor(Fraction(ratio * widths[0]) / step + Fraction(1, 2)), 1) * step
             widths.append(nearest if nearest > widths[-1] else (widths[-1] // step + 1) * step)
         if widths[0] > arch.stem_channels:
             yield replace(arch, stage_channels=tuple(widths))
