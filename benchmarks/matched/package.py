@@ -6,11 +6,11 @@ from snsearch.lab.trainings import Training as Training
 from snsearch.lab.trainings import TrainingLog as TrainingLog
 from snsearch.lab.trainings import read_log as read_log
 from snsearch.network.arch import Architecture as Architecture
+from snsearch.solver.budget import load_budget as load_budget
 from snsearch.solver.candidates import candidates_of as candidates_of
 from snsearch.solver.candidates import deployed_on as deployed_on
-from snsearch.solver.candidates import label_of as label_of
 from snsearch.solver.candidates import matched_set as matched_set
-from snsearch.solver.spec import load_budget as load_budget
+from snsearch.solver.design import label_of as label_of
 from snsearch.solver.spec import load_space as load_space
 from snsearch.training.data import Dataset as Dataset
 from snsearch.training.data import Images as Images
