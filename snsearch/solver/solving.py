@@ -202,8 +202,8 @@ def _finish(line: WidthLine, budget: Budget, point: WidthPoint, *, tight: bool) 
     deviation = abs(solution.deviation or 0.0)
     if deviation > TIGHT_TOLERANCE:
         note = (
-            f"tight: no widths come nearer than {deviation:.3%} to the budget with every stage within a third "
-            "of its proportion"
+            f"tight: no widths come nearer than {deviation:.3%} to the budget with every stage within "
+            f"{'a third' if line.design.ratios is None else 'two thirds'} of its proportion"
         )
         return replace(solution, notes=(*solution.notes, note))
     return solution

@@ -15,7 +15,9 @@ from snsearch.solver.budget import Budget
 from snsearch.solver.lattice import WidthLine, caps_of, exceeded
 
 TIGHT_TOLERANCE = 0.001  # relative distance from the budget that a tight solution meets where the lattice permits
-TIGHT_DISTORTION = math.log(4 / 3)  # how far a stage may leave its proportion, as a logarithm
+# How far a stage may leave its proportion, as a logarithm: a third of the space's proportion. A design with ratios of
+# its own may have large steps (the least common multiple of two group counts), and nothing published to keep to.
+TIGHT_DISTORTION, OWN_DISTORTION = math.log(4 / 3), math.log(5 / 3)
 
 Widths = tuple[int, ...]
 
@@ -26,11 +28,16 @@ def distortion_of(widths: Sequence[int], ratios: Sequence[float]) -> float:
     return (max(logs) - min(logs)) / 2
 
 
+def most_distortion(line: WidthLine) -> float:
+    """How far a stage of the line's networks may leave its proportion, as a logarithm."""
+    return TIGHT_DISTORTION if line.design.ratios is None else OWN_DISTORTION
+
+
 def tight_widths(line: WidthLine, budget: Budget, start: Sequence[int]) -> Widths | None:
     """The widths nearest to proportion within TIGHT_TOLERANCE of the budget; else those nearest to the budget.
 
-    Every width is a multiple of its stage's step, and every stage leaves its proportion by at most TIGHT_DISTORTION
-    and keeps the order of the ratios: one of greater ratio is wider than the stage before.
+    Every width is a multiple of its stage's step, and every stage leaves its proportion by at most the limit of
+    `most_distortion` and keeps the order of the ratios: one of greater ratio is wider than the stage before.
 
     Args:
         line: the space, design and input.
@@ -67,14 +74,15 @@ class _TightSearch:
         self._ratios, self._steps = line.ratios, line.steps
         self._last = len(self._ratios) - 1
         self._macs = StageMacs(line.architecture(start))
-        self._distortion = TIGHT_DISTORTION  # the most that is still of interest
+        self._limit = most_distortion(line)
+        self._distortion = self._limit  # the most that is still of interest
         self._most_macs = math.inf
 
     def least_distorted(self) -> Widths | None:
         """The widths nearest to proportion within the tolerance, or None."""
         low = self._target * (1 - TIGHT_TOLERANCE)
         high = self._target if self._under else self._target * (1 + TIGHT_TOLERANCE)
-        self._distortion, self._most_macs = TIGHT_DISTORTION, high
+        self._distortion, self._most_macs = self._limit, high
         best: tuple[float, float, Widths] | None = None
         for prefix in self._prefixes(_Prefix()):
             options = self._options(prefix)
@@ -91,7 +99,7 @@ class _TightSearch:
     def nearest(self) -> Widths | None:
         """The widths nearest to the budget, or None."""
         target = self._target
-        self._distortion, self._most_macs = TIGHT_DISTORTION, target if self._under else math.inf
+        self._distortion, self._most_macs = self._limit, target if self._under else math.inf
         best: tuple[float, float, Widths] | None = None
         for prefix in self._prefixes(_Prefix()):
             options = self._options(prefix)
@@ -135,8 +143,8 @@ class _TightSearch:
         stage would be narrower than at the point after the start, since both keep the order of the ratios.
         """
         step = self._steps[0]
-        least = math.floor((self._start - step) * math.exp(-2 * TIGHT_DISTORTION) / step)
-        most = math.ceil((self._start + step) * math.exp(2 * TIGHT_DISTORTION))
+        least = math.floor((self._start - step) * math.exp(-2 * self._limit) / step)
+        most = math.ceil((self._start + step) * math.exp(2 * self._limit))
         return range(max(1, least) * step, most + 1, step)
 
     def _options(self, prefix: _Prefix) -> range:

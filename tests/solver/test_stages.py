@@ -119,16 +119,16 @@ def best_of_lattice(arch: Architecture, target: int, ratios: tuple[float, ...]) 
         so_far = 112 * 112 * 27 * stem + stage(0, stem, first)
         if so_far > 2 * target:
             break
-        for second in range((first // second_step + 1) * second_step, math.ceil(2 * first * ratios[1]), second_step):
+        for second in range((first // second_step + 1) * second_step, math.ceil(3 * first * ratios[1]), second_step):
             with_second = so_far + stage(1, first, second)
             if with_second > 2 * target:
                 break
             start = (second // third_step + 1) * third_step
-            for third in range(start, math.ceil(2 * first * ratios[2]), third_step):
+            for third in range(start, math.ceil(3 * first * ratios[2]), third_step):
                 parts = [width / ratio for width, ratio in zip((first, second, third), exact, strict=True)]
                 spread = max(parts) / min(parts)
                 off = abs(with_second + stage(2, second, third) + third * arch.classes - target)
-                if spread > Fraction(16, 9):
+                if spread > Fraction(25, 9):  # two thirds of its proportion either way
                     continue
                 if 1000 * off <= target:
                     within.append((spread, off, (first, second, third)))
@@ -149,7 +149,7 @@ def test_tight_widths_are_the_best_of_the_whole_lattice(design: Design, macs: in
     arch = solution.architecture
     assert design.ratios is not None
     parts = [width / ratio for width, ratio in zip(arch.stage_channels, design.ratios, strict=True)]
-    if max(parts) / min(parts) > 16 / 9 + 1e-9:  # no widths are near enough to proportion
+    if max(parts) / min(parts) > 25 / 9 + 1e-9:  # no widths are near enough to proportion
         assert arch == solve(SHUFFLENET, budget, design).architecture
         assert solution.notes[-1].startswith("tight: no widths come nearer")
         return
