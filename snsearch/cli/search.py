@@ -143,12 +143,12 @@ def search(**given: Any) -> None:
 
 def _finish(given: dict[str, Any], progress: Progress) -> None:
     """Prints the front as far as it goes, and writes its page."""
+    if not progress.has_searched:
+        return
     from snsearch import api
     from snsearch.cli.shared.outcomes import print_outcomes
     from snsearch.study import front_table
 
-    if not progress.has_searched:
-        return
     place = api.SearchOptions(**given).place
     progress.said(progress.summary())
     print_outcomes(progress.outcomes, "table")
