@@ -102,7 +102,7 @@ def _timed(
         probe = board.probe
         engine = f"{probe.engine} {probe.engine_version} ({probe.runner})"
         observer.said(f"{board.device.name}: {probe.soc or 'unknown SoC'}, {probe.machine}, {engine}")
-        if (because := board.emulated_because) is not None:
+        if (because := probe.emulated_because) is not None:
             observer.said(f"emulated: {because}; parity is checked, and no time is a latency")
 
     engine = engine_of(asked.device.engine)

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snsearch.engine import Precision
-
 Say = Callable[[str], None]  # tells the user what is going on
 Stop = Callable[[], bool]  # whether the user asked to stop
 
@@ -52,6 +50,5 @@ class Conditions:
     """
 
     core: int | None = None
-    precision: Precision = "float32"
     sustained_minutes: float | None = None
     effort: Effort | None = None

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from snsearch.device.board import LOCK, Board
+from snsearch.device.board import LOCK, Board, time_on
 from snsearch.device.conditions import Effort, Say, Stop
 from snsearch.device.subjects import Subject
-from snsearch.engine import Precision, TimeAnswer, TimeJob
+from snsearch.engine import TimeAnswer, TimeJob
 
 INPUT_SEED = 1
 HOT_SECONDS = 30.0  # of one job that heats a device; a command to stop waits this long
@@ -31,17 +31,18 @@ class Checked:
         return self.answer.models[0].samples_ns[0][0]
 
 
-def check_output(board: Board, subject: Subject, core: int, precision: Precision = "float32") -> Checked:
+def check_output(board: Board, subject: Subject, core: int) -> Checked:
     """The model after one run on that core. Raises DeviceError."""
     once = {"rounds": 1, "repeats": 1, "warmup_runs": 1, "warmup_ms": 0}
-    answer = board.time(_job((subject.prefix.name,), core, precision, alarm_s=300, outputs=True, **once))
+    answer = _time(board, (subject.prefix.name,), core, alarm_s=300, outputs=True, **once)
     output = answer.models[0].output
     assert output is not None, "read_time checks that the answer has what the job asks for"
     return Checked(subject=subject, parity=subject.deviation(output, INPUT_SEED), answer=answer)
 
 
-def _job(prefixes: tuple[str, ...], core: int, precision: Precision, **values: Any) -> TimeJob:
-    return TimeJob(prefixes=prefixes, core=core, precision=precision, input_seed=INPUT_SEED, lock=LOCK, **values)
+def _time(board: Board, prefixes: tuple[str, ...], core: int, **values: Any) -> TimeAnswer:
+    job = TimeJob(prefixes=prefixes, core=core, input_seed=INPUT_SEED, lock=LOCK, **values)
+    return time_on(board.transport, board.runner, job)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,6 @@ class Jobs:
 
     board: Board
     core: int
-    precision: Precision
     effort: Effort
     say: Say
     stop: Stop
@@ -58,7 +58,7 @@ class Jobs:
     def check(self, subject: Subject) -> Checked:
         """The model after one run."""
         self._may_go_on()
-        return check_output(self.board, subject, self.core, self.precision)
+        return check_output(self.board, subject, self.core)
 
     def rounds(self, prefixes: Sequence[str], repeats: int, one_round_ns: int) -> TimeAnswer:
         """The answer of a job with the effort's rounds; `one_round_ns` is the time of one run of each model."""
@@ -92,7 +92,7 @@ class Jobs:
 
     def _time(self, prefixes: tuple[str, ...], **values: Any) -> TimeAnswer:
         self._may_go_on()
-        return self.board.time(_job(prefixes, self.core, self.precision, **values))
+        return _time(self.board, prefixes, self.core, **values)
 
     def _may_go_on(self) -> None:
         if self.stop():

@@ -71,7 +71,6 @@ def latest(
     for one in reversed(measurements):
         if (
             one.artefact == artefact
-            and one.precision == conditions.precision
             and one.sustained_minutes == conditions.sustained_minutes
             and one.verdict != "refused"
             and identity in ("", one.host.identity)

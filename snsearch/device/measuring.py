@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from snsearch.device.board import Board, UnansweredError, pinned_core
+from snsearch.device.board import Board, UnansweredError, hottest, pinned_core, probe_on
 from snsearch.device.conditions import EMULATED, Conditions, Effort, Say, Stop
 from snsearch.device.jobs import INPUT_SEED, Checked, Jobs
 from snsearch.device.measurements import Measurement
@@ -54,11 +54,11 @@ def measure(
         KeyboardInterrupt: `stop` returned true.
     """
     asked = conditions or Conditions()
-    if asked.sustained_minutes is not None and board.emulated_because is not None:
+    if asked.sustained_minutes is not None and board.probe.emulated_because is not None:
         raise DeviceError(f"{board.device.name} is emulated: its speed after minutes of running means nothing")
-    effort = asked.effort or (Effort() if board.emulated_because is None else EMULATED)
+    effort = asked.effort or (Effort() if board.probe.emulated_because is None else EMULATED)
     core = pinned_core(board, asked.core)
-    jobs = Jobs(board=board, core=core, precision=asked.precision, effort=effort, say=say, stop=stop)
+    jobs = Jobs(board=board, core=core, effort=effort, say=say, stop=stop)
     run = _Run(jobs=jobs, reference=reference, sustained_minutes=asked.sustained_minutes)
     yield from run.all(subjects)
 
@@ -164,7 +164,7 @@ class _Run:
             subject=checked.subject.name,
             artefact=checked.subject.artefact,
             host=self.jobs.board.host(answer.core),
-            precision=self.jobs.precision,
+            precision="float32",
             input_seed=INPUT_SEED,
             samples_ns=own.samples_ns,
             reference=self.reference.name,
@@ -180,7 +180,7 @@ class _Run:
         )
         return judged(
             made,
-            emulated_because=self.jobs.board.emulated_because,
+            emulated_because=self.jobs.board.probe.emulated_because,
             unsettled=self.unsettled,
             expected_reference_ms=self.reference_ms if self.sustained_minutes is None else None,
         )
@@ -213,7 +213,8 @@ class _Run:
             wait(min(5.0, max(0.0, until - time.monotonic())))
 
     def _temperature(self) -> int | None:
-        return None if self.jobs.effort.cool_down_s <= 0 else self.jobs.board.temperature_mc()
+        board = self.jobs.board
+        return None if self.jobs.effort.cool_down_s <= 0 else hottest(probe_on(board.transport, board.runner))
 
     def _remove(self, subjects: Sequence[Subject]) -> None:
         """Removes models from the device: each is measured once, and storage is small."""

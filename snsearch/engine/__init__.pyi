@@ -17,7 +17,6 @@ from .protocol import AnswerError as AnswerError
 from .protocol import Core as Core
 from .protocol import DeviceState as DeviceState
 from .protocol import ModelSamples as ModelSamples
-from .protocol import Precision as Precision
 from .protocol import ProbeAnswer as ProbeAnswer
 from .protocol import RunnerError as RunnerError
 from .protocol import TimeAnswer as TimeAnswer

@@ -168,6 +168,7 @@ class ProbeAnswer(Answer):
     marker: str | None  # a mark that the device is emulated
     features: tuple[str, ...]
 
+    @property
     def emulated_because(self) -> str | None:
         """Why times on this device are not latencies; None without a sign of emulation.
 

@@ -1,9 +1,9 @@
 """What every transport can do: push a file and run a command. No other module reaches a device.
 
-Names on the device are relative to a work folder, which the transport creates; commands run in it. Commands are sent
-as shell scripts, and files appear whole. An exit code alone does not prove success: after a lost link `adb shell` ends
-with 0 and no output, and `ssh` with 255, as for a killed remote process. So the device's shell prints a mark after the
-command's output; output without the mark is incomplete.
+Names on the device are relative to a work folder, which the transport creates; commands run in it. Commands are
+sent as shell scripts, and files appear whole. An exit code alone does not prove success: after a lost link
+`adb shell` ends with 0 and no output, and `ssh` with 255, as for a killed remote process. So the device's shell
+prints a mark after the command's output; output without the mark is incomplete.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Transport(ABC):
         if moved.exit_code:
             raise DeviceError(f"{doing}: {moved.last_line}")
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027
         """Ends what the transport keeps open; most keep nothing open."""
 
     @abstractmethod
