@@ -11,7 +11,6 @@ from typing import Any
 from snsearch import __version__
 from snsearch.lab.fidelity import SetFidelity, notable
 from snsearch.lab.proxies import COLUMNS, set_document
-from snsearch.lab.reference import REFERENCE, curves_of
 from snsearch.pages import Axis, Frame, Mark, Scatter, render_template, write_page
 
 KINDS = ("training", "reference cut short", "zero-cost", "combination")
@@ -96,12 +95,13 @@ def _summary(found: SetFidelity) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def fidelity_page(found: SetFidelity, errors: dict[str, tuple[float, ...]]) -> FidelityPage:
-    """Everything that the page shows; `errors` are the reference's of each member, one a seed."""
+def fidelity_page(found: SetFidelity) -> FidelityPage:
+    """Everything that the page of a set shows."""
     reference = found.reference
     scatter, ceiling_at = _scatter(found)
     rows = sorted(found.rows, key=lambda row: -row.agreement.kendall_tau)
-    order = sorted(zip(reference.members, found.errors, strict=True), key=lambda pair: pair[1])
+    by_seed = zip(*found.seed_errors.values(), strict=True)
+    order = sorted(zip(reference.members, found.errors, by_seed, strict=True), key=lambda row: row[1])
     return FidelityPage(
         title=f"Fidelity of proxies: {reference.name}",
         subtitle=f"{found.members} candidates of {reference.budget.describe()}, {reference.space}; "
@@ -122,9 +122,9 @@ def fidelity_page(found: SetFidelity, errors: dict[str, tuple[float, ...]]) -> F
                 f"{member.macs / 1e6:.2f}",
                 f"{member.params:,}",
                 f"{error:.2%}",
-                " ".join(f"{100 * one:.2f}" for one in errors[member.label]),
+                " ".join(f"{100 * one:.2f}" for one in seeds),
             )
-            for member, error in order
+            for member, error, seeds in order
         ),
         facts=(
             (
@@ -155,15 +155,7 @@ def fidelity_page(found: SetFidelity, errors: dict[str, tuple[float, ...]]) -> F
     )
 
 
-def fidelity_page_of(found: SetFidelity, folder: Path) -> FidelityPage:
-    """The page of a set, with the errors that its folder holds."""
-    errors: dict[str, tuple[float, ...]] = {}
-    for (label, recipe, _), curve in sorted(curves_of(folder).items()):
-        if recipe == REFERENCE:
-            errors[label] = (*errors.get(label, ()), curve[-1].test_error)
-    return fidelity_page(found, errors)
-
-
-def write_fidelity_page(page: FidelityPage, path: Path) -> None:
-    """Writes the page in one step. Raises StudyError where it cannot be written."""
+def write_fidelity_page(found: SetFidelity, path: Path) -> None:
+    """Writes the page of a set in one step. Raises StudyError where it cannot be written."""
+    page = fidelity_page(found)
     write_page(render_template("fidelity.html.j2", page, page.document), path)

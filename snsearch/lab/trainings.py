@@ -20,6 +20,7 @@ import torch
 
 from snsearch import __version__
 from snsearch.errors import StudyError
+from snsearch.files import whole_file
 from snsearch.network import Architecture
 from snsearch.study import Observer
 from snsearch.training import (
@@ -103,7 +104,8 @@ class TrainingLog:
         except filelock.Timeout:
             raise StudyError(f"another process is at work on {str(self.path)!r}") from None
         try:
-            self._mend()
+            if not self.path.exists():
+                self._write(_HEADER)
         except BaseException:
             self._lock.release()
             raise
@@ -132,25 +134,16 @@ class TrainingLog:
                     result.torch_version,
                 )
             )
-        self._write(rows.getvalue())
+        self._write(self.path.read_text(encoding="utf-8") + rows.getvalue())
 
     def read(self) -> dict[tuple[str, str, int], Curve]:
-        """The curves of the finished trainings; empty where there is no log yet."""
-        return read_log(self.path) if self.path.exists() else {}
-
-    def _mend(self) -> None:
-        """Begins the file, or cuts what a killed run left of its last training, which is done again."""
-        data = self.path.read_bytes() if self.path.exists() else b""
-        whole = _whole(data)
-        if len(whole) < len(data):
-            with self.path.open("r+b") as file:
-                file.truncate(len(whole))
-        if not whole:
-            self._write(_HEADER)
+        """The curves of the finished trainings, by candidate, recipe and seed."""
+        return read_log(self.path)
 
     def _write(self, text: str) -> None:
+        """Replaces the file in one step, so that a run that is killed leaves no half of a training."""
         try:
-            with self.path.open("a", encoding="utf-8", newline="") as file:
+            with whole_file(self.path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
@@ -158,46 +151,23 @@ class TrainingLog:
             raise StudyError(f"the log {str(self.path)!r} cannot be written: {error.strerror}") from None
 
 
-def _whole(data: bytes) -> bytes:
-    """A log without what a killed run left of its last training; another kind of file as it is.
-
-    The rows of a training are written together: where the last row is torn, those of the same training before it are
-    no whole training either.
-    """
-    header = _HEADER.encode()
-    if header.startswith(data) and data != header:
-        return b""
-    if data.endswith(b"\n") or not data.startswith(header):
-        return data
-    *rows, torn = data.splitlines(keepends=True)
-    if len(rows) > 1:
-        start = _start_of(rows[-1])
-        if torn.startswith(start) or start.startswith(torn):
-            while len(rows) > 1 and rows[-1].startswith(start):
-                rows.pop()
-    return b"".join(rows)
-
-
-def _start_of(row: bytes) -> bytes:
-    """What the rows of one training begin with."""
-    fields_of_row = next(csv.reader([row.decode(errors="replace")]))
-    text = io.StringIO()
-    csv.writer(text, lineterminator=",").writerow(fields_of_row[:3])
-    return text.getvalue().encode()
-
-
 def read_log(path: Path) -> dict[tuple[str, str, int], Curve]:
-    """The curves of a log's trainings, by candidate, recipe and seed. Raises StudyError for another kind of file."""
+    """The curves of a log's trainings, by candidate, recipe and seed; empty where there is no log yet.
+
+    Raises StudyError for another kind of file.
+    """
     curves: dict[tuple[str, str, int], list[LoggedPoint]] = {}
     converters = [_CONVERT[str(field.type)] for field in fields(LoggedPoint)]
     try:
-        data = _whole(path.read_bytes())
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return {}
     except OSError as error:
         raise StudyError(f"the log {str(path)!r} cannot be read: {error.strerror}") from None
-    if data and not data.startswith(_HEADER.encode()):
+    if not text.startswith(_HEADER):
         raise StudyError(f"{str(path)!r} is no log of trainings: expected the columns {', '.join(_COLUMNS)}")
-    reader = csv.reader(io.StringIO(data.decode(errors="replace"), newline=""))
-    next(reader, None)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    next(reader)
     try:
         for row in reader:
             values = {name: convert(text) for name, convert, text in zip(_COLUMNS, converters, row, strict=True)}
