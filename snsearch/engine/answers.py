@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from snsearch.codec import decode, parse_json
 from snsearch.engine.protocol import RUNNER_SCHEMA, AnswerError, ProbeAnswer, RunnerError, TimeAnswer, TimeJob
 
-T = TypeVar("T")
+_WHERE = "the runner's answer (is the runner of another version?)"
 
 
 def read_time(stdout: str, job: TimeJob, nonce: str) -> TimeAnswer:
@@ -17,7 +17,7 @@ def read_time(stdout: str, job: TimeJob, nonce: str) -> TimeAnswer:
         AnswerError: the answer is missing, damaged, of another call, or lacks a sample.
         RunnerError: the runner reports an error.
     """
-    read = _decoded(TimeAnswer, _answer(stdout, nonce, "time"))
+    read = decode(TimeAnswer, _answer(stdout, nonce, "time"), _WHERE, error=AnswerError)
     given = tuple(model.prefix for model in read.models)
     if given != job.prefixes:
         raise AnswerError(f"the runner timed {', '.join(given)}; expected {', '.join(job.prefixes)}, in that order")
@@ -37,15 +37,12 @@ def read_time(stdout: str, job: TimeJob, nonce: str) -> TimeAnswer:
 
 def read_probe(stdout: str, nonce: str) -> ProbeAnswer:
     """The answer to a probe. Raises AnswerError and RunnerError as `read_time` does."""
-    return _decoded(ProbeAnswer, _answer(stdout, nonce, "probe"))
-
-
-def _decoded(kind: type[T], values: object) -> T:
-    return decode(kind, values, "the runner's answer (is the runner of another version?)", error=AnswerError)
+    return decode(ProbeAnswer, _answer(stdout, nonce, "probe"), _WHERE, error=AnswerError)
 
 
 def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> dict[str, Any]:
     """What the one line of JSON that carries the nonce says, of that kind."""
+    # Other lines are not the runner's: adb's old shell mixes stderr in.
     found = [record for line in stdout.splitlines() if (record := _object(line)) is not None]
     if not found:
         raise AnswerError(
@@ -70,7 +67,7 @@ def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> dict[str
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """The JSON object on a line, or None. Other lines are not the runner's: adb's old shell mixes stderr in."""
+    """The JSON object on a line, or None."""
     try:
         read = parse_json(line)
     except ValueError:

@@ -32,9 +32,10 @@ Report = Callable[[str], None]
 
 
 def built_runner(machine: str, cache: Path | None = None) -> Path | None:
-    """The built runner for a machine, named as `uname -m` prints it; None if there is none."""
-    target = build_target(machine)
-    return None if target is None else _built(target, cache)
+    """The newest built runner for a machine, named as `uname -m` prints it; None if there is none."""
+    target = build_target(machine)  # None, and so no such folder, for a machine that no runner is built for
+    found = ((cache or cache_folder()) / "runners").glob(f"{target}-{_source_key()}-*/{RUNNER_NAME}")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def build_runner(
@@ -94,12 +95,6 @@ def build_runner(
             with whole_file(built) as partial:
                 shutil.copy2(made, partial)
     return built
-
-
-def _built(target: Target, cache: Path | None) -> Path | None:
-    """The newest runner of the current sources, by any compiler."""
-    found = ((cache or cache_folder()) / "runners").glob(f"{target}-{_source_key()}-*/{RUNNER_NAME}")
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _source_key() -> str:

@@ -146,5 +146,5 @@ class _Writer:
 
     def _pads(self, op: Op) -> list[int]:
         """The padding in ONNX's order: top, left, bottom, right."""
-        pad = padding_of(op, image_read(self._ops, op, self._shapes))
-        return [pad.top, pad.left, pad.bottom, pad.right]
+        left, right, top, bottom = padding_of(op, image_read(self._ops, op, self._shapes))
+        return [top, left, bottom, right]

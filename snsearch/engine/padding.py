@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from snsearch.errors import SpecError
 from snsearch.network import Op
 
 
-class Padding(NamedTuple):
-    """Pixels added on each side."""
-
-    left: int
-    right: int
-    top: int
-    bottom: int
-
-
-def padding_of(op: Op, read: Op) -> Padding:
-    """The padding with which an operator makes its output's size from that of `read`.
+def padding_of(op: Op, read: Op) -> tuple[int, int, int, int]:
+    """The pixels left, right, above and below with which an operator makes its output's size from that of `read`.
 
     Half of the kernel on both sides, as torch modules pad, if that gives the size; else none, if that does; else what
     is missing, with the odd pixel at the end. Raises SpecError if no padding gives the size.
     """
-    left, right = _sides(op, read.width, op.width)
-    top, bottom = _sides(op, read.height, op.height)
-    return Padding(left, right, top, bottom)
+    return *_sides(op, read.width, op.width), *_sides(op, read.height, op.height)
 
 
 def _sides(op: Op, size_in: int, size_out: int) -> tuple[int, int]:

@@ -17,9 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from snsearch.codec import number
 from snsearch.errors import DeviceError
 
@@ -185,21 +182,3 @@ class ProbeAnswer(Answer):
         if any(core.midr == QEMU_MIDR for core in self.cores):
             return f"its cores carry qemu's id 0xf0510, and {rate}"
         return None
-
-
-def model_input(shape: tuple[int, ...], seed: int, index: int = 0) -> NDArray[np.float32]:
-    """Input number `index` of a model: values in [-1, 1), with the same bits here and in every runner.
-
-    Element i (in C order) hashes i + seed * 0x9E3779B9 + index * 0x85EBCA6B to 32 bits; the upper 24 bits are steps
-    of 2^-23 from -1. The hash is C. Wellons' lowbias32 (public domain).
-    """
-    size = int(np.prod(shape))
-    start = (seed * 0x9E3779B9 + index * 0x85EBCA6B) % 2**32
-    x = (np.arange(size, dtype=np.uint64) + np.uint64(start)).astype(np.uint32)
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x7FEB352D)
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(0x846CA68B)
-    x ^= x >> np.uint32(16)
-    counted = (x >> np.uint32(8)).astype(np.int32) - np.int32(1 << 23)
-    return (counted.astype(np.float32) * np.float32(2**-23)).reshape(shape)
