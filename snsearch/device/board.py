@@ -30,6 +30,7 @@ from snsearch.engine import (
     read_time,
 )
 from snsearch.errors import DeviceError
+from snsearch.files import faults_as
 
 LOCK = "runner.lock"  # on the device: one runner at a time
 PROBE_SECONDS = 120.0  # emulated boards are slow
@@ -56,11 +57,9 @@ class Runner:
 
         Raises DeviceError if the file cannot be read.
         """
-        try:
+        with faults_as(DeviceError, f"the runner {str(file)!r} cannot be read"):
             sha256 = sha256_of(file)
             is_script = file.suffix == ".py" and read_elf(file) is None
-        except OSError as error:
-            raise DeviceError(f"the runner {str(file)!r} cannot be read: {error.strerror or error}") from None
         name = f"runner-{sha256[:16]}{file.suffix if is_script else ''}"
         words = (python, name, "--engine", engine) if is_script else (f"./{name}",)
         return cls(file=file, words=words, name=name, sha256=sha256)

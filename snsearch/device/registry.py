@@ -18,7 +18,7 @@ from snsearch.device.transports import TRANSPORTS
 from snsearch.device.transports.transport import Transport
 from snsearch.engine import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
-from snsearch.files import home_folder, write_whole
+from snsearch.files import faults_as, home_folder, write_whole
 from snsearch.toml_files import read_toml, toml_of
 
 DEFAULT_ENGINE = NCNN.name
@@ -150,10 +150,8 @@ def write_device(device: Device, *, replace: bool = False) -> Path:
         raise DeviceError(
             f"device {device.name!r} exists already, {read_device(device.name).url}; choose another name, or --force"
         )
-    try:
+    with faults_as(DeviceError, f"{str(path)!r} cannot be written"):
         write_whole(path, toml_of(device))
-    except OSError as error:
-        raise DeviceError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
     return path
 
 

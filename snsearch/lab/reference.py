@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from snsearch.codec import Stored, decode, differences, encode, parse_json
 from snsearch.errors import StudyError
-from snsearch.files import write_whole
+from snsearch.files import faults_as, write_whole
 from snsearch.lab.scores import ScoreResult
 from snsearch.lab.trainings import Curve, Training, TrainingLog
 from snsearch.network import Architecture
@@ -107,10 +107,8 @@ def read_set(folder: Path) -> ReferenceSet:
 def write_set(reference: ReferenceSet, folder: Path) -> None:
     """Writes a set's set.json in one step. Raises StudyError where it cannot be written."""
     text = json.dumps(encode(reference), indent=1, ensure_ascii=False) + "\n"
-    try:
+    with faults_as(StudyError, f"the set {str(folder)!r} cannot be written"):
         write_whole(folder / "set.json", text)
-    except OSError as error:
-        raise StudyError(f"the set {str(folder)!r} cannot be written: {error.strerror}") from None
 
 
 def extended(stored: ReferenceSet, wanted: ReferenceSet) -> ReferenceSet:
@@ -159,10 +157,8 @@ def write_scores(folder: Path, scores: Sequence[tuple[str, ScoreResult]], versio
     for label, result in scores:
         cost = f"{result.cpu_seconds:.4f}"
         writer.writerow((label, result.name, result.seed, f"{result.value:.8g}", cost, *versions))
-    try:
+    with faults_as(StudyError, f"the scores of {str(folder)!r} cannot be written"):
         write_whole(folder / "scores.csv", text.getvalue())
-    except OSError as error:
-        raise StudyError(f"the scores of {str(folder)!r} cannot be written: {error.strerror}") from None
 
 
 def read_scores(folder: Path) -> tuple[tuple[str, ScoreResult], ...]:

@@ -20,7 +20,7 @@ import torch
 
 from snsearch import __version__
 from snsearch.errors import StudyError
-from snsearch.files import whole_file
+from snsearch.files import faults_as, whole_file
 from snsearch.network import Architecture
 from snsearch.study import Observer
 from snsearch.training import (
@@ -142,13 +142,11 @@ class TrainingLog:
 
     def _write(self, text: str) -> None:
         """Replaces the file in one step, so that a run that is killed leaves no half of a training."""
-        try:
-            with whole_file(self.path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StudyError(f"the log {str(self.path)!r} cannot be written: {error.strerror}") from None
+        faults = faults_as(StudyError, f"the log {str(self.path)!r} cannot be written")
+        with faults, whole_file(self.path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read_log(path: Path) -> dict[tuple[str, str, int], Curve]:
@@ -158,12 +156,10 @@ def read_log(path: Path) -> dict[tuple[str, str, int], Curve]:
     """
     curves: dict[tuple[str, str, int], list[LoggedPoint]] = {}
     converters = [_CONVERT[str(field.type)] for field in fields(LoggedPoint)]
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as error:
-        raise StudyError(f"the log {str(path)!r} cannot be read: {error.strerror}") from None
+    with faults_as(StudyError, f"the log {str(path)!r} cannot be read"):
+        text = path.read_text(encoding="utf-8", errors="replace")
     if not text.startswith(_HEADER):
         raise StudyError(f"{str(path)!r} is no log of trainings: expected the columns {', '.join(_COLUMNS)}")
     reader = csv.reader(io.StringIO(text, newline=""))

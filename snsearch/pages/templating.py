@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from snsearch.errors import StudyError
-from snsearch.files import write_whole
+from snsearch.files import faults_as, write_whole
 from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_stages, three_digits
 
 FILTERS = {
@@ -54,7 +54,5 @@ def _json_for_html(value: Any) -> Markup:
 
 def write_page(text: str, path: Path) -> None:
     """Writes the page; an existing page is replaced in one step. Raises StudyError if it cannot be written."""
-    try:
+    with faults_as(StudyError, f"the page {str(path)!r} cannot be written"):
         write_whole(path, text)
-    except OSError as error:
-        raise StudyError(f"the page {str(path)!r} cannot be written: {error.strerror or error}") from None
