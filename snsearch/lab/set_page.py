@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,34 +14,6 @@ from snsearch.pages import Axis, Frame, Mark, Scatter, render_template, write_pa
 
 KINDS = ("training", "reference cut short", "zero-cost", "combination")
 SHOWN = tuple(column for column in COLUMNS if column.place != "data")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProxyRow:
-    """A proxy as a row of cells."""
-
-    cells: tuple[str, ...]
-    default: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FidelityPage:
-    """Everything that the page shows."""
-
-    title: str
-    subtitle: str
-    summary: tuple[str, ...]
-    scatter: Scatter
-    ceiling_at: float  # pixel
-    kinds: tuple[str, ...]
-    head: tuple[str, ...]
-    rows: tuple[ProxyRow, ...]
-    member_head: tuple[str, ...]
-    members: tuple[tuple[str, ...], ...]
-    facts: tuple[tuple[str, str], ...]
-    written: str
-    version: str
-    document: list[dict[str, Any]]
 
 
 def _scatter(found: SetFidelity) -> tuple[Scatter, float]:
@@ -95,27 +66,27 @@ def _summary(found: SetFidelity) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def fidelity_page(found: SetFidelity) -> FidelityPage:
-    """Everything that the page of a set shows."""
+def fidelity_page(found: SetFidelity) -> dict[str, Any]:
+    """Everything that the page of a set shows, under the names that its template has."""
     reference = found.reference
     scatter, ceiling_at = _scatter(found)
     rows = sorted(found.rows, key=lambda row: -row.agreement.kendall_tau)
     by_seed = zip(*found.seed_errors.values(), strict=True)
     order = sorted(zip(reference.members, found.errors, by_seed, strict=True), key=lambda row: row[1])
-    return FidelityPage(
-        title=f"Fidelity of proxies: {reference.name}",
-        subtitle=f"{found.members} candidates of {reference.budget.describe()}, {reference.space}; "
+    return {
+        "title": f"Fidelity of proxies: {reference.name}",
+        "subtitle": f"{found.members} candidates of {reference.budget.describe()}, {reference.space}; "
         f"{reference.data_description}",
-        summary=_summary(found),
-        scatter=scatter,
-        ceiling_at=ceiling_at,
-        kinds=KINDS,
-        head=tuple(column.head for column in SHOWN),
-        rows=tuple(
-            ProxyRow(cells=tuple(column.cell((found, row)) for column in SHOWN), default=row.default) for row in rows
+        "summary": _summary(found),
+        "scatter": scatter,
+        "ceiling_at": ceiling_at,
+        "kinds": KINDS,
+        "head": tuple(column.head for column in SHOWN),
+        "rows": tuple(
+            {"cells": [column.cell((found, row)) for column in SHOWN], "default": row.default} for row in rows
         ),
-        member_head=("candidate", "channels", "MFLOPs", "parameters", "mean error", "by seed, %"),
-        members=tuple(
+        "member_head": ("candidate", "channels", "MFLOPs", "parameters", "mean error", "by seed, %"),
+        "members": tuple(
             (
                 member.label,
                 "/".join(map(str, member.architecture.stage_channels)),
@@ -126,7 +97,7 @@ def fidelity_page(found: SetFidelity) -> FidelityPage:
             )
             for member, error, seeds in order
         ),
-        facts=(
+        "facts": (
             (
                 "Reference",
                 f"{reference.recipes['reference'].describe()}; {found.seeds} seeds, "
@@ -149,13 +120,11 @@ def fidelity_page(found: SetFidelity) -> FidelityPage:
             ("Space and data", f"digest {reference.space_digest}; fingerprint {reference.data_fingerprint}"),
             *(("Made by", " ".join(map(str, run.get("command", ())))) for run in reference.runs),
         ),
-        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        version=__version__,
-        document=set_document(found),
-    )
+        "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "version": __version__,
+    }
 
 
 def write_fidelity_page(found: SetFidelity, path: Path) -> None:
     """Writes the page of a set in one step. Raises StudyError where it cannot be written."""
-    page = fidelity_page(found)
-    write_page(render_template("fidelity.html.j2", page, page.document), path)
+    write_page(render_template("fidelity.html.j2", fidelity_page(found), set_document(found)), path)

@@ -29,19 +29,19 @@ def test_three_sets_are_shipped_and_each_holds_the_default_proxy_of_this_version
 def test_the_summary_claims_no_more_than_the_intervals_allow(found: SetFidelity) -> None:
     page = fidelity_page(found)
     default = next(row for row in found.rows if row.default)
-    assert f"Kendall tau {default.agreement.kendall_tau:.2f}" in page.summary[0]
-    assert "below 0.8" in page.summary[1]
-    assert "cannot be told apart" in page.summary[2]
+    assert f"Kendall tau {default.agreement.kendall_tau:.2f}" in page["summary"][0]
+    assert "below 0.8" in page["summary"][1]
+    assert "cannot be told apart" in page["summary"][2]
     without = replace(found, rows=tuple(replace(row, default=False) for row in found.rows))
-    assert "not in the set" in fidelity_page(without).summary[0]
+    assert "not in the set" in fidelity_page(without)["summary"][0]
 
 
 def test_members_stand_by_rising_error_with_each_seed(found: SetFidelity) -> None:
     page = fidelity_page(found)
-    means = [float(row[4].rstrip("%")) for row in page.members]
+    means = [float(row[4].rstrip("%")) for row in page["members"]]
     assert means == sorted(means)
-    assert len(page.members) == found.members
-    for row, mean in zip(page.members, means, strict=True):
+    assert len(page["members"]) == found.members
+    for row, mean in zip(page["members"], means, strict=True):
         seeds = [float(text) for text in row[5].split()]
         assert sum(seeds) / len(seeds) == pytest.approx(mean, abs=0.011)
 
