@@ -33,7 +33,7 @@ from benchmarks.counted_devices import (
 from benchmarks.counted_networks import BUDGETS, Network, networks_for, space_networks
 from benchmarks.latency_profiles import PROFILES
 from benchmarks.published.forms import COUNTED_CACHES, COUNTED_FORMS
-from snsearch.device.counting.weighing import Weighing
+from snsearch.device.counting.counts import Weighing
 from snsearch.files import bundled_folder
 from snsearch.latency.calibration import Calibration, calibrate, profile_of
 from snsearch.latency.fitting import Sample, predict_ms

@@ -27,6 +27,8 @@ RUNNER_NAME = "snsearch-runner"
 HERE = Path(__file__).parent
 _SOURCES = ("runner.cpp", "CMakeLists.txt")
 _BUILD_SECONDS = 3600
+# cmake's variables for a compiler's programs.
+_VARIABLES = {"cc": "CMAKE_C_COMPILER", "c++": "CMAKE_CXX_COMPILER", "ar": "CMAKE_AR", "ranlib": "CMAKE_RANLIB"}
 
 Report = Callable[[str], None]
 
@@ -113,12 +115,8 @@ def _options(target: Target, compiler: Compiler, folder: Path, source: Path) -> 
         "CMAKE_BUILD_TYPE": "Release",
         "NCNN_SOURCE": str(source),
         "NCNN_VERSION": VERSION.rsplit(".", 1)[1],
-        "CMAKE_C_COMPILER": _program(folder / "tools" / "cc", compiler.c),
-        "CMAKE_CXX_COMPILER": _program(folder / "tools" / "c++", compiler.cxx),
+        **{_VARIABLES[name]: _program(folder / "tools" / name, words) for name, words in compiler.programs.items()},
     }
-    if compiler.archive and compiler.index:
-        values["CMAKE_AR"] = _program(folder / "tools" / "ar", compiler.archive)
-        values["CMAKE_RANLIB"] = _program(folder / "tools" / "ranlib", compiler.index)
     if compiler.cross:
         values |= {"CMAKE_SYSTEM_NAME": "Linux", "CMAKE_SYSTEM_PROCESSOR": known.processor}
     if known.flags and compiler.kind == "gcc":

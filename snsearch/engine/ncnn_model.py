@@ -15,9 +15,9 @@ from snsearch.engine.artefact import (
     folded_weights,
     image_read,
     input_and_output_shapes,
+    padding_of,
     tensor_shapes,
 )
-from snsearch.engine.padding import padding_of
 from snsearch.engine.weights import Floats, Weights, random_weights
 from snsearch.network import Activation, Op
 

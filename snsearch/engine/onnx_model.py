@@ -20,10 +20,10 @@ from snsearch.engine.artefact import (
     image_read,
     input_and_output_shapes,
     output_indices,
+    padding_of,
     read_indices,
     tensor_shapes,
 )
-from snsearch.engine.padding import padding_of
 from snsearch.engine.weights import Weights, random_weights
 from snsearch.network import Op
 

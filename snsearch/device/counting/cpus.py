@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from snsearch.codec import Count, Field, decode, number, text
-from snsearch.device.counting.weighing import Weighing
+from snsearch.device.counting.counts import Weighing
 from snsearch.toml_files import find_file, read_toml
 from snsearch.units import parse_bytes
 
