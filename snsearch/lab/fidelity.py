@@ -31,11 +31,6 @@ FEWEST_MEMBERS = 6
 Kind = Literal["training", "reference cut short", "zero-cost", "combination"]
 
 
-def _area(curve: Curve) -> float:
-    """Mean test error over the curve's points."""
-    return float(np.mean([point.test_error for point in curve]))
-
-
 def _extrapolated(curve: Curve) -> float:
     """The test loss where the curve's last three points lead with the inverse root of the images, without end."""
     points = curve[-3:]
@@ -50,7 +45,7 @@ SCORINGS: dict[str, Callable[[Curve], float]] = {
     "error": lambda curve: curve[-1].test_error,
     "loss": lambda curve: curve[-1].test_loss,
     "training loss": lambda curve: curve[-1].train_loss,
-    "area under the error curve": _area,
+    "area under the error curve": lambda curve: float(np.mean([point.test_error for point in curve])),
     "extrapolated loss": _extrapolated,
 }
 

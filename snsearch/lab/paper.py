@@ -252,7 +252,9 @@ def line_up(mflops: float, tables: Sequence[int], *, tight: bool) -> LineUp:
             if name in wanted:
                 missing[name] = str(error)
             continue
-        label = labels.setdefault(_distinct(solution.architecture), f"{mflops:g} MFLOPs {name}")
+        arch = solution.architecture
+        distinct = replace(arch, shuffle=False) if max(arch.groups) == 1 else arch  # one group: nothing to shuffle
+        label = labels.setdefault(distinct, f"{mflops:g} MFLOPs {name}")
         if name in wanted:
             names[name] = label
             solutions.setdefault(label, solution)
@@ -261,11 +263,6 @@ def line_up(mflops: float, tables: Sequence[int], *, tight: bool) -> LineUp:
             f"no network of the paper's meets {budget.describe()}; for one: {next(iter(missing.values()))}"
         )
     return LineUp(budget=budget, solutions=solutions, names=names, missing=missing)
-
-
-def _distinct(arch: Architecture) -> Architecture:
-    """What tells a network from others: with one group there is nothing to shuffle."""
-    return replace(arch, shuffle=False) if max(arch.groups) == 1 else arch
 
 
 def trainings_of(line_ups: Sequence[LineUp], recipe: Recipe, seeds: int) -> list[Training]:

@@ -11,7 +11,8 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,18 +175,6 @@ def read_log(path: Path) -> dict[tuple[str, str, int], Curve]:
     return {identity: tuple(curve) for identity, curve in curves.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What every worker needs to know; goes to the workers whole."""
-
-    tasks: tuple[Training, ...]
-    dataset: Dataset
-    device: torch.device
-    checkpoints: Path
-    train: Train
-    next_task: Any = None  # a shared counter, where there are several workers
-
-
 def run_trainings(
     tasks: Sequence[Training],
     dataset: Dataset,
@@ -232,14 +221,14 @@ def run_trainings(
 
         if not left:
             return
-        job = _Job(tasks=left, dataset=dataset, device=machine.device, checkpoints=checkpoints, train=train)
+        do = partial(_do, dataset=dataset, device=machine.device, checkpoints=checkpoints, train=train)
         if machine.workers == 1:
             for task in left:
-                _do(job, task, lambda kind, *details: hear((kind, 0, details)), stop)
+                do(task, lambda kind, *details: hear((kind, 0, details)), stop)
         else:
-            shared = replace(job, next_task=spawn_context().Value("i", 0))
+            job = (left, do, spawn_context().Value("i", 0))
             workers = min(machine.workers, len(left))
-            run_processes(_work, shared, workers=workers, threads=machine.threads, hear=hear, stop=stop)
+            run_processes(_work, job, workers=workers, threads=machine.threads, hear=hear, stop=stop)
         if checkpoints.is_dir() and not any(checkpoints.iterdir()):
             checkpoints.rmdir()
         if diverged:
@@ -247,17 +236,28 @@ def run_trainings(
             raise StudyError(f"a training diverged: {diverged[0]}{others}")
 
 
-def _work(job: _Job, worker: int, report: Report, stop: Stop) -> str:
+def _work(job: tuple[Sequence[Training], Callable[..., None], Any], worker: int, report: Report, stop: Stop) -> str:
+    """Does the trainings that no other worker has begun; the job has a counter that all workers share."""
+    tasks, do, next_task = job
     while True:
-        with job.next_task.get_lock():
-            index = job.next_task.value
-            job.next_task.value += 1
-        if index >= len(job.tasks):
+        with next_task.get_lock():
+            index = next_task.value
+            next_task.value += 1
+        if index >= len(tasks):
             return "every training is done"
-        _do(job, job.tasks[index], report, stop)
+        do(tasks[index], report, stop)
 
 
-def _do(job: _Job, task: Training, report: Report, stop: Stop) -> None:
+def _do(
+    task: Training,
+    report: Report,
+    stop: Stop,
+    *,
+    dataset: Dataset,
+    device: torch.device,
+    checkpoints: Path,
+    train: Train,
+) -> None:
     """Does one training and reports how it goes on and ends. Raises KeyboardInterrupt where `stop` says so."""
 
     def on_batch(images_seen: int, images_in_all: int, loss: float) -> None:
@@ -267,13 +267,13 @@ def _do(job: _Job, task: Training, report: Report, stop: Stop) -> None:
 
     report("begun", task.identity)
     try:
-        result = job.train(
+        result = train(
             task.architecture,
-            job.dataset,
+            dataset,
             task.recipe,
             seed=task.seed,
-            device=job.device,
-            checkpoint=_checkpoint(job.checkpoints, task),
+            device=device,
+            checkpoint=_checkpoint(checkpoints, task),
             on_batch=on_batch,
         )
     except TrainingDiverged as error:
