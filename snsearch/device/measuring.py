@@ -23,6 +23,7 @@ from snsearch.device.verdicts import PARITY, judged
 from snsearch.engine import ModelSamples, RunnerError, TimeAnswer
 from snsearch.errors import DeviceError
 
+SETTLED = 0.02  # largest difference between the reference's medians of two warm-ups in a stable state
 HOT_SECONDS = 30.0  # of one job that heats a device; a command to stop waits this long
 
 
@@ -251,7 +252,7 @@ class _Session:
             repeats = self.effort.repeats(self.reference_ns, 1.0)
             answer = self._rounds((self.reference.prefix.name,), repeats, self.reference_ns)
             median = _median_ms(answer.models[0])
-            if before is not None and abs(median / before - 1) <= self.effort.settled:
+            if before is not None and abs(median / before - 1) <= SETTLED:
                 self.reference_ms = median
                 return
             before = median

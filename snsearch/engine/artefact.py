@@ -20,8 +20,6 @@ class Artefact:
     """A model in an engine's format; `key` is the hash of its files."""
 
     files: Mapping[str, bytes]  # by suffix, in the engine's order
-    inputs: tuple[Shape, ...]  # (channels, height, width), or (channels,) of a pooled tensor
-    outputs: tuple[Shape, ...]
 
     @property
     def key(self) -> str:
@@ -69,13 +67,6 @@ def tensor_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
             flat = True
         shapes.append((op.channels,) if flat else (op.channels, op.height, op.width))
     return tuple(shapes)
-
-
-def input_and_output_shapes(ops: Sequence[Op]) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
-    """The shapes of a model's inputs, and those of its outputs, in order."""
-    shapes, read = tensor_shapes(ops), read_indices(ops)
-    inputs = tuple(shapes[index] for index, op in enumerate(ops) if op.kind == "input" and index in read)
-    return inputs, tuple(shapes[index] for index in output_indices(ops))
 
 
 def folded_weights(ops: Sequence[Op], index: int, weights: Weights) -> tuple[Floats, Floats | None]:

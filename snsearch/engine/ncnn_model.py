@@ -14,7 +14,6 @@ from snsearch.engine.artefact import (
     check_reads_vector,
     folded_weights,
     image_read,
-    input_and_output_shapes,
     padding_of,
     tensor_shapes,
 )
@@ -62,8 +61,7 @@ class _Writer:
             self._tensor(index, self._operator(index, op, [self._waiting[source].pop() for source in op.inputs]))
         head = f"{MAGIC}\n{len(self._lines)} {self._blobs}\n"
         param = (head + "".join(f"{line}\n" for line in self._lines)).encode()
-        inputs, outputs = input_and_output_shapes(self._ops)
-        return Artefact(files={PARAM: param, BIN: b"".join(self._binary)}, inputs=inputs, outputs=outputs)
+        return Artefact(files={PARAM: param, BIN: b"".join(self._binary)})
 
     def _layer(
         self, kind: str, name: str, bottoms: Sequence[str], tops: Sequence[str], parameters: Mapping[int, object]

@@ -18,7 +18,6 @@ from snsearch.engine.artefact import (
     check_reads_vector,
     folded_weights,
     image_read,
-    input_and_output_shapes,
     output_indices,
     padding_of,
     read_indices,
@@ -39,8 +38,7 @@ def write_model(ops: Sequence[Op], weights: Weights | None = None) -> Artefact:
     Raises SpecError for an output size that no padding gives, or a convolution or pooling of a vector.
     """
     model = _Writer(ops, random_weights(ops) if weights is None else weights).model()
-    inputs, outputs = input_and_output_shapes(ops)
-    return Artefact(files={SUFFIX: model.SerializeToString(deterministic=True)}, inputs=inputs, outputs=outputs)
+    return Artefact(files={SUFFIX: model.SerializeToString(deterministic=True)})
 
 
 class _Writer:

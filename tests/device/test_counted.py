@@ -24,7 +24,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def _model(param: bytes) -> Artefact:
-    return Artefact(files={PARAM: param, BIN: b"weights"}, inputs=(), outputs=())
+    return Artefact(files={PARAM: param, BIN: b"weights"})
 
 
 MODEL, OTHER, BROKEN = map(_model, (b"a model\n", b"another\n", b"x\n"))

@@ -62,14 +62,15 @@ def subjects(folder: Path, *names: str) -> list[Subject]:
     made = []
     for name in names:
         prefix = folder / f"model-{name}"
-        prefix.with_name(prefix.name + ".param").write_text(name)
-        prefix.with_name(prefix.name + ".bin").write_bytes(name.encode())
+        files = tuple(prefix.with_name(prefix.name + suffix) for suffix in SUFFIXES[NCNN.name])
+        for file in files:
+            file.write_text(name)
         made.append(
             Subject(
                 name=name,
                 artefact=f"sha-of-{name}",
                 prefix=prefix,
-                suffixes=SUFFIXES[NCNN.name],
+                files=files,
                 deviation=_deviation,
             )
         )

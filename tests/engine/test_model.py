@@ -176,8 +176,6 @@ def test_a_module_s_weights_give_the_module_s_output(se_reduction: int, tmp_path
     for engine in ENGINES.values():
         needs_writer(engine)
         artefact = engine.write_model(ops, weights)
-        assert artefact.inputs == ((3, 40, 33),)
-        assert artefact.outputs == ((7,),)
         assert artefact.key != write(engine, ops).key
 
 
@@ -257,10 +255,8 @@ def test_an_onnx_model_is_valid_and_has_the_operators_shapes() -> None:
         assert told == {index: (1, *shapes[index]) for index in told}, name
 
 
-def test_inputs_and_outputs_are_those_of_a_runner(engine: Engine) -> None:
+def test_outputs_are_what_no_operator_reads() -> None:
     ops = SINGLE["halves as inputs"]
-    artefact = write(engine, ops)
-    assert artefact.inputs == ((4, 9, 12), (4, 9, 12))
     assert [ops[index].kind for index in output_indices(ops)] == ["conv"]
     assert tensor_shapes(SINGLE["gate"])[-1] == (8, 9, 12)
 

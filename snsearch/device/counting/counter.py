@@ -77,7 +77,8 @@ class Counter:
         if not again and (known := _read(path, key)) is not None:
             return known
         found = self._counted(artefact, key)
-        _write(path, found)
+        with faults_as(DeviceError, f'counts cannot be written to "{self.folder}"'):
+            write_whole(path, json.dumps(encode(found), indent=1))
         return found
 
     def _counted(self, artefact: Artefact, key: str) -> CountedRecord:
@@ -145,9 +146,3 @@ def _read(path: Path, key: str) -> CountedRecord | None:
     except (OSError, ValueError, DeviceError):
         return None
     return found if found.key == key else None
-
-
-def _write(path: Path, record: CountedRecord) -> None:
-    """Writes the record in one step. Raises DeviceError."""
-    with faults_as(DeviceError, f'counts cannot be written to "{path.parent}"'):
-        write_whole(path, json.dumps(encode(record), indent=1))
