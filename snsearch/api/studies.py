@@ -143,24 +143,20 @@ def measure(
         ...
         snsearch.errors.DeviceError: no device is named 'no-such-board'...
     """
-    from snsearch.device import device_of
+    from snsearch.device import Conditions, device_of
 
     found = device_of(device)
-    from snsearch.api.measuring import Asked, outcomes_of, study_outcomes
+    from snsearch.api.measuring import outcomes_of, study_outcomes
     from snsearch.network import Architecture
     from snsearch.study import StudyRecord
 
-    asked = Asked(
-        device=found,
-        again=again,
-        core=core,
-        sustained_minutes=sustained,
-        runner=None if runner is None else Path(runner),
-    )
+    asked = Conditions(core=core, sustained_minutes=sustained)
+    own = None if runner is None else Path(runner)
     observer = observer or Observer()
     if isinstance(what, str | Path):
         named = names_a_study(str(what), None, Path("reports"))
         what = load_study(what) if named else Architecture.from_key(str(what))
     if isinstance(what, StudyRecord):
-        return study_outcomes(what, asked, observer, everything=everything)
-    return outcomes_of([what] if isinstance(what, Architecture) else what, asked, observer)
+        return study_outcomes(what, found, observer, everything=everything, again=again, conditions=asked, runner=own)
+    archs = [what] if isinstance(what, Architecture) else what
+    return outcomes_of(archs, found, observer, again=again, conditions=asked, runner=own)

@@ -83,12 +83,10 @@ class Profile:
     @property
     def provenance(self) -> str:
         """The label of every prediction: device, kind of figures, mean error and source."""
-        error = f"±{self.by_network.mape * 100:.0f} %"
+        error, judged = f"±{self.by_network.mape * 100:.0f} %", f"(mean error of held-out networks; {self.source})"
         if self.figures == "counted":
-            what = f"predicted from counted cost, {self.device}, {error} of what is counted"
-        else:
-            what = f"predicted, {self.device}, fitted on {self.figures} figures, {error}"
-        return f"{what} (mean error of held-out networks; {self.source})"
+            return f"predicted from counted cost, {self.device}, {error} of what is counted {judged}"
+        return f"predicted, {self.device}, fitted on {self.figures} figures, {error} {judged}"
 
     def remark(self, ms: float) -> str:
         """A warning where the whole interval is beyond the held-out networks' latencies, else ""."""

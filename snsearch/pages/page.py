@@ -177,8 +177,11 @@ def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any
                 "provenance": row.provenance,
                 "proxy": encode(row.trial.proxy),
                 "repeats": [encode(result) for result in row.trial.repeats],
-                "error": row.error,
-                "error_interval": [max(0.0, row.error - row.deviation_95), min(1.0, row.error + row.deviation_95)],
+                "error": row.score.error,
+                "error_interval": [
+                    max(0.0, row.score.error - row.score.deviation_95),
+                    min(1.0, row.score.error + row.score.deviation_95),
+                ],
             }
             for row in rows
         ],
