@@ -13,11 +13,10 @@ from torch.nn import functional
 from benchmarks.published import networks
 from benchmarks.published.samples import NETWORKS_NCNN
 from snsearch.device.verdicts import PARITY
-from snsearch.engine.answers import read_time
 from snsearch.engine.artefact import Artefact, output_indices, padding_of, tensor_shapes
 from snsearch.engine.engines import ENGINES, NCNN, ONNX_RUNTIME, Engine, engine_of
 from snsearch.engine.parity import deviation, expected_outputs
-from snsearch.engine.protocol import TimeJob
+from snsearch.engine.protocol import TimeJob, read_time
 from snsearch.engine.python_runner import model_input
 from snsearch.engine.weights import LayerWeights, Norm, random_weights
 from snsearch.errors import SpecError

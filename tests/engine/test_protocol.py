@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snsearch.engine.answers import read_probe, read_time
-from snsearch.engine.protocol import AnswerError, ProbeAnswer, RunnerError, TimeJob, probe_arguments
+from snsearch.engine.protocol import (
+    AnswerError,
+    ProbeAnswer,
+    RunnerError,
+    TimeJob,
+    probe_arguments,
+    read_probe,
+    read_time,
+)
 from snsearch.engine.python_runner import model_input
 from snsearch.errors import DeviceError
 

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from snsearch.device.verdicts import PARITY
-from snsearch.engine.answers import read_probe, read_time
 from snsearch.engine.machines import Elf, read_elf
 from snsearch.engine.ncnn_source import VERSION
 from snsearch.engine.parity import deviation, expected_outputs
-from snsearch.engine.protocol import RunnerError, TimeAnswer, TimeJob, probe_arguments
+from snsearch.engine.protocol import RunnerError, TimeAnswer, TimeJob, probe_arguments, read_probe, read_time
 from snsearch.engine.weights import random_weights
 from snsearch.network.graph import OpGraph
 from snsearch.network.operators import Op
