@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from snsearch.errors import StudyError
 from snsearch.files import faults_as, write_whole
@@ -39,17 +37,10 @@ def render_template(name: str, data: Any, document: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    text = environment.get_template(name).render(data=data, document=_json_for_html(document))
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # in the document's own order
+    text = environment.get_template(name).render(data=data, document=document)
     # File names need not be UTF-8; Python holds their bytes as lone surrogates, which a page cannot.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _json_for_html(value: Any) -> Markup:
-    """JSON that cannot end its script element, whatever strings it holds."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=True)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
 
 
 def write_page(text: str, path: Path) -> None:
