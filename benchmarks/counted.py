@@ -33,7 +33,7 @@ from benchmarks.counted_devices import (
 from benchmarks.counted_networks import BUDGETS, Network, networks_for, space_networks
 from benchmarks.latency_profiles import PROFILES
 from benchmarks.published.forms import COUNTED_CACHES, COUNTED_FORMS
-from snsearch.device.counting.weighing import Weighing
+from snsearch.device.counting.counts import Weighing
 from snsearch.files import bundled_folder
 from snsearch.latency.calibration import Calibration, calibrate, profile_of
 from snsearch.latency.fitting import Sample, predict_ms
@@ -72,7 +72,7 @@ def _samples(cpu: str, sets: Sequence[str], value: Callable[[Parts], float]) -> 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpaceModel:
-    """A quantity predicted from a network's terms: how far networks that were kept out are missed."""
+    """A quantity predicted from a network's terms: how far held-out networks are missed."""
 
     calibration: Calibration
     check: HeldOut  # another budget and resolution, which neither form nor rates have seen
@@ -104,7 +104,7 @@ def _budget_of() -> Mapping[str, str]:
 def space_model(cpu: str, value: Callable[[Parts], float]) -> SpaceModel:
     """The model of a quantity on a core, fitted on the space's networks and the published ones.
 
-    A budget's networks are kept out together, as a search is for a budget that was not counted.
+    A budget's networks are held out together, as a search is for a budget that was not counted.
     """
     samples = _samples(cpu, ("space", "ncnn"), value)
     calibration = calibrate(COUNTED_FORMS, {cpu: samples}, family_fold)[cpu]
@@ -204,7 +204,7 @@ def cpu_file(cpu: str) -> str:
 
 
 def _print_tables(document: Mapping[str, Any]) -> None:
-    print("| device | counts of | networks | counted | terms | log-log FLOPs | pixel scaling | ShuffleNet kept out |")
+    print("| device | counts of | networks | counted | terms | log-log FLOPs | pixel scaling | ShuffleNet held out |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, row in document["devices"].items():
         cells = [
@@ -218,7 +218,7 @@ def _print_tables(document: Mapping[str, Any]) -> None:
     for entry in document["groups"]:
         print(entry)
     print()
-    print("| core | quantity | budget kept out | check | ranks within a budget, mean (least) | log-log FLOPs |")
+    print("| core | quantity | budget held out | check | ranks within a budget, mean (least) | log-log FLOPs |")
     print("| --- | --- | --- | --- | --- | --- |")
     for cpu, fitted in document["space"].items():
         for part, row in fitted.items():

@@ -155,7 +155,7 @@ def _only(kept: HeldOut, names: Sequence[str]) -> HeldOut:
 
 
 def device_json(device: Device) -> dict[str, Any]:
-    """Every way's errors on the same networks, kept out alike; ncnn's ShuffleNet, which terms cannot tell, apart."""
+    """Every way's errors on the same networks, held out alike; ncnn's ShuffleNet, which terms cannot tell, apart."""
     names = tuple(sample.name for sample in device.samples)
     counted = device.counted()
     assert device.terms is not None

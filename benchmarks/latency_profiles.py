@@ -1,4 +1,4 @@
-"""Fits the shipped latency profiles on the published figures of benchmarks/published, and writes what was kept out.
+"""Fits the shipped latency profiles on the published figures of benchmarks/published, and writes held-out errors.
 
     python -m benchmarks.latency_profiles            writes snsearch/latency/profiles/*.toml and results/latency.json
     python -m benchmarks.latency_profiles --check    only says whether the shipped files are what a fit gives
@@ -42,12 +42,12 @@ from snsearch.solver.spec import load_space
 PROFILES = Path(__file__).parent.parent / "snsearch" / "latency" / "profiles"
 RESULTS = Path(__file__).parent / "results" / "latency.json"
 
-NCNN_MAPE = 0.10  # what is shipped of ncnn's devices: a kept-out error up to this ...
+NCNN_MAPE = 0.10  # what is shipped of ncnn's devices: an error of held-out networks up to this ...
 NCNN_SPEARMAN = 0.95  # ... and at least this
 SE_SLOWER = (
     0.325  # ShuffleNets with SE take 25 to 40 % longer on mobile devices (arXiv:1707.01083, section 4.3): the middle
 )
-ALONE = ("shufflenet",)  # ncnn's only network with grouped 1x1 convolutions: kept out, nothing tells their rate
+ALONE = ("shufflenet",)  # ncnn's only network with grouped 1x1 convolutions: held out, nothing tells their rate
 
 
 @cache
@@ -97,7 +97,7 @@ def snapdragon_820_calibration() -> Calibration:
         *drawn_to(snapdragon_810_calibration().rates, STRENGTHS, SPATIAL_STRENGTH, label="the Snapdragon 810"),
     )
     fitted = calibrate(forms, {"snapdragon-820": snapdragon_820()})["snapdragon-820"]
-    # No figure has SE, so that nothing that is kept out depends on its price.
+    # No figure has SE, so that nothing that is held out depends on its price.
     return replace(fitted, rates={**fitted.rates, "gate_bytes": se_rate(fitted.rates)})
 
 
@@ -216,8 +216,8 @@ def _json(calibration: Calibration, without: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _pieces_kept_out() -> float:
-    """Mean error on the Snapdragon 810's microbenchmarks, each kept out in its turn, by the form that is shipped."""
+def _pieces_held_out() -> float:
+    """Mean error on the Snapdragon 810's microbenchmarks, each held out in its turn, by the form that is shipped."""
     samples = [replace(s, role="judged") if s.role == "piece" else replace(s, role="known") for s in snapdragon_810()]
     form = snapdragon_810_calibration().form
     return hold_out_one(samples, fixed_form(form), lambda sample: sample.name).errors().mape
@@ -240,10 +240,10 @@ def main() -> None:
         **{name: _json(calibration, ALONE) for name, calibration in ncnn_calibrations().items()},
     }
     document |= {name: _json(calibration, ()) for name, calibration in block_calibrations().items()}
-    document["snapdragon-810"]["microbenchmarks_kept_out"] = round(_pieces_kept_out(), 4)
+    document["snapdragon-810"]["microbenchmarks_kept_out"] = round(_pieces_held_out(), 4)
     RESULTS.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(
-        "| profile | form | networks | MAPE | Spearman | family kept out | log-log FLOPs | pixel scaling | shipped |"
+        "| profile | form | networks | MAPE | Spearman | family held out | log-log FLOPs | pixel scaling | shipped |"
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, row in document.items():

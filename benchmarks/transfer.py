@@ -22,7 +22,7 @@ from snsearch.lab.reference import REFERENCE, curves_of, read_set
 from snsearch.network.arch import Architecture
 from snsearch.study.surrogate import WIDTH_WEIGHT, design_matrix, features_of, long_run_ranks, pooled
 
-TUNED, KEPT_OUT = ("fashion-mnist-13", "glyphs-8"), "letters-5"
+TUNED, HELD_OUT = ("fashion-mnist-13", "glyphs-8"), "letters-5"
 PROXY_SEEDS = (100, 101)
 BOOTSTRAPS = 2000
 
@@ -169,8 +169,8 @@ def gain(scores: Array, base: Array, one: Known) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Prints every way's tau on the two sets, and that of the best on the one kept out."""
-    sets = {name: known(name) for name in (*TUNED, KEPT_OUT)}
+    """Prints every way's tau on the two sets, and that of the best on the one held out."""
+    sets = {name: known(name) for name in (*TUNED, HELD_OUT)}
     one, other = (sets[name] for name in TUNED)
     found = {way: (tau(score([other], one), one), tau(score([one], other), other)) for way, score in WAYS.items()}
     print(f"{len(WAYS) - 1} ways beside the default; Kendall tau on {TUNED[0]}, {TUNED[1]}")

@@ -39,6 +39,15 @@ def write_whole(path: Path, content: str | bytes) -> None:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+@contextmanager
+def faults_as(kind: type[SnsearchError], what: str) -> Iterator[None]:
+    """Raises an OSError of the block as an error of that kind, which says what could not be done, and why."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{what}: {error.strerror or error}") from None
+
+
 def bundled_folder(kind: Kind) -> Path:
     """The folder of the bundled TOML files of that kind. Raises SnsearchError if the installation lacks it."""
     package = Path(__file__).parent

@@ -11,6 +11,7 @@ import html
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from itertools import zip_longest
 from typing import Any, Generic, Literal, TypeVar
 
 from snsearch.prose import padded, width_of, wrap
@@ -185,13 +186,8 @@ class Table(Generic[R]):
             lines += [""] if index else []
             for column in columns:
                 if cell := column.cell(row):
-                    heads, cells = wrap(column.head, left), wrap(cell, width - left - len(_GAP))
-                    count = max(len(heads), len(cells))
-                    heads += [""] * (count - len(heads))
-                    cells += [""] * (count - len(cells))
-                    lines += [
-                        f"{padded(head, left)}{_GAP}{text}".rstrip() for head, text in zip(heads, cells, strict=True)
-                    ]
+                    pairs = zip_longest(wrap(column.head, left), wrap(cell, width - left - len(_GAP)), fillvalue="")
+                    lines += [f"{padded(head, left)}{_GAP}{text}".rstrip() for head, text in pairs]
         return lines + self._below(columns, width)
 
     def fits(self, width: int) -> bool:
@@ -252,8 +248,7 @@ def _row(cells: Sequence[str], laid: Sequence[_Laid[Any]], widths: Sequence[int]
     """One row: as many lines as its longest cell."""
     wrapped = [wrap(cell, width) for cell, width in zip(cells, widths, strict=True)]
     lines = []
-    for number in range(max(map(len, wrapped))):
-        texts = [lines_of[number] if number < len(lines_of) else "" for lines_of in wrapped]
+    for texts in zip_longest(*wrapped, fillvalue=""):
         columns = zip(texts, widths, laid, strict=True)
         lines.append(_GAP.join(padded(text, width, one.column.align) for text, width, one in columns).rstrip())
     return lines

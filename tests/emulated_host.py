@@ -14,9 +14,15 @@ from pathlib import Path
 
 from snsearch.device.programs import RunOutput
 from snsearch.device.transports.local import LocalTransport
+from snsearch.device.transports.transport import Transport
 from tests.arm_userland import UnavailableError, arm_userland
 
 QEMUS = ("qemu-aarch64-static", "qemu-aarch64")
+
+
+def content_of(transport: Transport, name: str) -> bytes:
+    """The content of a file in a transport's work folder."""
+    return bytes.fromhex(transport.run(["od", "-An", "-v", "-tx1", name], timeout_s=60).stdout)
 
 
 def qemu_program() -> str:
@@ -46,9 +52,6 @@ class EmulatedHost:
 
     def push(self, source: Path, name: str, *, executable: bool = False) -> None:
         self.files.push(source, name, executable=executable)
-
-    def pull(self, name: str, target: Path) -> None:
-        self.files.pull(name, target)
 
     def run(self, words: Sequence[str], *, timeout_s: float) -> RunOutput:
         program = words[0] if "/" in words[0] else str(self.userland / "usr" / "bin" / words[0])

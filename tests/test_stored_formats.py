@@ -117,7 +117,7 @@ def test_a_reference_set_is_read_and_written_as_it_was(tmp_path: Path) -> None:
     [(identity, curve), *_] = curves_of(V0 / "reference").items()
     assert identity == (found.members[0].label, "default", 0)
     assert [point.test_error for point in curve] == [0.5, 0.25]
-    assert [(one.name, one.value) for one in read_scores(V0 / "reference")] == [("params", 1.5)] * 2
+    assert [(one.name, one.value) for _, one in read_scores(V0 / "reference")] == [("params", 1.5)] * 2
     assert extended(found, replace(found, runs=())) == found
     write_set(found, tmp_path)
     written, before = (

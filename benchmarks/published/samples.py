@@ -229,7 +229,7 @@ def _difference(block: Sequence[Op], skip: Sequence[Op], cache_bytes: int | None
 def raspberry_pi_4_blocks() -> tuple[Sample, ...]:
     """HW-NAS-Bench's FBNet blocks: what each takes beyond the one that skips, which is a 1x1 convolution or nothing.
 
-    All blocks of a shape are kept out together.
+    All blocks of a shape are held out together.
     """
     found = []
     for row in rows_of("raspberry-pi-4-blocks.csv"):
@@ -261,7 +261,7 @@ def raspberry_pi_4_blocks() -> tuple[Sample, ...]:
 
 @cache
 def note_10_blocks() -> tuple[Sample, ...]:
-    """Once-for-all's blocks on a Galaxy Note 10; none is grouped. All blocks of a shape are kept out together."""
+    """Once-for-all's blocks on a Galaxy Note 10; none is grouped. All blocks of a shape are held out together."""
     found = []
     for row in rows_of("note-10-blocks.csv"):
         side, read, inner, made, kernel, stride = (

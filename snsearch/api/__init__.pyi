@@ -10,13 +10,14 @@ from .networks import count as count
 from .places import Place as Place
 from .places import names_a_study as names_a_study
 from .places import place_of as place_of
+from .places import search_place as search_place
 from .predictions import Prediction as Prediction
 from .predictions import calibrate as calibrate
 from .predictions import predict as predict
 from .predictions import prediction_table as prediction_table
 from .predictions import profiles as profiles
-from .searching import SearchOptions as SearchOptions
 from .searching import data_options as data_options
+from .searching import search as search
 from .solutions import Solutions as Solutions
 from .solutions import UnmetBudgetsError as UnmetBudgetsError
 from .solutions import budgets as budgets
@@ -26,4 +27,3 @@ from .studies import load_data as load_data
 from .studies import load_study as load_study
 from .studies import measure as measure
 from .studies import report as report
-from .studies import search as search

@@ -12,7 +12,6 @@ from snsearch.device import (
     Device,
     checked_device_name,
     checked_url,
-    counted_runner,
     device_names,
     device_of,
     profile_path,
@@ -166,7 +165,9 @@ def profile_device(
 
 def counting_needs(runner: Path | None) -> list[tuple[str, str | None, str]]:
     """What counting needs of this machine: its name, where it was found (None: nowhere), and how to get it."""
-    found = counted_runner() if runner is None else runner
+    from snsearch.engine import built_runner
+
+    found = built_runner("aarch64") if runner is None else runner
     runner_need = (
         "the aarch64 runner",
         None if found is None else str(found),

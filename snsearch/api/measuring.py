@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,42 +30,33 @@ from snsearch.study import Observer, StudyRecord
 Outcome = Measurement | Unmeasured | CountedNetwork
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """What the user asked of a measuring session."""
-
-    device: Device
-    again: bool = False
-    core: int | None = None
-    sustained_minutes: float | None = None
-    runner: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.device.is_counted and (self.core is not None or self.sustained_minutes is not None):
-            raise DeviceError(f"{self.device.url} is counted, and has no time: it takes no core and no minutes")
-
-    @property
-    def own_runner(self) -> Path | None:
-        """The runner that the user named, for this time or for the device."""
-        return self.runner or self.device.own_runner
-
-
 def outcomes_of(
     archs: Sequence[Architecture],
-    asked: Asked,
+    device: Device,
     observer: Observer,
     keep: Callable[[Outcome], None] = lambda outcome: None,
+    *,
+    again: bool = False,
+    conditions: Conditions | None = None,
+    runner: Path | None = None,
 ) -> tuple[Outcome, ...]:
     """What was measured or counted of each network; what is known is not measured again unless asked.
 
     `keep` and the observer hear of each as soon as it is there. Raises DeviceError, and KeyboardInterrupt where the
     user stopped it.
     """
+    asked = conditions or Conditions()
+    if device.is_counted and asked != Conditions():
+        raise DeviceError(f"{device.url} is counted, and has no time: it takes no core and no minutes")
     outcomes: list[Outcome] = []
     unique = list(dict.fromkeys(archs))
-    source = _counted if asked.device.is_counted else _timed
     with stop_on_signals(observer.stopping) as stop:
-        for outcome in source(unique, asked, observer, stop):
+        source: Iterator[Outcome]
+        if device.is_counted:
+            source = _counted(unique, device, runner or device.own_runner, again, stop)
+        else:
+            source = _timed(unique, device, runner, again, asked, observer, stop)
+        for outcome in source:
             keep(outcome)
             outcomes.append(outcome)
             observer.measured(outcome, len(outcomes), len(unique))
@@ -74,7 +64,14 @@ def outcomes_of(
 
 
 def study_outcomes(
-    record: StudyRecord, asked: Asked, observer: Observer, *, everything: bool = False
+    record: StudyRecord,
+    device: Device,
+    observer: Observer,
+    *,
+    everything: bool = False,
+    again: bool = False,
+    conditions: Conditions | None = None,
+    runner: Path | None = None,
 ) -> tuple[Outcome, ...]:
     """Measures the candidates of a study that are worth it, or all, and keeps the figures in the study too.
 
@@ -92,27 +89,33 @@ def study_outcomes(
         elif isinstance(outcome, Measurement) and outcome not in there:
             keep_measurement(record.url, record.name, outcome)
 
-    return outcomes_of(archs, asked, observer, keep)
+    return outcomes_of(archs, device, observer, keep, again=again, conditions=conditions, runner=runner)
 
 
 def _timed(
-    archs: Sequence[Architecture], asked: Asked, observer: Observer, stop: Callable[[], bool]
+    archs: Sequence[Architecture],
+    device: Device,
+    runner: Path | None,
+    again: bool,
+    conditions: Conditions,
+    observer: Observer,
+    stop: Callable[[], bool],
 ) -> Iterator[Measurement | Unmeasured]:
     def on_board(board: Board) -> None:
         probe = board.probe
         engine = f"{probe.engine} {probe.engine_version} ({probe.runner})"
-        observer.said(f"{board.device.name}: {probe.soc or 'unknown SoC'}, {probe.machine}, {engine}")
-        if (because := board.emulated_because) is not None:
+        observer.said(f"{device.name}: {probe.soc or 'unknown SoC'}, {probe.machine}, {engine}")
+        if (because := probe.emulated_because) is not None:
             observer.said(f"emulated: {because}; parity is checked, and no time is a latency")
 
-    engine = engine_of(asked.device.engine)
+    engine = engine_of(device.engine)
     return measure_once(
-        asked.device,
+        device,
         [network_subject(arch, engine) for arch in archs],
         reference_subject(engine),
-        runners_of(asked.device, asked.runner),
-        again=asked.again,
-        conditions=Conditions(core=asked.core, sustained_minutes=asked.sustained_minutes),
+        runners_of(device, runner),
+        again=again,
+        conditions=conditions,
         on_board=on_board,
         say=observer.said,
         stop=stop,
@@ -120,14 +123,14 @@ def _timed(
 
 
 def _counted(
-    archs: Sequence[Architecture], asked: Asked, observer: Observer, stop: Callable[[], bool]
+    archs: Sequence[Architecture], device: Device, runner: Path | None, again: bool, stop: Callable[[], bool]
 ) -> Iterator[CountedNetwork]:
-    core = cpu_of(asked.device.url)
-    counter = open_counter(core, asked.own_runner)
+    core = cpu_of(device.url)
+    counter = open_counter(core, runner)
     for arch in archs:
         if stop():
             raise KeyboardInterrupt
-        record = counter.count(write_model(OpGraph.of(arch).ops), again=asked.again)
+        record = counter.count(write_model(OpGraph.of(arch).ops), again=again)
         yield CountedNetwork(subject=arch.key, core=core, record=record, kept=datetime.now(UTC).isoformat())
 
 
@@ -140,7 +143,7 @@ def measure_found(record: StudyRecord, device: Device, later: str, observer: Obs
     if not record.candidates:
         return
     try:
-        study_outcomes(record, Asked(device=device), observer)
+        study_outcomes(record, device, observer)
     except DeviceError as error:
         if device.is_counted:
             observer.said(f"not all candidates are counted: {error}")

@@ -24,11 +24,12 @@ class Place:
         return self.folder / "report.html"
 
 
-def new_place(name: str, storage: str | None, out: Path) -> Place:
-    """The place of a study that is made or resumed. Raises StudyError for a name that is no plain file name.
+def search_place(study: str | None, storage: str | None, out: Path, *, space: str, budget: str, data: str) -> Place:
+    """The place of a study that is made or resumed, named by its space, budget and data where it has no name.
 
-    Raises it also for a storage that is no URL.
+    Raises StudyError for a name that is no plain file name, and for a storage that is no URL.
     """
+    name = study or default_name(space, budget, data)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise StudyError(
             f"study name {name!r}: expected up to 100 letters, digits, dots, dashes and underscores, "

@@ -2,195 +2,174 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from snsearch.api.places import Place, default_name, is_number, new_place
+from snsearch.api.places import is_number, search_place
 from snsearch.api.precheck import mismatches, say_what_to_expect
+from snsearch.api.solutions import pixels_of
 from snsearch.api.targets import check_target, objective_of
 from snsearch.device import device_of
 from snsearch.interrupt import resumable
 from snsearch.prose import printable
-from snsearch.solver import Budget, load_budget, load_space, with_input
-from snsearch.study import Objective, Observer
+from snsearch.solver import load_budget, load_space, with_input
+from snsearch.study import Observer
 from snsearch.training import Options, parse_splits, resolve_data
-from snsearch.units import format_resolution
+from snsearch.units import format_resolution, parse_duration
 
 if TYPE_CHECKING:
-    from snsearch.study import Plan, StudyRecord
+    from snsearch.study import StudyRecord
     from snsearch.training import Dataset, ProxyResult, Recipe
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchOptions:
-    """The options of a search; `snsearch.search` says what each means and what it is by default."""
-
-    budget: str
-    space: str
-    data: str
-    split: tuple[str, ...]
-    image_column: str | None
-    label_column: str | None
-    resolution: tuple[int, int] | None
-    classes: int | None
-    trials: int
-    time_limit: float | None
-    seed: int
-    finalists: int
-    seeds: int
-    objective: str
-    profile: str | None
-    device: str | None
-    search_shuffle: bool
-    tight: bool
-    study: str | None
-    storage: str | None
-    out: Path
-    proxy_images: int | None
-    proxy_epochs: int | None
-    proxy_resolution: int | None
-    augment: Any
-    sampler: Any
-    early_stop: bool
-    stop_when_stable: bool
-    go_ahead: bool
-    workers: int | None
-    threads: int | None
-    proxy_device: str
-
-    @property
-    def place(self) -> Place:
-        """Where the study is. Raises StudyError for a name that is no plain file name."""
-        name = self.study or default_name(self.space, self.budget, self.data)
-        return new_place(name, self.storage, self.out)
-
-    def command(self, defaults: dict[str, Any]) -> list[str]:
-        """The command line that asks for the same, without the storage's secrets."""
-        from snsearch.study import without_secrets
-
-        words = ["snsearch", "search"]
-        for name, value in ((field.name, getattr(self, field.name)) for field in fields(self)):
-            option = "yes" if name == "go_ahead" else name.replace("_", "-")
-            if value == defaults.get(name):
-                continue
-            if isinstance(value, bool):
-                words.append(f"--{option}" if value else f"--no-{option}")
-            elif name == "split":
-                words += [word for text in value for word in ("--split", text)]
-            else:
-                text = format_resolution(value) if name == "resolution" else str(value)
-                words += [f"--{option}", without_secrets(text) if name == "storage" else text]
-        return [printable(word) for word in words]
-
-    def budget_on(self, dataset: Dataset) -> Budget:
-        """The budget at the deployed input; a bare number of MFLOPs takes channels and classes from the data."""
-        from snsearch.study import deployed
-
-        budget = with_input(load_budget(self.budget), resolution=self.resolution, classes=self.classes)
-        return deployed(budget, dataset, named=not is_number(self.budget), classes=self.classes)
-
-    def recipe_on(self, dataset: Dataset) -> Recipe:
-        """The recipe of the short trainings."""
-        from snsearch.training import default_recipe
-
-        usual = default_recipe(len(dataset.train))
-        return replace(
-            usual,
-            images=min(self.proxy_images or usual.images, len(dataset.train)),
-            epochs=self.proxy_epochs or (usual.epochs if self.proxy_images is None else 1),
-            test_images=min(usual.test_images, len(dataset.scored)),
-            augmentation=None if self.augment == "data" else self.augment,
-        )
+Augment = Literal["none", "flip", "crop", "crop+flip", "data"]
+Sampler = Literal["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]
 
 
-def data_options(split: tuple[str, ...], image_column: str | None, label_column: str | None) -> Options:
+def data_options(split: Sequence[str], image_column: str | None, label_column: str | None) -> Options:
     """How to read data where the names do not say it. Raises DataError for a split that cannot be read."""
-    return Options(splits=parse_splits(split), image_column=image_column, label_column=label_column)
+    return Options(splits=parse_splits(tuple(split)), image_column=image_column, label_column=label_column)
 
 
-def run_search(
-    options: SearchOptions,
-    defaults: dict[str, Any],
-    observer: Observer,
+def search(
+    budget: str | float,
+    *,
+    space: str = "shufflenet-v1",
+    data: str = "fashion-mnist",
+    split: Sequence[str] = (),
+    image_column: str | None = None,
+    label_column: str | None = None,
+    resolution: str | int | tuple[int, int] | None = None,
+    classes: int | None = None,
+    trials: int = 24,
+    time_limit: str | float | None = None,
+    seed: int = 0,
+    finalists: int = 3,
+    seeds: int = 3,
+    objective: str = "latency",
+    profile: str | None = None,
+    device: str | None = None,
+    search_shuffle: bool = False,
+    tight: bool = True,
+    study: str | None = None,
+    storage: str | None = None,
+    out: str | Path = "reports",
+    proxy_images: int | None = None,
+    proxy_epochs: int | None = None,
+    proxy_resolution: int | None = None,
+    augment: Augment = "none",
+    sampler: Sampler = "surrogate",
+    early_stop: bool = True,
+    stop_when_stable: bool = False,
+    go_ahead: bool = False,
+    workers: int | None = None,
+    threads: int | None = None,
+    proxy_device: str = "auto",
+    observer: Observer | None = None,
     train: Callable[..., ProxyResult] | None = None,
 ) -> StudyRecord:
-    """Searches as the options say; what is wrong with them is told before torch is loaded."""
-    load_space(options.space)
-    load_budget(options.budget)
-    resolve_data(options.data)
-    data_options(options.split, options.image_column, options.label_column)
-    place = options.place
-    device = None if options.device is None else device_of(options.device)
-    objective = objective_of(options.objective, options.profile, device, place, observer)
-    if device is not None:
-        check_target(device, place, observer)
+    """Trains candidates that meet a budget briefly, and returns the study; the same call goes on where it stopped.
 
+    Ctrl-C ends it at the next safe point with KeyboardInterrupt: what is trained is in the study. With one worker,
+    the same seed gives the same study.
+
+    Args:
+        budget: MFLOPs at the deployed resolution, a named budget, or a TOML file.
+        space: a named space, or a TOML file.
+        data: as for `load_data`, as are `split`, `image_column` and `label_column`.
+        split: folders or splits to use.
+        image_column: of the images in a table.
+        label_column: of the labels in a table.
+        resolution: deployed input size, such as 224 or "480x640"; None: the budget's.
+        classes: deployed classes; None: the budget's, or the data's.
+        trials: candidates in all.
+        time_limit: seconds, or a text such as "15min"; no candidate begins that would end later.
+        seed: of everything random.
+        finalists: candidates given more seeds at the end.
+        seeds: of each finalist.
+        objective: what is weighed against the error: "latency", "params", "peak-memory" or "counted".
+        profile: latency profile; None: the device's own, else the default one.
+        device: measure the front and the finalists on this device at the end.
+        search_shuffle: search networks without channel shuffle too.
+        tight: match the MFLOPs within 0.1 %.
+        study: name of the study; None: from space, budget and data.
+        storage: URL of an Optuna storage; None: SQLite in the study's folder.
+        out: folder of the studies' folders.
+        proxy_images: training images per epoch; None: the recipe's.
+        proxy_epochs: None: 1, more on small data.
+        proxy_resolution: pixels per side of the proxy images; None: 32 to 64, by the data.
+        augment: augmentation of the short trainings; "data" takes the data set's own.
+        sampler: what proposes candidates; the others than "surrogate" are Optuna's.
+        early_stop: stop candidates that others beat halfway.
+        stop_when_stable: end when the front no longer moves beyond the noise.
+        go_ahead: start also where memory is expected not to suffice.
+        workers: candidates trained at once, each in a process; None: one per core.
+        threads: CPU threads of a worker; None: its share of the cores.
+        proxy_device: "auto", "cpu", "cuda" or "mps".
+        observer: hears how the search goes on.
+        train: in the place of `train_proxy`; with several workers, importable by its module and name.
+
+    Raises:
+        SpecError: the space, budget, objective or profile cannot be used.
+        InfeasibleBudgetError: no design of the space meets the budget.
+        DataError: the data cannot be read.
+        StudyError: the study was made with other settings, or several candidates in a row failed.
+        DeviceError: the device cannot be used.
+
+    Example:
+        >>> import snsearch
+        >>> import tempfile
+        >>> small = dict(data="digits", resolution=96, trials=2, finalists=0, proxy_images=64, workers=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     found = snsearch.search(3, objective="params", out=folder, **small)
+        >>> [trial.words for trial in found.candidates]
+        ['g=1, conv1 12, paper, 48/96/176', 'g=2, conv1 12, paper, 72/112/304']
+    """
+    given = dict(locals())
+    named = budget if isinstance(budget, str) else f"{budget:g}"
+    pixels = None if resolution is None else pixels_of(resolution)
+    seconds = None if time_limit is None else parse_duration(time_limit)
+    given |= {"budget": named, "split": tuple(split), "resolution": pixels, "time_limit": seconds, "out": str(out)}
+    seen = observer or Observer()
+    # What is wrong with the options is told before torch is loaded.
+    spec, at_input = load_space(space), with_input(load_budget(named), resolution=pixels)
+    resolve_data(data)
+    reading = data_options(split, image_column, label_column)
+    place = search_place(study, storage, Path(out), space=space, budget=named, data=data)
+    target = None if device is None else device_of(device)
+    goal = objective_of(objective, profile, target, place, seen)
+    if target is not None:
+        check_target(target, place, seen)
     from snsearch.api.measuring import measure_found
-    from snsearch.study import read_study, run_plan
-
-    where = str(place.folder) if options.storage is None else f"{place.name} --storage URL"
-    named = device and (device.name if device.identity else device.url)
-    later = f"snsearch measure {where} --device {named}"
-    plan, run = _plan_of(options, defaults, place, objective, observer, train)
-    try:
-        with resumable(observer.stopping) as stop:
-            reason = run_plan(plan, run, observer, stop)
-    except KeyboardInterrupt:
-        if device is not None:
-            observer.said(f"not measured yet; {later} measures what is there")
-        raise
-    observer.said(f"search ended: {reason}")
-    if device is not None:
-        measure_found(read_study(place.url, place.name), device, later, observer)
-    return read_study(place.url, place.name)
-
-
-def _plan_of(
-    options: SearchOptions,
-    defaults: dict[str, Any],
-    place: Place,
-    objective: Objective,
-    observer: Observer,
-    train: Callable[..., ProxyResult] | None,
-) -> tuple[Plan, dict[str, Any]]:
-    """What is to be trained, and what the study keeps of this run."""
     from snsearch.solver import candidates_of
-    from snsearch.study import Plan, Rungs, environment, read_dataset, settings_of
+    from snsearch.study import Plan, Rungs, deployed, environment, read_dataset, read_study, run_plan, settings_of
     from snsearch.training import machine_of, train_proxy
 
-    machine = machine_of(options.proxy_device, options.workers, options.threads, tasks=options.trials)
-    deployed = with_input(load_budget(options.budget), resolution=options.resolution)
-    dataset = read_dataset(
-        options.data,
-        options.proxy_resolution,
-        observer,
-        deployed=min(deployed.resolution),
-        options=data_options(options.split, options.image_column, options.label_column),
-    )
-    space, budget = load_space(options.space), options.budget_on(dataset)
-    for line in mismatches(budget, dataset):
-        observer.said(line)
-    candidates = candidates_of(
-        space, budget, tight=options.tight, search_shuffle=options.search_shuffle, cost=objective.of
-    )
+    machine = machine_of(proxy_device, workers, threads, tasks=trials)
+    dataset = read_dataset(data, proxy_resolution, seen, deployed=min(at_input.resolution), options=reading)
+    # A bare number of MFLOPs takes channels and classes from the data.
+    at_input = with_input(at_input, classes=classes)
+    on_data = deployed(at_input, dataset, named=not is_number(named), classes=classes)
+    for line in mismatches(on_data, dataset):
+        seen.said(line)
+    candidates = candidates_of(spec, on_data, tight=tight, search_shuffle=search_shuffle, cost=goal.of)
     costs = list(candidates.cost.values())
-    profile = objective.profile
-    if profile and (remarks := [remark for cost in costs if (remark := profile.remark(cost))]):
-        observer.said(f"{len(remarks)} of {len(costs)} candidates are predicted {remarks[0]}")
+    if goal.profile and (remarks := [remark for cost in costs if (remark := goal.profile.remark(cost))]):
+        seen.said(f"{len(remarks)} of {len(costs)} candidates are predicted {remarks[0]}")
     settings = settings_of(
-        space,
-        budget,
+        spec,
+        on_data,
         dataset,
-        options.recipe_on(dataset),
-        data=printable(options.data),
-        seed=options.seed,
-        tight=options.tight,
-        search_shuffle=options.search_shuffle,
-        sampler=options.sampler,
-        rungs=Rungs() if options.early_stop else Rungs(at=()),
-        objective=objective,
+        _recipe(dataset, proxy_images, proxy_epochs, augment),
+        data=printable(data),
+        seed=seed,
+        tight=tight,
+        search_shuffle=search_shuffle,
+        sampler=sampler,
+        rungs=Rungs() if early_stop else Rungs(at=()),
+        objective=goal,
     )
     plan = Plan(
         url=place.url,
@@ -200,20 +179,65 @@ def _plan_of(
         dataset=dataset,
         device=str(machine.device),
         checkpoints=place.folder / "checkpoints",
-        trials=options.trials,
-        time_limit=options.time_limit,
+        trials=trials,
+        time_limit=seconds,
         workers=machine.workers,
         threads=machine.threads,
-        stop_when_stable=options.stop_when_stable,
-        finalists=options.finalists,
-        seeds=options.seeds,
+        stop_when_stable=stop_when_stable,
+        finalists=finalists,
+        seeds=seeds,
         train=train or train_proxy,
     )
-    say_what_to_expect(plan, observer, go_ahead=options.go_ahead)
-    run = environment(options.command(defaults))
+    say_what_to_expect(plan, seen, go_ahead=go_ahead)
+    run = environment(_command(given))
     run |= {"proxy_device": plan.device, "workers": plan.workers, "skipped_count": len(dataset.skipped)}
     if dataset.skipped:
         run["skipped_images"] = [f"{skipped.name}: {skipped.reason}" for skipped in dataset.skipped[:50]]
     if dataset.description:
         run["data_summary"] = list(dataset.description.lines())
-    return plan, run
+    where = str(place.folder) if storage is None else f"{place.name} --storage URL"
+    later = f"snsearch measure {where} --device {target and (target.name if target.identity else target.url)}"
+    try:
+        with resumable(seen.stopping) as stop:
+            reason = run_plan(plan, run, seen, stop)
+    except KeyboardInterrupt:
+        if target is not None:
+            seen.said(f"not measured yet; {later} measures what is there")
+        raise
+    seen.said(f"search ended: {reason}")
+    if target is not None:
+        measure_found(read_study(place.url, place.name), target, later, seen)
+    return read_study(place.url, place.name)
+
+
+def _recipe(dataset: Dataset, images: int | None, epochs: int | None, augment: Augment) -> Recipe:
+    """The recipe of the short trainings."""
+    from snsearch.training import default_recipe
+
+    usual = default_recipe(len(dataset.train))
+    return replace(
+        usual,
+        images=min(images or usual.images, len(dataset.train)),
+        epochs=epochs or (usual.epochs if images is None else 1),
+        test_images=min(usual.test_images, len(dataset.scored)),
+        augmentation=None if augment == "data" else augment,
+    )
+
+
+def _command(given: dict[str, Any]) -> list[str]:
+    """The command line that asks for the same as these arguments of `search`, without the storage's secrets."""
+    from snsearch.study import without_secrets
+
+    words = ["snsearch", "search"]
+    for name, parameter in inspect.signature(search).parameters.items():
+        value, option = given[name], "yes" if name == "go_ahead" else name.replace("_", "-")
+        if name in ("observer", "train") or value == parameter.default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif name == "split":
+            words += [word for text in value for word in ("--split", text)]
+        else:
+            text = format_resolution(value) if name == "resolution" else str(value)
+            words += [f"--{option}", without_secrets(text) if name == "storage" else text]
+    return [printable(word) for word in words]

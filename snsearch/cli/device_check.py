@@ -55,7 +55,7 @@ def print_checkup(found: Checkup, form: str) -> None:
 
 
 def _print_lines(found: Checkup) -> None:
-    host = found.host
+    host, load = found.host, found.probe.loadavg
     rows: list[tuple[str, str]] = [
         ("device", f"{host.device} ({host.url})"),
         ("SoC", host.soc or "unknown"),
@@ -67,9 +67,9 @@ def _print_lines(found: Checkup) -> None:
         ("pinned to", f"core {host.core}"),
         ("memory", "unknown" if host.memory_kb is None else format_bytes(host.memory_kb * 1024)),
         ("temperature", "unknown" if found.temperature_mc is None else f"{found.temperature_mc / 1000:.0f} °C"),
-        ("load average", "unknown" if found.loadavg is None else ", ".join(f"{load:.2f}" for load in found.loadavg)),
+        ("load average", "unknown" if load is None else ", ".join(f"{one:.2f}" for one in load)),
         ("engine", f"{host.engine} {host.engine_version}, {host.runner}, runner {host.runner_sha256[:12]}"),
-        ("multiply-adds", f"{found.simd_gflops:.2g} GFLOP/s on one core"),
+        ("multiply-adds", f"{found.probe.simd_gflops:.2g} GFLOP/s on one core"),
         ("parity", f"{found.parity:.1e} of the largest output ({'sound' if found.is_sound else 'NOT sound'})"),
     ]
     width = max(len(name) for name, _ in rows)

@@ -71,7 +71,7 @@ def run(**given: Any) -> None:
     from snsearch import lab
 
     with Progress() as progress:
-        folder = lab.make_set(lab.SetOptions(**given), ["snsearch", *sys.argv[1:]], progress)
+        folder = lab.make_set(["snsearch", *sys.argv[1:]], progress, **given)
     _show_set(lab.fidelity_of(folder), whole=False, wide=False)
     say(f"set: {folder}; all proxies: snsearch fidelity show {folder} --all")
 

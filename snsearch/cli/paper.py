@@ -79,9 +79,8 @@ def paper(budgets: Sequence[tuple[float, ...]], form: str, wide: bool, **given: 
     resolve_data(given["data"])  # a wrong name should not cost the wait for torch
     from snsearch import lab
 
-    options = lab.PaperOptions(budgets=tuple(mflops for several in budgets for mflops in several), **given)
     with (progress := Progress()):
-        run = lab.begin_paper(options, progress)
+        run = lab.begin_paper(progress, budgets=[mflops for several in budgets for mflops in several], **given)
     try:
         with (progress := Progress()):
             run.go_on(progress)
@@ -103,7 +102,7 @@ def _show(seen: PaperSeen, form: str, *, wide: bool) -> None:
 
 
 def _head(seen: PaperSeen) -> str:
-    return f"{'quick, ' if seen.run.options.quick else ''}{len(seen.curves)} of {len(seen.run.tasks)} trainings"
+    return f"{'quick, ' if seen.run.quick else ''}{len(seen.curves)} of {len(seen.run.tasks)} trainings"
 
 
 def _networks(seen: PaperSeen) -> Table[dict[str, Any]]:
@@ -161,7 +160,7 @@ def _claims(seen: PaperSeen) -> Table[Verdict]:
                 )
             ),
             field("data", lambda one: data),
-            field("quick", lambda one: seen.run.options.quick),
+            field("quick", lambda one: seen.run.quick),
             shown("table", lambda one: str(one.table), 3),
             *([shown("MFLOPs", lambda one: " and ".join(f"{mflops:g}" for mflops in one.mflops))] if several else []),
             shown("claim", lambda one: one.text),
@@ -178,13 +177,13 @@ def _claims(seen: PaperSeen) -> Table[Verdict]:
 
 
 def _remarks(seen: PaperSeen) -> Iterator[str]:
-    run, options = seen.run, seen.run.options
+    run = seen.run
     counts = Counter(verdict.finding for verdict in seen.verdicts)
     yield ", ".join(f"{count} {finding}" for finding, count in counts.most_common())
     yield "points: difference of the errors that are compared; positive is the paper's sign"
     yield f"data: {run.dataset.describe()}; the paper's figures are of ImageNet, trained to the end"
-    yield f"recipe: {run.recipe.describe()}; {options.seeds} seed{'s' if options.seeds > 1 else ''}"
-    matching = "within 0.1 % where the lattice allows" if options.tight else "to the nearest network in proportion"
+    yield f"recipe: {run.recipe.describe()}; {run.seeds} seed{'s' if run.seeds > 1 else ''}"
+    matching = "within 0.1 % where the lattice allows" if run.tight else "to the nearest network in proportion"
     yield f"matched at 224x224 and 1000 classes, {matching}; as trained: MFLOPs on images of the data"
     yield (
         "interval and sign: Student's t; errors are compared within a seed, the noise of seeds is pooled over a "

@@ -26,14 +26,14 @@ def report(study: str | None, storage: str | None, out: Path, html: Path | None,
     from snsearch.lab import SHIPPED, find_set
 
     if study is not None and storage is None and (folder := find_set(study)) is not None:
-        from snsearch.lab import fidelity_of, fidelity_page_of, set_document, write_fidelity_page
+        from snsearch.lab import fidelity_of, set_document, write_fidelity_page
 
         found = fidelity_of(folder)
         path = html or (out / folder.name if folder.parent == SHIPPED else folder) / "report.html"
         if form == "json":
             print_json(set_document(found))
             return
-        write_fidelity_page(fidelity_page_of(found, folder), path)
+        write_fidelity_page(found, path)
     else:
         place = api.place_of(study, storage, out)
         record = api.load_study(place.name, storage=place.url)

@@ -149,7 +149,8 @@ def _finish(given: dict[str, Any], progress: Progress) -> None:
     from snsearch.cli.shared.outcomes import print_outcomes
     from snsearch.study import front_table
 
-    place = api.SearchOptions(**given).place
+    where = ("study", "storage", "out", "space", "budget", "data")
+    place = api.search_place(**{name: given[name] for name in where})
     progress.said(progress.summary())
     print_outcomes(progress.outcomes, "table")
     record = api.load_study(place.name, storage=place.url)

@@ -5,7 +5,6 @@ from .checkup import Checkup as Checkup
 from .checkup import Cluster as Cluster
 from .checkup import check as check
 from .conditions import Conditions as Conditions
-from .counting.counter import counted_runner as counted_runner
 from .counting.counter import cpu_of as cpu_of
 from .counting.counter import open_counter as open_counter
 from .counting.counts import Counts as Counts

@@ -6,7 +6,7 @@ import secrets
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from snsearch.engine import (
     read_time,
 )
 from snsearch.errors import DeviceError
+from snsearch.files import faults_as
 
 LOCK = "runner.lock"  # on the device: one runner at a time
 PROBE_SECONDS = 120.0  # emulated boards are slow
@@ -56,11 +57,9 @@ class Runner:
 
         Raises DeviceError if the file cannot be read.
         """
-        try:
+        with faults_as(DeviceError, f"the runner {str(file)!r} cannot be read"):
             sha256 = sha256_of(file)
             is_script = file.suffix == ".py" and read_elf(file) is None
-        except OSError as error:
-            raise DeviceError(f"the runner {str(file)!r} cannot be read: {error.strerror or error}") from None
         name = f"runner-{sha256[:16]}{file.suffix if is_script else ''}"
         words = (python, name, "--engine", engine) if is_script else (f"./{name}",)
         return cls(file=file, words=words, name=name, sha256=sha256)
@@ -74,19 +73,6 @@ class Board:
     transport: Transport
     runner: Runner
     probe: ProbeAnswer
-
-    @property
-    def emulated_because(self) -> str | None:
-        """Why times on it are no latencies; None for a real device."""
-        return self.probe.emulated_because()
-
-    def time(self, job: TimeJob) -> TimeAnswer:
-        """The answer to a job. Raises DeviceError, also if another runner is at work on the device."""
-        return time_on(self.transport, self.runner, job)
-
-    def temperature_mc(self) -> int | None:
-        """The temperature of the hottest zone, in thousandths of a degree Celsius; None if unknown."""
-        return hottest(probe_on(self.transport, self.runner))
 
     def host(self, core: int) -> Host:
         """The hardware and software of a measurement on that core."""
@@ -121,25 +107,23 @@ def open_board(device: Device, runner_of: RunnerOf) -> Iterator[Board]:
     """
     folder = device_folder(device.name)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / "in-use.lock")
     try:
-        lock.acquire(timeout=0)
+        lock = filelock.FileLock(folder / "in-use.lock").acquire(timeout=0)
     except filelock.Timeout:
         raise DeviceError(
             f"{device.name} is in use by another snsearch on this host; wait for it to end, then give the same "
             "command again"
         ) from None
-    try:
-        transport = connect(device)
-        try:
-            machine = machine_of(transport)
-            board = make_ready(device, transport, machine, runner_of(transport, machine))
-            check_identity(device, board.probe)
-            yield board
-        finally:
-            transport.close()
-    finally:
-        lock.release()
+    with lock, closing(connect(device)) as transport:
+        machine = machine_of(transport)
+        board = make_ready(device, transport, machine, runner_of(transport, machine))
+        now = identity_of(board.probe)
+        if device.identity and device.identity != now:
+            raise DeviceError(
+                f"{device.name} is another device now: {now}; it was added as: {device.identity}. Add this one under "
+                f"another name, or forget the old one (snsearch device forget {device.name})"
+            )
+        yield board
 
 
 def make_ready(device: Device, transport: Transport, machine: str, runner: Runner) -> Board:
@@ -166,7 +150,7 @@ def probe_on(transport: Transport, runner: Runner) -> ProbeAnswer:
 
 
 def time_on(transport: Transport, runner: Runner, job: TimeJob) -> TimeAnswer:
-    """The runner's answer to a job. Raises DeviceError."""
+    """The runner's answer to a job. Raises DeviceError, also if another runner is at work on the device."""
     nonce = secrets.token_hex(8)
     words = [*runner.words, *job.arguments(nonce)]
     output = transport.run(words, timeout_s=job.alarm_s + GRACE_SECONDS)
@@ -199,18 +183,8 @@ def identity_of(probe: ProbeAnswer) -> str:
         + (f" at {khz / 1e6:.2f} GHz" if khz is not None else "")
         for (khz, midr), count in sorted(kinds.items(), key=str)
     ]
-    emulated = ["emulated"] if probe.emulated_because() is not None else []
+    emulated = ["emulated"] if probe.emulated_because is not None else []
     return ", ".join([probe.soc or "unknown SoC", probe.machine, *cores, *emulated])
-
-
-def check_identity(device: Device, probe: ProbeAnswer) -> None:
-    """Raises DeviceError if the device is not the one that was added under its name."""
-    now = identity_of(probe)
-    if device.identity and device.identity != now:
-        raise DeviceError(
-            f"{device.name} is another device now: {now}; it was added as: {device.identity}. "
-            f"Add this one under another name, or forget the old one (snsearch device forget {device.name})"
-        )
 
 
 def hottest(probe: ProbeAnswer) -> int | None:
@@ -236,12 +210,7 @@ def pinned_core(board: Board, wanted: int | None = None) -> int:
             listed = ", ".join(map(str, allowed))
             raise DeviceError(f"{board.device.name}: core {chosen} cannot be used; expected one of {listed}")
         return chosen
-    known = {core.id: core for core in board.probe.cores}
-
-    def speed(core: int) -> tuple[int, int, int]:
-        found = known.get(core)
-        return (found.max_khz or 0, found.capacity or 0, core) if found else (0, 0, core)
-
     if not allowed:
         raise DeviceError(f"{board.device.name}: the runner does not say which cores it may use; build it again")
-    return max(allowed, key=speed)
+    speeds = {core.id: (core.max_khz or 0, core.capacity or 0) for core in board.probe.cores}
+    return max(allowed, key=lambda core: (*speeds.get(core, (0, 0)), core))

@@ -65,12 +65,9 @@ class Checkup:
 
     host: Host  # with the core that a measurement would pin to
     clusters: tuple[Cluster, ...]
+    probe: ProbeAnswer
     temperature_mc: int | None  # the hottest zone
-    loadavg: tuple[float, ...] | None
-    simd_gflops: float
-    features: tuple[str, ...]
     parity: float
-    emulated_because: str | None
     spoilers: tuple[Reason, ...]
 
     @property
@@ -80,16 +77,20 @@ class Checkup:
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values."""
-        values = asdict(self)
         return {
             "schema": 1,
-            **{key: value for key, value in values.pop("host").items() if key not in _OF_MEASUREMENTS},
+            **{key: value for key, value in asdict(self.host).items() if key not in _OF_MEASUREMENTS},
             "is_arm": is_arm(self.host.machine),
-            **values,
+            "clusters": [asdict(cluster) for cluster in self.clusters],
+            "temperature_mc": self.temperature_mc,
+            "loadavg": self.probe.loadavg,
+            "simd_gflops": self.probe.simd_gflops,
+            "features": self.probe.features,
             "parity": self.parity if math.isfinite(self.parity) else None,
+            "emulated_because": self.probe.emulated_because,
+            "spoilers": [spoiler.words for spoiler in self.spoilers],
             "parity_limit": PARITY,
             "sound": self.is_sound,
-            "spoilers": [spoiler.words for spoiler in self.spoilers],
         }
 
 
@@ -122,7 +123,7 @@ def core_kind(midr: int | None) -> str:
 def spoilers_of(probe: ProbeAnswer, core: int) -> tuple[Reason, ...]:
     """What would spoil a measurement on that core."""
     found: list[Reason] = []
-    if (because := probe.emulated_because()) is not None:
+    if (because := probe.emulated_because) is not None:
         found.append(Reason.of(Cause.NO_LATENCY, text=because))
     if not is_arm(probe.machine):
         found.append(Reason.of(Cause.NOT_ARM, text=probe.machine))
@@ -148,11 +149,8 @@ def check(board: Board, reference: Subject, core: int | None = None) -> Checkup:
     return Checkup(
         host=board.host(pinned),
         clusters=clusters_of(probe.cores),
+        probe=probe,
         temperature_mc=hottest(probe),
-        loadavg=probe.loadavg,
-        simd_gflops=probe.simd_gflops,
-        features=probe.features,
         parity=check_output(board, reference, pinned).parity,
-        emulated_because=board.emulated_because,
         spoilers=spoilers_of(probe, pinned),
     )

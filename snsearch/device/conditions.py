@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from snsearch.engine import Precision
-
 Say = Callable[[str], None]  # tells the user what is going on
 Stop = Callable[[], bool]  # whether the user asked to stop
 
@@ -24,7 +22,6 @@ class Effort:
     warmup_runs: int = 5
     warmup_ms: int = 1000
     warmups: int = 6  # attempts to reach a stable state
-    settled: float = 0.02  # largest difference between the reference's medians of two warm-ups in a stable state
     attempts: int = 2  # measurements of a model that is disturbed
     cool_down_s: float = 60.0  # longest pause between batches
 
@@ -52,6 +49,5 @@ class Conditions:
     """
 
     core: int | None = None
-    precision: Precision = "float32"
     sustained_minutes: float | None = None
     effort: Effort | None = None

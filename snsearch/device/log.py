@@ -16,6 +16,7 @@ from snsearch.device.measuring import Outcome, measure
 from snsearch.device.registry import Device, device_folder
 from snsearch.device.subjects import Subject
 from snsearch.errors import DeviceError
+from snsearch.files import faults_as
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +28,7 @@ class MeasurementLog:
     def add(self, measurement: Measurement) -> None:
         """Adds a measurement, on disk when it returns. Raises DeviceError if the file cannot be written."""
         line = json.dumps(encode(measurement), allow_nan=False) + "\n"
-        try:
+        with faults_as(DeviceError, f"{str(self.path)!r} cannot be written"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab+") as file:
                 # Start a new line after one that a crash or a full disk cut off.
@@ -36,20 +37,16 @@ class MeasurementLog:
                 file.write(line.encode())
                 file.flush()
                 os.fsync(file.fileno())
-        except OSError as error:
-            raise DeviceError(f"{str(self.path)!r} cannot be written: {error.strerror or error}") from None
 
     def read(self) -> tuple[Measurement, ...]:
         """All measurements, the oldest first, without lines that were cut off.
 
         Raises DeviceError if the file cannot be read, or has a measurement of an unknown schema.
         """
-        try:
-            text = self.path.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
+        if not self.path.exists():
             return ()
-        except OSError as error:
-            raise DeviceError(f"{str(self.path)!r} cannot be read: {error.strerror or error}") from None
+        with faults_as(DeviceError, f"{str(self.path)!r} cannot be read"):
+            text = self.path.read_text(encoding="utf-8", errors="replace")
         found = []
         for line in text.splitlines():
             try:
@@ -71,7 +68,6 @@ def latest(
     for one in reversed(measurements):
         if (
             one.artefact == artefact
-            and one.precision == conditions.precision
             and one.sustained_minutes == conditions.sustained_minutes
             and one.verdict != "refused"
             and identity in ("", one.host.identity)

@@ -75,7 +75,11 @@ class Measurement:
         derived={
             "reasons": lambda one: [reason.words for reason in one.reasons],
             "latency_ms": lambda one: None if one.latency_ms is None else round(one.latency_ms, 6),
-            "interval_ms": attrgetter("interval_ms"),
+            "interval_ms": lambda one: (
+                None
+                if one.latency_ms is None
+                else [round(one.statistics.low_ms, 6), round(one.statistics.high_ms, 6)]
+            ),
             "provenance": attrgetter("provenance"),
         },
     )
@@ -106,12 +110,6 @@ class Measurement:
     def latency_ms(self) -> float | None:
         """The median; None if it is no latency."""
         return self.statistics.median_ms if self.verdict in ("ok", "flagged") else None
-
-    @property
-    def interval_ms(self) -> list[float] | None:
-        """The ends of the median's interval, to the nanosecond; None if it is no latency."""
-        ends = (self.statistics.low_ms, self.statistics.high_ms)
-        return None if self.latency_ms is None else [round(end, 6) for end in ends]
 
     @property
     def why(self) -> str:

@@ -6,21 +6,25 @@ in the reference. A disturbed model is measured again once; if it stays disturbe
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from snsearch.device.board import Board, UnansweredError, pinned_core
+from snsearch.device.board import Board, UnansweredError, hottest, pinned_core, probe_on
 from snsearch.device.conditions import EMULATED, Conditions, Effort, Say, Stop
-from snsearch.device.jobs import INPUT_SEED, Checked, Jobs
+from snsearch.device.jobs import INPUT_SEED, Checked, check_output, time_models
 from snsearch.device.measurements import Measurement
 from snsearch.device.subjects import Subject
 from snsearch.device.transports.transport import CONNECT_SECONDS
 from snsearch.device.verdicts import PARITY, judged
 from snsearch.engine import ModelSamples, RunnerError, TimeAnswer
 from snsearch.errors import DeviceError
+
+SETTLED = 0.02  # largest difference between the reference's medians of two warm-ups in a stable state
+HOT_SECONDS = 30.0  # of one job that heats a device; a command to stop waits this long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,22 +58,33 @@ def measure(
         KeyboardInterrupt: `stop` returned true.
     """
     asked = conditions or Conditions()
-    if asked.sustained_minutes is not None and board.emulated_because is not None:
+    if asked.sustained_minutes is not None and board.probe.emulated_because is not None:
         raise DeviceError(f"{board.device.name} is emulated: its speed after minutes of running means nothing")
-    effort = asked.effort or (Effort() if board.emulated_because is None else EMULATED)
+    effort = asked.effort or (Effort() if board.probe.emulated_because is None else EMULATED)
     core = pinned_core(board, asked.core)
-    jobs = Jobs(board=board, core=core, precision=asked.precision, effort=effort, say=say, stop=stop)
-    run = _Run(jobs=jobs, reference=reference, sustained_minutes=asked.sustained_minutes)
-    yield from run.all(subjects)
+    session = _Session(
+        board=board,
+        core=core,
+        effort=effort,
+        reference=reference,
+        sustained_minutes=asked.sustained_minutes,
+        say=say,
+        stop=stop,
+    )
+    yield from session.all(subjects)
 
 
 @dataclass(kw_only=True)
-class _Run:
-    """One session on one device."""
+class _Session:
+    """One session on one device. Each of its jobs raises DeviceError, and KeyboardInterrupt if the user stops."""
 
-    jobs: Jobs
+    board: Board
+    core: int
+    effort: Effort
     reference: Subject
     sustained_minutes: float | None
+    say: Say
+    stop: Stop
     unsettled: bool = False
     unanswered: int = 0  # models in succession without an answer
     reference_ns: int = 0  # time of one run of the reference
@@ -77,18 +92,18 @@ class _Run:
     start_mc: int | None = None  # temperature at the start
 
     def all(self, subjects: Sequence[Subject]) -> Iterator[Outcome]:
-        self.reference.put(self.jobs.board.transport)
-        checked = self.jobs.check(self.reference)
+        self.reference.put(self.board.transport)
+        checked = self._check(self.reference)
         if not checked.parity <= PARITY:
             raise DeviceError(
-                f"{self.jobs.board.device.name}: the reference network's output differs from torch's by "
+                f"{self.board.device.name}: the reference network's output differs from torch's by "
                 f"{checked.parity:.1e} of its largest value (limit {PARITY:.0e}), so no time of this runner counts; "
                 "build the runner again, or report this"
             )
         self.reference_ns = checked.one_run_ns
         self.start_mc = self._temperature()
         self._warm_up()
-        size = 1 if self.sustained_minutes is not None else self.jobs.effort.batch
+        size = 1 if self.sustained_minutes is not None else self.effort.batch
         for at in range(0, len(subjects), size):
             batch = subjects[at : at + size]
             if at:
@@ -106,13 +121,13 @@ class _Run:
                 yield one
         best: dict[str, Measurement] = {}
         # Do not repeat a sustained run: its flags report disturbances.
-        for attempt in range(self.jobs.effort.attempts if self.sustained_minutes is None else 1):
+        for attempt in range(self.effort.attempts if self.sustained_minutes is None else 1):
             again = [one for one in ready if attempt == 0 or best[one.subject.artefact].verdict != "ok"]
             if not again:
                 break
             if attempt:
                 first = best[again[0].subject.artefact].reasons[0]
-                self.jobs.say(f"{len(again)} disturbed, measured again: {first.words}")
+                self.say(f"{len(again)} disturbed, measured again: {first.words}")
                 self._cool_down()
             for made in self._timed(again):
                 known = best.get(made.artefact)
@@ -122,9 +137,9 @@ class _Run:
 
     def _checked(self, subject: Subject) -> Checked | Outcome:
         """The model if its output is right; else why it has no latency."""
-        subject.put(self.jobs.board.transport)
+        subject.put(self.board.transport)
         try:
-            checked = self.jobs.check(subject)
+            checked = self._check(subject)
         except RunnerError as error:
             if error.error not in ("model", "memory"):
                 raise
@@ -144,10 +159,10 @@ class _Run:
         """One measurement of every model of a batch, from rounds that they share."""
         minutes = self.sustained_minutes
         if minutes is not None:
-            self.jobs.heat(batch[0], minutes)
-        answer = self.jobs.rounds(
+            self._heat(batch[0], minutes)
+        answer = self._rounds(
             (self.reference.prefix.name, *(one.subject.prefix.name for one in batch)),
-            self.jobs.effort.repeats(round(statistics.mean(one.one_run_ns for one in batch))),
+            self.effort.repeats(round(statistics.mean(one.one_run_ns for one in batch))),
             self.reference_ns + sum(one.one_run_ns for one in batch),
         )
         reference, *others = answer.models
@@ -163,8 +178,8 @@ class _Run:
         made = Measurement(
             subject=checked.subject.name,
             artefact=checked.subject.artefact,
-            host=self.jobs.board.host(answer.core),
-            precision=self.jobs.precision,
+            host=self.board.host(answer.core),
+            precision="float32",
             input_seed=INPUT_SEED,
             samples_ns=own.samples_ns,
             reference=self.reference.name,
@@ -180,46 +195,92 @@ class _Run:
         )
         return judged(
             made,
-            emulated_because=self.jobs.board.emulated_because,
+            emulated_because=self.board.probe.emulated_because,
             unsettled=self.unsettled,
             expected_reference_ms=self.reference_ms if self.sustained_minutes is None else None,
         )
 
+    def _check(self, subject: Subject) -> Checked:
+        """The model after one run."""
+        self._may_go_on()
+        return check_output(self.board, subject, self.core)
+
+    def _rounds(self, prefixes: tuple[str, ...], repeats: int, one_round_ns: int) -> TimeAnswer:
+        """The answer of a job with the effort's rounds; `one_round_ns` is the time of one run of each model."""
+        effort = self.effort
+        running_s = one_round_ns / 1e9 * (repeats * effort.rounds + effort.warmup_runs)
+        self._may_go_on()
+        return time_models(
+            self.board,
+            prefixes,
+            self.core,
+            rounds=effort.rounds,
+            repeats=repeats,
+            # Four times the expected time: the first run may be faster than later ones.
+            alarm_s=math.ceil(60 + len(prefixes) * effort.warmup_ms / 1e3 + 4 * running_s),
+            warmup_runs=effort.warmup_runs,
+            warmup_ms=effort.warmup_ms,
+        )
+
+    def _heat(self, one: Checked, minutes: float) -> None:
+        """Runs a model until the last of these minutes begins."""
+        until = time.monotonic() + max(0.0, minutes * 60 - 60)
+        while (left := until - time.monotonic()) > 0:
+            self.say(f"running for {left / 60:.1f} more minutes before it is timed")
+            seconds = min(HOT_SECONDS, left)
+            self._may_go_on()
+            # One long warm-up: it has no pauses in which the device could cool.
+            time_models(
+                self.board,
+                (one.subject.prefix.name,),
+                self.core,
+                rounds=1,
+                repeats=1,
+                alarm_s=math.ceil(60 + seconds + 8 * one.one_run_ns / 1e9),
+                warmup_runs=1,
+                warmup_ms=math.ceil(1000 * seconds),
+            )
+
+    def _may_go_on(self) -> None:
+        if self.stop():
+            raise KeyboardInterrupt
+
     def _warm_up(self) -> None:
         """Runs the reference network until two medians in succession agree, or the attempts are used up."""
         before: float | None = None
-        for _ in range(self.jobs.effort.warmups):
-            repeats = self.jobs.effort.repeats(self.reference_ns, 1.0)
-            answer = self.jobs.rounds((self.reference.prefix.name,), repeats, self.reference_ns)
+        for _ in range(self.effort.warmups):
+            repeats = self.effort.repeats(self.reference_ns, 1.0)
+            answer = self._rounds((self.reference.prefix.name,), repeats, self.reference_ns)
             median = _median_ms(answer.models[0])
-            if before is not None and abs(median / before - 1) <= self.jobs.effort.settled:
+            if before is not None and abs(median / before - 1) <= SETTLED:
                 self.reference_ms = median
                 return
             before = median
-        self.unsettled = self.jobs.effort.warmups > 0
+        self.unsettled = self.effort.warmups > 0
 
     def _cool_down(self) -> None:
         """Waits until the device is nearly as cool as at the start, or the effort's time is over."""
         if self.start_mc is None:
             # Temperature unknown: wait a fraction of the cool-down anyway.
-            wait(self.jobs.effort.cool_down_s / 12)
+            wait(self.effort.cool_down_s / 12)
             return
-        until = time.monotonic() + self.jobs.effort.cool_down_s
-        while time.monotonic() < until and not self.jobs.stop():
+        until = time.monotonic() + self.effort.cool_down_s
+        while time.monotonic() < until and not self.stop():
             now = self._temperature()
             if now is None or now <= self.start_mc + 3000:
                 return
-            self.jobs.say(f"cooling down: {now / 1000:.0f} °C, {self.start_mc / 1000:.0f} °C at the start")
+            self.say(f"cooling down: {now / 1000:.0f} °C, {self.start_mc / 1000:.0f} °C at the start")
             wait(min(5.0, max(0.0, until - time.monotonic())))
 
     def _temperature(self) -> int | None:
-        return None if self.jobs.effort.cool_down_s <= 0 else self.jobs.board.temperature_mc()
+        silent = self.effort.cool_down_s <= 0
+        return None if silent else hottest(probe_on(self.board.transport, self.board.runner))
 
     def _remove(self, subjects: Sequence[Subject]) -> None:
         """Removes models from the device: each is measured once, and storage is small."""
         names = [file.name for one in subjects if one.artefact != self.reference.artefact for file in one.files]
         if names:
-            self.jobs.board.transport.run(["rm", "-f", *names], timeout_s=CONNECT_SECONDS)
+            self.board.transport.run(["rm", "-f", *names], timeout_s=CONNECT_SECONDS)
 
 
 def _median_ms(samples: ModelSamples) -> float:

@@ -6,15 +6,14 @@ every fit. All measurements go through the device's log, so an interrupted profi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from snsearch.device.board import Board, RunnerOf
 from snsearch.device.conditions import Conditions, Effort, Say, Stop
 from snsearch.device.log import measure_once
 from snsearch.device.measurements import Measurement
-from snsearch.device.measuring import Outcome
 from snsearch.device.profile_plan import Piece, Plan
 from snsearch.device.profile_samples import Thing, fit_own, samples_of
 from snsearch.device.registry import Device
@@ -75,7 +74,6 @@ def make_profile(
         subject = subject_of(thing, engine)
         if things.setdefault(subject.artefact, thing) is thing:
             subjects.append(subject)
-    kept = _Kept(device=device)
     found = measure_once(
         device,
         subjects,
@@ -87,26 +85,37 @@ def make_profile(
         say=say,
         stop=stop,
     )
+    measured: dict[str, Measurement] = {}  # by artefact
+    left_out: list[str] = []
     for done, one in enumerate(found, start=1):
-        kept.add(one)
+        if not isinstance(one, Measurement):
+            left_out.append(f"{one.subject.name}: {one.reason}")
+        elif one.verdict == "emulated":
+            raise _emulated(device, one.why)
+        elif one.latency_ms is None:
+            left_out.append(f"{one.subject}: {one.why}")
+        else:
+            measured[one.artefact] = one
         progress(done, len(subjects))
-    kept.check_alike()
-    samples = samples_of(plan, things, kept.measured)
-    kept.check_enough(samples, plan)
+    kept = tuple(measured.values())
+    _check_alike(device, kept)
+    samples = samples_of(plan, things, measured)
+    _check_enough(device, samples, plan, left_out)
     calibration = fit_own(samples)
+    flagged = sum(one.verdict == "flagged" for one in kept)
     return OwnProfile(
-        profile=profile_of(calibration, **kept.about(samples)),
+        profile=profile_of(calibration, **_about(device, kept, samples, flagged, left_out)),
         calibration=calibration,
         samples=samples,
-        flagged=kept.flagged,
-        left_out=tuple(kept.left_out),
+        flagged=flagged,
+        left_out=tuple(left_out),
     )
 
 
 def refuse_emulated(board: Board) -> None:
     """Raises DeviceError if the board's times are no latencies."""
-    if board.emulated_because is not None:
-        raise _emulated(board.device, board.emulated_because)
+    if board.probe.emulated_because is not None:
+        raise _emulated(board.device, board.probe.emulated_because)
 
 
 def _emulated(device: Device, why: str) -> DeviceError:
@@ -116,69 +125,49 @@ def _emulated(device: Device, why: str) -> DeviceError:
     )
 
 
-@dataclass(kw_only=True)
-class _Kept:
-    """What was measured for a profile, and what was left out."""
+def _check_alike(device: Device, measured: Iterable[Measurement]) -> None:
+    """Raises DeviceError for measurements with several libraries or kinds of core: their rates differ."""
+    settings = {f"{_library(one)} on {_speed(one) or f'core {one.host.core}'}" for one in measured}
+    if len(settings) > 1:
+        raise DeviceError(
+            f"{device.name}: its log holds measurements of {' and of '.join(sorted(settings))}, which make no common "
+            "profile; measure them again with --again, or choose one --core"
+        )
 
-    device: Device
-    measured: dict[str, Measurement] = field(default_factory=dict)  # by artefact
-    left_out: list[str] = field(default_factory=list)
 
-    def add(self, one: Outcome) -> None:
-        """Takes a measurement with a latency, and lists another one as left out. Raises DeviceError if emulated."""
-        if not isinstance(one, Measurement):
-            self.left_out.append(f"{one.subject.name}: {one.reason}")
-        elif one.verdict == "emulated":
-            raise _emulated(self.device, one.why)
-        elif one.latency_ms is None:
-            self.left_out.append(f"{one.subject}: {one.why}")
-        else:
-            self.measured[one.artefact] = one
+def _check_enough(device: Device, samples: Sequence[Sample], plan: Plan, left_out: Sequence[str]) -> None:
+    """Raises DeviceError if too few of the plan's networks have a latency."""
+    networks = sum(sample.role == "judged" for sample in samples)
+    if networks < min(FEWEST_NETWORKS, len(plan.networks)):
+        raise DeviceError(
+            f"{device.name}: only {networks} of {len(plan.networks)} networks have a valid measurement; expected at "
+            f"least {FEWEST_NETWORKS}. The first one left out: {left_out[0]}. Stop other programs on the device, "
+            "then give the same command again: valid measurements are not repeated"
+        )
 
-    @property
-    def flagged(self) -> int:
-        return sum(one.verdict == "flagged" for one in self.measured.values())
 
-    def check_alike(self) -> None:
-        """Raises DeviceError for measurements with several libraries or kinds of core: their rates differ."""
-        settings = {f"{_library(one)} on {_speed(one) or f'core {one.host.core}'}" for one in self.measured.values()}
-        if len(settings) > 1:
-            raise DeviceError(
-                f"{self.device.name}: its log holds measurements of {' and of '.join(sorted(settings))}, which make "
-                "no common profile; measure them again with --again, or choose one --core"
-            )
-
-    def check_enough(self, samples: Sequence[Sample], plan: Plan) -> None:
-        """Raises DeviceError if too few of the plan's networks have a latency."""
-        networks = sum(sample.role == "judged" for sample in samples)
-        if networks < min(FEWEST_NETWORKS, len(plan.networks)):
-            raise DeviceError(
-                f"{self.device.name}: only {networks} of {len(plan.networks)} networks have a valid measurement; "
-                f"expected at least {FEWEST_NETWORKS}. The first one left out: {self.left_out[0]}. Stop other "
-                "programs on the device, then give the same command again: valid measurements are not repeated"
-            )
-
-    def about(self, samples: Sequence[Sample]) -> dict[str, Any]:
-        """The fields of the profile that say what it is of."""
-        kept = list(self.measured.values())
-        host = kept[0].host
-        days = sorted({one.measured[:10] for one in kept})
-        note = f"{self.flagged} of {len(kept)} measurements were disturbed and flagged"
-        note += f"; {len(self.left_out)} were refused or failed, and left out." if self.left_out else "."
-        judged = [sample.name for sample in samples if sample.role == "judged"]
-        pieces = f"{len(samples) - len(judged)} operators, blocks and networks of other spaces"
-        return {
-            "name": self.device.name,
-            "device": f"{host.soc or self.device.name} ({host.machine})",
-            "core": ", ".join(filter(None, (f"core {host.core}", _speed(kept[0])))),
-            "library": ", ".join(sorted(set(map(_library, kept)))),
-            "threads": 1,
-            "precision": kept[0].precision,
-            "figures": "measured",
-            "source": f"measured on the device, {days[0]}" + ("" if len(days) == 1 else f" to {days[-1]}"),
-            "note": note,
-            "fitted_on": (pieces, *judged),
-        }
+def _about(
+    device: Device, kept: Sequence[Measurement], samples: Sequence[Sample], flagged: int, left_out: Sequence[str]
+) -> dict[str, Any]:
+    """The fields of the profile that say what it is of."""
+    host = kept[0].host
+    days = sorted({one.measured[:10] for one in kept})
+    note = f"{flagged} of {len(kept)} measurements were disturbed and flagged"
+    note += f"; {len(left_out)} were refused or failed, and left out." if left_out else "."
+    judged = [sample.name for sample in samples if sample.role == "judged"]
+    pieces = f"{len(samples) - len(judged)} operators, blocks and networks of other spaces"
+    return {
+        "name": device.name,
+        "device": f"{host.soc or device.name} ({host.machine})",
+        "core": ", ".join(filter(None, (f"core {host.core}", _speed(kept[0])))),
+        "library": ", ".join(sorted(set(map(_library, kept)))),
+        "threads": 1,
+        "precision": kept[0].precision,
+        "figures": "measured",
+        "source": f"measured on the device, {days[0]}" + ("" if len(days) == 1 else f" to {days[-1]}"),
+        "note": note,
+        "fitted_on": (pieces, *judged),
+    }
 
 
 def _library(one: Measurement) -> str:

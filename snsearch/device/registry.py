@@ -18,7 +18,7 @@ from snsearch.device.transports import TRANSPORTS
 from snsearch.device.transports.transport import Transport
 from snsearch.engine import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
-from snsearch.files import home_folder, write_whole
+from snsearch.files import faults_as, home_folder, write_whole
 from snsearch.toml_files import read_toml, toml_of
 
 DEFAULT_ENGINE = NCNN.name
@@ -81,16 +81,19 @@ def checked_device_name(name: str) -> str:
 def checked_url(url: str) -> str:
     """The URL if it is that of a device. Raises DeviceError."""
     if not re.fullmatch(rf"{SCHEME}[A-Za-z0-9][A-Za-z0-9._-]*", url):
-        _transport(url)
+        connect(Device(name="", url=url))
     return url
 
 
-def _transport(url: str, options: tuple[str, ...] = ()) -> Transport:
-    """The transport that a URL's scheme names. Raises DeviceError for a malformed URL."""
-    known = TRANSPORTS.get(url.partition("://")[0])
+def connect(device: Device) -> Transport:
+    """The transport to a device; nothing is sent yet.
+
+    Raises DeviceError for a malformed URL, or a device that runs no commands.
+    """
+    known = TRANSPORTS.get(device.url.partition("://")[0])
     if known is None:
-        raise DeviceError(f"device {url!r}: {EXPECTED_URL}")
-    return known(url=url, options=options)
+        raise DeviceError(f"device {device.url!r}: {EXPECTED_URL}")
+    return known(url=device.url, options=device.ssh_options)
 
 
 def is_url(text: str) -> bool:
@@ -147,10 +150,8 @@ def write_device(device: Device, *, replace: bool = False) -> Path:
         raise DeviceError(
             f"device {device.name!r} exists already, {read_device(device.name).url}; choose another name, or --force"
         )
-    try:
+    with faults_as(DeviceError, f"{str(path)!r} cannot be written"):
         write_whole(path, toml_of(device))
-    except OSError as error:
-        raise DeviceError(f"{str(path)!r} cannot be written: {error.strerror or error}") from None
     return path
 
 
@@ -158,8 +159,3 @@ def forget_device(name: str) -> None:
     """Removes a device's file; its measurements stay. Raises DeviceError if there is no such device."""
     read_device(name)
     (devices_folder() / f"{name}.toml").unlink()
-
-
-def connect(device: Device) -> Transport:
-    """The transport to a device; nothing is sent yet. Raises DeviceError for a device that runs no commands."""
-    return _transport(device.url, device.ssh_options)

@@ -37,11 +37,15 @@ def statistics_of(rounds: Sequence[Sequence[int]]) -> Statistics:
     The interval is a bootstrap over whole rounds: what disturbs one run of a round also disturbs the next. Its random
     numbers depend on the number of rounds only.
     """
-    samples = np.concatenate([np.asarray(one, dtype=np.float64) for one in rounds]) / 1e6
+    values = np.asarray(rounds, dtype=np.float64) / 1e6  # every round has the same number of samples
+    samples = values.ravel()
     median = float(np.median(samples))
     lower, upper = (float(value) for value in np.quantile(samples, (0.25, 0.75)))
     reach = 1.5 * (upper - lower)
-    low, high = _bootstrap(rounds)
+    random = np.random.default_rng(len(rounds))
+    drawn: NDArray[Any] = values[random.integers(len(rounds), size=(_RESAMPLES, len(rounds)))]
+    medians = np.median(drawn.reshape(_RESAMPLES, -1), axis=1)
+    low, high = (float(end) for end in np.quantile(medians, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)))
     return Statistics(
         median_ms=median,
         low_ms=min(low, median),
@@ -51,13 +55,3 @@ def statistics_of(rounds: Sequence[Sequence[int]]) -> Statistics:
         outliers=int(np.sum((samples < lower - reach) | (samples > upper + reach))),
         most_ms=float(samples.max()),
     )
-
-
-def _bootstrap(rounds: Sequence[Sequence[int]]) -> tuple[float, float]:
-    """The ends of the median's interval, in milliseconds; every round has the same number of samples."""
-    values = np.asarray(rounds, dtype=np.float64) / 1e6
-    random = np.random.default_rng(len(rounds))
-    drawn: NDArray[Any] = values[random.integers(len(rounds), size=(_RESAMPLES, len(rounds)))]
-    medians = np.median(drawn.reshape(_RESAMPLES, -1), axis=1)
-    low, high = np.quantile(medians, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return float(low), float(high)

@@ -23,13 +23,8 @@ class Subject:
     name: str  # an architecture's key, or a block's name
     artefact: str  # sha256 of its files
     prefix: Path  # of its files
-    suffixes: tuple[str, ...]  # of its files
+    files: tuple[Path, ...]  # they have the same names on the device
     deviation: Callable[[Sequence[float], int], float]  # (output, seed of the input) -> largest relative difference
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Its files; they have the same names on the device."""
-        return tuple(self.prefix.with_name(self.prefix.name + suffix) for suffix in self.suffixes)
 
     def put(self, transport: Transport) -> None:
         """Copies its files into the device's work folder. Raises DeviceError."""
@@ -51,9 +46,8 @@ def block_subject(name: str, ops: Sequence[Op], engine: Engine = NCNN, folder: P
 
         return deviation(output, expected_outputs(ops, random_weights(ops), seed))
 
-    return Subject(
-        name=name, artefact=artefact.key, prefix=prefix, suffixes=tuple(artefact.files), deviation=deviates
-    )
+    files = tuple(prefix.with_name(prefix.name + suffix) for suffix in artefact.files)
+    return Subject(name=name, artefact=artefact.key, prefix=prefix, files=files, deviation=deviates)
 
 
 def network_subject(arch: Architecture, engine: Engine = NCNN, folder: Path | None = None) -> Subject:

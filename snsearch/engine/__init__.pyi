@@ -1,5 +1,3 @@
-from .answers import read_probe as read_probe
-from .answers import read_time as read_time
 from .artefact import Artefact as Artefact
 from .build import build_runner as build_runner
 from .build import built_runner as built_runner
@@ -17,10 +15,11 @@ from .protocol import AnswerError as AnswerError
 from .protocol import Core as Core
 from .protocol import DeviceState as DeviceState
 from .protocol import ModelSamples as ModelSamples
-from .protocol import Precision as Precision
 from .protocol import ProbeAnswer as ProbeAnswer
 from .protocol import RunnerError as RunnerError
 from .protocol import TimeAnswer as TimeAnswer
 from .protocol import TimeJob as TimeJob
 from .protocol import probe_arguments as probe_arguments
+from .protocol import read_probe as read_probe
+from .protocol import read_time as read_time
 from .weights import random_weights as random_weights

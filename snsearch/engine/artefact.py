@@ -1,4 +1,4 @@
-"""A model's files, and what all model writers share: tensor shapes, outputs, folded weights, checks."""
+"""A model's files, and what all model writers share: tensor shapes, outputs, folded weights, padding, checks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ class Artefact:
     """A model in an engine's format; `key` is the hash of its files."""
 
     files: Mapping[str, bytes]  # by suffix, in the engine's order
-    inputs: tuple[Shape, ...]  # (channels, height, width), or (channels,) of a pooled tensor
-    outputs: tuple[Shape, ...]
 
     @property
     def key(self) -> str:
@@ -71,13 +69,6 @@ def tensor_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
     return tuple(shapes)
 
 
-def input_and_output_shapes(ops: Sequence[Op]) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
-    """The shapes of a model's inputs, and those of its outputs, in order."""
-    shapes, read = tensor_shapes(ops), read_indices(ops)
-    inputs = tuple(shapes[index] for index, op in enumerate(ops) if op.kind == "input" and index in read)
-    return inputs, tuple(shapes[index] for index in output_indices(ops))
-
-
 def folded_weights(ops: Sequence[Op], index: int, weights: Weights) -> tuple[Floats, Floats | None]:
     """An operator's weight and bias with batch norm folded in. Raises SpecError if missing or of a wrong shape."""
     op = ops[index]
@@ -105,3 +96,25 @@ def check_reads_vector(ops: Sequence[Op], op: Op, shapes: Sequence[Shape]) -> No
             f"{op.name}: reads an image of {'x'.join(map(str, shapes[source]))} from {ops[source].name}; a linear "
             "layer needs a vector, as global pooling outputs"
         )
+
+
+def padding_of(op: Op, read: Op) -> tuple[int, int, int, int]:
+    """The pixels left, right, above and below with which an operator makes its output's size from that of `read`.
+
+    Half of the kernel on both sides, as torch modules pad, if that gives the size; else none, if that does; else what
+    is missing, with the odd pixel at the end. Raises SpecError if no padding gives the size.
+    """
+    return *_sides(op, read.width, op.width), *_sides(op, read.height, op.height)
+
+
+def _sides(op: Op, size_in: int, size_out: int) -> tuple[int, int]:
+    for sides in (op.kernel // 2, 0):
+        if (size_in + 2 * sides - op.kernel) // op.stride + 1 == size_out and size_in + 2 * sides >= op.kernel:
+            return sides, sides
+    missing = (size_out - 1) * op.stride + op.kernel - size_in
+    if not 0 <= missing < 2 * op.kernel:
+        raise SpecError(
+            f"{op.name}: no padding makes {size_out} of {size_in} pixels with a {op.kernel}x{op.kernel} kernel and "
+            f"stride {op.stride}"
+        )
+    return missing // 2, missing - missing // 2

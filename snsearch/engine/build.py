@@ -27,14 +27,17 @@ RUNNER_NAME = "snsearch-runner"
 HERE = Path(__file__).parent
 _SOURCES = ("runner.cpp", "CMakeLists.txt")
 _BUILD_SECONDS = 3600
+# cmake's variables for a compiler's programs.
+_VARIABLES = {"cc": "CMAKE_C_COMPILER", "c++": "CMAKE_CXX_COMPILER", "ar": "CMAKE_AR", "ranlib": "CMAKE_RANLIB"}
 
 Report = Callable[[str], None]
 
 
 def built_runner(machine: str, cache: Path | None = None) -> Path | None:
-    """The built runner for a machine, named as `uname -m` prints it; None if there is none."""
-    target = build_target(machine)
-    return None if target is None else _built(target, cache)
+    """The newest built runner for a machine, named as `uname -m` prints it; None if there is none."""
+    target = build_target(machine)  # None, and so no such folder, for a machine that no runner is built for
+    found = ((cache or cache_folder()) / "runners").glob(f"{target}-{_source_key()}-*/{RUNNER_NAME}")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def build_runner(
@@ -96,12 +99,6 @@ def build_runner(
     return built
 
 
-def _built(target: Target, cache: Path | None) -> Path | None:
-    """The newest runner of the current sources, by any compiler."""
-    found = ((cache or cache_folder()) / "runners").glob(f"{target}-{_source_key()}-*/{RUNNER_NAME}")
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
-
-
 def _source_key() -> str:
     """The hash of everything that determines a runner, except the compiler."""
     digest = hashlib.sha256(f"{VERSION} {ARCHIVE_SHA256}".encode())
@@ -118,12 +115,8 @@ def _options(target: Target, compiler: Compiler, folder: Path, source: Path) -> 
         "CMAKE_BUILD_TYPE": "Release",
         "NCNN_SOURCE": str(source),
         "NCNN_VERSION": VERSION.rsplit(".", 1)[1],
-        "CMAKE_C_COMPILER": _program(folder / "tools" / "cc", compiler.c),
-        "CMAKE_CXX_COMPILER": _program(folder / "tools" / "c++", compiler.cxx),
+        **{_VARIABLES[name]: _program(folder / "tools" / name, words) for name, words in compiler.programs.items()},
     }
-    if compiler.archive and compiler.index:
-        values["CMAKE_AR"] = _program(folder / "tools" / "ar", compiler.archive)
-        values["CMAKE_RANLIB"] = _program(folder / "tools" / "ranlib", compiler.index)
     if compiler.cross:
         values |= {"CMAKE_SYSTEM_NAME": "Linux", "CMAKE_SYSTEM_PROCESSOR": known.processor}
     if known.flags and compiler.kind == "gcc":

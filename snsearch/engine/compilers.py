@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,10 +22,9 @@ class Compiler:
     """A compiler: its commands and its version."""
 
     kind: CompilerKind
-    c: tuple[str, ...]
-    cxx: tuple[str, ...]
-    archive: tuple[str, ...] | None  # the archiver; None for the system's
-    index: tuple[str, ...] | None  # the archive indexer; None for the system's
+    programs: Mapping[
+        str, tuple[str, ...]
+    ]  # the commands of "cc" and "c++", and of "ar" and "ranlib" if it has its own
     version: str
     cross: bool
 
@@ -53,9 +53,8 @@ def _gcc(target: Target) -> Compiler | None:
     for prefix in ("", f"{known.gcc}-") if host else (f"{known.gcc}-",):
         c, cxx = shutil.which(f"{prefix}gcc"), shutil.which(f"{prefix}g++")
         if c and cxx:
-            return Compiler(
-                kind="gcc", c=(c,), cxx=(cxx,), archive=None, index=None, version=_first_line(cxx), cross=not host
-            )
+            programs = {"cc": (c,), "c++": (cxx,)}
+            return Compiler(kind="gcc", programs=programs, version=_first_line(cxx, "--version"), cross=not host)
     return None
 
 
@@ -63,16 +62,10 @@ def _zig(target: Target) -> Compiler | None:
     if importlib.util.find_spec("ziglang") is None:
         return None
     zig = (sys.executable, "-m", "ziglang")
-    triple = ("-target", MACHINES[target].zig)
-    return Compiler(
-        kind="zig",
-        c=(*zig, "cc", *triple),
-        cxx=(*zig, "c++", *triple),
-        archive=(*zig, "ar"),
-        index=(*zig, "ranlib"),
-        version=f"zig {_first_line(*zig, 'version', option=None)}",
-        cross=True,
-    )
+    compiles = {name: (*zig, name, "-target", MACHINES[target].zig) for name in ("cc", "c++")}
+    archives = {name: (*zig, name) for name in ("ar", "ranlib")}
+    version = f"zig {_first_line(*zig, 'version')}"
+    return Compiler(kind="zig", programs={**compiles, **archives}, version=version, cross=True)
 
 
 def find_cmake() -> tuple[Path, str]:
@@ -94,11 +87,9 @@ def _program(name: str) -> Path | None:
     return None if found is None else Path(found)
 
 
-def _first_line(*command: str, option: str | None = "--version") -> str:
-    """The first line that a program prints as its version."""
-    done = subprocess.run(
-        [*command, *([option] if option else [])], capture_output=True, text=True, timeout=60, check=False
-    )
+def _first_line(*command: str) -> str:
+    """The first line that a command prints, which is a program's version."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
         raise DeviceError(f"{' '.join(command)} does not print its version: {done.stderr.strip()[-200:]}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from snsearch.errors import DeviceError
 
@@ -14,57 +15,37 @@ if TYPE_CHECKING:
     from snsearch.network import Op
 
 
-class Engine(Protocol):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Engine:
     """One inference engine. Its packages are imported only when it writes a model."""
 
-    @property
-    def name(self) -> str:
-        """Its name in options, device entries and records, and that of its Python module, wheel and extra."""
-
-    @property
-    def has_static_runner(self) -> bool:
-        """Whether `snsearch device build-runner` can build a runner for it that needs no Python on the device."""
-
-    def write_model(self, ops: Sequence[Op], weights: Weights) -> Artefact:
-        """The operators as a float32 model.
-
-        Args:
-            ops: any operators; those of the kind "input" that are read are the model's inputs.
-            weights: of every convolution and linear layer.
-
-        Raises:
-            SpecError: the engine has no such operator.
-            DeviceError: a Python package is missing on this host.
-        """
+    name: str  # in options, device entries and records, and of its Python module, wheel and extra
+    has_static_runner: bool  # whether `snsearch device build-runner` builds one that needs no Python on the device
+    # (operators, weights of every convolution and linear layer) -> a float32 model, whose inputs are the operators of
+    # the kind "input" that are read. Raises SpecError if the engine has no such operator, DeviceError if a Python
+    # package is missing on this host.
+    write_model: Callable[[Sequence[Op], Weights], Artefact]
 
 
-class _Ncnn:
-    name = "ncnn"
-    has_static_runner = True
+def _write_ncnn(ops: Sequence[Op], weights: Weights) -> Artefact:
+    from snsearch.engine.ncnn_model import write_model
 
-    def write_model(self, ops: Sequence[Op], weights: Weights) -> Artefact:
-        from snsearch.engine.ncnn_model import write_model
-
-        return write_model(ops, weights)
+    return write_model(ops, weights)
 
 
-class _OnnxRuntime:
-    name = "onnxruntime"
-    has_static_runner = False
+def _write_onnx(ops: Sequence[Op], weights: Weights) -> Artefact:
+    if importlib.util.find_spec("onnx") is None:
+        raise DeviceError(
+            "the Python package onnx, which writes models for onnxruntime, is not installed here: "
+            'pip install "snsearch[onnxruntime]"'
+        )
+    from snsearch.engine.onnx_model import write_model
 
-    def write_model(self, ops: Sequence[Op], weights: Weights) -> Artefact:
-        if importlib.util.find_spec("onnx") is None:
-            raise DeviceError(
-                "the Python package onnx, which writes models for onnxruntime, is not installed here: "
-                f'pip install "snsearch[{self.name}]"'
-            )
-        from snsearch.engine.onnx_model import write_model
-
-        return write_model(ops, weights)
+    return write_model(ops, weights)
 
 
-NCNN: Engine = _Ncnn()
-ONNX_RUNTIME: Engine = _OnnxRuntime()
+NCNN = Engine(name="ncnn", has_static_runner=True, write_model=_write_ncnn)
+ONNX_RUNTIME = Engine(name="onnxruntime", has_static_runner=False, write_model=_write_onnx)
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (NCNN, ONNX_RUNTIME)}
 
 

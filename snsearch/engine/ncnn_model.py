@@ -14,10 +14,9 @@ from snsearch.engine.artefact import (
     check_reads_vector,
     folded_weights,
     image_read,
-    input_and_output_shapes,
+    padding_of,
     tensor_shapes,
 )
-from snsearch.engine.padding import padding_of
 from snsearch.engine.weights import Floats, Weights, random_weights
 from snsearch.network import Activation, Op
 
@@ -62,8 +61,7 @@ class _Writer:
             self._tensor(index, self._operator(index, op, [self._waiting[source].pop() for source in op.inputs]))
         head = f"{MAGIC}\n{len(self._lines)} {self._blobs}\n"
         param = (head + "".join(f"{line}\n" for line in self._lines)).encode()
-        inputs, outputs = input_and_output_shapes(self._ops)
-        return Artefact(files={PARAM: param, BIN: b"".join(self._binary)}, inputs=inputs, outputs=outputs)
+        return Artefact(files={PARAM: param, BIN: b"".join(self._binary)})
 
     def _layer(
         self, kind: str, name: str, bottoms: Sequence[str], tops: Sequence[str], parameters: Mapping[int, object]
@@ -101,9 +99,9 @@ class _Writer:
                 sizes = {0: op.channels, 1: int(bias is not None), 2: weight.size, 9: activation}
                 self._layer("InnerProduct", name, bottoms, [blob], sizes)
             case "max_pool" | "avg_pool":
-                pad = padding_of(op, image_read(self._ops, op, self._shapes))
+                left, right, top, bottom = padding_of(op, image_read(self._ops, op, self._shapes))
                 sizes = {0: int(op.kind == "avg_pool"), 1: op.kernel, 2: op.stride}
-                sizes |= {3: pad.left, 13: pad.top, 14: pad.right, 15: pad.bottom}
+                sizes |= {3: left, 13: top, 14: right, 15: bottom}
                 sizes |= {5: FLOOR, 6: 1}  # the average counts the padding, as torch's does
                 self._layer("Pooling", name, bottoms, [blob], sizes)
             case "global_pool":
@@ -124,10 +122,10 @@ class _Writer:
         return blob
 
     def _convolution(self, index: int, op: Op, name: str, bottoms: list[str], blob: str, activation: int) -> None:
-        pad = padding_of(op, image_read(self._ops, op, self._shapes))
+        left, right, top, bottom = padding_of(op, image_read(self._ops, op, self._shapes))
         weight, bias = self._folded(index)
         sizes = {0: op.channels, 1: op.kernel, 3: op.stride}
-        sizes |= {4: pad.left, 14: pad.top, 15: pad.right, 16: pad.bottom}
+        sizes |= {4: left, 14: top, 15: right, 16: bottom}
         sizes |= {5: int(bias is not None), 6: weight.size}
         grouped = op.groups > 1
         if grouped:

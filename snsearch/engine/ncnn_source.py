@@ -29,7 +29,7 @@ def ncnn_source(cache: Path, archive: Path | None = None) -> Path:
         DeviceError: pip cannot download the sources, or the archive is not that of this version.
     """
     folder = cache / f"ncnn-{VERSION}"
-    if _is_source(folder):
+    if (folder / "src" / "net.cpp").is_file() and (folder / "CMakeLists.txt").is_file():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".ncnn-") as temporary:
@@ -37,10 +37,6 @@ def ncnn_source(cache: Path, archive: Path | None = None) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         found.rename(folder)
     return folder
-
-
-def _is_source(folder: Path) -> bool:
-    return (folder / "src" / "net.cpp").is_file() and (folder / "CMakeLists.txt").is_file()
 
 
 def _download(temporary: Path) -> Path:

@@ -18,12 +18,11 @@ from snsearch.engine.artefact import (
     check_reads_vector,
     folded_weights,
     image_read,
-    input_and_output_shapes,
     output_indices,
+    padding_of,
     read_indices,
     tensor_shapes,
 )
-from snsearch.engine.padding import padding_of
 from snsearch.engine.weights import Weights, random_weights
 from snsearch.network import Op
 
@@ -39,8 +38,7 @@ def write_model(ops: Sequence[Op], weights: Weights | None = None) -> Artefact:
     Raises SpecError for an output size that no padding gives, or a convolution or pooling of a vector.
     """
     model = _Writer(ops, random_weights(ops) if weights is None else weights).model()
-    inputs, outputs = input_and_output_shapes(ops)
-    return Artefact(files={SUFFIX: model.SerializeToString(deterministic=True)}, inputs=inputs, outputs=outputs)
+    return Artefact(files={SUFFIX: model.SerializeToString(deterministic=True)})
 
 
 class _Writer:
@@ -146,5 +144,5 @@ class _Writer:
 
     def _pads(self, op: Op) -> list[int]:
         """The padding in ONNX's order: top, left, bottom, right."""
-        pad = padding_of(op, image_read(self._ops, op, self._shapes))
-        return [pad.top, pad.left, pad.bottom, pad.right]
+        left, right, top, bottom = padding_of(op, image_read(self._ops, op, self._shapes))
+        return [top, left, bottom, right]

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from snsearch.engine.artefact import output_indices, read_indices, tensor_shapes
-from snsearch.engine.padding import padding_of
-from snsearch.engine.protocol import model_input
+from snsearch.engine.artefact import output_indices, padding_of, read_indices, tensor_shapes
+from snsearch.engine.python_runner import model_input
 from snsearch.engine.weights import EPSILON, LayerWeights, Weights
 from snsearch.network import Op
 

@@ -9,23 +9,21 @@
 PREFIX plus each suffix of the engine (.param and .bin of ncnn, .onnx of ONNX Runtime) are a model's files, relative
 to the runner's working folder. The runner in Python has a further option, `--engine`. A runner prints one line. Only
 a complete line with the nonce of the call is an answer: links lose exit codes, and a link that drops leaves half a
-line or none. `answers` reads the line.
+line or none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from snsearch.codec import number
+from snsearch.codec import decode, number, parse_json
 from snsearch.errors import DeviceError
 
 RUNNER_SCHEMA = 2
 QEMU_COUNTER_HZ = 62_500_000
 QEMU_MIDR = 0xF0510
+_WHERE = "the runner's answer (is the runner of another version?)"
 
 Nanoseconds = Annotated[int, number("nanoseconds of at least 1", 1)]
 Precision = Literal["float32", "float16"]
@@ -168,6 +166,7 @@ class ProbeAnswer(Answer):
     marker: str | None  # a mark that the device is emulated
     features: tuple[str, ...]
 
+    @property
     def emulated_because(self) -> str | None:
         """Why times on this device are not latencies; None without a sign of emulation.
 
@@ -186,19 +185,73 @@ class ProbeAnswer(Answer):
         return None
 
 
-def model_input(shape: tuple[int, ...], seed: int, index: int = 0) -> NDArray[np.float32]:
-    """Input number `index` of a model: values in [-1, 1), with the same bits here and in every runner.
+def read_time(stdout: str, job: TimeJob, nonce: str) -> TimeAnswer:
+    """The answer to a TimeJob.
 
-    Element i (in C order) hashes i + seed * 0x9E3779B9 + index * 0x85EBCA6B to 32 bits; the upper 24 bits are steps
-    of 2^-23 from -1. The hash is C. Wellons' lowbias32 (public domain).
+    Raises:
+        AnswerError: the answer is missing, damaged, of another call, or lacks a sample.
+        RunnerError: the runner reports an error.
     """
-    size = int(np.prod(shape))
-    start = (seed * 0x9E3779B9 + index * 0x85EBCA6B) % 2**32
-    x = (np.arange(size, dtype=np.uint64) + np.uint64(start)).astype(np.uint32)
-    x ^= x >> np.uint32(16)
-    x *= np.uint32(0x7FEB352D)
-    x ^= x >> np.uint32(15)
-    x *= np.uint32(0x846CA68B)
-    x ^= x >> np.uint32(16)
-    counted = (x >> np.uint32(8)).astype(np.int32) - np.int32(1 << 23)
-    return (counted.astype(np.float32) * np.float32(2**-23)).reshape(shape)
+    read = decode(TimeAnswer, _answer(stdout, nonce, "time"), _WHERE, error=AnswerError)
+    given = tuple(model.prefix for model in read.models)
+    if given != job.prefixes:
+        raise AnswerError(f"the runner timed {', '.join(given)}; expected {', '.join(job.prefixes)}, in that order")
+    for model in read.models:
+        lengths = [len(samples) for samples in model.samples_ns]
+        if lengths != [job.repeats] * job.rounds:
+            raise AnswerError(
+                f"the runner sent {sum(lengths)} samples of {model.prefix} in {len(lengths)} rounds; "
+                f"expected {job.repeats} in each of {job.rounds}"
+            )
+        if job.outputs and not model.output:
+            raise AnswerError(f"the runner sent no output of {model.prefix}, which was asked for")
+    if len(read.states) != job.rounds + 1:
+        raise AnswerError(f"the runner sent {len(read.states)} states; expected {job.rounds + 1}")
+    return read
+
+
+def read_probe(stdout: str, nonce: str) -> ProbeAnswer:
+    """The answer to a probe. Raises AnswerError and RunnerError as `read_time` does."""
+    return decode(ProbeAnswer, _answer(stdout, nonce, "probe"), _WHERE, error=AnswerError)
+
+
+def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> dict[str, Any]:
+    """What the one line of JSON that carries the nonce says, of that kind."""
+    # Other lines are not the runner's: adb's old shell mixes stderr in.
+    found = [record for line in stdout.splitlines() if (record := _object(line)) is not None]
+    if not found:
+        raise AnswerError(
+            f"the runner gave no complete answer (expected one line of JSON, got {_shortened(stdout)}); "
+            "the link may have dropped, or the runner was ended"
+        )
+    if len(found) > 1:
+        raise AnswerError(f"the runner gave {len(found)} answers; expected one: {_shortened(stdout)}")
+    answer = found[0]
+    about = {key: answer.pop(key, None) for key in ("nonce", "schema", "kind")}
+    if about["nonce"] != nonce:
+        raise AnswerError(f"the answer carries the nonce {about['nonce']!r} of another call; expected {nonce!r}")
+    if about["schema"] != RUNNER_SCHEMA:
+        raise AnswerError(
+            f"the runner speaks schema {about['schema']}; expected {RUNNER_SCHEMA}: build and push the runner again"
+        )
+    if about["kind"] == "error":
+        raise RunnerError(*(str(answer.get(key, "")) for key in ("error", "detail")))
+    if about["kind"] != kind:
+        raise AnswerError(f"the runner answered {about['kind']!r}; expected {kind!r}")
+    return answer
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object on a line, or None."""
+    try:
+        read = parse_json(line)
+    except ValueError:
+        return None
+    return read if isinstance(read, dict) else None
+
+
+def _shortened(text: str, length: int = 120) -> str:
+    """The text, quoted; "..." replaces the middle of a long one."""
+    if not text:
+        return "nothing"
+    return repr(text) if len(text) <= length else f"{text[: length // 2]!r} ... {text[-length // 2 :]!r}"

@@ -257,8 +257,12 @@ def simd_gflops() -> float:
     return best
 
 
-def model_input(shape: tuple[int, ...], seed: int, index: int) -> Any:
-    """The input's values as `protocol.model_input` defines them."""
+def model_input(shape: tuple[int, ...], seed: int, index: int = 0) -> Any:
+    """Input number `index` of a model: values in [-1, 1), float32, with the same bits in every runner.
+
+    Element i (in C order) hashes i + seed * 0x9E3779B9 + index * 0x85EBCA6B to 32 bits; the upper 24 bits are steps
+    of 2^-23 from -1. The hash is C. Wellons' lowbias32 (public domain).
+    """
     import numpy as np
 
     start = (seed * 0x9E3779B9 + index * 0x85EBCA6B) % 2**32

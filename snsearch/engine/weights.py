@@ -1,4 +1,4 @@
-"""Operators -> weights, from a seed or a torch module, and the folding of batch norm.
+"""Operators -> random weights from a seed, and the folding of batch norm.
 
 Latency does not depend on the values of weights, so random ones serve for timing. But outputs are compared with
 torch's: each random batch norm has its own statistics, so that wrong folding shows, and activations keep the input's
@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snsearch.errors import SpecError
 from snsearch.network import Op
 
 EPSILON = 1e-5  # torch's batch norm
@@ -102,43 +100,6 @@ def _added(ops: Sequence[Op]) -> set[int]:
     summed = {source for op in ops if op.kind == "add" for source in op.inputs}
     gated = {ops[index].inputs[0] for index in summed if ops[index].kind == "scale"}
     return summed | gated
-
-
-def module_weights(ops: Sequence[Op], state: Mapping[str, Any]) -> Weights:
-    """The weights of a `network.Network` of these operators, from its state_dict().
-
-    Raises SpecError if the state lacks a tensor, or has one of another shape.
-    """
-
-    def array(name: str, shape: tuple[int, ...]) -> Floats:
-        if name not in state:
-            raise SpecError(f"the module has no {name}; expected the state_dict of a Network of these operators")
-        found = np.asarray(state[name].detach().cpu().numpy(), dtype=np.float32)
-        if found.shape != shape:
-            raise SpecError(f"the module's {name} has the shape {found.shape}; expected {shape}")
-        return found
-
-    weights = {}
-    for index, op in enumerate(ops):
-        vector = (op.channels,)
-        if op.kind == "linear":
-            name = f"{op.name}.linear"
-            weights[index] = LayerWeights(
-                weight=array(f"{name}.weight", weight_shape(op)), bias=array(f"{name}.bias", vector)
-            )
-        elif op.kind == "conv":
-            norm = Norm(
-                scale=array(f"{op.name}.norm.weight", vector),
-                shift=array(f"{op.name}.norm.bias", vector),
-                mean=array(f"{op.name}.norm.running_mean", vector),
-                variance=array(f"{op.name}.norm.running_var", vector),
-            )
-            weights[index] = LayerWeights(
-                weight=array(f"{op.name}.conv.weight", weight_shape(op)),
-                bias=array(f"{op.name}.conv.bias", vector) if op.bias else None,
-                norm=norm,
-            )
-    return weights
 
 
 def weight_shape(op: Op) -> tuple[int, ...]:

@@ -5,13 +5,10 @@ from .folders import SHIPPED as SHIPPED
 from .folders import find_set as find_set
 from .folders import set_folder as set_folder
 from .folders import shipped_sets as shipped_sets
-from .making import SetOptions as SetOptions
 from .making import make_set as make_set
 from .paper import Verdict as Verdict
-from .paper_run import PaperOptions as PaperOptions
 from .paper_run import PaperSeen as PaperSeen
 from .paper_run import begin_paper as begin_paper
 from .proxies import proxy_table as proxy_table
 from .proxies import set_document as set_document
-from .set_page import fidelity_page_of as fidelity_page_of
 from .set_page import write_fidelity_page as write_fidelity_page

@@ -18,7 +18,8 @@ from scipy.stats import rankdata
 
 from snsearch.errors import StudyError
 from snsearch.lab.ranking import Agreement, Array, Ceiling, agreement, noise_ceiling
-from snsearch.lab.reference import REFERENCE, LoggedScore, ReferenceSet, curves_of, read_scores, read_set
+from snsearch.lab.reference import REFERENCE, ReferenceSet, curves_of, read_scores, read_set
+from snsearch.lab.scores import ScoreResult
 from snsearch.lab.trainings import Curve
 from snsearch.study import design_matrix, long_run_ranks, pooled
 from snsearch.training import default_recipe
@@ -28,11 +29,6 @@ DEFAULT_SCORING = "error, pooled, with parameters"
 FEWEST_MEMBERS = 6
 
 Kind = Literal["training", "reference cut short", "zero-cost", "combination"]
-
-
-def _area(curve: Curve) -> float:
-    """Mean test error over the curve's points."""
-    return float(np.mean([point.test_error for point in curve]))
 
 
 def _extrapolated(curve: Curve) -> float:
@@ -49,7 +45,7 @@ SCORINGS: dict[str, Callable[[Curve], float]] = {
     "error": lambda curve: curve[-1].test_error,
     "loss": lambda curve: curve[-1].test_loss,
     "training loss": lambda curve: curve[-1].train_loss,
-    "area under the error curve": _area,
+    "area under the error curve": lambda curve: float(np.mean([point.test_error for point in curve])),
     "extrapolated loss": _extrapolated,
 }
 
@@ -94,34 +90,18 @@ def notable(found: SetFidelity) -> tuple[Fidelity, ...]:
     return (*cheap, *sorted(cut, key=lambda row: row.cost_seconds)[:2])
 
 
+def _whole_seeds(curves: dict[tuple[str, str, int], Curve], labels: Sequence[str], recipe: str) -> list[int]:
+    """The seeds of a recipe that every member is trained with; one that is under way does not count yet."""
+    seeds = sorted({seed for _, name, seed in curves if name == recipe})
+    return [seed for seed in seeds if all((label, recipe, seed) in curves for label in labels)]
+
+
 def fidelity_of(folder: Path) -> SetFidelity:
     """The fidelity of every proxy that a set's folder holds.
 
     Raises StudyError where fewer than two seeds of the reference, or six members with all of them, are trained yet.
     """
-    whole = _read_whole(folder)
-    return _judge(whole, read_scores(folder))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Whole:
-    """A set that holds enough to judge by."""
-
-    reference: ReferenceSet
-    curves: dict[tuple[str, str, int], Curve]
-    labels: list[str]  # of the members
-    seeds: list[int]  # of the reference, whole
-
-    @property
-    def errors(self) -> Array:
-        """(seeds, members) errors of the reference."""
-        ends = [[self.curves[label, REFERENCE, seed][-1] for label in self.labels] for seed in self.seeds]
-        return np.array([[point.test_error for point in row] for row in ends])
-
-
-def _read_whole(folder: Path) -> _Whole:
-    reference = read_set(folder)
-    curves = curves_of(folder)
+    reference, curves = read_set(folder), curves_of(folder)
     labels = [member.label for member in reference.members]
     seeds = _whole_seeds(curves, labels, REFERENCE)
     if len(seeds) < 2:
@@ -131,24 +111,9 @@ def _read_whole(folder: Path) -> _Whole:
         )
     if len(labels) < FEWEST_MEMBERS:
         raise StudyError(f"the set {reference.name!r} has {len(labels)} members; fidelity needs {FEWEST_MEMBERS}")
-    return _Whole(reference=reference, curves=curves, labels=labels, seeds=seeds)
-
-
-def _is_current(reference: ReferenceSet, recipe: str) -> bool:
-    """Whether the set's recipe of that name is the one that a search trains with now."""
-    return recipe == DEFAULT and reference.recipes.get(recipe) == default_recipe(reference.train_images)
-
-
-def _whole_seeds(curves: dict[tuple[str, str, int], Curve], labels: Sequence[str], recipe: str) -> list[int]:
-    """The seeds of a recipe that every member is trained with; one that is under way does not count yet."""
-    seeds = sorted({seed for _, name, seed in curves if name == recipe})
-    return [seed for seed in seeds if all((label, recipe, seed) in curves for label in labels)]
-
-
-def _judge(whole_set: _Whole, scores: Sequence[LoggedScore]) -> SetFidelity:
-    reference, curves = whole_set.reference, whole_set.curves
-    labels, seeds, errors = whole_set.labels, whole_set.seeds, whole_set.errors
-    long = float(np.mean([curves[label, REFERENCE, seed][-1].cpu_seconds for label in labels for seed in seeds]))
+    ends = [[curves[label, REFERENCE, seed][-1] for label in labels] for seed in seeds]
+    errors = np.array([[point.test_error for point in row] for row in ends])  # (seeds, members)
+    long = float(np.mean([point.cpu_seconds for row in ends for point in row]))
     archs = [member.architecture for member in reference.members]
     params = [member.params for member in reference.members]
     rows: list[Fidelity] = []
@@ -156,11 +121,11 @@ def _judge(whole_set: _Whole, scores: Sequence[LoggedScore]) -> SetFidelity:
     def add(
         proxy: str,
         kind: Kind,
-        values: Array,
+        how: Agreement,
         seconds: float,
         *,
         images: int | None,
-        seeds: int,
+        seeds: int = 1,
         default: bool = False,
     ) -> None:
         rows.append(
@@ -171,7 +136,7 @@ def _judge(whole_set: _Whole, scores: Sequence[LoggedScore]) -> SetFidelity:
                 seeds=seeds,
                 cost_seconds=seconds,
                 cost_ratio=seconds / long,
-                agreement=agreement(values, errors),
+                agreement=how,
                 default=default,
             )
         )
@@ -182,7 +147,7 @@ def _judge(whole_set: _Whole, scores: Sequence[LoggedScore]) -> SetFidelity:
         if not tried:
             continue
         whole = [[curves[label, recipe, seed] for label in labels] for seed in tried]
-        current = _is_current(reference, recipe)
+        current = recipe == DEFAULT and reference.recipes.get(recipe) == default_recipe(reference.train_images)
         for index, last in enumerate(whole[0][0]):
             parts = [[curve[: index + 1] for curve in row] for row in whole]
             seconds = float(np.mean([part[-1].cpu_seconds for row in parts for part in row]))
@@ -197,7 +162,8 @@ def _judge(whole_set: _Whole, scores: Sequence[LoggedScore]) -> SetFidelity:
                 for name, array in kinds:
                     default = current and final and name == DEFAULT_SCORING
                     label = f"{recipe}: {name}"
-                    add(label, "training", array, seconds, images=last.images_seen, seeds=1, default=default)
+                    how = agreement(array, errors)
+                    add(label, "training", how, seconds, images=last.images_seen, default=default)
                     if final and len(tried) > 1 and scoring in ("error", "loss") and name != DEFAULT_SCORING:
                         mean = (
                             array.mean(0, keepdims=True)
@@ -205,46 +171,32 @@ def _judge(whole_set: _Whole, scores: Sequence[LoggedScore]) -> SetFidelity:
                             else _pooled(matrix, values.mean(0, keepdims=True))
                         )
                         add(
-                            f"{label}, mean of {len(tried)} seeds", "training", mean, seconds * len(tried),
-                            images=last.images_seen, seeds=len(tried),
+                            f"{label}, mean of {len(tried)} seeds", "training", agreement(mean, errors),
+                            seconds * len(tried), images=last.images_seen, seeds=len(tried),
                         )  # fmt: skip
     for index, last in enumerate(curves[labels[0], REFERENCE, seeds[0]][:-1]):
         # A seed is judged by the others only: with itself it shares its noise.
         parts = [[curves[label, REFERENCE, seed][: index + 1] for label in labels] for seed in seeds]
         seconds = float(np.mean([part[-1].cpu_seconds for row in parts for part in row]))
         values = np.array([[SCORINGS["error"](part) for part in row] for row in parts])
-        rows.append(
-            Fidelity(
-                proxy="reference cut short: error",
-                kind="reference cut short",
-                images=last.images_seen,
-                seeds=1,
-                cost_seconds=seconds,
-                cost_ratio=seconds / long,
-                agreement=_of_others(values, errors),
-                default=False,
-            )
-        )
-    zero = _zero_cost(scores, labels)
+        how = _of_others(values, errors)
+        add("reference cut short: error", "reference cut short", how, seconds, images=last.images_seen)
+    zero = _zero_cost(read_scores(folder), labels)
     for name, (values, seconds) in zero.items():
-        add(name, "zero-cost", values, seconds, images=None, seeds=1)
+        add(name, "zero-cost", agreement(values, errors), seconds, images=None)
     if zero:
         shared = min(len(values) for values, _ in zero.values())
         ranks = np.mean([rankdata(values[:shared], axis=1) for values, _ in zero.values()], axis=0)
-        add(
-            "mean rank of the zero-cost scores", "combination", ranks, sum(s for _, s in zero.values()),
-            images=None, seeds=1,
-        )  # fmt: skip
+        seconds = sum(s for _, s in zero.values())
+        add("mean rank of the zero-cost scores", "combination", agreement(ranks, errors), seconds, images=None)
         best = next((row for row in rows if row.default), None)
         if best is not None:
             informed = design_matrix(archs, np.array([values.mean(0) for values, _ in zero.values()]).T)
             tried = _whole_seeds(curves, labels, DEFAULT)
             short = np.array([[curves[label, DEFAULT, seed][-1].test_error for label in labels] for seed in tried])
-            seconds = best.cost_seconds + sum(s for _, s in zero.values())
-            add(
-                "default: error, pooled with zero-cost scores", "combination", _pooled(informed, short), seconds,
-                images=best.images, seeds=1,
-            )  # fmt: skip
+            how, seconds = agreement(_pooled(informed, short), errors), best.cost_seconds + seconds
+            name = "default: error, pooled with zero-cost scores"
+            add(name, "combination", how, seconds, images=best.images)
     return SetFidelity(
         reference=reference,
         members=len(labels),
@@ -278,11 +230,11 @@ def _of_others(values: Array, errors: Array) -> Agreement:
     )
 
 
-def _zero_cost(scores: Sequence[LoggedScore], labels: list[str]) -> dict[str, tuple[Array, float]]:
+def _zero_cost(scores: Sequence[tuple[str, ScoreResult]], labels: list[str]) -> dict[str, tuple[Array, float]]:
     """Of each training-free score, (seeds, members) values where less is better, and CPU seconds of one."""
-    by_name: dict[str, dict[tuple[str, int], LoggedScore]] = {}
-    for score in scores:
-        by_name.setdefault(score.name, {})[score.candidate, score.seed] = score
+    by_name: dict[str, dict[tuple[str, int], ScoreResult]] = {}
+    for label, score in scores:
+        by_name.setdefault(score.name, {})[label, score.seed] = score
     result = {}
     for name, found in by_name.items():
         seeds = sorted({seed for _, seed in found})

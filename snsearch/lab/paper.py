@@ -21,7 +21,7 @@ from snsearch.files import write_whole
 from snsearch.lab.contrasts import Contrast, Errors, common_seeds, contrast_of, difference_of, estimate_of, noise_of
 from snsearch.lab.trainings import Curve, Training
 from snsearch.network import Architecture, count_macs
-from snsearch.solver import MATCH_LIMIT, Budget, Design, Solution, digest_of, load_space, mflops_budget, solve
+from snsearch.solver import MATCH_LIMIT, Design, Solution, digest_of, load_space, mflops_budget, solve
 from snsearch.training import Dataset, Recipe
 
 TABLES = (2, 3, 4, 5)
@@ -212,16 +212,10 @@ CLAIMS: tuple[Claim, ...] = (
 class LineUp:
     """The networks of the tables at one budget: each solved, and each different one once under one label."""
 
-    budget: Budget
+    mflops: float  # the budget
     solutions: dict[str, Solution]  # by label
     names: dict[str, str]  # label by network of NETWORKS
     missing: dict[str, str]  # networks that the budget leaves none of, with the reason
-
-    @property
-    def mflops(self) -> float:
-        """The budget."""
-        assert self.budget.macs is not None
-        return self.budget.macs / 1e6
 
     def served_by(self, label: str) -> list[str]:
         """The networks of the paper that this one stands for."""
@@ -252,7 +246,9 @@ def line_up(mflops: float, tables: Sequence[int], *, tight: bool) -> LineUp:
             if name in wanted:
                 missing[name] = str(error)
             continue
-        label = labels.setdefault(_distinct(solution.architecture), f"{mflops:g} MFLOPs {name}")
+        arch = solution.architecture
+        distinct = replace(arch, shuffle=False) if max(arch.groups) == 1 else arch  # one group: nothing to shuffle
+        label = labels.setdefault(distinct, f"{mflops:g} MFLOPs {name}")
         if name in wanted:
             names[name] = label
             solutions.setdefault(label, solution)
@@ -260,12 +256,8 @@ def line_up(mflops: float, tables: Sequence[int], *, tight: bool) -> LineUp:
         raise InfeasibleBudgetError(
             f"no network of the paper's meets {budget.describe()}; for one: {next(iter(missing.values()))}"
         )
-    return LineUp(budget=budget, solutions=solutions, names=names, missing=missing)
-
-
-def _distinct(arch: Architecture) -> Architecture:
-    """What tells a network from others: with one group there is nothing to shuffle."""
-    return replace(arch, shuffle=False) if max(arch.groups) == 1 else arch
+    assert budget.macs is not None, "the budget is a number of MFLOPs"
+    return LineUp(mflops=budget.macs / 1e6, solutions=solutions, names=names, missing=missing)
 
 
 def trainings_of(line_ups: Sequence[LineUp], recipe: Recipe, seeds: int) -> list[Training]:

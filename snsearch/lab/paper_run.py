@@ -29,36 +29,14 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PaperOptions:
-    """What is checked of the paper, and on what."""
+class PaperRun:
+    """The line-ups of some budgets on a data set; made by `begin_paper`."""
 
-    budgets: tuple[float, ...]  # MFLOPs
+    folder: Path  # of the trainings' log
     tables: tuple[int, ...]
-    data: str
     tight: bool
     seeds: int
     quick: bool
-    out: Path | None  # folder of the trainings' log
-    proxy_images: int | None
-    proxy_epochs: int
-    workers: int | None
-    threads: int | None
-    proxy_device: str
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the trainings' log, such as reports/paper-fashion-mnist-quick."""
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(self.data.partition(":")[2] or self.data).name)
-        return self.out or Path("reports") / (
-            f"paper-{name.strip('-.')[:80] or 'data'}{'-quick' if self.quick else ''}"
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PaperRun:
-    """The line-ups of some options on a data set; made by `begin_paper`."""
-
-    options: PaperOptions
     line_ups: Sequence[LineUp]
     dataset: Dataset
     recipe: Recipe
@@ -68,12 +46,12 @@ class PaperRun:
     @property
     def log(self) -> TrainingLog:
         """The log of the finished trainings."""
-        return TrainingLog(self.options.folder / "trainings.csv")
+        return TrainingLog(self.folder / "trainings.csv")
 
     @property
     def tasks(self) -> list[Training]:
         """Every training that is wanted."""
-        return trainings_of(self.line_ups, self.recipe, self.options.seeds)
+        return trainings_of(self.line_ups, self.recipe, self.seeds)
 
     def go_on(self, observer: Observer) -> None:
         """Does the trainings that the log lacks. Raises KeyboardInterrupt and StudyError."""
@@ -83,7 +61,7 @@ class PaperRun:
                 self.dataset,
                 self.log,
                 machine=self.machine,
-                checkpoints=self.options.folder / "checkpoints",
+                checkpoints=self.folder / "checkpoints",
                 observer=observer,
                 stop=stop,
                 train=self.train,
@@ -92,33 +70,60 @@ class PaperRun:
     def seen(self) -> PaperSeen:
         """What the finished trainings say."""
         curves = self.log.read()
-        options = self.options
         return PaperSeen(
             run=self,
-            verdicts=judge(
-                self.line_ups, curves, options.tables, seeds=options.seeds, classes=len(self.dataset.classes)
-            ),
+            verdicts=judge(self.line_ups, curves, self.tables, seeds=self.seeds, classes=len(self.dataset.classes)),
             curves={task.identity: curves[task.identity] for task in self.tasks if task.identity in curves},
         )
 
 
-def begin_paper(options: PaperOptions, observer: Observer, train: Train = train_proxy) -> PaperRun:
-    """The run that the options ask for; its settings are kept in its folder.
+def begin_paper(
+    observer: Observer,
+    train: Train = train_proxy,
+    *,
+    budgets: Sequence[float],
+    tables: tuple[int, ...],
+    data: str,
+    tight: bool,
+    seeds: int,
+    quick: bool,
+    out: Path | None,
+    proxy_images: int | None,
+    proxy_epochs: int,
+    workers: int | None,
+    threads: int | None,
+    proxy_device: str,
+) -> PaperRun:
+    """The run that checks the paper's claims of some tables at some MFLOPs; its settings are kept in its folder.
+
+    Args:
+        out: folder of the trainings' log; None: one such as reports/paper-fashion-mnist-quick.
 
     Raises InfeasibleBudgetError, DataError, and StudyError where the folder was begun with other settings.
     """
-    line_ups = [line_up(mflops, options.tables, tight=options.tight) for mflops in sorted(set(options.budgets))]
-    tasks = options.seeds * sum(len(line.solutions) for line in line_ups)
-    machine = machine_of(options.proxy_device, options.workers, options.threads, tasks=tasks)
-    dataset = read_dataset(options.data, None, observer)
-    images = options.proxy_images or (QUICK_IMAGES if options.quick else DEFAULT_IMAGES)
+    line_ups = [line_up(mflops, tables, tight=tight) for mflops in sorted(set(budgets))]
+    tasks = seeds * sum(len(line.solutions) for line in line_ups)
+    machine = machine_of(proxy_device, workers, threads, tasks=tasks)
+    dataset = read_dataset(data, None, observer)
+    images = proxy_images or (QUICK_IMAGES if quick else DEFAULT_IMAGES)
     recipe = Recipe(
-        images=min(images, len(dataset.train)),
-        epochs=options.proxy_epochs,
-        test_images=min(10_000, len(dataset.scored)),
+        images=min(images, len(dataset.train)), epochs=proxy_epochs, test_images=min(10_000, len(dataset.scored))
     )
-    PaperSettings.of(dataset, recipe, tight=options.tight).keep(options.folder / "settings.json")
-    return PaperRun(options=options, line_ups=line_ups, dataset=dataset, recipe=recipe, machine=machine, train=train)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data.partition(":")[2] or data).name).strip("-.")[:80] or "data"
+    folder = out or Path("reports") / f"paper-{name}{'-quick' if quick else ''}"
+    PaperSettings.of(dataset, recipe, tight=tight).keep(folder / "settings.json")
+    return PaperRun(
+        folder=folder,
+        tables=tables,
+        tight=tight,
+        seeds=seeds,
+        quick=quick,
+        line_ups=line_ups,
+        dataset=dataset,
+        recipe=recipe,
+        machine=machine,
+        train=train,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,20 +156,20 @@ class PaperSeen:
             }
             for line in run.line_ups
             for (label, solution), errors in zip(
-                line.solutions.items(), errors_of(line, self.curves, run.options.seeds).values(), strict=True
+                line.solutions.items(), errors_of(line, self.curves, run.seeds).values(), strict=True
             )
         ]
 
     def document(self) -> dict[str, Any]:
         """Everything, as a JSON object."""
-        run, options = self.run, self.run.options
+        run = self.run
         last = [curve[-1] for curve in self.curves.values()]
         wanted = len(run.tasks)
         return {
             "schema": SCHEMA,
             "paper": "arXiv:1707.01083",
             "paper_metric": "top-1 error on ImageNet, percent",
-            "quick": options.quick,
+            "quick": run.quick,
             "complete": len(self.curves) == wanted,
             "trainings": {"done": len(self.curves), "wanted": wanted},
             "data": {
@@ -173,8 +178,8 @@ class PaperSeen:
                 "fingerprint": run.dataset.fingerprint(),
             },
             "recipe": asdict(run.recipe),
-            "seeds": options.seeds,
-            "tight": options.tight,
+            "seeds": run.seeds,
+            "tight": run.tight,
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
             "networks": self.networks(),
             "missing": [

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 
 from snsearch.codec import Stored, decode, differences, encode, parse_json
 from snsearch.errors import StudyError
-from snsearch.files import write_whole
+from snsearch.files import faults_as, write_whole
 from snsearch.lab.scores import ScoreResult
-from snsearch.lab.trainings import Curve, Training, TrainingLog, read_log
+from snsearch.lab.trainings import Curve, Training, TrainingLog
 from snsearch.network import Architecture
 from snsearch.solver import Budget, Candidates, Design, label_of
 from snsearch.training import Recipe
@@ -107,10 +107,8 @@ def read_set(folder: Path) -> ReferenceSet:
 def write_set(reference: ReferenceSet, folder: Path) -> None:
     """Writes a set's set.json in one step. Raises StudyError where it cannot be written."""
     text = json.dumps(encode(reference), indent=1, ensure_ascii=False) + "\n"
-    try:
+    with faults_as(StudyError, f"the set {str(folder)!r} cannot be written"):
         write_whole(folder / "set.json", text)
-    except OSError as error:
-        raise StudyError(f"the set {str(folder)!r} cannot be written: {error.strerror}") from None
 
 
 def extended(stored: ReferenceSet, wanted: ReferenceSet) -> ReferenceSet:
@@ -145,22 +143,10 @@ def log_of(folder: Path) -> TrainingLog:
 
 def curves_of(folder: Path) -> dict[tuple[str, str, int], Curve]:
     """The learning curves of a set, by candidate, recipe and seed."""
-    path = folder / "trainings.csv"
-    return read_log(path) if path.exists() else {}
+    return log_of(folder).read()
 
 
 _SCORE_COLUMNS = ("candidate", "score", "seed", "value", "cpu_seconds", "snsearch", "torch")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LoggedScore:
-    """A training-free score of a member; more is better."""
-
-    candidate: str
-    name: str
-    seed: int
-    value: float
-    cpu_seconds: float
 
 
 def write_scores(folder: Path, scores: Sequence[tuple[str, ScoreResult]], versions: tuple[str, str]) -> None:
@@ -171,14 +157,12 @@ def write_scores(folder: Path, scores: Sequence[tuple[str, ScoreResult]], versio
     for label, result in scores:
         cost = f"{result.cpu_seconds:.4f}"
         writer.writerow((label, result.name, result.seed, f"{result.value:.8g}", cost, *versions))
-    try:
+    with faults_as(StudyError, f"the scores of {str(folder)!r} cannot be written"):
         write_whole(folder / "scores.csv", text.getvalue())
-    except OSError as error:
-        raise StudyError(f"the scores of {str(folder)!r} cannot be written: {error.strerror}") from None
 
 
-def read_scores(folder: Path) -> tuple[LoggedScore, ...]:
-    """The training-free scores of a set; empty where none were computed."""
+def read_scores(folder: Path) -> tuple[tuple[str, ScoreResult], ...]:
+    """The training-free scores of a set, each with its member's label; empty where none were computed."""
     path = folder / "scores.csv"
     if not path.exists():
         return ()
@@ -186,12 +170,14 @@ def read_scores(folder: Path) -> tuple[LoggedScore, ...]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         return tuple(
-            LoggedScore(
-                candidate=row["candidate"],
-                name=row["score"],
-                seed=int(row["seed"]),
-                value=float(row["value"]),
-                cpu_seconds=float(row["cpu_seconds"]),
+            (
+                row["candidate"],
+                ScoreResult(
+                    name=row["score"],
+                    value=float(row["value"]),
+                    cpu_seconds=float(row["cpu_seconds"]),
+                    seed=int(row["seed"]),
+                ),
             )
             for row in rows
         )

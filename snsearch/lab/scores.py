@@ -60,15 +60,6 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
-    """A score: how to compute it, its source, and its direction."""
-
-    function: Callable[[Candidate], float]
-    citation: str
-    higher_is_better: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreResult:
     """One score of one candidate."""
 
@@ -94,14 +85,6 @@ def _training_copy(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).train()
 
 
-def _replace(network: nn.Module, replacement: Callable[[nn.Module], nn.Module | None]) -> None:
-    """Replaces every submodule for which `replacement` returns another."""
-    for owner in list(network.modules()):
-        for name, child in list(owner.named_children()):
-            if (other := replacement(child)) is not None:
-                setattr(owner, name, other)
-
-
 def synflow(network: nn.Module, shape: Sequence[int]) -> float:
     """log sum |theta dR/dtheta|, R the sum of logits for one image of ones of shape (C, H, W).
 
@@ -111,7 +94,9 @@ def synflow(network: nn.Module, shape: Sequence[int]) -> float:
     has it) and the logarithm, which keeps the order.
     """
     network = copy.deepcopy(network).cpu().double().eval()
-    _replace(network, lambda module: nn.Identity() if isinstance(module, nn.BatchNorm2d) else None)
+    norms = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    for name in norms:
+        network.set_submodule(name, nn.Identity())
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.abs_()
@@ -298,48 +283,17 @@ def _zen_of(candidate: Candidate) -> float:
     return zen(without_shortcuts(candidate.network()), candidate.batches[0][0].shape[1:], generator)
 
 
-SCORES: dict[str, Score] = {
-    "params": Score(
-        function=lambda candidate: count_costs(candidate.deployed).params,
-        citation="parameters of the deployed network",
-        higher_is_better=True,
-    ),
-    "macs": Score(
-        function=lambda candidate: count_macs(candidate.deployed),
-        citation="multiply-adds of the deployed network",
-        higher_is_better=True,
-    ),
-    "synflow": Score(
-        function=lambda candidate: synflow(candidate.network(), candidate.batches[0][0].shape[1:]),
-        citation="Tanaka et al. 2020, arXiv:2006.05467, as in Abdelfattah et al. 2021, arXiv:2101.08134",
-        higher_is_better=True,
-    ),
-    "grad_norm": Score(
-        function=lambda candidate: grad_norm(candidate.network(), candidate.batches[0]),
-        citation="Abdelfattah et al. 2021, arXiv:2101.08134",
-        higher_is_better=True,
-    ),
-    "snip": Score(
-        function=lambda candidate: snip(candidate.network(), candidate.batches[0]),
-        citation="Lee et al. 2019, arXiv:1810.02340, as in Abdelfattah et al. 2021, arXiv:2101.08134",
-        higher_is_better=True,
-    ),
-    "naswot": Score(
-        function=lambda candidate: naswot(candidate.network(), candidate.batches[0][0]),
-        citation="Mellor et al. 2021, arXiv:2006.04647v3",
-        higher_is_better=True,
-    ),
-    "jacob_cov": Score(
-        function=lambda candidate: jacob_cov(candidate.network(), candidate.batches[0][0]),
-        citation="Mellor et al. 2020, arXiv:2006.04647v1",
-        higher_is_better=True,
-    ),
-    "zen": Score(function=_zen_of, citation="Lin et al. 2021, arXiv:2102.01063", higher_is_better=True),
-    "zico": Score(
-        function=lambda candidate: zico(candidate.network(), candidate.batches),
-        citation="Li et al. 2023, arXiv:2301.11300",
-        higher_is_better=True,
-    ),
+# Each score by its name; the functions say which paper it is from.
+SCORES: dict[str, Callable[[Candidate], float]] = {
+    "params": lambda candidate: count_costs(candidate.deployed).params,
+    "macs": lambda candidate: count_macs(candidate.deployed),
+    "synflow": lambda candidate: synflow(candidate.network(), candidate.batches[0][0].shape[1:]),
+    "grad_norm": lambda candidate: grad_norm(candidate.network(), candidate.batches[0]),
+    "snip": lambda candidate: snip(candidate.network(), candidate.batches[0]),
+    "naswot": lambda candidate: naswot(candidate.network(), candidate.batches[0][0]),
+    "jacob_cov": lambda candidate: jacob_cov(candidate.network(), candidate.batches[0][0]),
+    "zen": _zen_of,
+    "zico": lambda candidate: zico(candidate.network(), candidate.batches),
 }
 
 
@@ -375,7 +329,7 @@ def zero_cost(
     results = []
     for name, score in SCORES.items():
         started = time.process_time()
-        value = float(score.function(candidate))
+        value = float(score(candidate))
         cpu_seconds = time.process_time() - started
         if not math.isfinite(value):
             raise ScoreNotFinite(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,39 +10,10 @@ from typing import Any
 from snsearch import __version__
 from snsearch.lab.fidelity import SetFidelity, notable
 from snsearch.lab.proxies import COLUMNS, set_document
-from snsearch.lab.reference import REFERENCE, curves_of
 from snsearch.pages import Axis, Frame, Mark, Scatter, render_template, write_page
 
 KINDS = ("training", "reference cut short", "zero-cost", "combination")
 SHOWN = tuple(column for column in COLUMNS if column.place != "data")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProxyRow:
-    """A proxy as a row of cells."""
-
-    cells: tuple[str, ...]
-    default: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FidelityPage:
-    """Everything that the page shows."""
-
-    title: str
-    subtitle: str
-    summary: tuple[str, ...]
-    scatter: Scatter
-    ceiling_at: float  # pixel
-    kinds: tuple[str, ...]
-    head: tuple[str, ...]
-    rows: tuple[ProxyRow, ...]
-    member_head: tuple[str, ...]
-    members: tuple[tuple[str, ...], ...]
-    facts: tuple[tuple[str, str], ...]
-    written: str
-    version: str
-    document: list[dict[str, Any]]
 
 
 def _scatter(found: SetFidelity) -> tuple[Scatter, float]:
@@ -96,37 +66,38 @@ def _summary(found: SetFidelity) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def fidelity_page(found: SetFidelity, errors: dict[str, tuple[float, ...]]) -> FidelityPage:
-    """Everything that the page shows; `errors` are the reference's of each member, one a seed."""
+def fidelity_page(found: SetFidelity) -> dict[str, Any]:
+    """Everything that the page of a set shows, under the names that its template has."""
     reference = found.reference
     scatter, ceiling_at = _scatter(found)
     rows = sorted(found.rows, key=lambda row: -row.agreement.kendall_tau)
-    order = sorted(zip(reference.members, found.errors, strict=True), key=lambda pair: pair[1])
-    return FidelityPage(
-        title=f"Fidelity of proxies: {reference.name}",
-        subtitle=f"{found.members} candidates of {reference.budget.describe()}, {reference.space}; "
+    by_seed = zip(*found.seed_errors.values(), strict=True)
+    order = sorted(zip(reference.members, found.errors, by_seed, strict=True), key=lambda row: row[1])
+    return {
+        "title": f"Fidelity of proxies: {reference.name}",
+        "subtitle": f"{found.members} candidates of {reference.budget.describe()}, {reference.space}; "
         f"{reference.data_description}",
-        summary=_summary(found),
-        scatter=scatter,
-        ceiling_at=ceiling_at,
-        kinds=KINDS,
-        head=tuple(column.head for column in SHOWN),
-        rows=tuple(
-            ProxyRow(cells=tuple(column.cell((found, row)) for column in SHOWN), default=row.default) for row in rows
+        "summary": _summary(found),
+        "scatter": scatter,
+        "ceiling_at": ceiling_at,
+        "kinds": KINDS,
+        "head": tuple(column.head for column in SHOWN),
+        "rows": tuple(
+            {"cells": [column.cell((found, row)) for column in SHOWN], "default": row.default} for row in rows
         ),
-        member_head=("candidate", "channels", "MFLOPs", "parameters", "mean error", "by seed, %"),
-        members=tuple(
+        "member_head": ("candidate", "channels", "MFLOPs", "parameters", "mean error", "by seed, %"),
+        "members": tuple(
             (
                 member.label,
                 "/".join(map(str, member.architecture.stage_channels)),
                 f"{member.macs / 1e6:.2f}",
                 f"{member.params:,}",
                 f"{error:.2%}",
-                " ".join(f"{100 * one:.2f}" for one in errors[member.label]),
+                " ".join(f"{100 * one:.2f}" for one in seeds),
             )
-            for member, error in order
+            for member, error, seeds in order
         ),
-        facts=(
+        "facts": (
             (
                 "Reference",
                 f"{reference.recipes['reference'].describe()}; {found.seeds} seeds, "
@@ -149,21 +120,11 @@ def fidelity_page(found: SetFidelity, errors: dict[str, tuple[float, ...]]) -> F
             ("Space and data", f"digest {reference.space_digest}; fingerprint {reference.data_fingerprint}"),
             *(("Made by", " ".join(map(str, run.get("command", ())))) for run in reference.runs),
         ),
-        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        version=__version__,
-        document=set_document(found),
-    )
+        "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "version": __version__,
+    }
 
 
-def fidelity_page_of(found: SetFidelity, folder: Path) -> FidelityPage:
-    """The page of a set, with the errors that its folder holds."""
-    errors: dict[str, tuple[float, ...]] = {}
-    for (label, recipe, _), curve in sorted(curves_of(folder).items()):
-        if recipe == REFERENCE:
-            errors[label] = (*errors.get(label, ()), curve[-1].test_error)
-    return fidelity_page(found, errors)
-
-
-def write_fidelity_page(page: FidelityPage, path: Path) -> None:
-    """Writes the page in one step. Raises StudyError where it cannot be written."""
-    write_page(render_template("fidelity.html.j2", page, page.document), path)
+def write_fidelity_page(found: SetFidelity, path: Path) -> None:
+    """Writes the page of a set in one step. Raises StudyError where it cannot be written."""
+    write_page(render_template("fidelity.html.j2", fidelity_page(found), set_document(found)), path)

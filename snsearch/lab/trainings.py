@@ -11,7 +11,8 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 
 from snsearch import __version__
 from snsearch.errors import StudyError
+from snsearch.files import faults_as, whole_file
 from snsearch.network import Architecture
 from snsearch.study import Observer
 from snsearch.training import (
@@ -103,7 +105,8 @@ class TrainingLog:
         except filelock.Timeout:
             raise StudyError(f"another process is at work on {str(self.path)!r}") from None
         try:
-            self._mend()
+            if not self.path.exists():
+                self._write(_HEADER)
         except BaseException:
             self._lock.release()
             raise
@@ -132,72 +135,36 @@ class TrainingLog:
                     result.torch_version,
                 )
             )
-        self._write(rows.getvalue())
+        self._write(self.path.read_text(encoding="utf-8") + rows.getvalue())
 
     def read(self) -> dict[tuple[str, str, int], Curve]:
-        """The curves of the finished trainings; empty where there is no log yet."""
-        return read_log(self.path) if self.path.exists() else {}
-
-    def _mend(self) -> None:
-        """Begins the file, or cuts what a killed run left of its last training, which is done again."""
-        data = self.path.read_bytes() if self.path.exists() else b""
-        whole = _whole(data)
-        if len(whole) < len(data):
-            with self.path.open("r+b") as file:
-                file.truncate(len(whole))
-        if not whole:
-            self._write(_HEADER)
+        """The curves of the finished trainings, by candidate, recipe and seed."""
+        return read_log(self.path)
 
     def _write(self, text: str) -> None:
-        try:
-            with self.path.open("a", encoding="utf-8", newline="") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise StudyError(f"the log {str(self.path)!r} cannot be written: {error.strerror}") from None
-
-
-def _whole(data: bytes) -> bytes:
-    """A log without what a killed run left of its last training; another kind of file as it is.
-
-    The rows of a training are written together: where the last row is torn, those of the same training before it are
-    no whole training either.
-    """
-    header = _HEADER.encode()
-    if header.startswith(data) and data != header:
-        return b""
-    if data.endswith(b"\n") or not data.startswith(header):
-        return data
-    *rows, torn = data.splitlines(keepends=True)
-    if len(rows) > 1:
-        start = _start_of(rows[-1])
-        if torn.startswith(start) or start.startswith(torn):
-            while len(rows) > 1 and rows[-1].startswith(start):
-                rows.pop()
-    return b"".join(rows)
-
-
-def _start_of(row: bytes) -> bytes:
-    """What the rows of one training begin with."""
-    fields_of_row = next(csv.reader([row.decode(errors="replace")]))
-    text = io.StringIO()
-    csv.writer(text, lineterminator=",").writerow(fields_of_row[:3])
-    return text.getvalue().encode()
+        """Replaces the file in one step, so that a run that is killed leaves no half of a training."""
+        faults = faults_as(StudyError, f"the log {str(self.path)!r} cannot be written")
+        with faults, whole_file(self.path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def read_log(path: Path) -> dict[tuple[str, str, int], Curve]:
-    """The curves of a log's trainings, by candidate, recipe and seed. Raises StudyError for another kind of file."""
+    """The curves of a log's trainings, by candidate, recipe and seed; empty where there is no log yet.
+
+    Raises StudyError for another kind of file.
+    """
     curves: dict[tuple[str, str, int], list[LoggedPoint]] = {}
     converters = [_CONVERT[str(field.type)] for field in fields(LoggedPoint)]
-    try:
-        data = _whole(path.read_bytes())
-    except OSError as error:
-        raise StudyError(f"the log {str(path)!r} cannot be read: {error.strerror}") from None
-    if data and not data.startswith(_HEADER.encode()):
+    if not path.exists():
+        return {}
+    with faults_as(StudyError, f"the log {str(path)!r} cannot be read"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    if not text.startswith(_HEADER):
         raise StudyError(f"{str(path)!r} is no log of trainings: expected the columns {', '.join(_COLUMNS)}")
-    reader = csv.reader(io.StringIO(data.decode(errors="replace"), newline=""))
-    next(reader, None)
+    reader = csv.reader(io.StringIO(text, newline=""))
+    next(reader)
     try:
         for row in reader:
             values = {name: convert(text) for name, convert, text in zip(_COLUMNS, converters, row, strict=True)}
@@ -206,18 +173,6 @@ def read_log(path: Path) -> dict[tuple[str, str, int], Curve]:
     except ValueError as error:
         raise StudyError(f"the log {str(path)!r}, line {reader.line_num}: {error}") from None
     return {identity: tuple(curve) for identity, curve in curves.items()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What every worker needs to know; goes to the workers whole."""
-
-    tasks: tuple[Training, ...]
-    dataset: Dataset
-    device: torch.device
-    checkpoints: Path
-    train: Train
-    next_task: Any = None  # a shared counter, where there are several workers
 
 
 def run_trainings(
@@ -266,14 +221,14 @@ def run_trainings(
 
         if not left:
             return
-        job = _Job(tasks=left, dataset=dataset, device=machine.device, checkpoints=checkpoints, train=train)
+        do = partial(_do, dataset=dataset, device=machine.device, checkpoints=checkpoints, train=train)
         if machine.workers == 1:
             for task in left:
-                _do(job, task, lambda kind, *details: hear((kind, 0, details)), stop)
+                do(task, lambda kind, *details: hear((kind, 0, details)), stop)
         else:
-            shared = replace(job, next_task=spawn_context().Value("i", 0))
+            job = (left, do, spawn_context().Value("i", 0))
             workers = min(machine.workers, len(left))
-            run_processes(_work, shared, workers=workers, threads=machine.threads, hear=hear, stop=stop)
+            run_processes(_work, job, workers=workers, threads=machine.threads, hear=hear, stop=stop)
         if checkpoints.is_dir() and not any(checkpoints.iterdir()):
             checkpoints.rmdir()
         if diverged:
@@ -281,17 +236,28 @@ def run_trainings(
             raise StudyError(f"a training diverged: {diverged[0]}{others}")
 
 
-def _work(job: _Job, worker: int, report: Report, stop: Stop) -> str:
+def _work(job: tuple[Sequence[Training], Callable[..., None], Any], worker: int, report: Report, stop: Stop) -> str:
+    """Does the trainings that no other worker has begun; the job has a counter that all workers share."""
+    tasks, do, next_task = job
     while True:
-        with job.next_task.get_lock():
-            index = job.next_task.value
-            job.next_task.value += 1
-        if index >= len(job.tasks):
+        with next_task.get_lock():
+            index = next_task.value
+            next_task.value += 1
+        if index >= len(tasks):
             return "every training is done"
-        _do(job, job.tasks[index], report, stop)
+        do(tasks[index], report, stop)
 
 
-def _do(job: _Job, task: Training, report: Report, stop: Stop) -> None:
+def _do(
+    task: Training,
+    report: Report,
+    stop: Stop,
+    *,
+    dataset: Dataset,
+    device: torch.device,
+    checkpoints: Path,
+    train: Train,
+) -> None:
     """Does one training and reports how it goes on and ends. Raises KeyboardInterrupt where `stop` says so."""
 
     def on_batch(images_seen: int, images_in_all: int, loss: float) -> None:
@@ -301,13 +267,13 @@ def _do(job: _Job, task: Training, report: Report, stop: Stop) -> None:
 
     report("begun", task.identity)
     try:
-        result = job.train(
+        result = train(
             task.architecture,
-            job.dataset,
+            dataset,
             task.recipe,
             seed=task.seed,
-            device=job.device,
-            checkpoint=_checkpoint(job.checkpoints, task),
+            device=device,
+            checkpoint=_checkpoint(checkpoints, task),
             on_batch=on_batch,
         )
     except TrainingDiverged as error:

@@ -114,11 +114,6 @@ _KERNEL_ALONE = (
 _SHUFFLES = ("shuffle_bytes", "wide_shuffle_bytes", "single_shuffle_bytes")
 
 
-def _dearer(*terms: str) -> tuple[tuple[str, ...], ...]:
-    """Columns by which each term costs at least as much as the one before it."""
-    return tuple(terms[at:] for at in range(len(terms)))
-
-
 def _kernel_form(name: str, packs: Sequence[int], *far: str) -> Form:
     """A form of kernel terms.
 
@@ -127,7 +122,9 @@ def _kernel_form(name: str, packs: Sequence[int], *far: str) -> Form:
         packs: pack sizes with a rate each, from the widest; wider packs share the rate of the first.
         far: the cache sizes whose "far" terms have a rate.
     """
-    columns: list[tuple[str, ...]] = list(_dearer(*(f"rows_{rows}_macs" for rows in ROWS)))
+    blocks = tuple(f"rows_{rows}_macs" for rows in ROWS)
+    # Narrower blocks and packs cost at least as much as wider ones.
+    columns = [blocks[at:] for at in range(len(blocks))]
     for pattern in _KERNEL_PACKS:
         for index, pack in enumerate(packs):
             dearer = [other for other in PACKS if other <= pack or index == 0]

@@ -83,15 +83,10 @@ class Profile:
     @property
     def provenance(self) -> str:
         """The label of every prediction: device, kind of figures, mean error and source."""
+        error, judged = f"±{self.by_network.mape * 100:.0f} %", f"(mean error of held-out networks; {self.source})"
         if self.figures == "counted":
-            return (
-                f"predicted from counted cost, {self.device}, ±{self.by_network.mape * 100:.0f} % of what is counted "
-                f"(mean error of networks kept out; {self.source})"
-            )
-        return (
-            f"predicted, {self.device}, fitted on {self.figures} figures, ±{self.by_network.mape * 100:.0f} % "
-            f"(mean error of networks kept out; {self.source})"
-        )
+            return f"predicted from counted cost, {self.device}, {error} of what is counted {judged}"
+        return f"predicted, {self.device}, fitted on {self.figures} figures, {error} {judged}"
 
     def remark(self, ms: float) -> str:
         """A warning where the whole interval is beyond the held-out networks' latencies, else ""."""

@@ -30,16 +30,6 @@ class CandidateRow:
         """The trial's number."""
         return self.trial.number
 
-    @property
-    def error(self) -> float:
-        """Mean proxy error over the candidate's seeds."""
-        return self.score.error
-
-    @property
-    def deviation_95(self) -> float:
-        """Half the width of the error's 95 % interval."""
-        return self.score.deviation_95
-
 
 def candidate_rows(
     scored: Sequence[tuple[TrialRecord, Score]], provenance_of: Callable[[str], str]
@@ -69,12 +59,16 @@ def candidate_rows(
 def summary(rows: Sequence[CandidateRow], cost_axis: str) -> tuple[str, ...]:
     """What the front says, in sentences that claim no more than the noise allows."""
     unit = unit_of(cost_axis)
-    best = min(rows, key=lambda row: (row.error, row.cost))
+    best = min(rows, key=lambda row: (row.score.error, row.cost))
     lines = [
         f"Lowest proxy error: #{best.number} ({best.trial.words}), {_error(best)} "
         f"({best.score.seeds} seed{'s' if best.score.seeds > 1 else ''}) at {three_digits(best.cost)} {unit}."
     ]
-    near = [row for row in rows if row.error - best.error <= math.hypot(row.deviation_95, best.deviation_95)]
+    near = [
+        row
+        for row in rows
+        if row.score.error - best.score.error <= math.hypot(row.score.deviation_95, best.score.deviation_95)
+    ]
     cheapest = min(near, key=lambda row: row.cost)
     if cheapest.number != best.number:
         lines.append(
@@ -90,4 +84,4 @@ def summary(rows: Sequence[CandidateRow], cost_axis: str) -> tuple[str, ...]:
 
 
 def _error(row: CandidateRow) -> str:
-    return f"{row.error:.1%} ± {row.deviation_95:.1%}"
+    return f"{row.score.error:.1%} ± {row.score.deviation_95:.1%}"

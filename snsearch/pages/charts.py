@@ -68,14 +68,12 @@ class Axis:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """A chart's outer size and its plotting area, in pixels."""
+    """A chart's outer size, in pixels; the margins around the plotting area are those of every chart."""
+
+    left, right, top, bottom = 64, 30, 14, 46
 
     width: int
     height: int
-    left: int = 64
-    right: int = 30
-    top: int = 14
-    bottom: int = 46
 
     @property
     def x_range(self) -> tuple[float, float]:

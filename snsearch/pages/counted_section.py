@@ -11,22 +11,16 @@ from typing import Any
 from snsearch.codec import encode
 from snsearch.device import CountedNetwork
 from snsearch.pages.error_chart import Candidate, Palette
-from snsearch.pages.evidence import counted_by_core, counts_of
-from snsearch.pages.sections import Facts, Section, SectionRow, drawn, sections_of, with_interval
+from snsearch.pages.evidence import counts_of
+from snsearch.pages.sections import Facts, Section, SectionRow, drawn, with_interval
 from snsearch.study import Score, StudyRecord, TrialRecord
 
 COUNTS = (("M instructions", "instructions", 2), ("M L1d misses", "l1d_misses", 3), ("M L2 misses", "l2_misses", 3))
 Counted = tuple[TrialRecord, Score, CountedNetwork]
 
 
-def counted_sections(
-    study: StudyRecord, scored: Sequence[tuple[TrialRecord, Score]], groups: Palette
-) -> tuple[Section, ...]:
-    """One section per core, in the order of their first counts."""
-    return sections_of(counted_by_core(study), scored, lambda name, ours: _section(name, ours, groups))
-
-
-def _section(name: str, ours: Sequence[Counted], groups: Palette) -> Section:
+def counted_section(name: str, ours: Sequence[Counted], groups: Palette) -> Section:
+    """The section about a core, with the candidates that were counted on its caches."""
     counted = [one for _, _, one in ours]
     predicts = any(one.milliseconds is not None for one in counted)
     scatter, fronts = drawn([_candidate(*each) for each in ours], groups)

@@ -13,8 +13,8 @@ from typing import Any
 from snsearch.codec import encode
 from snsearch.device import CountedNetwork, Measurement
 from snsearch.pages.error_chart import Candidate, Palette
-from snsearch.pages.evidence import measured_by_device, measurements_of
-from snsearch.pages.sections import Facts, Judged, Section, SectionRow, drawn, sections_of, with_interval
+from snsearch.pages.evidence import measurements_of
+from snsearch.pages.sections import Facts, Judged, Section, SectionRow, drawn, with_interval
 from snsearch.study import Score, StudyRecord, TrialRecord
 
 COLUMNS = (
@@ -26,14 +26,8 @@ TONES = {"ok": "good", "refused": "bad"}
 Measured = tuple[TrialRecord, Score, Measurement]
 
 
-def device_sections(
-    study: StudyRecord, scored: Sequence[tuple[TrialRecord, Score]], groups: Palette
-) -> tuple[Section, ...]:
-    """One section per device, in the order of their first measurement."""
-    return sections_of(measured_by_device(study), scored, lambda name, ours: _section(name, ours, study, groups))
-
-
-def _section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Palette) -> Section:
+def device_section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Palette) -> Section:
+    """The section about a device, with the candidates that were measured there."""
     last = ours[-1][2]
     kind, _, profile = study.settings.cost_name.partition(" ")
     predicts = kind == "latency"

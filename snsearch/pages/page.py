@@ -14,19 +14,16 @@ from snsearch.errors import StudyError
 from snsearch.pages.audit import Audit, audits, recount
 from snsearch.pages.candidate_rows import CandidateRow, candidate_rows, summary
 from snsearch.pages.charts import Axis, Frame, Line, Lines, Scatter
-from snsearch.pages.counted_section import counted_document, counted_sections
-from snsearch.pages.device_section import device_sections, measured_document, provenance_of
+from snsearch.pages.counted_section import counted_document, counted_section
+from snsearch.pages.device_section import device_section, measured_document, provenance_of
 from snsearch.pages.error_chart import Candidate, Palette, error_scatter
 from snsearch.pages.evidence import counted_by_core, measured_by_device
 from snsearch.pages.facts import provenance_facts, proxy_facts, run_facts, unscored_facts
-from snsearch.pages.sections import Facts, Section
+from snsearch.pages.sections import Facts, Section, sections_of
 from snsearch.pages.templating import render_template, write_page
 from snsearch.solver import Row, Solution, layout
 from snsearch.study import StudyRecord, scores_of, unit_of
 from snsearch.units import format_count, format_mflops, format_resolution, format_stages, three_digits
-
-# (study, candidates with their scores, group counts) -> sections; a new kind of section is a line here.
-SECTIONS = (device_sections, counted_sections)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +84,10 @@ def report_data(study: StudyRecord) -> ReportData:
         cost_label=settings.cost_label,
         cost_axis=settings.cost_axis,
         scatter=_scatter(rows, groups, unit_of(settings.cost_axis)),
-        sections=tuple(section for sections in SECTIONS for section in sections(study, scored, groups)),
+        sections=(
+            *sections_of(measured, scored, lambda name, ours: device_section(name, ours, study, groups)),
+            *sections_of(counted, scored, lambda name, ours: counted_section(name, ours, groups)),
+        ),
         lines=_lines(rows, groups),
         groups=groups,
         channel_table=layout(
@@ -177,8 +177,11 @@ def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any
                 "provenance": row.provenance,
                 "proxy": encode(row.trial.proxy),
                 "repeats": [encode(result) for result in row.trial.repeats],
-                "error": row.error,
-                "error_interval": [max(0.0, row.error - row.deviation_95), min(1.0, row.error + row.deviation_95)],
+                "error": row.score.error,
+                "error_interval": [
+                    max(0.0, row.score.error - row.score.deviation_95),
+                    min(1.0, row.score.error + row.score.deviation_95),
+                ],
             }
             for row in rows
         ],

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from snsearch.errors import StudyError
-from snsearch.files import write_whole
+from snsearch.files import faults_as, write_whole
 from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_stages, three_digits
 
 FILTERS = {
@@ -39,22 +37,13 @@ def render_template(name: str, data: Any, document: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    text = environment.get_template(name).render(data=data, document=_json_for_html(document))
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # in the document's own order
+    text = environment.get_template(name).render(data=data, document=document)
     # File names need not be UTF-8; Python holds their bytes as lone surrogates, which a page cannot.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _json_for_html(value: Any) -> Markup:
-    """JSON that cannot end its script element, whatever strings it holds."""
-    text = json.dumps(value, allow_nan=False, ensure_ascii=True)
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
-
-
 def write_page(text: str, path: Path) -> None:
     """Writes the page; an existing page is replaced in one step. Raises StudyError if it cannot be written."""
-    try:
+    with faults_as(StudyError, f"the page {str(path)!r} cannot be written"):
         write_whole(path, text)
-    except OSError as error:
-        raise StudyError(f"the page {str(path)!r} cannot be written: {error.strerror or error}") from None

@@ -66,7 +66,7 @@ def test_a_set_holds_every_training_and_score(made: Path) -> None:
     assert len(curves) == 6 * (2 + 2)
     assert {seed for _, recipe, seed in curves if recipe == REFERENCE} == {0, 1}
     assert not {seed for _, recipe, seed in curves if recipe == "default"} & {0, 1}, "noise is not shared"
-    names = {score.name for score in read_scores(made)}
+    names = {score.name for _, score in read_scores(made)}
     assert names == set(scores.SCORES)
     assert len(read_scores(made)) == 6 * 2 * len(names)
     assert not (made / "checkpoints").exists()

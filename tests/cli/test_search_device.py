@@ -168,7 +168,7 @@ def test_the_front_of_error_against_measured_latency_is_drawn_of_latencies_alone
     assert section.scatter is not None
     assert len(section.scatter.marks) == len(keys)
     # All take 1 ms, so that the front is the one of least error.
-    best = min(data.rows, key=lambda row: row.error)
+    best = min(data.rows, key=lambda row: row.score.error)
     assert [row.number for row in section.rows if row.on_front] == [best.number]
     [mark] = [mark for mark in section.scatter.marks if mark.on_front]
     assert mark.x_low is not None

@@ -11,10 +11,9 @@ import pytest
 
 from snsearch.codec import encode
 from snsearch.device.counting.counter import Counter, cpu_of, open_counter, profile_name
-from snsearch.device.counting.counts import Counts
+from snsearch.device.counting.counts import Counts, Weighing
 from snsearch.device.counting.record import CountedRecord
 from snsearch.device.counting.tools import requirements
-from snsearch.device.counting.weighing import Weighing
 from snsearch.device.registry import Device
 from snsearch.engine.artefact import Artefact
 from snsearch.engine.ncnn_model import BIN, PARAM
@@ -25,7 +24,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def _model(param: bytes) -> Artefact:
-    return Artefact(files={PARAM: param, BIN: b"weights"}, inputs=(), outputs=())
+    return Artefact(files={PARAM: param, BIN: b"weights"})
 
 
 MODEL, OTHER, BROKEN = map(_model, (b"a model\n", b"another\n", b"x\n"))

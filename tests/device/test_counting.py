@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from snsearch.device.counting import tools as tools_module
-from snsearch.device.counting.cpus import Cache, load_cpu, read_cpu
-from snsearch.device.counting.run import count_repeat, run_counted
+from snsearch.device.counting.cpus import Cache, load_cpu
+from snsearch.device.counting.run import counts_between, run_counted
 from snsearch.device.counting.tools import PLUGIN_SOURCE, Tools, build_plugin, find_tools, plugin_api, requirements
 from snsearch.errors import DeviceError, SpecError
 from snsearch.files import bundled_folder, bundled_names
@@ -169,7 +169,8 @@ def test_a_program_of_known_reads_is_counted_to_the_instruction(
     tools: Tools, tmp_path: Path, lines: int, l1d_misses: int, l2_misses: int
 ) -> None:
     program = build_program(tmp_path, lines)
-    counts = count_repeat(tools, load_cpu("cortex-a72"), program, lambda repeats: [str(repeats)])
+    runs = [run_counted(tools, load_cpu("cortex-a72"), program, [repeats], [], 60)[0] for repeats in ("1", "2")]
+    counts = counts_between(*runs)
     assert (counts.instructions, counts.loads, counts.stores) == (3 * lines + 4, lines + 1, 0)
     assert counts.l1d_accesses == lines + 1
     assert counts.l1i_misses == 0
@@ -199,7 +200,7 @@ def test_a_program_that_fails_is_an_error_that_says_how_it_ended(tools: Tools, t
 def test_a_program_that_does_not_repeat_is_refused(tools: Tools, tmp_path: Path) -> None:
     program = build_program(tmp_path, 16)
     with pytest.raises(DeviceError, match="a second repeat executed nothing"):
-        count_repeat(tools, load_cpu("cortex-a72"), program, lambda repeats: ["1"])
+        counts_between(*(run_counted(tools, load_cpu("cortex-a72"), program, ["1"], [], 60)[0] for _ in range(2)))
 
 
 def test_the_terminal_s_interrupt_does_not_reach_what_is_counted(tmp_path: Path) -> None:
@@ -290,4 +291,4 @@ def test_an_invalid_core_is_refused_with_the_reason(tmp_path: Path, old: str, ne
     path = tmp_path / "mine.toml"
     path.write_text((bundled_folder("cpus") / "cortex-a72.toml").read_text().replace(old, new))
     with pytest.raises(SpecError, match=message):
-        read_cpu(path)
+        load_cpu(str(path))

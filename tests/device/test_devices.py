@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from snsearch.device.deploy import check_machine, deploy, machine_of
+from snsearch.device.programs import RunOutput
 from snsearch.device.registry import (
     Device,
     connect,
@@ -24,10 +25,10 @@ from snsearch.device.registry import (
 )
 from snsearch.device.transports.adb import AdbTransport
 from snsearch.device.transports.local import LocalTransport
-from snsearch.device.transports.remote import RemoteScript
-from snsearch.device.transports.ssh import SshAddress, SshTransport
+from snsearch.device.transports.ssh import SshTransport
 from snsearch.device.transports.transport import Transport
 from snsearch.errors import DeviceError
+from tests.emulated_host import content_of
 
 WORDS = ["a b", "$HOME", "`id`", "'quoted'", '"', "*", "\\", "ä", ""]
 
@@ -50,7 +51,6 @@ case "$verb" in
   push) [ "$mode" = full ] && { head -c 10 "$1" > "$2"; echo "error: No space left on device" >&2; exit 1; }
     [ "$mode" = truncates ] && { head -c 10 "$1" > "$2"; exit 0; }
     cp "$1" "$2" ;;
-  pull) cp "$1" "$2" ;;
 esac
 """
 # A board likewise: ssh's last argument is the command; sftp reads its batch from stdin.
@@ -71,9 +71,6 @@ while IFS= read -r line; do
     put) [ "$mode" = full ] && { head -c 10 "$first" > "$second"; echo "write remote: Failure" >&2; exit 1; }
       [ "$mode" = truncates ] && { head -c 10 "$first" > "$second"; continue; }
       cp "$first" "$second" || exit 1 ;;
-    get) cp "$first" "$second" || exit 1 ;;
-    chmod) chmod "$first" "$second" ;;
-    rename) mv "$first" "$second" ;;
   esac
 done
 """
@@ -133,11 +130,10 @@ def test_exit_codes_and_both_streams_come_back(transport: Transport) -> None:
     assert (output.stdout, output.stderr, output.exit_code) == ("out\n", "err\n", 7)
 
 
-def test_what_was_pushed_is_pulled_again_byte_by_byte(transport: Transport, tmp_path: Path) -> None:
+def test_a_file_is_pushed_byte_by_byte(transport: Transport, tmp_path: Path) -> None:
     content = bytes(range(256)) * 100
     transport.push(_file(tmp_path, content), "model.bin")
-    transport.pull("model.bin", tmp_path / "back")
-    assert (tmp_path / "back").read_bytes() == content
+    assert content_of(transport, "model.bin") == content
 
 
 def test_an_executable_runs_from_the_work_folder_and_is_pushed_again(transport: Transport, tmp_path: Path) -> None:
@@ -157,11 +153,6 @@ def test_a_command_that_does_not_end_is_given_up_in_time(transport: Transport) -
     with pytest.raises(DeviceError, match=r"no end within 0\.5 s"):
         transport.run(["sleep", "30"], timeout_s=0.5)
     assert time.monotonic() - started < 20
-
-
-def test_pulling_what_is_not_there_is_an_error(transport: Transport, tmp_path: Path) -> None:
-    with pytest.raises(DeviceError):
-        transport.pull("nothing", tmp_path / "back")
 
 
 @pytest.mark.parametrize("make", [_ssh, _adb])
@@ -204,11 +195,23 @@ def test_a_missing_program_is_named_with_its_package(tmp_path: Path, monkeypatch
         SshTransport(url="ssh://board").run(["true"], timeout_s=30)
 
 
-def test_a_command_cannot_write_the_mark_that_ends_it() -> None:
-    script = RemoteScript.of(["true"], "work")
-    assert script.output("snsearch-end-0000 0\n", "") is None
-    assert script.output(f"\n{script.mark} 3\n", "") is not None
-    assert script.output(f"\n{script.mark} 3", "") is None, "the last character may be missing"
+class _Printing(LocalTransport):
+    """A device whose shell prints this text, MARK being the mark of the script that it got."""
+
+    printed = ""
+
+    def _shell(self, script: str, timeout_s: float, doing: str) -> RunOutput:
+        mark = script.split()[-2]
+        return RunOutput(stdout=self.printed.replace("MARK", mark), stderr="", exit_code=0)
+
+
+@pytest.mark.parametrize("printed", ["snsearch-end-0000 0\n", "\nMARK 3", "\nMARK \n", "MARK 3\n", ""])
+def test_a_command_cannot_write_the_mark_that_ends_it(printed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Printing, "printed", "\nMARK 3\n")
+    assert _Printing().run(["true"], timeout_s=1).exit_code == 3
+    monkeypatch.setattr(_Printing, "printed", printed)  # the last character may be missing
+    with pytest.raises(DeviceError, match="before it was done"):
+        _Printing().run(["true"], timeout_s=1)
 
 
 def test_a_file_is_deployed_once(transport: Transport, tmp_path: Path) -> None:
@@ -219,7 +222,7 @@ def test_a_file_is_deployed_once(transport: Transport, tmp_path: Path) -> None:
     class Counting:
         """The transport, with its pushes counted."""
 
-        url, run, pull, close = transport.url, transport.run, transport.pull, transport.close
+        url, run, close = transport.url, transport.run, transport.close
 
         def push(self, source: Path, name: str, *, executable: bool = False) -> None:
             pushed.append(name)
@@ -270,8 +273,10 @@ def test_a_machine_is_what_its_kernel_says(transport: Transport) -> None:
     ],
 )
 def test_ssh_addresses_keep_what_they_say(url: str, address: tuple[str, str | None, int | None]) -> None:
-    parsed = SshAddress.parse(url)
-    assert (parsed.host, parsed.user, parsed.port) == address
+    host, user, port = address
+    login = [*(["-o", f"User={user}"] if user else []), *(["-o", f"Port={port}"] if port else [])]
+    parsed = SshTransport(url=url)
+    assert (parsed._host, parsed._login) == (host, login)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +284,7 @@ def test_ssh_addresses_keep_what_they_say(url: str, address: tuple[str, str | No
 )
 def test_ssh_addresses_that_could_mean_something_else_are_refused(url: str) -> None:
     with pytest.raises(DeviceError, match=r"expected ssh://\[user@\]host"):
-        SshAddress.parse(url)
+        SshTransport(url=url)
 
 
 def test_a_device_is_added_listed_and_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -181,7 +181,6 @@ def test_the_latest_sound_measurement_of_the_same_conditions_is_found() -> None:
     kept, artefact, cool = [MEASUREMENT, flagged, sustained, refused], MEASUREMENT.artefact, Conditions()
     assert latest(kept, artefact, cool) == flagged
     assert latest(kept, artefact, Conditions(sustained_minutes=30.0)) == sustained
-    assert latest(kept, artefact, Conditions(precision="float16")) is None
     assert latest([refused], artefact, cool) is None
     assert latest(kept, "other", cool) is None
     assert latest(kept, artefact, cool, identity="another device") is None

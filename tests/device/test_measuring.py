@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from snsearch.codec import encode
-from snsearch.device.board import Board, Runner, open_board, pinned_core
+from snsearch.device.board import Board, Runner, hottest, open_board, pinned_core, probe_on
 from snsearch.device.conditions import Conditions, Effort
 from snsearch.device.measurements import Measurement
 from snsearch.device.measuring import Unmeasured, measure
@@ -62,14 +62,15 @@ def subjects(folder: Path, *names: str) -> list[Subject]:
     made = []
     for name in names:
         prefix = folder / f"model-{name}"
-        prefix.with_name(prefix.name + ".param").write_text(name)
-        prefix.with_name(prefix.name + ".bin").write_bytes(name.encode())
+        files = tuple(prefix.with_name(prefix.name + suffix) for suffix in SUFFIXES[NCNN.name])
+        for file in files:
+            file.write_text(name)
         made.append(
             Subject(
                 name=name,
                 artefact=f"sha-of-{name}",
                 prefix=prefix,
-                suffixes=SUFFIXES[NCNN.name],
+                files=files,
                 deviation=_deviation,
             )
         )
@@ -313,7 +314,7 @@ def test_a_full_disk_is_named_and_nothing_half_stays(tmp_path: Path, work: Path)
         class Full:
             """A transport to a device whose disk takes small files only."""
 
-            url, run, pull, close = board.transport.url, board.transport.run, board.transport.pull, lambda self: None
+            url, run, close = board.transport.url, board.transport.run, lambda self: None
 
             def push(self, source: Path, name: str, *, executable: bool = False) -> None:
                 board.transport.push(source, name, executable=executable)
@@ -384,8 +385,8 @@ def test_a_hot_device_is_let_cool_between_batches(
 def test_the_board_says_what_it_is(work: Path) -> None:
     with open_board(DEVICE, lambda transport, machine: Runner.of(RUNNER, python=sys.executable)) as board:
         assert isinstance(board, Board)
-        assert board.temperature_mc() == 40_000
-        assert board.emulated_because is None
+        assert hottest(probe_on(board.transport, board.runner)) == 40_000
+        assert board.probe.emulated_because is None
         assert board.host(3).words.startswith("Fake Board 4, ")
     assert home_folder() == work.parent
 

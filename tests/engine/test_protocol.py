@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snsearch.engine.answers import read_probe, read_time
 from snsearch.engine.protocol import (
     AnswerError,
     ProbeAnswer,
     RunnerError,
     TimeJob,
-    model_input,
     probe_arguments,
+    read_probe,
+    read_time,
 )
+from snsearch.engine.python_runner import model_input
 from snsearch.errors import DeviceError
 
 NONCE = "5f3a"
@@ -157,7 +158,7 @@ def test_a_runner_s_own_error_is_told_apart() -> None:
     ],
 )
 def test_emulation_is_told_by_its_signs(changes: dict[str, Any], reason: str | None) -> None:
-    found = probed(**changes).emulated_because()
+    found = probed(**changes).emulated_because
     if reason is None:
         assert found is None
     else:
@@ -168,11 +169,11 @@ def test_emulation_is_told_by_its_signs(changes: dict[str, Any], reason: str | N
 def test_qemu_s_core_id_with_a_slow_rate_is_an_emulation() -> None:
     line = json.loads(probe_line(simd_gflops=0.05))
     line["cores"][0]["midr"] = 0xF0510
-    found = read_probe(json.dumps(line), NONCE).emulated_because()
+    found = read_probe(json.dumps(line), NONCE).emulated_because
     assert found is not None
     assert "0xf0510" in found
     line["simd_gflops"] = 3.0
-    assert read_probe(json.dumps(line), NONCE).emulated_because() is None
+    assert read_probe(json.dumps(line), NONCE).emulated_because is None
 
 
 def _lowbias32(value: int) -> int:

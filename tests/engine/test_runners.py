@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from snsearch.device.verdicts import PARITY
-from snsearch.engine.answers import read_probe, read_time
 from snsearch.engine.machines import Elf, read_elf
 from snsearch.engine.ncnn_source import VERSION
 from snsearch.engine.parity import deviation, expected_outputs
-from snsearch.engine.protocol import RunnerError, TimeAnswer, TimeJob, probe_arguments
+from snsearch.engine.protocol import RunnerError, TimeAnswer, TimeJob, probe_arguments, read_probe, read_time
 from snsearch.engine.weights import random_weights
 from snsearch.network.graph import OpGraph
 from snsearch.network.operators import Op
@@ -199,7 +198,7 @@ def test_a_probe_says_what_the_kernel_says(runner: Runner, tmp_path: Path) -> No
     assert answer.memory_kb > 100_000
     assert answer.features
     marked = read_probe(runner(probe_arguments(NONCE), tmp_path, SNSEARCH_EMULATED="test board").stdout, NONCE)
-    assert marked.emulated_because() == "the device says so (test board)"
+    assert marked.emulated_because == "the device says so (test board)"
 
 
 def test_emulated_arm_is_told_from_silicon(
@@ -211,9 +210,9 @@ def test_emulated_arm_is_told_from_silicon(
         command = (*qemu_aarch64, "-cpu", cpu, str(aarch64_runner))
         answer = read_probe(Runner("ncnn-cpp", command)(probe_arguments(NONCE), tmp_path).stdout, NONCE)
         assert answer.machine == "aarch64"
-        assert answer.emulated_because() is not None, cpu
+        assert answer.emulated_because is not None, cpu
         # Newer emulators hide the host's kernel; then counter, core id and rate must tell.
-        assert replace(answer, marker=None).emulated_because() is not None, cpu
+        assert replace(answer, marker=None).emulated_because is not None, cpu
 
 
 def test_the_runner_is_a_static_aarch64_binary(aarch64_runner: Path) -> None:

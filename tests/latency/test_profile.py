@@ -65,7 +65,7 @@ def test_a_latency_carries_its_interval_and_says_what_it_is() -> None:
     assert latency.ms == pytest.approx(PLAIN.predict_terms(network_terms(PAPER_1X)))
     assert (latency.low_ms, latency.high_ms) == (pytest.approx(latency.ms / 1.25), pytest.approx(latency.ms * 1.25))
     assert latency.provenance == (
-        "predicted, A phone, fitted on measured figures, ±10 % (mean error of networks kept out; own figures)"
+        "predicted, A phone, fitted on measured figures, ±10 % (mean error of held-out networks; own figures)"
     )
 
 

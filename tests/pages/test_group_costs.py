@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from snsearch.pages.group_costs import costs_by_groups, groups_words
+from snsearch.pages.facts import costs_by_groups, groups_words
 from snsearch.solver.design import Design
 from snsearch.study.records import TrialRecord
 from tests.studies import candidates_at, made_up_record

@@ -57,7 +57,7 @@ def test_the_rows_are_the_study_s_candidates(study: StudyRecord, data: ReportDat
     for row, trial in zip(data.rows, study.candidates, strict=True):
         assert trial.proxy is not None
         assert trial.architecture is not None
-        assert (row.error, row.cost, row.architecture) == (trial.proxy.error, trial.cost, trial.architecture)
+        assert (row.score.error, row.cost, row.architecture) == (trial.proxy.error, trial.cost, trial.architecture)
 
 
 def test_the_front_is_marked_and_what_noise_could_put_there_is_tied(study: StudyRecord) -> None:
@@ -71,7 +71,7 @@ def test_the_front_is_marked_and_what_noise_could_put_there_is_tied(study: Study
 def test_intervals_of_one_seed_are_those_of_the_test_images(study: StudyRecord) -> None:
     row = report_data(_scored(study, [(0.1, 50.0)])).rows[0]
     assert row.score.seeds == 1
-    assert row.deviation_95 == pytest.approx(1.96 * (0.1 * 0.9 / 10_000) ** 0.5, rel=1e-2)
+    assert row.score.deviation_95 == pytest.approx(1.96 * (0.1 * 0.9 / 10_000) ** 0.5, rel=1e-2)
 
 
 def test_further_seeds_make_a_mean_and_widen_every_candidate_s_interval(study: StudyRecord) -> None:
@@ -80,10 +80,10 @@ def test_further_seeds_make_a_mean_and_widen_every_candidate_s_interval(study: S
     assert first.proxy is not None
     repeats = tuple(replace(first.proxy, error=error, seed=seed) for seed, error in ((1, 0.11), (2, 0.12)))
     data = report_data(replace(alone, trials=(replace(first, repeats=repeats), second)))
-    assert [(row.score.seeds, round(row.error, 6)) for row in data.rows] == [(3, 0.11), (1, 0.12)]
+    assert [(row.score.seeds, round(row.score.error, 6)) for row in data.rows] == [(3, 0.11), (1, 0.12)]
     before = report_data(alone).rows
-    assert data.rows[1].deviation_95 > 2 * before[1].deviation_95
-    assert data.rows[0].deviation_95 < data.rows[1].deviation_95
+    assert data.rows[1].score.deviation_95 > 2 * before[1].score.deviation_95
+    assert data.rows[0].score.deviation_95 < data.rows[1].score.deviation_95
     facts = dict(data.proxy)
     assert facts["Seeds"].startswith("0, 1, 2; 1 finalists have several")
     assert "spreads by 1.00%" in facts["Seeds"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +16,10 @@ from typing import TYPE_CHECKING
 from snsearch.codec import decode, encode, parse_json
 from snsearch.device.counting.cpus import Cpu, load_cpu
 from snsearch.device.counting.record import SCHEMA, CountedRecord
-from snsearch.device.counting.run import count_repeat
+from snsearch.device.counting.run import counts_between, run_counted
 from snsearch.device.counting.tools import Tools, find_tools
 from snsearch.errors import DeviceError, SpecError
-from snsearch.files import bundled_names, write_whole
+from snsearch.files import bundled_names, cache_folder, faults_as, write_whole
 
 if TYPE_CHECKING:
     from snsearch.engine import Artefact
@@ -78,64 +77,37 @@ class Counter:
         if not again and (known := _read(path, key)) is not None:
             return known
         found = self._counted(artefact, key)
-        _write(path, found)
+        with faults_as(DeviceError, f'counts cannot be written to "{self.folder}"'):
+            write_whole(path, json.dumps(encode(found), indent=1))
         return found
 
     def _counted(self, artefact: Artefact, key: str) -> CountedRecord:
         from snsearch.engine import TimeJob, read_time
 
-        versions: set[str] = set()
-
-        def job(repeats: int) -> TimeJob:
-            return TimeJob(
-                prefixes=(PREFIX,), rounds=1, repeats=repeats, alarm_s=TIMEOUT_S, warmup_runs=0, warmup_ms=0
-            )
-
-        def arguments(repeats: int) -> Sequence[str]:
-            return job(repeats).arguments(NONCE)
-
-        def check(repeats: int, printed: str) -> None:
-            answer = read_time(printed, job(repeats), NONCE)
-            if answer.machine != "aarch64":
-                raise DeviceError(f'the runner "{self.runner.name}" is for {answer.machine}; expected aarch64')
-            versions.add(answer.engine_version)
-
+        runs = []
         with tempfile.TemporaryDirectory(prefix="snsearch-model-") as name:
             files = tuple(Path(name, PREFIX + suffix) for suffix in artefact.files)
             for file, content in zip(files, artefact.files.values(), strict=True):
                 file.write_bytes(content)
-            counts = count_repeat(
-                self.tools,
-                self.cpu,
-                self.runner,
-                arguments,
-                files,
-                timeout_s=TIMEOUT_S,
-                check=check,
-            )
+            for repeats in (1, 2):
+                job = TimeJob(
+                    prefixes=(PREFIX,), rounds=1, repeats=repeats, alarm_s=TIMEOUT_S, warmup_runs=0, warmup_ms=0
+                )
+                arguments = job.arguments(NONCE)
+                counted, printed = run_counted(self.tools, self.cpu, self.runner, arguments, files, TIMEOUT_S)
+                answer = read_time(printed, job, NONCE)
+                if answer.machine != "aarch64":
+                    raise DeviceError(f'the runner "{self.runner.name}" is for {answer.machine}; expected aarch64')
+                runs.append(counted)
         return CountedRecord(
             cpu=self.cpu.name,
-            counts=counts,
+            counts=counts_between(*runs),
             artefact=artefact.key,
             runner=self.runner_digest,
-            ncnn=versions.pop(),
+            ncnn=answer.engine_version,
             qemu=self.tools.qemu_version,
             key=key,
         )
-
-
-def counted_runner() -> Path | None:
-    """The static runner built for aarch64; None if there is none yet."""
-    from snsearch.engine import built_runner
-
-    return built_runner("aarch64")
-
-
-def counted_folder() -> Path:
-    """The folder of the plugin and of counts."""
-    from snsearch.files import cache_folder
-
-    return cache_folder() / "counted"
 
 
 def open_counter(cpu: Cpu, runner: Path | None = None, folder: Path | None = None) -> Counter:
@@ -147,8 +119,10 @@ def open_counter(cpu: Cpu, runner: Path | None = None, folder: Path | None = Non
 
     Raises DeviceError that names what is missing and how to get it.
     """
-    folder = counted_folder() if folder is None else folder
-    runner = counted_runner() if runner is None else runner
+    from snsearch.engine import built_runner
+
+    folder = cache_folder() / "counted" if folder is None else folder
+    runner = built_runner("aarch64") if runner is None else runner
     if runner is None:
         raise DeviceError(
             "counted cost needs the aarch64 runner: snsearch device build-runner --machine aarch64 "
@@ -172,11 +146,3 @@ def _read(path: Path, key: str) -> CountedRecord | None:
     except (OSError, ValueError, DeviceError):
         return None
     return found if found.key == key else None
-
-
-def _write(path: Path, record: CountedRecord) -> None:
-    """Writes the record in one step. Raises DeviceError."""
-    try:
-        write_whole(path, json.dumps(encode(record), indent=1))
-    except OSError as error:
-        raise DeviceError(f'counts cannot be written to "{path.parent}": {error.strerror or error}') from None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from snsearch.codec import Count, Field, decode, number, text
-from snsearch.device.counting.weighing import Weighing
+from snsearch.device.counting.counts import Weighing
 from snsearch.toml_files import find_file, read_toml
 from snsearch.units import parse_bytes
 
@@ -113,11 +112,6 @@ class Cpu:
         )
 
 
-def read_cpu(path: Path) -> Cpu:
-    """The core of a TOML file. Raises SpecError with the file, the key and what was expected."""
-    return decode(Cpu, *read_toml(path, "cpu"), toml=True)
-
-
 def load_cpu(text: str) -> Cpu:
-    """The core of a bundled name or a TOML file. Raises SpecError."""
-    return read_cpu(find_file(text, "cpus"))
+    """The core of a bundled name or a TOML file. Raises SpecError with the file, the key and what was expected."""
+    return decode(Cpu, *read_toml(find_file(text, "cpus"), "cpu"), toml=True)

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from snsearch.device.counting.counts import Counts
@@ -67,35 +67,12 @@ def run_counted(
     return {key: value for key, value in counted.items() if key not in ("schema", "threads")}, done.stdout
 
 
-def count_repeat(
-    tools: Tools,
-    cpu: Cpu,
-    program: Path,
-    arguments: Callable[[int], Sequence[str]],
-    files: Sequence[Path] = (),
-    *,
-    timeout_s: float = 900,
-    check: Callable[[int, str], object] = lambda repeats, output: None,
-) -> Counts:
-    """The counts of one warm repeat of the program: those of two repeats, minus those of one.
-
-    Args:
-        arguments: number of repeats -> arguments of the program.
-        check: (number of repeats, what the program printed); raises if that is wrong.
-
-    Raises DeviceError.
-    """
-    runs = []
-    for repeats in (1, 2):
-        counted, printed = run_counted(tools, cpu, program, arguments(repeats), files, timeout_s)
-        check(repeats, printed)
-        runs.append(counted)
+def counts_between(one: Mapping[str, int], two: Mapping[str, int]) -> Counts:
+    """The counts of one warm repeat: those of a run with two repeats, minus those of one. Raises DeviceError."""
     # Work done once may differ by a cache line between runs, so a small difference can be negative.
-    found = Counts(**{key: max(0, runs[1][key] - runs[0][key]) for key in runs[0]})
+    found = Counts(**{key: max(0, two[key] - one[key]) for key in one})
     if not found.instructions:
-        raise DeviceError(
-            f"counting on {cpu.name}: a second repeat executed nothing; check that the program reads its repeats"
-        )
+        raise DeviceError("counting: a second repeat executed nothing; check that the program reads its repeats")
     return found
 
 

@@ -59,17 +59,13 @@ def requirements() -> tuple[Requirement, ...]:
         Requirement(
             name=f"{QEMU} with plugins",
             found=f"{qemu} {described[0]}" if described and described[1] else None,
-            remedy=_without_plugins(qemu)
+            remedy=f"{qemu} was built without plugins, like those of Debian 13 and of qemu-user-static; {_BUILD_QEMU}"
             if described and not described[1]
             else f"on Debian 12, apt-get install qemu-user; {_BUILD_QEMU}",
         ),
         Requirement(name="a C compiler", found=compiler, remedy=_GET_COMPILER),
         Requirement(name="setarch", found=shutil.which("setarch"), remedy="apt-get install util-linux"),
     )
-
-
-def _without_plugins(qemu: str | None) -> str:
-    return f"{qemu} was built without plugins, like those of Debian 13 and of qemu-user-static; {_BUILD_QEMU}"
 
 
 @cache
@@ -105,17 +101,10 @@ def find_tools(cache_folder: Path) -> Tools:
         raise DeviceError(
             "this host cannot count: " + "; ".join(f"no {need.name} ({need.remedy})" for need in missing)
         )
-    paths = {need.name: str(need.found) for need in needed}
-    qemu = str(shutil.which(QEMU))
-    described = _qemu(qemu)
-    assert described is not None, "it was found above"
-    api = plugin_api(described[0])
-    return Tools(
-        qemu=Path(qemu),
-        qemu_version=described[0],
-        setarch=Path(paths["setarch"]),
-        plugin=build_plugin(cache_folder, Path(paths["a C compiler"]), api),
-    )
+    _, qemu, compiler, setarch = (str(need.found) for need in needed)
+    qemu, _, version = qemu.rpartition(" ")
+    plugin = build_plugin(cache_folder, Path(compiler), plugin_api(version))
+    return Tools(qemu=Path(qemu), qemu_version=version, setarch=Path(setarch), plugin=plugin)
 
 
 def build_plugin(cache_folder: Path, compiler: Path, api: int) -> Path:

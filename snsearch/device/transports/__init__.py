@@ -6,9 +6,6 @@ Each class is made of a URL and options, checks the URL, and sends nothing yet; 
 from snsearch.device.transports.adb import AdbTransport
 from snsearch.device.transports.local import LocalTransport
 from snsearch.device.transports.ssh import SshTransport
+from snsearch.device.transports.transport import Transport
 
-TRANSPORTS: dict[str, type[LocalTransport | SshTransport | AdbTransport]] = {
-    "local": LocalTransport,
-    "ssh": SshTransport,
-    "adb": AdbTransport,
-}
+TRANSPORTS: dict[str, type[Transport]] = {"local": LocalTransport, "ssh": SshTransport, "adb": AdbTransport}

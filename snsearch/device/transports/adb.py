@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snsearch.device.programs import RunOutput, last_line, run_here
-from snsearch.device.transports.remote import RemoteTransport, Verb
-from snsearch.device.transports.transport import PUSH_SECONDS
+from snsearch.device.transports.transport import PUSH_SECONDS, Transport
 from snsearch.errors import DeviceError
 
 FOLDER = "/data/local/tmp/snsearch"
@@ -24,7 +23,7 @@ _LISTEN = "check that adbd listens there (by cable first: `adb tcpip 5555`)"
 
 
 @dataclass(kw_only=True, slots=True)
-class AdbTransport(RemoteTransport):
+class AdbTransport(Transport):
     """A phone that adb reaches by cable, or by network if its serial is HOST:PORT."""
 
     URL: ClassVar[str] = "adb://SERIAL"
@@ -43,9 +42,7 @@ class AdbTransport(RemoteTransport):
         ("cannot bind", "another adb server uses the port; set ANDROID_ADB_SERVER_PORT"),
     )
 
-    url: str
-    options: tuple[str, ...] = ()  # adb has none
-    folder: str = FOLDER
+    folder: str | Path = FOLDER
     _serial: str = field(init=False)
     _connected: bool = field(init=False, default=False)
 
@@ -56,17 +53,13 @@ class AdbTransport(RemoteTransport):
                 f"{self.url!r}: expected adb://SERIAL with a serial that `adb devices` lists, or adb://HOST:PORT"
             )
 
-    def close(self) -> None:
-        """Nothing to close: adb's server belongs to the user."""
-
     def _shell(self, script: str, timeout_s: float, doing: str) -> RunOutput:
         self._connect()
         return self._call(["-s", self._serial, "shell", script], timeout_s, doing)
 
-    def _copy(self, verb: Verb, here: Path, there: str, doing: str) -> None:
+    def _copy(self, source: Path, there: str, doing: str) -> None:
         self._connect()
-        paths = [str(here.absolute()), there] if verb == "push" else [there, str(here.absolute())]
-        ended = self._call(["-s", self._serial, verb, *paths], PUSH_SECONDS, doing)
+        ended = self._call(["-s", self._serial, "push", str(source.absolute()), there], PUSH_SECONDS, doing)
         if ended.exit_code:
             raise self._fault(doing, ended)
 
@@ -96,7 +89,7 @@ class AdbTransport(RemoteTransport):
 
     def _fault(self, doing: str, ended: RunOutput) -> DeviceError:
         self._connected = False
-        return RemoteTransport._fault(self, doing, ended)
+        return Transport._fault(self, doing, ended)
 
     def _lost(self, ended: RunOutput) -> str:
         said = last_line(ended.stderr, last_line(ended.stdout, ""))

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snsearch.device.programs import RunOutput, last_line, run_here
-from snsearch.device.transports.remote import RemoteTransport, Verb
-from snsearch.device.transports.transport import CONNECT_SECONDS, PUSH_SECONDS
+from snsearch.device.transports.transport import CONNECT_SECONDS, PUSH_SECONDS, Transport
 from snsearch.errors import DeviceError
 
 FOLDER = ".cache/snsearch-device"  # relative to the home folder, where ssh and sftp both start
@@ -34,36 +33,8 @@ _URL = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SshAddress:
-    """Host, user and port to connect to; None leaves the value to ssh's configuration."""
-
-    host: str
-    user: str | None
-    port: int | None
-
-    @classmethod
-    def parse(cls, url: str) -> SshAddress:
-        """The address of ssh://[user@]host[:port]. Raises DeviceError."""
-        found = _URL.fullmatch(url)
-        if not found or (found["port"] and not 1 <= int(found["port"]) <= 65535):
-            raise DeviceError(f"{url!r}: expected ssh://[user@]host[:port], without a password or a path")
-        return cls(
-            host=found["host"] or found["address"],
-            user=found["user"],
-            port=int(found["port"]) if found["port"] else None,
-        )
-
-    def options(self) -> list[str]:
-        """User and port as options that ssh and sftp share."""
-        return [
-            *(() if self.user is None else ("-o", f"User={self.user}")),
-            *(() if self.port is None else ("-o", f"Port={self.port}")),
-        ]
-
-
 @dataclass(kw_only=True, slots=True)
-class SshTransport(RemoteTransport):
+class SshTransport(Transport):
     """A board that OpenSSH reaches."""
 
     URL: ClassVar[str] = "ssh://[user@]host[:port]"
@@ -76,16 +47,20 @@ class SshTransport(RemoteTransport):
         ("No space left", "free space on the board"),
     )
 
-    url: str
-    options: tuple[str, ...] = ()  # further options of ssh and sftp, before our own
-    folder: str = FOLDER
-    _address: SshAddress = field(init=False)
+    folder: str | Path = FOLDER
+    _host: str = field(init=False)
+    _login: list[str] = field(init=False)  # options for what the URL says; ssh's configuration has the rest
     _sockets: Path | None = field(init=False, default=None)  # folder of the shared connection
     _shared: list[str] | None = field(init=False, default=None)  # options of the shared connection
     _sharing_once: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._address = SshAddress.parse(self.url)
+        found = _URL.fullmatch(self.url)
+        if not found or (found["port"] and not 1 <= int(found["port"]) <= 65535):
+            raise DeviceError(f"{self.url!r}: expected ssh://[user@]host[:port], without a password or a path")
+        self._host = found["host"] or found["address"]
+        given = (("User", found["user"]), ("Port", found["port"]))
+        self._login = [word for name, value in given if value for word in ("-o", f"{name}={value}")]
 
     def close(self) -> None:
         """Ends the shared connection, unless it is the user's own."""
@@ -99,9 +74,9 @@ class SshTransport(RemoteTransport):
         # Name sh: the login shell may be of another kind.
         return self._call(["ssh", "-T"], timeout_s, doing, f"sh -c {shlex.quote(script)}")
 
-    def _copy(self, verb: Verb, here: Path, there: str, doing: str) -> None:
-        command = f"put {_sftp_word(here)} {there}" if verb == "push" else f"get {there} {_sftp_word(here)}"
-        ended = self._call(["sftp", "-b", "-"], PUSH_SECONDS, doing, stdin=f"{command}\nbye\n")
+    def _copy(self, source: Path, there: str, doing: str) -> None:
+        command = f"put {_sftp_word(source)} {there}\nbye\n"
+        ended = self._call(["sftp", "-b", "-"], PUSH_SECONDS, doing, stdin=command)
         if ended.exit_code:
             raise self._fault(doing, ended)
 
@@ -109,20 +84,20 @@ class SshTransport(RemoteTransport):
         self, program: Sequence[str], timeout_s: float, doing: str, *command: str, stdin: str = ""
     ) -> RunOutput:
         name, *own = program
-        arguments = [name, *self._options(), *own, "--", self._address.host, *command]
+        arguments = [name, *self._options(), *own, "--", self._host, *command]
         return run_here(arguments, timeout_s=timeout_s, doing=doing, missing=_MISSING, stdin=stdin)
 
     def _lost(self, ended: RunOutput) -> str:
         if ended.exit_code == _LOST:
             return (
                 f"the link dropped, or the board cannot be reached: {last_line(ended.stderr)}; try "
-                f"`ssh {self._address.host}`, then give the same command again"
+                f"`ssh {self._host}`, then give the same command again"
             )
-        return f"ended with {ended.exit_code} before it was done: {last_line(ended.stderr)}"
+        return Transport._lost(self, ended)
 
     def _options(self) -> list[str]:
         """The options of every call, those of the shared connection included."""
-        given = [*self.options, *shlex.split(os.environ.get(OPTIONS_VARIABLE, "")), *self._address.options()]
+        given = [*self.options, *shlex.split(os.environ.get(OPTIONS_VARIABLE, "")), *self._login]
         fixed = ["BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"]
         options = [*given, *(word for option in fixed for word in ("-o", option))]
         with self._sharing_once:
@@ -132,7 +107,7 @@ class SshTransport(RemoteTransport):
 
     def _sharing(self, options: Sequence[str]) -> list[str]:
         shown = run_here(
-            ["ssh", *options, "-G", "--", self._address.host],
+            ["ssh", *options, "-G", "--", self._host],
             timeout_s=CONNECT_SECONDS,
             doing=f"reading ssh's configuration for {self.url}",
             missing=_MISSING,
