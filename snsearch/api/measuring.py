@@ -45,9 +45,6 @@ def outcomes_of(
     `keep` and the observer hear of each as soon as it is there. Raises DeviceError, and KeyboardInterrupt where the
     user stopped it.
     """
-    asked = conditions or Conditions()
-    if device.is_counted and asked != Conditions():
-        raise DeviceError(f"{device.url} is counted, and has no time: it takes no core and no minutes")
     outcomes: list[Outcome] = []
     unique = list(dict.fromkeys(archs))
     with stop_on_signals(observer.stopping) as stop:
@@ -55,7 +52,7 @@ def outcomes_of(
         if device.is_counted:
             source = _counted(unique, device, runner or device.own_runner, again, stop)
         else:
-            source = _timed(unique, device, runner, again, asked, observer, stop)
+            source = _timed(unique, device, runner, again, conditions or Conditions(), observer, stop)
         for outcome in source:
             keep(outcome)
             outcomes.append(outcome)

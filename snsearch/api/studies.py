@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from snsearch.api.places import names_a_study, place_of
 from snsearch.api.searching import data_options
+from snsearch.errors import DeviceError
 from snsearch.study import Observer
 from snsearch.training import resolve_data
 
@@ -151,6 +152,8 @@ def measure(
     from snsearch.study import StudyRecord
 
     asked = Conditions(core=core, sustained_minutes=sustained)
+    if found.is_counted and asked != Conditions():
+        raise DeviceError(f"{found.url} is counted, and has no time: it takes no core and no minutes")
     own = None if runner is None else Path(runner)
     observer = observer or Observer()
     if isinstance(what, str | Path):

@@ -221,8 +221,9 @@ def test_a_disturbed_model_is_measured_again_once_and_the_better_one_counts(tmp_
     assert said[0].startswith("2 disturbed, measured again: the reference network drifted by")
 
 
-def test_a_warm_up_that_never_settles_is_said(tmp_path: Path, work: Path) -> None:
-    [made] = measured(tmp_path, "a", effort=replace(QUICK, settled=-1.0))
+def test_a_warm_up_that_never_settles_is_said(tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snsearch.device.measuring.SETTLED", -1.0)
+    [made] = measured(tmp_path, "a")
     assert Cause.UNSETTLED in {reason.cause for reason in made.reasons}
     assert sum("model-a" not in job for job in jobs(work)) == 1 + QUICK.warmups
 
