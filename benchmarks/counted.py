@@ -36,9 +36,9 @@ from benchmarks.published.forms import COUNTED_CACHES, COUNTED_FORMS
 from snsearch.device.counting.counts import Weighing
 from snsearch.files import bundled_folder
 from snsearch.latency.calibration import Calibration, calibrate, profile_of
-from snsearch.latency.fitting import Sample, predict_ms
+from snsearch.latency.fitting import Sample
 from snsearch.latency.profile import Profile, load_profile
-from snsearch.latency.terms import ops_terms
+from snsearch.latency.terms import ops_terms, predict_ms
 from snsearch.latency.validation import HeldOut, family_fold
 from snsearch.toml_files import toml_of
 

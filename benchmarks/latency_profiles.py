@@ -29,10 +29,10 @@ from benchmarks.published.samples import (
     snapdragon_820,
 )
 from snsearch.latency.calibration import Calibration, calibrate, profile_of
-from snsearch.latency.fitting import Rates, Sample
+from snsearch.latency.fitting import Sample
 from snsearch.latency.forms import FORMS, SPATIAL_STRENGTH, STRENGTHS, drawn_to
 from snsearch.latency.profile import Profile
-from snsearch.latency.terms import Terms, network_terms
+from snsearch.latency.terms import Rates, Terms, network_terms
 from snsearch.latency.validation import family_fold, fixed_form, hold_out_one
 from snsearch.solver.budget import mflops_budget
 from snsearch.solver.design import Design

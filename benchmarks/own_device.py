@@ -35,7 +35,8 @@ from snsearch.device.runners import runners_of
 from snsearch.device.subjects import network_subject, reference_subject
 from snsearch.engine.engines import ENGINES, engine_of
 from snsearch.files import HOME_VARIABLE
-from snsearch.latency.fitting import Sample, fit, predict_ms
+from snsearch.latency.fitting import Sample, fit
+from snsearch.latency.terms import predict_ms
 from snsearch.latency.validation import HeldOut, log_log_flops, pixel_scaling
 from snsearch.network.arch import Architecture
 from snsearch.solver.budget import mflops_budget

@@ -27,7 +27,7 @@ _MOST_NUMBER = sys.float_info.max
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Field:
-    """What a field's type does not say; of several in a hint the last one decides what it says."""
+    """What a field's type does not say; of several in a hint, a later one overrides."""
 
     expected: str = ""  # in a message: "a positive integer"
     check: Callable[[Any], object] | None = None  # of the typed value
@@ -100,7 +100,7 @@ class _Refusal(Exception):
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """'; did you mean "mflops"?' where a known word is near, else the list of known words."""
+    """'; did you mean "mflops"?' if a known word is near, else the list of known words."""
     return _near(word, known) or f"; known: {', '.join(known)}"
 
 
@@ -277,7 +277,7 @@ def _read(shape: Shape, value: Any, path: Path) -> Any:
 
 
 def _typed(shape: Shape, value: Any, path: Path) -> Any:
-    """The value as its type. Raises TypeError where it is of another."""
+    """The value as its type. Raises TypeError if it is of another."""
     kind, parts, given = shape.kind, shape.parts, type(value)
     if kind is float:
         return _number(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-_BREAK_BEHIND = "_-/,;:."  # where a word that is longer than a line is broken first
+_BREAK_BEHIND = "_-/,;:."  # the preferred breaks of a word that is longer than a line
 
 
 def printable(text: str) -> str:
@@ -26,7 +26,7 @@ def padded(text: str, width: int, align: str = "left") -> str:
 
 
 def _head_of(word: str, width: int) -> str:
-    """As much of a long word as fits, up to a break where one lies in the second half; at least a character."""
+    """As much of a long word as fits, up to a break if one lies in the second half; at least a character."""
     head = word[0]
     while len(head) < len(word) and width_of(word[: len(head) + 1]) <= width:
         head = word[: len(head) + 1]
@@ -38,7 +38,7 @@ def wrap(text: str, width: int, *, indent: int = 0) -> list[str]:
     """The text in lines of at most `width` cells, at least one line; a newline in it starts a new line.
 
     Args:
-        text: sentences, or one long word such as an architecture key, which is broken where it has to be.
+        text: sentences, or one long word such as an architecture key, which is broken if it has to be.
         width: cells of a line.
         indent: spaces in front of every line, within the width.
     """

@@ -1,6 +1,6 @@
 """Tables: columns that are declared once and printed for a terminal, as JSON, CSV, Markdown or HTML.
 
-A column says how its cell is got from a row's record. For a terminal a table keeps to a width: cells wrap, columns
+A column says how to get its cell from a row's record. For a terminal a table keeps to a width: cells wrap, columns
 that do not fit are left out in the order that the columns declare, and their names follow in a line below.
 """
 
@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 _GAP = "  "
 _WORD = 20  # cells: a column is no narrower than its longest word, up to this
-_DEPTH = 3  # lines of a wrapped cell, about: where a column can be left out, that is better than a deeper cell
+_DEPTH = 3  # lines of a wrapped cell, about: leave a column out, if possible, rather than make a cell deeper
 
 
 def _words(value: Any) -> str:
@@ -53,7 +53,7 @@ class Column(Generic[R]):
         text: the cell for people; by default the value's words.
         align: "right" for figures.
         place: "short" is always shown, "wide" on request, "data" in JSON and CSV alone.
-        drop: where a table is too wide, the columns with the largest number are left out first; 0 is never left out.
+        drop: if a table is too wide, the columns with the largest number are left out first; 0 is never left out.
         data: the machine-readable forms that have the column.
     """
 
@@ -128,7 +128,7 @@ class Table(Generic[R]):
         columns = self._shown(wide)
         lines = [f"**{self.title}**", ""] if self.title else []
         lines += [
-            "| " + " | ".join(_in_pipes(cell) for cell in cells) + " |"
+            "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
             for cells in (
                 [column.head for column in columns],
                 ["---:" if column.align == "right" else "---" for column in columns],
@@ -219,10 +219,6 @@ class Table(Generic[R]):
             unwrapped=unwrapped,
             wanted=max([unwrapped, *map(width_of, wrap(column.head, 10**6))]),
         )
-
-
-def _in_pipes(cell: str) -> str:
-    return cell.replace("|", "\\|").replace("\n", " ")
 
 
 def _sum(widths: Iterable[int]) -> int:

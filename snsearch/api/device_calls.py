@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from snsearch.device import (
     DEFAULT_ENGINE,
     Device,
+    Requirement,
     checked_device_name,
     checked_url,
     device_names,
@@ -93,7 +94,7 @@ def add_device(
 def check_device(device: Device, *, core: int | None = None, runner: Path | None = None) -> Checkup:
     """What a device is, whether the engine agrees with torch there, and what would spoil a measurement.
 
-    Raises DeviceError where it cannot be reached.
+    Raises DeviceError if it cannot be reached.
     """
     from snsearch.device import check, open_board, reference_subject, runners_of
     from snsearch.engine import engine_of
@@ -116,7 +117,7 @@ def profile_device(
 ) -> OwnProfile:
     """Measures operators, blocks and networks of a space on a device, fits its latency profile and keeps it.
 
-    What was measured before is not measured again, so that the same call goes on where it was stopped.
+    What was measured before is not measured again, so the same call continues a stopped one.
 
     Args:
         name: a device that was added, or its URL.
@@ -127,7 +128,7 @@ def profile_device(
         again: measure also what was measured before.
         runner: a runner of the user's own.
         out: write the profile to this file as well, which does not exist yet.
-        observer: hears how the work goes on.
+        observer: hears of the progress.
 
     Raises:
         SpecError: `out` exists, or there is no such space.
@@ -163,14 +164,14 @@ def profile_device(
     return made
 
 
-def counting_needs(runner: Path | None) -> list[tuple[str, str | None, str]]:
-    """What counting needs of this machine: its name, where it was found (None: nowhere), and how to get it."""
+def counting_needs(runner: Path | None) -> list[Requirement]:
+    """What counting needs of this machine."""
     from snsearch.engine import built_runner
 
-    found = built_runner("aarch64") if runner is None else runner
-    runner_need = (
-        "the aarch64 runner",
-        None if found is None else str(found),
-        "snsearch device build-runner --machine aarch64 (some minutes, once)",
+    found = runner or built_runner("aarch64")
+    runner_need = Requirement(
+        name="the aarch64 runner",
+        found=None if found is None else str(found),
+        remedy="snsearch device build-runner --machine aarch64 (some minutes, once)",
     )
-    return [*((need.name, need.found, need.remedy) for need in requirements()), runner_need]
+    return [*requirements(), runner_need]

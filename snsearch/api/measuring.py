@@ -42,7 +42,7 @@ def outcomes_of(
 ) -> tuple[Outcome, ...]:
     """What was measured or counted of each network; what is known is not measured again unless asked.
 
-    `keep` and the observer hear of each as soon as it is there. Raises DeviceError, and KeyboardInterrupt where the
+    `keep` and the observer hear of each as soon as it is there. Raises DeviceError, and KeyboardInterrupt if the
     user stopped it.
     """
     outcomes: list[Outcome] = []
@@ -72,7 +72,7 @@ def study_outcomes(
 ) -> tuple[Outcome, ...]:
     """Measures the candidates of a study that are worth it, or all, and keeps the figures in the study too.
 
-    Raises StudyError where none is trained, and what outcomes_of raises.
+    Raises StudyError if none is trained, and what outcomes_of raises.
     """
     chosen = record.candidates if everything else worth_measuring(record)
     archs = [trial.architecture for trial in chosen if trial.architecture is not None]
@@ -134,7 +134,7 @@ def _counted(
 def measure_found(record: StudyRecord, device: Device, later: str, observer: Observer) -> None:
     """Measures or counts the front and the finalists of a search that has ended.
 
-    Raises DeviceError where the device fails; a machine that cannot count has its study all the same. `later` is the
+    Raises DeviceError if the device fails; a machine that cannot count still has its study. `later` is the
     command that measures afterwards.
     """
     if not record.candidates:

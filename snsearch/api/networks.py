@@ -28,7 +28,7 @@ class NetworkCount:
     report: CostReport
     depth: int  # layers with weights, one behind the other
     conventions: tuple[ConventionCount, ...]  # the paper's first
-    checked: Verification | None  # what thop and torch counted on the real module, where that was asked for
+    checked: Verification | None  # what thop and torch counted on the real module, if that was asked for
 
     @property
     def macs(self) -> int:
@@ -37,7 +37,7 @@ class NetworkCount:
 
 
 def architecture_of(network: Architecture | Solution | str) -> Architecture:
-    """The architecture itself, a solution's, or a key's. Raises SpecError where the text is not a key."""
+    """The architecture itself, a solution's, or a key's. Raises SpecError if the text is not a key."""
     if isinstance(network, str):
         return Architecture.from_key(network)
     return network.architecture if isinstance(network, Solution) else network
@@ -54,7 +54,7 @@ def count(
         check: run thop and torch's FlopCounterMode on the real module too.
 
     Raises:
-        SpecError: the key is none, or groups do not divide channels.
+        SpecError: the key is invalid, or groups do not divide channels.
         VerificationError: a counter disagrees with the cost report.
 
     Example:
@@ -106,7 +106,7 @@ def build(
             `strides` and `channels` describe them.
 
     Raises:
-        SpecError: the key is none, or groups do not divide channels.
+        SpecError: the key is invalid, or groups do not divide channels.
 
     Example:
         >>> import snsearch, torch

@@ -32,11 +32,11 @@ class Prediction:
     """A network's predicted latency."""
 
     architecture: Architecture
-    solution: Solution | None  # where the network was given as one
+    solution: Solution | None  # if the network was given as one
     ms: float
     interval: tuple[float, float]  # 95 %, in milliseconds
     provenance: str  # device, kind of figures, mean error and source
-    remark: str  # a warning where the profile knows no network as fast or as slow, else ""
+    remark: str  # a warning if the profile knows no network as fast or as slow, else ""
 
     def _repr_html_(self) -> str:
         """The prediction as a notebook shows it."""
@@ -85,7 +85,7 @@ COLUMNS: tuple[Column[Prediction], ...] = (
 
 
 def prediction_table(predictions: Sequence[Prediction], notes: Sequence[str] = ()) -> Table[Prediction]:
-    """A row a prediction, under the device that all of them are for."""
+    """One row per prediction, under their common device."""
     provenances = dict.fromkeys(one.provenance for one in predictions)
     titles = " / ".join(dict.fromkeys(p.solution.title for p in predictions if p.solution is not None))
     remarks = Counter(one.remark for one in predictions if one.remark)
@@ -122,7 +122,7 @@ def predict(network: Architecture | Solution | str, *, profile: str | Profile = 
         profile: a record, a bundled name, the name or URL of your own device, or the path of a TOML file.
 
     Raises:
-        SpecError: there is no such profile, the key is none, or the network has what no figure of the profile had.
+        SpecError: there is no such profile, the key is invalid, or the profile has no rate of one of its terms.
         DeviceError: the device has no profile yet.
 
     Example:

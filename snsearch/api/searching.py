@@ -70,7 +70,7 @@ def search(
     observer: Observer | None = None,
     train: Callable[..., ProxyResult] | None = None,
 ) -> StudyRecord:
-    """Trains candidates that meet a budget briefly, and returns the study; the same call goes on where it stopped.
+    """Trains candidates that meet a budget briefly, and returns the study; the same call continues a stopped one.
 
     Ctrl-C ends it at the next safe point with KeyboardInterrupt: what is trained is in the study. With one worker,
     the same seed gives the same study.
@@ -104,11 +104,11 @@ def search(
         sampler: what proposes candidates; the others than "surrogate" are Optuna's.
         early_stop: stop candidates that others beat halfway.
         stop_when_stable: end when the front no longer moves beyond the noise.
-        go_ahead: start also where memory is expected not to suffice.
+        go_ahead: start even if memory is expected not to suffice.
         workers: candidates trained at once, each in a process; None: one per core.
         threads: CPU threads of a worker; None: its share of the cores.
         proxy_device: "auto", "cpu", "cuda" or "mps".
-        observer: hears how the search goes on.
+        observer: hears of the progress.
         train: in the place of `train_proxy`; with several workers, importable by its module and name.
 
     Raises:

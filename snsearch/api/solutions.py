@@ -98,7 +98,7 @@ def budgets(*names: str) -> tuple[Budget, ...]:
 
 
 def _budgets(mflops: Sequence[float], named: Sequence[str | Budget], bounds: dict[str, Any]) -> list[Budget]:
-    """A budget for each of the MFLOPs and names, with the further bounds; one of the bounds alone where none is."""
+    """A budget for each of the MFLOPs and names, with the further bounds; the bounds alone if there is none."""
     found = [mflops_budget(value) for value in mflops]
     found += [load_budget(one) if isinstance(one, str) else one for one in named]
     if not found and bounds.keys() & {"params", "peak_activation_bytes", "weight_bytes"}:
@@ -118,7 +118,7 @@ def _designs(
     shuffle: bool,
     ratios: tuple[float, ...] | None,
 ) -> list[Design]:
-    """The designs asked of one space. `lenient`: the space keeps its own groups where it lacks what is asked."""
+    """The designs asked of one space. `lenient`: the space keeps its own groups if it lacks the asked ones."""
     asked = tuple(tuple(one) if isinstance(one, Sequence) else one for one in groups) or space.groups
     if lenient:
         asked = tuple(count for count in asked if count in space.groups) or space.groups

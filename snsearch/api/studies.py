@@ -36,7 +36,7 @@ def load_data(
         split: folders or splits to use, such as "test=holdout"; empty: by their names.
         image_column: of the images in a table; None: image, or as typed.
         label_column: of the labels in a table; None: label, or as typed.
-        observer: hears how the reading goes on, and of skipped images.
+        observer: hears of the reading's progress and of skipped images.
 
     Raises:
         DataError: there is no such data, or nothing in it can be read.
@@ -116,7 +116,7 @@ def measure(
     runner: str | Path | None = None,
     observer: Observer | None = None,
 ) -> tuple[Outcome, ...]:
-    """Measures networks on a device, or counts them where the device is "counted://CORE".
+    """Measures networks on a device, or counts them if the device is "counted://CORE".
 
     What was measured there before is not measured again. A study keeps what is measured of its candidates.
 

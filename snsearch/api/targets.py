@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def check_target(device: Device, place: Place, observer: Observer) -> None:
     """Asks the device to measure on at the end for an answer, or the machine for what counting needs.
 
-    Raises DeviceError where it cannot be used, before anything is trained. A study that has begun goes on all the
-    same: the device is needed at its end only.
+    Raises DeviceError if it cannot be used, before anything is trained. A study that has begun
+    continues: the device is needed at its end only.
     """
     if device.is_counted:
         if missing := [name for name, found, _ in counting_needs(device.own_runner) if found is None]:
@@ -45,9 +45,9 @@ def objective_of(
 ) -> Objective:
     """The second objective of that name; a latency is predicted by the profile, the device's own, or the default one.
 
-    A study that exists keeps the profile that it was made with where that is one of these: one that was made since
-    would make it another study. A counted device's is the model of its counts, so that no candidate waits for qemu.
-    Raises SpecError, and DeviceError where a counted device has no model.
+    An existing study keeps the profile that it was made with if it is one of these: a newer profile would make it
+    another study. A counted device's is the model of its counts, so that no candidate waits for qemu.
+    Raises SpecError, and DeviceError if a counted device has no model.
     """
     if profile == COUNTED and name == LATENCY:  # as if --objective counted
         return objective_named(COUNTED)
@@ -81,7 +81,7 @@ def _latency(profile: str) -> Objective:
 
 
 def _stored(place: Place) -> StudyRecord | None:
-    """The study as far as it goes; None where it was not begun."""
+    """The study so far; None if it was not begun."""
     from snsearch.study import read_study
 
     try:

@@ -9,14 +9,13 @@ from .counting.counter import cpu_of as cpu_of
 from .counting.counter import open_counter as open_counter
 from .counting.counts import Counts as Counts
 from .counting.record import CountedNetwork as CountedNetwork
+from .counting.tools import Requirement as Requirement
 from .counting.tools import requirements as requirements
 from .deploy import sha256_of as sha256_of
 from .log import log_of as log_of
 from .log import measure_once as measure_once
 from .measurements import Measurement as Measurement
 from .measuring import Unmeasured as Unmeasured
-from .own_profiles import named_profile as named_profile
-from .own_profiles import profile_of_device as profile_of_device
 from .profile_fit import OwnProfile as OwnProfile
 from .profile_fit import make_profile as make_profile
 from .profile_plan import NETWORKS as NETWORKS
@@ -30,6 +29,8 @@ from .registry import device_folder as device_folder
 from .registry import device_names as device_names
 from .registry import device_of as device_of
 from .registry import forget_device as forget_device
+from .registry import named_profile as named_profile
+from .registry import profile_of_device as profile_of_device
 from .registry import profile_path as profile_path
 from .registry import read_device as read_device
 from .registry import write_device as write_device

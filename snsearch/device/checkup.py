@@ -10,7 +10,7 @@ from typing import Any
 from snsearch.device.board import Board, hottest, pinned_core
 from snsearch.device.jobs import check_output
 from snsearch.device.measurements import Host
-from snsearch.device.reasons import Cause, Reason
+from snsearch.device.reasons import Reason
 from snsearch.device.subjects import Subject
 from snsearch.device.verdicts import FREQUENCY, LOAD, PARITY
 from snsearch.engine import Core, ProbeAnswer, is_arm
@@ -124,21 +124,21 @@ def spoilers_of(probe: ProbeAnswer, core: int) -> tuple[Reason, ...]:
     """What would spoil a measurement on that core."""
     found: list[Reason] = []
     if (because := probe.emulated_because) is not None:
-        found.append(Reason.of(Cause.NO_LATENCY, text=because))
+        found.append(Reason.of("no latency", text=because))
     if not is_arm(probe.machine):
-        found.append(Reason.of(Cause.NOT_ARM, text=probe.machine))
+        found.append(Reason.of("not ARM", text=probe.machine))
     own = next((one for one in probe.cores if one.id == core), None)
     if own is None or own.cur_khz is None:
-        found.append(Reason.of(Cause.FREQUENCY_UNKNOWN))
+        found.append(Reason.of("frequency unknown"))
     elif own.max_khz and own.cur_khz < (1 - FREQUENCY) * own.max_khz and own.governor in (None, "performance"):
-        found.append(Reason.of(Cause.SLOW_NOW, own.cur_khz / 1e6, own.max_khz / 1e6))
+        found.append(Reason.of("slow now", own.cur_khz / 1e6, own.max_khz / 1e6))
     if own is not None and own.governor not in (None, "performance"):
-        found.append(Reason.of(Cause.GOVERNOR, core, text=own.governor or ""))
+        found.append(Reason.of("governor", core, text=own.governor or ""))
     heat = hottest(probe)
     if heat is not None and heat > HOT_MC:
-        found.append(Reason.of(Cause.HOT, heat / 1000))
+        found.append(Reason.of("hot", heat / 1000))
     if probe.loadavg and probe.loadavg[0] > LOAD:
-        found.append(Reason.of(Cause.BUSY, probe.loadavg[0]))
+        found.append(Reason.of("busy", probe.loadavg[0]))
     return tuple(found)
 
 

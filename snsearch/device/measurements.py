@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal
 
 from snsearch.codec import Field, Stored, Unbounded
-from snsearch.device.reasons import Cause, Reason
+from snsearch.device.reasons import Reason
 from snsearch.device.samples import Statistics, statistics_of
 from snsearch.engine import DeviceState, is_arm
 
@@ -60,7 +60,7 @@ def _upgraded(values: dict[str, Any]) -> dict[str, Any]:
         others = {key: value for key, value in host.items() if key != "ncnn"}
         values["host"] = others | {"engine": "ncnn", "engine_version": host["ncnn"]}
     if isinstance(words, list) and "causes" not in values:
-        values["causes"] = [{"cause": Cause.EARLIER, "text": one} for one in words]
+        values["causes"] = [{"cause": "earlier", "text": one} for one in words]
     return values
 
 

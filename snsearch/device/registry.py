@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Annotated
 
 from snsearch.codec import Field, Text, decode, number, suggestion, text
-from snsearch.device.counting.counter import SCHEME
+from snsearch.device.counting.counter import SCHEME, profile_name
 from snsearch.device.transports import TRANSPORTS
 from snsearch.device.transports.transport import Transport
 from snsearch.engine import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
-from snsearch.files import faults_as, home_folder, write_whole
+from snsearch.files import bundled_names, faults_as, home_folder, write_whole
+from snsearch.latency import Profile, load_profile, read_profile
 from snsearch.toml_files import read_toml, toml_of
 
 DEFAULT_ENGINE = NCNN.name
@@ -159,3 +160,23 @@ def forget_device(name: str) -> None:
     """Removes a device's file; its measurements stay. Raises DeviceError if there is no such device."""
     read_device(name)
     (devices_folder() / f"{name}.toml").unlink()
+
+
+def profile_of_device(text: str) -> Profile:
+    """The latency profile of a device, by name or URL; counted devices have bundled ones.
+
+    Raises DeviceError if there is no such device, or it has no profile yet.
+    """
+    device = device_of(text)
+    if device.is_counted:
+        return load_profile(profile_name(device.url))
+    path = profile_path(device.name)
+    if not path.is_file():
+        raise DeviceError(f"{text} has no latency profile yet; make one: snsearch device profile {text}")
+    return read_profile(path)
+
+
+def named_profile(text: str) -> Profile:
+    """The profile of that name: bundled, else a device's, else that of a file. Raises SpecError, DeviceError."""
+    is_device = text in device_names() or is_url(text)
+    return profile_of_device(text) if is_device and text not in bundled_names("profiles") else load_profile(text)

@@ -36,9 +36,9 @@ def judged(
         expected_reference_ms: the reference's median earlier in the same session.
     """
     if not made.parity <= PARITY:  # a wrong output is refused on any device
-        return replace(made, verdict="refused", reasons=(Reason.of(Cause.PARITY, made.parity, PARITY),))
+        return replace(made, verdict="refused", reasons=(Reason.of("parity", made.parity, PARITY),))
     if emulated_because is not None:
-        return replace(made, verdict="emulated", reasons=(Reason.of(Cause.EMULATED, text=emulated_because),))
+        return replace(made, verdict="emulated", reasons=(Reason.of("emulated", text=emulated_because),))
     found = [each for each in _disturbances(made, unsettled, expected_reference_ms) if each[1] > each[2]]
     refusals = tuple(reason for reason, share, _, limit in found if share > limit)
     flags = tuple(reason for reason, share, _, limit in found if share <= limit)
@@ -56,22 +56,22 @@ def _disturbances(made: Measurement, unsettled: bool, expected_reference_ms: flo
     if known:
         least, most = min(known), max(known)
         # A core that slows down under load is throttled; one that woke up late was measured too early.
-        cause = Cause.THROTTLED if known[-1] < known[0] else Cause.FREQUENCY
+        cause: Cause = "throttled" if known[-1] < known[0] else "frequency"
         moved = 1 - least / most if most else 0.0
         yield Reason.of(cause, most / 1e6, least / 1e6), moved, FREQUENCY, REFUSED_FREQUENCY
         if top and made.sustained_minutes is None:  # minutes of running are expected to slow it down
-            limited = Reason.of(Cause.LIMITED, most / 1e6, top / 1e6)
+            limited = Reason.of("limited", most / 1e6, top / 1e6)
             yield limited, 1 - most / top, FREQUENCY, math.inf
     drift = reference_drift(made.reference_ns, expected_reference_ms)
-    yield Reason.of(Cause.DRIFT, drift, DRIFT), drift, DRIFT, REFUSED_DRIFT
+    yield Reason.of("drift", drift, DRIFT), drift, DRIFT, REFUSED_DRIFT
     if (rate := preemptions_per_s(made.states)) is not None:
-        yield Reason.of(Cause.PREEMPTED, rate), rate, PREEMPTIONS_PER_S, math.inf
+        yield Reason.of("preempted", rate), rate, PREEMPTIONS_PER_S, math.inf
     elif made.loadavg:
-        yield Reason.of(Cause.LOAD, made.loadavg[0]), made.loadavg[0], LOAD, math.inf
+        yield Reason.of("load", made.loadavg[0]), made.loadavg[0], LOAD, math.inf
     stats = made.statistics
-    yield Reason.of(Cause.SPREAD, stats.iqr_share, SPREAD), stats.iqr_share, SPREAD, REFUSED_SPREAD
-    yield Reason.of(Cause.INTERVAL, stats.interval_share, INTERVAL), stats.interval_share, INTERVAL, math.inf
-    yield Reason.of(Cause.UNSETTLED), float(unsettled), 0.0, math.inf
+    yield Reason.of("spread", stats.iqr_share, SPREAD), stats.iqr_share, SPREAD, REFUSED_SPREAD
+    yield Reason.of("interval", stats.interval_share, INTERVAL), stats.interval_share, INTERVAL, math.inf
+    yield Reason.of("unsettled"), float(unsettled), 0.0, math.inf
 
 
 def reference_drift(rounds: Sequence[Sequence[int]], expected_ms: float | None = None) -> float:

@@ -32,12 +32,7 @@ ADD_ZERO = "7767517\n2 2\nInput in 0 1 in\nBinaryOp out 1 1 in out 0=0 1=1 2=0.0
 
 
 class Refusal(Exception):
-    """Why the runner cannot do its job."""
-
-    def __init__(self, error: str, detail: str) -> None:
-        super().__init__(error, detail)
-        self.error = error
-        self.detail = detail
+    """Why the runner cannot do its job: the kind of error, and its detail."""
 
 
 class Arguments(argparse.ArgumentParser):
@@ -54,11 +49,9 @@ def main(arguments: Sequence[str]) -> int:
         asked = parse(arguments)
         answer = probe(asked) if asked.command == "probe" else time_models(asked)
         code = 0
-    except Refusal as refusal:
-        answer = {"kind": "error", "error": refusal.error, "detail": refusal.detail}
-        code = ERROR_EXIT
-    except MemoryError:
-        answer, code = {"kind": "error", "error": "memory", "detail": "out of memory"}, ERROR_EXIT
+    except (Refusal, MemoryError) as failure:
+        error, detail = failure.args if isinstance(failure, Refusal) else ("memory", "out of memory")
+        answer, code = {"kind": "error", "error": error, "detail": detail}, ERROR_EXIT
     line = json.dumps({"schema": RUNNER_SCHEMA, "nonce": nonce, **answer}, separators=(",", ":"))
     try:
         print(line, flush=True)
@@ -444,8 +437,8 @@ def state(asked: argparse.Namespace, of: Sequence[Path], begin_ns: int) -> dict[
     }
 
 
-def lock(path: str) -> int:
-    """The descriptor of the locked file. Raises Refusal if another runner holds the lock."""
+def lock(path: str) -> None:
+    """Locks the file until the process ends. Raises Refusal if another runner holds the lock."""
     import fcntl
 
     try:
@@ -455,16 +448,15 @@ def lock(path: str) -> int:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(file)
         raise Refusal("busy", f"another runner holds {path}") from None
-    return file
 
 
 def time_models(asked: argparse.Namespace) -> dict[str, Any]:
     """Times the models in rounds."""
     begin_ns = time.perf_counter_ns()
     signal.alarm(asked.alarm_s)
-    held = None if asked.lock is None else lock(asked.lock)
+    if asked.lock is not None:
+        lock(asked.lock)
     allowed = cores_allowed()
     if asked.core >= 0:
         try:
@@ -484,7 +476,7 @@ def time_models(asked: argparse.Namespace) -> dict[str, Any]:
         for model in models:
             model.samples_ns.append([model.run() for _ in range(asked.repeats)])
         states.append(state(asked, warm, begin_ns))
-    answer = {
+    return {
         **common("time", asked),
         "core": asked.core,
         "cores_allowed": allowed,
@@ -500,9 +492,6 @@ def time_models(asked: argparse.Namespace) -> dict[str, Any]:
         "loadavg": load,
         "warmup_runs": warmed,
     }
-    if held is not None:
-        os.close(held)
-    return answer
 
 
 if __name__ == "__main__":

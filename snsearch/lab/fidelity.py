@@ -32,7 +32,7 @@ Kind = Literal["training", "reference cut short", "zero-cost", "combination"]
 
 
 def _extrapolated(curve: Curve) -> float:
-    """The test loss where the curve's last three points lead with the inverse root of the images, without end."""
+    """The test loss at infinitely many images: a line over the inverse root of the images, through the last three."""
     points = curve[-3:]
     if len(points) < 2:
         return points[-1].test_loss
@@ -99,7 +99,7 @@ def _whole_seeds(curves: dict[tuple[str, str, int], Curve], labels: Sequence[str
 def fidelity_of(folder: Path) -> SetFidelity:
     """The fidelity of every proxy that a set's folder holds.
 
-    Raises StudyError where fewer than two seeds of the reference, or six members with all of them, are trained yet.
+    Raises StudyError if fewer than two seeds of the reference, or six members with all of them, are trained yet.
     """
     reference, curves = read_set(folder), curves_of(folder)
     labels = [member.label for member in reference.members]

@@ -15,12 +15,12 @@ def shipped_sets() -> tuple[str, ...]:
 
 
 def find_set(text: str) -> Path | None:
-    """The folder of a shipped set's name, or of a path; None where there is none."""
+    """The folder of a shipped set's name, or of a path; None if there is none."""
     return next((folder for folder in (Path(text), SHIPPED / text) if (folder / "set.json").is_file()), None)
 
 
 def set_folder(text: str) -> Path:
-    """The folder of a shipped set's name, or of a path. Raises StudyError where there is none."""
+    """The folder of a shipped set's name, or of a path. Raises StudyError if there is none."""
     if (folder := find_set(text)) is None:
         known = ", ".join(shipped_sets()) or "none"
         raise StudyError(f"no reference set {text!r}: expected a folder with a set.json, or one of these: {known}")

@@ -1,7 +1,7 @@
 """The claims of the ShuffleNet paper (arXiv:1707.01083, tables 2 to 5) beside what proxy training sees of them.
 
 Every claim is a contrast: errors of networks of matched cost, weighted so that a positive sum has the paper's sign.
-The paper's figures are top-1 errors on ImageNet in percent; what is seen are errors on whatever data is at hand.
+The paper's figures are top-1 errors on ImageNet in percent; what is seen are errors on the user's data.
 """
 
 from __future__ import annotations
@@ -218,14 +218,14 @@ class LineUp:
     missing: dict[str, str]  # networks that the budget leaves none of, with the reason
 
     def served_by(self, label: str) -> list[str]:
-        """The networks of the paper that this one stands for."""
+        """The networks of the paper that this one serves as."""
         return [name for name, own in self.names.items() if own == label]
 
 
 def line_up(mflops: float, tables: Sequence[int], *, tight: bool) -> LineUp:
     """The networks of some tables for a budget, at the paper's input: 224x224, 1000 classes.
 
-    Raises InfeasibleBudgetError where the budget leaves none of them.
+    Raises InfeasibleBudgetError if the budget leaves none of them.
     """
     budget = mflops_budget(mflops)
     wanted = {
@@ -306,8 +306,8 @@ class Verdict:
     paper_mflops: tuple[float, ...]
     paper_errors: dict[str, float]  # percent
     paper_points: float
-    points: float | None  # None where it was not run
-    points_95: float | None  # half the width of the 95 % interval; None where nothing is known of the noise
+    points: float | None  # None if it was not run
+    points_95: float | None  # half the width of the 95 % interval; None if the noise is unknown
     confidence: float | None  # that the sign is the paper's
     degrees: float | None  # of freedom
     seeds: int
@@ -323,10 +323,10 @@ def judge(
     seeds: int,
     classes: int,
 ) -> tuple[Verdict, ...]:
-    """What the finished trainings say of every claim of the tables, budget by budget, on data of so many classes.
+    """The verdict on every claim of the tables by the finished trainings, budget by budget.
 
-    A claim is reproduced where the 95 % interval of its contrast lies above zero, not reproduced where it lies
-    below, undecided between. A budget's networks of one structure unit share their noise; see contrasts.
+    A claim is reproduced if the 95 % interval of its contrast lies above zero, not reproduced if it lies below,
+    undecided otherwise. A budget's networks of one structure unit share their noise; see contrasts.
     """
     verdicts: list[Verdict] = []
     groups: list[tuple[LineUp, Contrast | None]] = []
@@ -427,7 +427,7 @@ def _verdict(claim: Claim, contrast: Contrast | None, *, estimate: float | None,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaperSettings:
-    """What decides the trainings of a folder: kept in it, and compared when it is gone on with."""
+    """The settings of a folder's trainings: kept in it, and compared when a run continues it."""
 
     STORED: ClassVar = Stored(schema=1)
 
@@ -451,7 +451,7 @@ class PaperSettings:
     def keep(self, path: Path) -> None:
         """Writes the settings, or compares them with those that are there.
 
-        Raises StudyError where they differ, with what does, and where the file cannot be read or written.
+        Raises StudyError if they differ, naming the differences, or if the file cannot be read or written.
         """
         try:
             if not path.exists():

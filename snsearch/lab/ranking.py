@@ -44,7 +44,7 @@ def signs(scores: Array) -> Array:
 
 
 def kendall_tau(first: Array, second: Array) -> float:
-    """Kendall's tau-b (1945) of two (N,) scores; 0 where one of them is constant."""
+    """Kendall's tau-b (1945) of two (N,) scores; 0 if one of them is constant."""
     return float(_tau(signs(first), signs(second), np.ones((1, len(first))))[0])
 
 
@@ -58,7 +58,7 @@ def _tau(first: Array, second: Array, weights: Array) -> Array:
 
 
 def spearman(first: Array, second: Array) -> float:
-    """Spearman's rank correlation of two (N,) scores; 0 where one of them is constant."""
+    """Spearman's rank correlation of two (N,) scores; 0 if one of them is constant."""
     return float(_spearman(first[None], second[None])[0])
 
 

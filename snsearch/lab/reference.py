@@ -42,7 +42,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReferenceSet:
-    """What stands in a set's `set.json`."""
+    """The content of a set's `set.json`."""
 
     STORED: ClassVar = Stored(schema=1)
 
@@ -58,7 +58,7 @@ class ReferenceSet:
     members: tuple[Member, ...]
     recipes: dict[str, Recipe]  # REFERENCE and the proxies', by name
     seeds: tuple[int, ...]  # of the reference
-    remark: str = ""  # why this data, say
+    remark: str = ""  # such as why this data
     tuned_on: bool = False  # proxies were chosen by looking at this set
     runs: tuple[dict[str, Any], ...] = field(default=())  # environments that it was computed in
 
@@ -93,7 +93,7 @@ def members_of(candidates: Candidates, designs: Sequence[Design]) -> tuple[Membe
 
 
 def read_set(folder: Path) -> ReferenceSet:
-    """The set of a folder. Raises StudyError where its set.json cannot be read."""
+    """The set of a folder. Raises StudyError if its set.json cannot be read."""
     path = folder / "set.json"
     try:
         values = parse_json(path.read_text(encoding="utf-8"))
@@ -105,7 +105,7 @@ def read_set(folder: Path) -> ReferenceSet:
 
 
 def write_set(reference: ReferenceSet, folder: Path) -> None:
-    """Writes a set's set.json in one step. Raises StudyError where it cannot be written."""
+    """Writes a set's set.json in one step. Raises StudyError if it cannot be written."""
     text = json.dumps(encode(reference), indent=1, ensure_ascii=False) + "\n"
     with faults_as(StudyError, f"the set {str(folder)!r} cannot be written"):
         write_whole(folder / "set.json", text)
@@ -114,7 +114,7 @@ def write_set(reference: ReferenceSet, folder: Path) -> None:
 def extended(stored: ReferenceSet, wanted: ReferenceSet) -> ReferenceSet:
     """A stored set with what a new run adds to it: recipes, seeds, environments.
 
-    Raises StudyError where the two are not of one kind: another budget, space, data, candidates or recipe.
+    Raises StudyError if the two are not of one kind: another budget, space, data, candidates or recipe.
     """
     old, new = encode(stored), encode(wanted)
     kind = ("space", "space_digest", "budget", "tight", "data_fingerprint", "members")

@@ -170,7 +170,7 @@ def jacob_cov(network: nn.Module, x_NCHW: Tensor) -> float:
 
     arXiv:2006.04647, version 1. An image's Jacobian is the gradient, in its pixels, of the sum of the batch's logits.
     An eigenvalue of zero costs 1e5, and as many images as pixels leave one in every network, which shifts all scores
-    alike. Nan where an image's Jacobian is constant.
+    alike. NaN if an image's Jacobian is constant.
     """
     x_NCHW = x_NCHW.detach().clone().requires_grad_()
     (jacobians,) = torch.autograd.grad(_training_copy(network)(x_NCHW).sum(), x_NCHW)
@@ -255,7 +255,7 @@ def zico_of(gradients: Sequence[Sequence[Tensor]]) -> float:
     """sum over layers of log sum over weights of mean |g| / deviation of g; `gradients` are by batch, then layer.
 
     Deviations are those of the batches themselves (divided by their number). Weights whose gradient does not vary
-    are left out, and with them a layer that has no others, such as a small squeeze whose ReLUs are all off. Nan where
+    are left out, and with them a layer that has no others, such as a small squeeze whose ReLUs are all off. NaN if
     no layer has any.
     """
     logarithms = []
@@ -303,11 +303,11 @@ def zero_cost(
     """Every score of SCORES, in its order, of an architecture as it is trained on the data set's images.
 
     The seed decides the weights and the images: the first `batch_size`, and for zico as many again, of a shuffled
-    training set, normalised as in training and not augmented; half of the training images where there are fewer.
+    training set, normalised as in training and not augmented; half of the training images if there are fewer.
     Global random states are neither read nor changed.
 
     Raises:
-        DataError: two batches of two images cannot be had.
+        DataError: there are too few images for two batches of two.
         ScoreNotFinite: a score is infinite or not a number.
     """
     size = min(batch_size, len(dataset.train) // 2)

@@ -126,5 +126,5 @@ def fidelity_page(found: SetFidelity) -> dict[str, Any]:
 
 
 def write_fidelity_page(found: SetFidelity, path: Path) -> None:
-    """Writes the page of a set in one step. Raises StudyError where it cannot be written."""
+    """Writes the page of a set in one step. Raises StudyError if it cannot be written."""
     write_page(render_template("fidelity.html.j2", fidelity_page(found), set_document(found)), path)

@@ -1,6 +1,6 @@
 """Many trainings, kept one by one: a list of them is run over worker processes into a CSV log, and resumed from it.
 
-The log is the result: one row a point of a learning curve, readable by any tool. It holds whole trainings only, and
+The log is the result: one row per point of a learning curve, readable by any tool. It holds whole trainings only, and
 is written by one process at a time.
 """
 
@@ -116,7 +116,7 @@ class TrainingLog:
         self._lock.release()
 
     def append(self, training: Training, result: ProxyResult) -> None:
-        """Keeps a finished training; on the disk when this returns. Raises StudyError where it cannot be written."""
+        """Keeps a finished training; on the disk when this returns. Raises StudyError if it cannot be written."""
         rows = io.StringIO()
         writer = csv.writer(rows, lineterminator="\n")
         for point in result.curve:
@@ -151,7 +151,7 @@ class TrainingLog:
 
 
 def read_log(path: Path) -> dict[tuple[str, str, int], Curve]:
-    """The curves of a log's trainings, by candidate, recipe and seed; empty where there is no log yet.
+    """The curves of a log's trainings, by candidate, recipe and seed; empty if there is no log yet.
 
     Raises StudyError for another kind of file.
     """
@@ -188,7 +188,7 @@ def run_trainings(
 ) -> None:
     """Does the trainings that the log lacks, in their order, and keeps each in the log.
 
-    A training that was stopped goes on from its last epoch when the same list is run again. With several workers
+    A stopped training continues from its last epoch when the same list is run again. With several workers
     `train` has to be importable.
 
     Raises:
@@ -258,7 +258,7 @@ def _do(
     checkpoints: Path,
     train: Train,
 ) -> None:
-    """Does one training and reports how it goes on and ends. Raises KeyboardInterrupt where `stop` says so."""
+    """Does one training and reports its progress and end. Raises KeyboardInterrupt where `stop` says so."""
 
     def on_batch(images_seen: int, images_in_all: int, loss: float) -> None:
         if stop():

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from snsearch.errors import SpecError
-from snsearch.latency.fitting import Rates, Sample, fit, unseen_terms
+from snsearch.latency.fitting import Sample, fit, unseen_terms
 from snsearch.latency.forms import SPATIAL_STRENGTH, STRENGTHS, Form, drawn_to
 from snsearch.latency.profile import PredictionErrors, Profile
-from snsearch.latency.terms import network_terms
+from snsearch.latency.terms import Rates, network_terms
 from snsearch.latency.validation import (
     Devices,
     Fold,
@@ -42,7 +42,7 @@ class Calibration:
     rates: Rates
     unseen: tuple[str, ...]  # terms that no sample has
     networks: HeldOut  # network by network
-    families: HeldOut  # family by family; as `networks` where there is a single family
+    families: HeldOut  # family by family; as `networks` if there is a single family
     flops: HeldOut  # baselines, on the folds of `networks`
     pixels: HeldOut
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from snsearch.latency.forms import Form
-from snsearch.latency.terms import Terms
-
-Rates = Mapping[str, float]  # nanoseconds per unit of a term, by the term's name
+from snsearch.latency.terms import Rates, Terms
 
 # "judged": a network that is held out in its turn. "known": a network that is never held out, such as the only one
 # with some operator, which no other could predict. "piece": a microbenchmark, never held out either.
@@ -85,8 +83,3 @@ def unseen_terms(form: Form, samples: Sequence[Sample]) -> tuple[str, ...]:
     told = np.abs(_matrix(form, samples)).sum(axis=0)
     priced = {term for column, seen in zip(form.columns, told, strict=True) if seen > 0 for term in column}
     return tuple(dict.fromkeys(term for column in form.columns for term in column if term not in priced))
-
-
-def predict_ms(rates: Rates, terms: Terms) -> float:
-    """Milliseconds by the rates."""
-    return sum(rate * terms[term] for term, rate in rates.items()) / 1e6

@@ -152,7 +152,7 @@ def block_kernel_terms(ops: Sequence[Op]) -> Terms:
 def network_kernel_terms(arch: Architecture) -> Terms:
     """A network's terms. Takes about a hundred microseconds.
 
-    Raises SpecError where groups do not divide channels.
+    Raises SpecError if groups do not divide channels.
     """
     total = dict.fromkeys(KERNEL_MEANINGS, 0.0)
     for placed in blocks(arch):

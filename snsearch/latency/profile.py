@@ -14,7 +14,7 @@ from snsearch.codec import Count, Field, Text, decode, filled, number, suggestio
 from snsearch.errors import SpecError
 from snsearch.latency.forms import Counting
 from snsearch.latency.kernels import KERNEL_MEANINGS, network_kernel_terms
-from snsearch.latency.terms import MEANINGS, Terms, network_terms
+from snsearch.latency.terms import MEANINGS, network_terms, predict_ms
 from snsearch.network import Architecture
 from snsearch.toml_files import find_file, read_toml, toml_of
 from snsearch.units import three_digits
@@ -98,27 +98,19 @@ class Profile:
         low, high = map(three_digits, self.judged_ms)
         return f"outside of the {low} to {high} ms that the profile is judged by: the interval may be too narrow"
 
-    def terms_of(self, arch: Architecture) -> Terms:
-        """A network's terms as this profile counts them. Raises SpecError where groups do not divide channels."""
-        return network_kernel_terms(arch) if self.counting == "kernels" else network_terms(arch, self.cache_bytes)
-
-    def predict_terms(self, terms: Terms) -> float:
-        """Milliseconds for terms as `terms_of` counts them."""
-        return sum(rate * terms[term] for term, rate in self.rates) / 1e6
-
     def predict(self, arch: Architecture) -> Latency:
         """The architecture's latency. Takes one or two hundred microseconds.
 
-        Raises SpecError where groups do not divide channels, or for a network with a term that no figure has.
+        Raises SpecError if groups do not divide channels, or for a network with a term that no figure has.
         """
-        terms = self.terms_of(arch)
+        terms = network_kernel_terms(arch) if self.counting == "kernels" else network_terms(arch, self.cache_bytes)
         for term in self.unseen:
             if terms[term]:
                 raise SpecError(
                     f'profile "{self.name}": {arch.key} has {_MEANINGS[term]}, and no network or block that the '
                     "profile is fitted on has any; fit it on such networks too"
                 )
-        ms = self.predict_terms(terms)
+        ms = predict_ms(dict(self.rates), terms)
         remark = self.remark(ms)
         return Latency(
             ms=ms,

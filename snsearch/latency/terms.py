@@ -13,6 +13,7 @@ from snsearch.network import SIMD_CHANNELS, Architecture, Op, block_ops, blocks,
 BYTES = 4
 
 Terms = Mapping[str, float]  # by name, in the order of MEANINGS
+Rates = Mapping[str, float]  # nanoseconds per unit of a term, by the term's name
 
 # What each term counts.
 MEANINGS: dict[str, str] = {
@@ -105,10 +106,15 @@ def ops_terms(ops: Sequence[Op], cache_bytes: int | None = None) -> Terms:
 def network_terms(arch: Architecture, cache_bytes: int | None = None) -> Terms:
     """A network's terms, as `ops_terms` counts them. Takes about a hundred microseconds.
 
-    Raises SpecError where groups do not divide channels.
+    Raises SpecError if groups do not divide channels.
     """
     total = dict.fromkeys(MEANINGS, 0.0)
     for placed in blocks(arch):
         for op, read, written in with_elements(block_ops(arch, placed.spec)):
             _add(total, op, read + written, placed.repeats, cache_bytes)
     return total
+
+
+def predict_ms(rates: Rates, terms: Terms) -> float:
+    """Milliseconds by the rates."""
+    return sum(rate * terms[term] for term, rate in rates.items()) / 1e6

@@ -10,9 +10,10 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from snsearch.intervals import student_95
-from snsearch.latency.fitting import Sample, fit, predict_ms
+from snsearch.latency.fitting import Sample, fit
 from snsearch.latency.forms import Form
 from snsearch.latency.profile import PredictionErrors
+from snsearch.latency.terms import predict_ms
 
 Predict = Callable[[Sample], float]  # milliseconds
 Predictor = Callable[[Sequence[Sample]], Predict]  # from the samples that it may know
@@ -121,7 +122,7 @@ def best_form(forms: Sequence[Form], devices: Devices, fold_of: Fold) -> Form:
     """The form with the least error on held-out networks, as a mean over devices; the earlier one on a tie.
 
     Rates belong to a device. A form may belong to a library, and is then chosen over all devices of the library
-    together. The first form, where a device has a single network to judge by.
+    together. The first form, if a device has a single network to judge by.
     """
     if len(forms) == 1 or any(fold_count(samples, fold_of) < 2 for samples in devices.values()):
         return forms[0]

@@ -44,7 +44,7 @@ def _images_words(study: StudyRecord) -> str:
 
 
 def _balanced_words(trials: Sequence[TrialRecord]) -> str:
-    """Errors averaged over classes, where they differ from the plain ones; empty if none does."""
+    """Errors averaged over classes, if they differ from the plain ones; empty if none does."""
     scored = sorted((t.proxy.error, t.number, t.proxy.balanced_error) for t in trials if t.proxy is not None)
     words = [
         f"#{number} {balanced:.1%} (plain {error:.1%})"

@@ -249,15 +249,15 @@ def test_spoilers_are_found_by_their_cause() -> None:
     assert causes() == []
     hot = Temperature(zone="thermal_zone0", type=None, mc=75_000)
     absurd = Temperature(zone="thermal_zone1", type=None, mc=-40_000_000)
-    assert spoilers_of(_probe(temperatures=(hot, absurd)), 0) == (Reason.of(Cause.HOT, 75.0),)
-    assert spoilers_of(_probe(loadavg=(3.0, 1.0, 1.0)), 0) == (Reason.of(Cause.BUSY, 3.0),)
+    assert spoilers_of(_probe(temperatures=(hot, absurd)), 0) == (Reason.of("hot", 75.0),)
+    assert spoilers_of(_probe(loadavg=(3.0, 1.0, 1.0)), 0) == (Reason.of("busy", 3.0),)
     unknown = Core(id=0, max_khz=None, min_khz=None, cur_khz=None, governor=None, midr=None, capacity=None)
-    assert causes(cores=(unknown,)) == [Cause.FREQUENCY_UNKNOWN]
+    assert causes(cores=(unknown,)) == ["frequency unknown"]
     slow = Core(id=0, max_khz=2_000_000, min_khz=None, cur_khz=1_000_000, governor=None, midr=None, capacity=None)
-    assert causes(cores=(slow,)) == [Cause.SLOW_NOW]
-    assert causes(cores=(replace(slow, governor="powersave"),)) == [Cause.GOVERNOR]
-    assert causes(marker="qemu") == [Cause.NO_LATENCY]
-    assert causes(machine="x86_64") == [Cause.NOT_ARM]
+    assert causes(cores=(slow,)) == ["slow now"]
+    assert causes(cores=(replace(slow, governor="powersave"),)) == ["governor"]
+    assert causes(marker="qemu") == ["no latency"]
+    assert causes(machine="x86_64") == ["not ARM"]
 
 
 def test_clusters_are_cores_of_one_kind_and_speed() -> None:

@@ -11,7 +11,7 @@ from benchmarks.counted_devices import devices, parts_of, rows
 from benchmarks.counted_networks import CPUS, networks_for
 from snsearch.device.counting.counter import cpu_of, open_counter
 from snsearch.device.counting.tools import requirements
-from snsearch.device.own_profiles import named_profile
+from snsearch.device.registry import named_profile
 from snsearch.engine.ncnn_model import write_model
 from snsearch.errors import DeviceError
 from snsearch.latency.profile import load_profile

@@ -7,6 +7,7 @@ import math
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -81,15 +82,15 @@ def test_rounds_that_differ_widen_the_interval_though_their_samples_do_not_sprea
     assert apart.interval_share > alike.interval_share == 0
 
 
-DRIFT = Reason.of(Cause.DRIFT, 0.041, 0.03)
+DRIFT = Reason.of("drift", 0.041, 0.03)
 
 
 def test_a_measurement_comes_back_from_json_as_it_was() -> None:
-    wrong = Reason.of(Cause.PARITY, math.inf, 1e-4)
+    wrong = Reason.of("parity", math.inf, 1e-4)
     for one in (
         MEASUREMENT,
         replace(MEASUREMENT, parity=math.inf, verdict="refused", reasons=(wrong,)),
-        replace(MEASUREMENT, verdict="emulated", reasons=(Reason.of(Cause.EMULATED, text="a marker"),)),
+        replace(MEASUREMENT, verdict="emulated", reasons=(Reason.of("emulated", text="a marker"),)),
         replace(MEASUREMENT, loadavg=None, verdict="flagged", reasons=(DRIFT,), sustained_minutes=30.0),
     ):
         assert decode(Measurement, json.loads(json.dumps(encode(one), allow_nan=False)), "it") == one
@@ -106,7 +107,7 @@ def test_words_of_reasons_that_were_stored_before_they_were_data_are_read() -> N
     values = encode(MEASUREMENT) | {"verdict": "flagged", "reasons": words}
     del values["causes"]
     read = decode(Measurement, values, "it", error=DeviceError)
-    assert [(reason.cause, reason.words) for reason in read.reasons] == [(Cause.EARLIER, one) for one in words]
+    assert [(reason.cause, reason.words) for reason in read.reasons] == [("earlier", one) for one in words]
     assert decode(Measurement, encode(read), "it", error=DeviceError) == read
 
 
@@ -124,7 +125,7 @@ def test_causes_that_are_not_known_are_refused(cause: object) -> None:
         decode(Measurement, encode(MEASUREMENT) | {"causes": [cause]}, "it", error=DeviceError)
 
 
-@pytest.mark.parametrize("cause", Cause)
+@pytest.mark.parametrize("cause", get_args(Cause))
 def test_every_cause_has_its_words(cause: Cause) -> None:
     assert Reason.of(cause, 1.0, 2.0, text="text").words
 

@@ -157,7 +157,7 @@ def test_a_wrong_output_refuses_the_time(tmp_path: Path, work: Path) -> None:
     assert by_name["wrong"].verdict == "refused"
     assert by_name["wrong"].latency_ms is None
     [reason] = by_name["wrong"].reasons
-    assert (reason.cause, reason.figures) == (Cause.PARITY, (2e-4, 1e-4))
+    assert (reason.cause, reason.figures) == ("parity", (2e-4, 1e-4))
     assert by_name["sound"].verdict == "ok"
 
 
@@ -170,13 +170,13 @@ def test_a_runner_whose_reference_output_is_wrong_times_nothing(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("trouble", "cause", "figures"),
     [
-        ({"khz": [2_400_000, 2_400_000, 2_200_000]}, Cause.THROTTLED, (2.4, 2.2)),
-        ({"khz": [2_200_000, 2_400_000]}, Cause.FREQUENCY, (2.4, 2.2)),
-        ({"khz": [1_800_000]}, Cause.LIMITED, (1.8, 2.4)),
-        ({"slower_by_round": 0.015}, Cause.DRIFT, None),
-        ({"preemptions_per_s": 100}, Cause.PREEMPTED, (100,)),
-        ({"preemptions_per_s": None, "loadavg": [4.0, 1.0, 1.0]}, Cause.LOAD, (4.0,)),
-        ({"spread": 0.1}, Cause.SPREAD, None),
+        ({"khz": [2_400_000, 2_400_000, 2_200_000]}, "throttled", (2.4, 2.2)),
+        ({"khz": [2_200_000, 2_400_000]}, "frequency", (2.4, 2.2)),
+        ({"khz": [1_800_000]}, "limited", (1.8, 2.4)),
+        ({"slower_by_round": 0.015}, "drift", None),
+        ({"preemptions_per_s": 100}, "preempted", (100,)),
+        ({"preemptions_per_s": None, "loadavg": [4.0, 1.0, 1.0]}, "load", (4.0,)),
+        ({"spread": 0.1}, "spread", None),
     ],
 )
 def test_what_spoils_a_measurement_flags_it(
@@ -224,7 +224,7 @@ def test_a_disturbed_model_is_measured_again_once_and_the_better_one_counts(tmp_
 def test_a_warm_up_that_never_settles_is_said(tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snsearch.device.measuring.SETTLED", -1.0)
     [made] = measured(tmp_path, "a")
-    assert Cause.UNSETTLED in {reason.cause for reason in made.reasons}
+    assert "unsettled" in {reason.cause for reason in made.reasons}
     assert sum("model-a" not in job for job in jobs(work)) == 1 + QUICK.warmups
 
 

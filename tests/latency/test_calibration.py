@@ -12,10 +12,10 @@ import pytest
 from benchmarks.published.forms import RICH_FORMS, TRANSFORM_FORMS
 from snsearch.errors import SpecError
 from snsearch.latency.calibration import calibrate, calibrate_own
-from snsearch.latency.fitting import Sample, fit, predict_ms
+from snsearch.latency.fitting import Sample, fit
 from snsearch.latency.forms import CACHES, FORMS, Form, drawn_to
 from snsearch.latency.profile import load_profile
-from snsearch.latency.terms import MEANINGS, network_terms
+from snsearch.latency.terms import MEANINGS, network_terms, predict_ms
 from snsearch.latency.validation import (
     HeldOut,
     best_form,

@@ -18,7 +18,7 @@ from snsearch.latency.profile import (
     load_profile,
     read_profile,
 )
-from snsearch.latency.terms import MEANINGS, network_terms
+from snsearch.latency.terms import MEANINGS, network_terms, predict_ms
 from snsearch.network.arch import Architecture
 from snsearch.solver.budget import mflops_budget, with_input
 from snsearch.solver.design import Design
@@ -57,12 +57,12 @@ PAPER_1X = shufflenet(3, 240, 480, 960)
 
 def test_a_prediction_is_the_terms_times_their_rates() -> None:
     terms = {**dict.fromkeys(MEANINGS, 0.0), "dense_pointwise_macs": 1e6, "element_bytes": 2e6, "operators": 50}
-    assert PLAIN.predict_terms(terms) == pytest.approx(2.0 + 6.0)
+    assert predict_ms(dict(PLAIN.rates), terms) == pytest.approx(2.0 + 6.0)
 
 
 def test_a_latency_carries_its_interval_and_says_what_it_is() -> None:
     latency = PLAIN.predict(PAPER_1X)
-    assert latency.ms == pytest.approx(PLAIN.predict_terms(network_terms(PAPER_1X)))
+    assert latency.ms == pytest.approx(predict_ms(dict(PLAIN.rates), network_terms(PAPER_1X)))
     assert (latency.low_ms, latency.high_ms) == (pytest.approx(latency.ms / 1.25), pytest.approx(latency.ms * 1.25))
     assert latency.provenance == (
         "predicted, A phone, fitted on measured figures, ±10 % (mean error of held-out networks; own figures)"

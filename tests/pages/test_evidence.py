@@ -9,7 +9,7 @@ import pytest
 
 from snsearch.codec import decode, encode
 from snsearch.device.measurements import Measurement
-from snsearch.device.reasons import Cause, Reason
+from snsearch.device.reasons import Reason
 from snsearch.pages.evidence import keep_measurement, measured_by_device, worth_measuring
 from snsearch.study.records import StudyRecord
 from tests.device.test_measurements import HOST, MEASUREMENT
@@ -45,7 +45,7 @@ def test_the_latest_measurement_counts_unless_it_was_refused(tmp_path: Any) -> N
         MEASUREMENT,
         measured="2026-03-01T00:00:00+00:00",
         verdict="refused",
-        reasons=(Reason.of(Cause.SPREAD, 0.5, 0.05),),
+        reasons=(Reason.of("spread", 0.5, 0.05),),
     )
     found = measured_by_device(_study(tmp_path, MEASUREMENT, later, refused))
     assert found == {"pi": {"a-key": later}}
@@ -69,7 +69,7 @@ def test_a_measurement_has_the_same_key_in_a_study_as_before_reasons_were_data(
 ) -> None:
     keys: list[str] = []
     monkeypatch.setattr("snsearch.pages.evidence.attach", lambda url, name, kind, key, values: keys.append(key))
-    flagged = replace(MEASUREMENT, verdict="flagged", reasons=(Reason.of(Cause.SPREAD, 0.1, 0.05),))
+    flagged = replace(MEASUREMENT, verdict="flagged", reasons=(Reason.of("spread", 0.1, 0.05),))
     stored = {key: value for key, value in encode(flagged).items() if key != "causes"}
     for one in (flagged, decode(Measurement, stored, "it"), MEASUREMENT):
         keep_measurement("url", "name", one)

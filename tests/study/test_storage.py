@@ -15,7 +15,7 @@ import optuna
 import pytest
 
 from snsearch.codec import decode, encode
-from snsearch.device.reasons import Cause, Reason
+from snsearch.device.reasons import Reason
 from snsearch.errors import StudyError
 from snsearch.pages.evidence import counts_of, keep_counts, keep_measurement, measurements_of
 from snsearch.solver.design import Design
@@ -393,7 +393,7 @@ def test_releasing_puts_back_what_this_process_trains_only(setup: Setup) -> None
 def test_measurements_of_candidates_are_kept_beside_the_trials(setup: Setup) -> None:
     Study.open(setup.url, "digits", setup.settings()).close()
     later = replace(
-        MEASUREMENT, measured="2026-01-02T00:00:00+00:00", verdict="flagged", reasons=(Reason.of(Cause.LOAD, 4.0),)
+        MEASUREMENT, measured="2026-01-02T00:00:00+00:00", verdict="flagged", reasons=(Reason.of("load", 4.0),)
     )
     for one in (later, MEASUREMENT, MEASUREMENT):
         keep_measurement(setup.url, "digits", one)

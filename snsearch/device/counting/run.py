@@ -8,7 +8,6 @@ They vary by a few hundred instructions only, because the times that a runner pr
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -32,10 +31,10 @@ def run_counted(
 
     Raises DeviceError if it fails, takes longer, or runs more than one thread.
     """
-    with tempfile.TemporaryDirectory(prefix="snsearch-counted-") as name:
-        folder = Path(name)
-        for source, target in ((program, folder / "program"), *((path, folder / path.name) for path in files)):
-            _place(source, target)
+    with tempfile.TemporaryDirectory(prefix="snsearch-counted-") as temporary:
+        folder = Path(temporary)
+        for source, name in ((program, "program"), *((path, path.name) for path in files)):
+            shutil.copy2(source, folder / name)
         for path, text in cpu.system_files().items():
             told = folder / "system" / path
             told.parent.mkdir(parents=True, exist_ok=True)
@@ -74,11 +73,3 @@ def counts_between(one: Mapping[str, int], two: Mapping[str, int]) -> Counts:
     if not found.instructions:
         raise DeviceError("counting: a second repeat executed nothing; check that the program reads its repeats")
     return found
-
-
-def _place(source: Path, target: Path) -> None:
-    """Links a file to a path, or copies it if the file system has no such links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

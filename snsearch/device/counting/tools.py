@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from snsearch.device.programs import run_here
 from snsearch.errors import DeviceError
@@ -21,8 +22,7 @@ _BUILD_QEMU = "elsewhere build it: configure --target-list=aarch64-linux-user --
 COMPILERS = ("cc", "gcc", "clang")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """One thing that counting needs, where it was found (None: nowhere), and how to get it."""
 
     name: str
