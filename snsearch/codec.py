@@ -18,6 +18,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from snsearch.errors import SnsearchError, SpecError
+from snsearch.prose import shortened
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]  # of a value: keys and indices
@@ -109,14 +110,6 @@ def _near(word: str, known: Iterable[str]) -> str:
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
-def _shown(value: object) -> str:
-    try:
-        words = repr(value)
-    except ValueError:  # Python prints no integer of thousands of digits
-        words = "an integer of thousands of digits"
-    return words if len(words) <= 120 else f"{words[:60]} ... {words[-50:]}"
-
-
 def parse_json(content: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError, also for NaN, infinity and what nests too deep."""
     try:
@@ -170,7 +163,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], but: Iterable
         if isinstance(old, dict) and isinstance(new, dict):
             lines += [f"{key} {line}" for line in differences(old, new)]
         elif old != new and key not in but:
-            lines.append(f"{key}: {_shown(old)}, now {_shown(new)}")
+            lines.append(f"{key}: {shortened(old)}, now {shortened(new)}")
     return lines
 
 
@@ -273,7 +266,7 @@ def _read(shape: Shape, value: Any, path: Path) -> Any:
     except (TypeError, ValueError):
         pass
     near = _near(value, shape.parts) if shape.kind is Literal and isinstance(value, str) else ""
-    raise _Refusal(path, f" is {_shown(value)}; expected {shape.expected}{near}")
+    raise _Refusal(path, f" is {shortened(value)}; expected {shape.expected}{near}")
 
 
 def _typed(shape: Shape, value: Any, path: Path) -> Any:
@@ -313,7 +306,7 @@ def _own(stored: Stored, values: dict[str, Any], path: Path) -> dict[str, Any]:
     if stored.schema is not None:
         schema, known = values.get("schema"), (*stored.older, stored.schema)
         if schema not in known or type(schema) is bool:
-            given = f" is {_shown(schema)}" if "schema" in values else " is missing"
+            given = f" is {shortened(schema)}" if "schema" in values else " is missing"
             reads = " and ".join(map(str, known))
             raise _Refusal((*path, "schema"), f"{given}; this version of snsearch reads schema {reads}")
     skipped = {"schema", *stored.derived} if stored.schema is not None else {*stored.derived}
@@ -323,7 +316,7 @@ def _own(stored: Stored, values: dict[str, Any], path: Path) -> dict[str, Any]:
 def _fill(tree: dict[str, Any], values: Any, path: Path, found: dict[str, Any], toml: bool) -> None:
     """Reads the entries of a table, and of the tables in it, into what is found by field."""
     if type(values) is not dict:
-        raise _Refusal(path, f" is {_shown(values)}; expected {_table(toml)}")
+        raise _Refusal(path, f" is {shortened(values)}; expected {_table(toml)}")
     for key in values:
         if key not in tree:
             raise _Refusal(path, f': unknown key "{key}"{suggestion(key, tree)}', keys=True)
