@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
@@ -114,8 +115,21 @@ def parse_json(content: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError, also for NaN, infinity and what nests too deep."""
     try:
         return json.loads(content, parse_constant=_no_number)
-    except RecursionError:
-        raise ValueError("it nests too deep") from None
+    except (RecursionError, ValueError) as error:
+        raise ValueError(why_unreadable(content, error)) from None
+
+
+def why_unreadable(content: str | bytes, error: Exception) -> str:
+    """Why a text of JSON or TOML cannot be read, from its parser's error."""
+    # For these two, parsers do not say where they are.
+    if isinstance(error, RecursionError):
+        words, pattern = "it nests too deep", r"(?:[\[{][^\[\]{}]{0,99}+){99}"
+    else:
+        words, pattern = "an integer of thousands of digits", r"\d{4300}"
+    if isinstance(content, str) and (found := re.search(pattern, content)):
+        before = content[: found.start()].rpartition("\n")[2].strip()
+        return f"{words}, behind {before[-60:]!r}" if before else words
+    return words if isinstance(error, RecursionError) else str(error)
 
 
 def _no_number(constant: str) -> None:

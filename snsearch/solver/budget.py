@@ -104,7 +104,12 @@ def mflops_budget(mflops: float, match: Match = "nearest") -> Budget:
 
 
 def with_input(budget: Budget, *, resolution: tuple[int, int] | None = None, classes: int | None = None) -> Budget:
-    """The same bounds at another resolution (height and width in pixels) or class count, where given."""
+    """The same bounds at another resolution (height and width in pixels) or class count, where given.
+
+    Raises SpecError outside CLASSES.
+    """
+    if classes is not None:
+        CLASSES.check(classes, classes)
     return replace(
         budget,
         resolution=budget.resolution if resolution is None else resolution,

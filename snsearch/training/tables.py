@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from snsearch.errors import DataError
+from snsearch.files import MAX_FILE_BYTES, read_limited
 from snsearch.training.assembly import Group, assemble
 from snsearch.training.found import Found, Options, Unusable, shown
 from snsearch.training.labels import IMAGE_NAMES, LABEL_NAMES, class_labels, find_column
-from snsearch.training.reading import MAX_FILE_BYTES, read_limited
 from snsearch.training.splits import role_of
 
 ASK_SECONDS = 5.0  # the hub is asked for a name no longer than this

@@ -219,6 +219,18 @@ def test_the_package_runs_as_a_module_and_its_exit_code_reaches_the_shell() -> N
     assert "with 64 groups" in child.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="other systems name what is open otherwise")
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_a_budget_is_read_from_what_the_shell_has_opened(name: str) -> None:
+    words = ["-m", "snsearch", "solve", "--budget", name, "--groups", "3", "--format", "json"]
+    child = _python(*words, input='\ufeffschema = 1\nname = "piped"\nmflops = 40\n', encoding="utf-8")
+    assert (child.returncode, child.stderr) == (0, "")
+    assert json.loads(child.stdout)["solutions"][0]["budget"] == "piped"
+    endless = _python(*words, input="#" * 2**20)
+    assert (endless.returncode, endless.stdout) == (3, "")
+    assert "cannot be read: file larger than 256 KiB" in endless.stderr
+
+
 @pytest.mark.parametrize("arguments", [["budgets", "stm32f746"], ["budgets"], ["profiles"]])
 def test_output_without_utf8_is_not_a_fault(arguments: list[str]) -> None:
     child = _python("-m", "snsearch", *arguments, env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"})

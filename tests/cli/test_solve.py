@@ -377,6 +377,14 @@ def test_an_infeasible_budget_alone_prints_nothing_to_stdout(run: Run) -> None:
             3,
             "--groups: '0' is out of range; expected group counts such as 1,2,3,4,8",
         ),
+        *(
+            ([option, text], 3, f"{option}: ")
+            for option in ("--params", "--peak-memory", "--model-size")
+            for text in ("1e15", "1e308", "nan", "inf", "9" * 400, "1e400")
+        ),
+        (["--mflops", "9" * 5000], 3, "--mflops: '999"),
+        (["--mflops", "140", "--classes", "9" * 5000], 3, "--classes: '999"),
+        (["--mflops", "140", "--resolution", "9" * 5000], 3, "--resolution: resolution '999"),
         (["--mflops", "140", "--groups", "1,,2"], 2, "'' is not an integer; expected group counts such as"),
         (["--scale", "1000"], 3, "--scale: '1000' is out of range; expected a number from 0.01 to 100"),
         (
@@ -405,7 +413,7 @@ def test_an_infeasible_budget_alone_prints_nothing_to_stdout(run: Run) -> None:
         (["--params", "1M", "--tight"], 3, "this budget names none"),
         (["--mflops", "0.1"], 4, "0.10 MFLOPs cannot be met"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )
 def test_mistakes_end_with_their_code_and_say_why_on_stderr(
     run: Run, arguments: list[str], code: int, message: str
@@ -414,3 +422,12 @@ def test_mistakes_end_with_their_code_and_say_why_on_stderr(
     assert (outcome.code, outcome.out) == (code, "")
     assert message in outcome.err
     assert "Traceback" not in outcome.err
+    assert len(outcome.err) < 1500
+
+
+def test_a_path_with_a_comma_is_one_path(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a,b.toml").write_bytes((bundled_folder("spaces") / "resnet.toml").read_bytes())
+    Path("c,d.toml").write_text('schema = 1\nname = "mine"\nmflops = 40\n')
+    outcome = run("solve", "--space", "a,b.toml,vgg-like", "--budget", "c,d.toml", "--format", "json")
+    assert [found["space"] for found in json.loads(outcome.out)["solutions"]] == ["resnet", "vgg-like"]

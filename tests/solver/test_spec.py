@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -326,6 +327,7 @@ def test_a_mistake_in_a_budget_names_file_key_and_expectation(
     ("line", "by", "message"),
     [
         ("mflops = 140", 'mflops = "140"', "mflops is '140'; expected millions of multiply-adds"),
+        ("mflops = 140", "mflops = 1e30", "mflops is 1e+30; expected millions of multiply-adds"),
         ("mflops = 140", "mflops = true", "mflops is True; expected millions of multiply-adds"),
         ("classes = 100", "classes = 2000000", "classes is 2000000; expected a positive integer"),
         ('name = "mine"', "", 'missing key "name"; expected a name'),
@@ -352,8 +354,46 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r'budget "mine.toml": cannot be read: No such file or directory'):
         read_budget(tmp_path / "mine.toml")
     (tmp_path / "folder.toml").mkdir()
-    with pytest.raises(SpecError, match=r'space "folder.toml": cannot be read: Is a directory'):
-        read_space(tmp_path / "folder.toml")
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
+    for kind in ("folder", "pipe"):
+        with pytest.raises(SpecError, match=f'space "{kind}.toml": cannot be read: {kind}: not a regular file'):
+            read_space(tmp_path / f"{kind}.toml")
+    with pytest.raises(SpecError, match=r'budget "zero.toml": cannot be read: device: not a regular file'):
+        load_budget(str(tmp_path / "zero.toml"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"mflops = {'[' * 5000}{']' * 5000}", "not valid TOML: it nests too deep, behind 'mflops ='"),
+        (f"x = {'{a=' * 5000}1{'}' * 5000}", "not valid TOML: it nests too deep, behind 'x ='"),
+        (f"{'.'.join('a' * 50000)} = 1", "not valid TOML: it nests too deep, at 'a.a.a."),
+        (".".join(50 * ['"b c"', "'d'"]) + " = 1", "not valid TOML: it nests too deep, at '\"b c\".\\'d\\'"),
+        (f"classes = {'9' * 6000}", "not valid TOML: an integer of thousands of digits, behind 'classes ='"),
+        (f"classes = {'9' * 400}", "classes is 999"),
+        (f"# {'x' * 10_000_000}", "cannot be read: file larger than 256 KiB"),
+        ("params = 1e15", "params: 1000000000000000.0 is out of range; expected number such as"),
+        ("params = 1e308", "params: 1e+308 is out of range; expected number such as"),
+        ("peak_activation = nan", "peak_activation: nan is out of range; expected size such as"),
+        ('model_size = "2000GiB"', "model_size: '2000GiB' is out of range; expected size such as"),
+        ("input_channels = 10001", "input_channels is 10001; expected a positive integer up to 10,000"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_no_file_needs_is_refused_at_once_with_its_place(
+    budget_file: Callable[[str], Path], line: str, message: str
+) -> None:
+    text = 'schema = 1\nname = "mine"\nmflops = 40\n'.replace("mflops = 40\n" * line.startswith("mflops"), "")
+    with pytest.raises(SpecError, match=re.escape(f'budget "mine.toml": {message}')) as raised:
+        read_budget(budget_file(f"{text}{line}\n"))
+    assert len(str(raised.value)) < 400
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(BUDGET, encoding="utf-8-sig")
+    assert read_budget(path).macs == 140_000_000
 
 
 def test_a_budget_that_bounds_nothing_is_refused(budget_file: Callable[[str], Path]) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from snsearch import files
 from snsearch.errors import DataError
-from snsearch.training import reading, sources
+from snsearch.training import sources
 from snsearch.training.description import Description
 from snsearch.training.found import Options
 from snsearch.training.sources import describe_data, load_data
@@ -235,7 +236,7 @@ def test_what_is_no_regular_file_is_skipped_by_name_and_never_opened(tmp_path: P
 def test_a_pipe_that_takes_a_files_place_after_the_scan_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="pipe: not a regular file"):
-        reading.read_limited(tmp_path / "pipe")
+        files.read_limited(tmp_path / "pipe")
 
 
 def test_files_beyond_the_size_limit_are_skipped_unread(tmp_path: Path) -> None:
@@ -244,7 +245,7 @@ def test_files_beyond_the_size_limit_are_skipped_unread(tmp_path: Path) -> None:
         file.truncate(2**40)
     assert described(tmp_path).skipped_kinds == {"file larger than 256 MiB": 1}
     with pytest.raises(ValueError, match="larger than"):
-        reading.read_limited(Path("/dev/null").parent.parent / "proc" / "self" / "status", limit=10)
+        files.read_limited(Path("/dev/null").parent.parent / "proc" / "self" / "status", limit=10)
 
 
 def test_links_are_followed_and_those_that_leave_the_folder_are_reported(tmp_path: Path) -> None:
