@@ -46,9 +46,8 @@ def _too_large(limit: int) -> str:
 def read_limited(path: Path | str, limit: int = MAX_FILE_BYTES) -> bytes:
     """A regular file's bytes. Raises ValueError for any other and for more bytes than the limit, OSError as usual."""
     # A pipe without a writer would make a plain open wait for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        if reason := unfit(os.fstat(descriptor), limit):
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        if reason := unfit(os.fstat(file.fileno()), limit):
             raise ValueError(reason)
         return _within(file.read(limit + 1), limit)
 

@@ -139,9 +139,11 @@ def _listen(
             for worker in sorted(silent):
                 if not processes[worker].is_alive() and events.empty():
                     silent.discard(worker)
+                    code = processes[worker].exitcode
+                    # What kills so is mostly the system, for memory.
+                    remedy = ", with fewer --workers if memory ran out" if code == -signal.SIGKILL else ""
                     faults.append(
-                        f"worker {worker} died (exit code {processes[worker].exitcode}); "
-                        "the same command takes its work up again"
+                        f"worker {worker} died (exit code {code}); the same command takes its work up again{remedy}"
                     )
             continue
         if kind in ("finished", "stopped", "gave up"):

@@ -17,6 +17,7 @@ from snsearch.training.builtin import HUB_FASHION, digits, fashion_mnist, idx_fo
 from snsearch.training.description import Description
 from snsearch.training.folder import image_folder
 from snsearch.training.found import Found, Options, Progress, Unusable, shown
+from snsearch.training.memory import room_for
 from snsearch.training.survey import checked, survey
 from snsearch.training.tables import hub, is_saved, parquet_files, saved
 from snsearch.training.tree import scan
@@ -146,7 +147,8 @@ def describe_data(
     progress: Progress | None = None,
 ) -> Description:
     """The data set as a search would use it, without torch; see load_data. Raises DataError where there is none."""
-    return checked(survey(find_data(spec, options), side, deployed), progress).description
+    with room_for(spec):
+        return checked(survey(find_data(spec, options), side, deployed), progress).description
 
 
 def load_data(
@@ -176,6 +178,7 @@ def load_data(
     """
     from snsearch.training.loading import loaded
 
-    found = find_data(spec, options)
-    found = replace(found, scored_on_test=found.scored_on_test or scored_on_test)
-    return loaded(survey(found, side, deployed), progress)
+    with room_for(spec):
+        found = find_data(spec, options)
+        found = replace(found, scored_on_test=found.scored_on_test or scored_on_test)
+        return loaded(survey(found, side, deployed), progress)

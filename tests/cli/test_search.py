@@ -317,12 +317,12 @@ def test_a_search_that_gives_up_still_writes_the_page_of_what_is_scored(
     page.unlink()
 
     def fail(*arguments: object, **options: object) -> object:
-        raise RuntimeError("out of memory")
+        raise RuntimeError("no such kernel")
 
     train_in(monkeypatch, fail)
     outcome = run("search", *SMALL, "--trials", "9")
     assert outcome.code == 6
-    assert "3 candidates in a row failed; the last: RuntimeError: out of memory" in outcome.err
+    assert "3 candidates in a row failed; the last: RuntimeError: no such kernel" in outcome.err
     assert page.is_file()
 
 

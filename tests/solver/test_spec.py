@@ -356,9 +356,10 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     (tmp_path / "folder.toml").mkdir()
     os.mkfifo(tmp_path / "pipe.toml")
     (tmp_path / "zero.toml").symlink_to("/dev/zero")
-    for kind in ("folder", "pipe"):
-        with pytest.raises(SpecError, match=f'space "{kind}.toml": cannot be read: {kind}: not a regular file'):
-            read_space(tmp_path / f"{kind}.toml")
+    with pytest.raises(SpecError, match=r'space "folder.toml": cannot be read: Is a directory'):
+        read_space(tmp_path / "folder.toml")
+    with pytest.raises(SpecError, match=r'space "pipe.toml": cannot be read: pipe: not a regular file'):
+        load_space(str(tmp_path / "pipe.toml"))
     with pytest.raises(SpecError, match=r'budget "zero.toml": cannot be read: device: not a regular file'):
         load_budget(str(tmp_path / "zero.toml"))
 

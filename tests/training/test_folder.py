@@ -6,6 +6,8 @@ import io
 import os
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -360,6 +362,31 @@ def test_data_that_does_not_fit_says_what_to_change(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(loading, "allocate", short)
     with pytest.raises(DataError, match=r"8 images of 3x32x32 take 0\.0 GiB.*--proxy-resolution"):
         load_data(str(fill(tmp_path, "a", "b")))
+
+
+_WITH_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from snsearch.errors import DataError
+from snsearch.training import load_data
+load_data(sys.argv[1], side=8)  # all libraries are loaded now
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 2**26, resource.RLIM_INFINITY))
+try:
+    load_data(sys.argv[1], side=2048)
+except DataError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of memory that can be set")
+def test_a_limit_of_memory_is_told_in_words(tmp_path: Path) -> None:
+    fill(tmp_path, "a", "b")
+    words = [sys.executable, "-c", _WITH_LITTLE_MEMORY, str(tmp_path)]
+    child = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert (child.returncode, child.stderr) == (0, "")
+    assert "memory" in child.stdout
+    assert "give fewer pixels a side (--proxy-resolution), fewer images, or more memory" in child.stdout
 
 
 def test_postscript_under_another_name_is_not_run(tmp_path: Path) -> None:

@@ -151,6 +151,10 @@ class Progress(Observer):
             score = f"error {result.error:.2%}, {format_duration(result.seconds)}"
             self.said(f"{self._done}/{self._total} {name}: {score}")
 
+    def postponed(self, name: str, reason: str, worker: int) -> None:
+        """Says why a training is left to the next run."""
+        self.said(f"{name}: {reason}; with fewer --workers the same command takes it up again")
+
     def measured(self, outcome: Outcome, done: int, total: int) -> None:
         """Keeps an outcome, and shows it."""
         from snsearch.cli.shared.outcomes import words_of
