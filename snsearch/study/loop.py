@@ -19,6 +19,7 @@ import torch
 
 from snsearch.codec import encode
 from snsearch.errors import StudyError
+from snsearch.interrupt import EndNow
 from snsearch.solver import Budget, Candidates, Design, Solution, SpaceSpec, deployed_on, digest_of
 from snsearch.study.confidence import finalists, scores_of
 from snsearch.study.objective import COUNTED, OBJECTIVES, Objective
@@ -118,8 +119,9 @@ class Search:
         """
         try:
             return self._run(trials, time_limit, stop_when_stable)
-        except KeyboardInterrupt:
-            self.study.release()
+        except KeyboardInterrupt as error:
+            if not isinstance(error, EndNow):  # else the next run finds them left behind
+                self.study.release()
             raise
 
     def _run(self, trials: int, time_limit: float | None, stop_when_stable: bool) -> str:

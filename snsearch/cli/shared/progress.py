@@ -19,6 +19,7 @@ from rich.text import Text
 
 from snsearch.cli.shared.console import printable, progress_console
 from snsearch.errors import DeviceError, SnsearchError
+from snsearch.interrupt import EndNow
 from snsearch.study import Observer
 from snsearch.units import format_duration, three_digits
 
@@ -214,10 +215,12 @@ def ending_with(finish: Callable[[], None], observer: Observer) -> Iterator[None
     """Finishes behind the block, also where that fails; then what fails in finishing is only a remark."""
     try:
         yield
+    except EndNow:
+        raise
     except BaseException:
         try:
             finish()
-        except SnsearchError as error:
+        except (SnsearchError, OSError) as error:
             observer.said(str(error))
         raise
     finish()
