@@ -157,7 +157,7 @@ def test_a_second_ctrl_c_ends_a_search_without_a_traceback(here: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("redirected", [">&-", ">/dev/full", "2>/dev/full", "2>&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("redirected", [">/dev/full", ">&- 2>&- <&-"])
 def test_streams_that_cannot_be_written_cost_no_page(here: Path, redirected: str) -> None:
     words = shlex.join([sys.executable, "-m", "snsearch", "search", *SMALL, "--trials", "1"])
     shell = ["sh", "-c", f"{words} {redirected}"]
