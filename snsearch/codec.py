@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
@@ -18,6 +19,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from snsearch.errors import SnsearchError, SpecError
+from snsearch.prose import shortened
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]  # of a value: keys and indices
@@ -109,20 +111,25 @@ def _near(word: str, known: Iterable[str]) -> str:
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
-def _shown(value: object) -> str:
-    try:
-        words = repr(value)
-    except ValueError:  # Python prints no integer of thousands of digits
-        words = "an integer of thousands of digits"
-    return words if len(words) <= 120 else f"{words[:60]} ... {words[-50:]}"
-
-
 def parse_json(content: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError, also for NaN, infinity and what nests too deep."""
     try:
         return json.loads(content, parse_constant=_no_number)
-    except RecursionError:
-        raise ValueError("it nests too deep") from None
+    except (RecursionError, ValueError) as error:
+        raise ValueError(why_unreadable(content, error)) from None
+
+
+def why_unreadable(content: str | bytes, error: Exception) -> str:
+    """Why a text of JSON or TOML cannot be read, from its parser's error."""
+    # For these two, parsers do not say where they are.
+    if isinstance(error, RecursionError):
+        words, pattern = "it nests too deep", r"(?:[\[{][^\[\]{}]{0,99}+){99}"
+    else:
+        words, pattern = "an integer of thousands of digits", r"\d{4300}"
+    if isinstance(content, str) and (found := re.search(pattern, content)):
+        before = content[: found.start()].rpartition("\n")[2].strip()
+        return f"{words}, behind {before[-60:]!r}" if before else words
+    return words if isinstance(error, RecursionError) else str(error)
 
 
 def _no_number(constant: str) -> None:
@@ -170,7 +177,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], but: Iterable
         if isinstance(old, dict) and isinstance(new, dict):
             lines += [f"{key} {line}" for line in differences(old, new)]
         elif old != new and key not in but:
-            lines.append(f"{key}: {_shown(old)}, now {_shown(new)}")
+            lines.append(f"{key}: {shortened(old)}, now {shortened(new)}")
     return lines
 
 
@@ -273,7 +280,7 @@ def _read(shape: Shape, value: Any, path: Path) -> Any:
     except (TypeError, ValueError):
         pass
     near = _near(value, shape.parts) if shape.kind is Literal and isinstance(value, str) else ""
-    raise _Refusal(path, f" is {_shown(value)}; expected {shape.expected}{near}")
+    raise _Refusal(path, f" is {shortened(value)}; expected {shape.expected}{near}")
 
 
 def _typed(shape: Shape, value: Any, path: Path) -> Any:
@@ -313,7 +320,7 @@ def _own(stored: Stored, values: dict[str, Any], path: Path) -> dict[str, Any]:
     if stored.schema is not None:
         schema, known = values.get("schema"), (*stored.older, stored.schema)
         if schema not in known or type(schema) is bool:
-            given = f" is {_shown(schema)}" if "schema" in values else " is missing"
+            given = f" is {shortened(schema)}" if "schema" in values else " is missing"
             reads = " and ".join(map(str, known))
             raise _Refusal((*path, "schema"), f"{given}; this version of snsearch reads schema {reads}")
     skipped = {"schema", *stored.derived} if stored.schema is not None else {*stored.derived}
@@ -323,7 +330,7 @@ def _own(stored: Stored, values: dict[str, Any], path: Path) -> dict[str, Any]:
 def _fill(tree: dict[str, Any], values: Any, path: Path, found: dict[str, Any], toml: bool) -> None:
     """Reads the entries of a table, and of the tables in it, into what is found by field."""
     if type(values) is not dict:
-        raise _Refusal(path, f" is {_shown(values)}; expected {_table(toml)}")
+        raise _Refusal(path, f" is {shortened(values)}; expected {_table(toml)}")
     for key in values:
         if key not in tree:
             raise _Refusal(path, f': unknown key "{key}"{suggestion(key, tree)}', keys=True)

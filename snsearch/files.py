@@ -1,12 +1,15 @@
-"""Atomic writing of files, bundled resources, and the cache and data folders."""
+"""Limited reading and atomic writing of files, bundled resources, and the cache and data folders."""
 
 from __future__ import annotations
 
 import os
+import re
+import stat
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +18,73 @@ from snsearch.errors import SnsearchError
 Kind = Literal["spaces", "budgets", "profiles", "cpus"]
 HOME_VARIABLE = "SNSEARCH_HOME"
 _INSIDE: dict[Kind, str] = {"profiles": "latency/profiles", "cpus": "device/counting/cores"}
+
+
+MAX_FILE_BYTES = 256 * 2**20
+_KINDS = {
+    stat.S_IFIFO: "pipe",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "device",
+    stat.S_IFBLK: "device",
+    stat.S_IFDIR: "folder",
+}
+# What a shell has opened already: standard input, and the pipe of <(command).
+_OPENED = re.compile(r"-|/dev/stdin|/(?:dev|proc/self)/fd/\d+")
+
+
+def unfit(status: os.stat_result, limit: int = MAX_FILE_BYTES) -> str:
+    """Why a file must not be read: no regular file, or too large; empty where it may be."""
+    if not stat.S_ISREG(status.st_mode):
+        return f"{_KINDS.get(stat.S_IFMT(status.st_mode), 'special file')}: not a regular file"
+    return _too_large(limit) if status.st_size > limit else ""
+
+
+def _too_large(limit: int) -> str:
+    return f"file larger than {limit // 2**20} MiB" if limit >= 2**20 else f"file larger than {limit // 2**10} KiB"
+
+
+def read_limited(path: Path | str, limit: int = MAX_FILE_BYTES) -> bytes:
+    """A regular file's bytes. Raises ValueError for any other and for more bytes than the limit, OSError as usual."""
+    # A pipe without a writer would make a plain open wait for ever.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as file:
+        if reason := unfit(os.fstat(file.fileno()), limit):
+            raise ValueError(reason)
+        return _within(file.read(limit + 1), limit)
+
+
+def _within(data: bytes, limit: int) -> bytes:
+    if len(data) > limit:
+        raise ValueError(_too_large(limit))
+    return data
+
+
+def _is_opened(name: str) -> bool:
+    """Whether a name means what the shell has opened: "-", /dev/stdin, or the pipe of <(command)."""
+    return _OPENED.fullmatch(name) is not None
+
+
+def names_a_file(text: str) -> bool:
+    """Whether a text is the path of a file, or means what the shell has opened."""
+    try:
+        return _is_opened(text) or (Path(text).exists() and not Path(text).is_dir())
+    except (OSError, ValueError):  # no name that a file could have
+        return False
+
+
+def read_given(path: Path, limit: int) -> str:
+    """The text of a file that the user names, or of what the shell has opened; a byte-order mark is left out.
+
+    Raises ValueError for what is no regular file, no UTF-8 or larger than the limit, OSError as usual.
+    """
+    data = _opened(str(path), limit) if _is_opened(str(path)) else read_limited(path, limit)
+    return data.decode("utf-8-sig")
+
+
+@cache  # it can be read once only
+def _opened(name: str, limit: int) -> bytes:
+    number = 0 if name in ("-", "/dev/stdin") else int(name.rpartition("/")[2])
+    with open(number, "rb", closefd=False) as file:
+        return _within(file.read(limit + 1), limit)
 
 
 @contextmanager

@@ -12,6 +12,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def shortened(value: object) -> str:
+    """The value's repr, the middle of a long one left out."""
+    try:
+        words = repr(value)
+    except ValueError:  # Python prints no integer of thousands of digits
+        return "an integer of thousands of digits"
+    return words if len(words) <= 120 else f"{words[:60]} ... {words[-50:]}"
+
+
 def width_of(text: str) -> int:
     """The cells that a terminal needs for the text: two for each East Asian wide character."""
     if text.isascii():

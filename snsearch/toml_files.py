@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from snsearch.codec import encode, suggestion
+from snsearch.codec import encode, suggestion, why_unreadable
 from snsearch.errors import SpecError
-from snsearch.files import Kind, bundled_folder, bundled_names
+from snsearch.files import Kind, bundled_folder, bundled_names, names_a_file, read_given
+from snsearch.prose import shortened
+
+_MOST_BYTES = 2**18
+# A key of many parts, for which Python's parser takes quadratic time.
+_DEEP = re.compile(r"""(?:(?:"[^"\n]{0,99}+"|'[^'\n]{0,99}+'|[\w-]{1,99}+)[ \t]*+\.[ \t]*+){50}""")
 
 
 def read_toml(path: Path, kind: str) -> tuple[dict[str, Any], str]:
     """The values of a file of schema 1, without the schema, and its name for errors. Raises SpecError."""
     where = f'{kind} "{path.name}"'
+    content = ""
     try:
-        with path.open("rb") as file:
-            values = tomllib.load(file)
+        content = read_given(path, _MOST_BYTES)
+        if deep := _DEEP.search(content):
+            raise ValueError(f"it nests too deep, at {deep.group()[:60]!r}")
+        values = tomllib.loads(content)
     except OSError as error:
         raise SpecError(f"{where}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:  # TOML's own, wrong UTF-8, integers without end, endless nesting
-        raise SpecError(f"{where}: not valid TOML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{where}: not valid TOML: {error}; expected UTF-8") from None
+    except (ValueError, RecursionError) as error:  # TOML's own, integers without end, endless nesting
+        fault = f"not valid TOML: {why_unreadable(content, error)}" if content else f"cannot be read: {error}"
+        raise SpecError(f"{where}: {fault}") from None
     if "schema" not in values:
         raise SpecError(f'{where}: missing key "schema"; expected 1')
     schema = values.pop("schema")
@@ -33,18 +45,14 @@ def read_toml(path: Path, kind: str) -> tuple[dict[str, Any], str]:
 def find_file(name: str, kind: Kind) -> Path:
     """The file that the user names: a path, or a bundled file's name. Raises SpecError."""
     singular = kind.removesuffix("s")
-    path = Path(name)
-    try:
-        exists = path.is_file()
-    except OSError:
-        exists = False
+    path, exists = Path(name), names_a_file(name)
     if path.suffix == ".toml" or "/" in name or exists:
         if not exists:
-            raise SpecError(f"{singular} file {name!r} does not exist")
+            raise SpecError(f"{singular} file {shortened(name)} does not exist")
         return path
     known = bundled_names(kind)
     if name not in known:
-        raise SpecError(f"no {singular} is named {name!r}{suggestion(name, known)}")
+        raise SpecError(f"no {singular} is named {shortened(name)}{suggestion(name, known)}")
     return bundled_folder(kind) / f"{name}.toml"
 
 

@@ -6,14 +6,52 @@ units (1 KiB = 1024 bytes); decimal units (kB, MB) are read too.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from snsearch.errors import SpecError
+from snsearch.prose import shortened
 
+N = TypeVar("N", int, float)
 T = TypeVar("T")
+
+
+class OutOfRangeError(SpecError):
+    """A number that a quantity cannot have."""
+
+
+class Range(NamedTuple):
+    """The values that a quantity may have, on the command line and in files alike."""
+
+    expected: str  # in a message
+    least: float
+    most: float
+
+    def holds(self, value: float) -> bool:
+        """Whether the quantity can have the value."""
+        return self.least <= value <= self.most
+
+    def check(self, value: N, given: object) -> N:
+        """The value. Raises OutOfRangeError, which shows what was given for it, if the quantity cannot have it."""
+        if not self.holds(value):
+            raise OutOfRangeError(f"{shortened(given)} is out of range; expected {self.expected}")
+        return value
+
+
+MFLOPS = Range("MFLOPs between 0.001 and 10,000,000, such as 140", 0.001, 10**7)
+PARAMS = Range('number such as 1900000, "1.9M" or "340k" (up to 1e12)', 1e-3, 10**12)
+BYTES = Range('size such as 262144, "256KiB", "2.4MiB" or "250kB" (up to 1024GiB)', 1e-3, 2**40)
+SECONDS = Range('duration such as 90, "90s", "20min" or "1.5h" (up to 1e9)', 1e-6, 10**9)
+PIXELS = Range('pixels such as 224, or height x width such as "480x640" (1 to 4096)', 1, 4096)
+CLASSES = Range("a positive integer up to 1,000,000", 1, 10**6)
+GROUPS = Range("a positive integer up to 100,000", 1, 10**5)
+CHANNELS = Range("a positive integer up to 10,000", 1, 10**4)
+UNITS = Range("a positive integer up to 100", 1, 100)  # per stage
+STRIDES = Range("a positive integer up to 16", 1, 16)
+SCALES = Range("a number from 0.01 to 100", 0.01, 100)
+RATIOS = Range("width ratios from 1 to 1000, such as 1,2.2,3.7", 1, 1000)  # of a stage to the first one
+GROWTHS = Range("a width ratio from 1 to 16", 1, 16)  # of a stage to the one before
 
 _COUNT_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _BYTES_SUFFIX = {
@@ -27,45 +65,55 @@ _BYTES_SUFFIX = {
     "gib": 1024**3,
 }
 _DURATION_SUFFIX = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
+_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+|nan|inf)\s*([A-Za-z]*)\s*")
+_RESOLUTION = re.compile(r"\s*(\d+)(?:\s*[xX×]\s*(\d+))?\s*")
 
 
-def _parse(text: str | int | float, suffixes: dict[str, float] | dict[str, int], expected: str) -> float:
-    if isinstance(text, bool):
-        raise SpecError(f"{text!r} is not a quantity; expected {expected}")
-    match = _QUANTITY.fullmatch(str(text))
+def _parse(text: str | int | float, suffixes: dict[str, float] | dict[str, int], within: Range) -> float:
+    match = None if isinstance(text, bool) else _QUANTITY.fullmatch(str(text))
     if match is None or match.group(2).lower() not in suffixes:
-        raise SpecError(f"{text!r} is not a quantity; expected {expected}")
-    value = float(match.group(1)) * suffixes[match.group(2).lower()]
-    if not math.isfinite(value) or value <= 0:
-        raise SpecError(f"{text!r} is out of range; expected a positive {expected}")
-    return value
+        raise SpecError(f"{shortened(text)} is not a quantity; expected {within.expected}")
+    return within.check(float(match.group(1)) * suffixes[match.group(2).lower()], text)
 
 
 def parse_count(text: str | int | float) -> int:
-    """The integer that "140M", "1.9M", "524000" or 2e6 names, rounded. Raises SpecError unless positive."""
-    return max(1, round(_parse(text, _COUNT_SUFFIX, 'number such as 1900000, "1.9M" or "340k"')))
+    """The integer that "140M", "1.9M", "524000" or 2e6 names, rounded. Raises SpecError unless in PARAMS."""
+    return max(1, round(_parse(text, _COUNT_SUFFIX, PARAMS)))
 
 
 def parse_bytes(text: str | int | float) -> int:
-    """The number of bytes that "320KiB", "1MiB", "250kB" or 262144 names. Raises SpecError unless positive."""
-    return max(1, round(_parse(text, _BYTES_SUFFIX, 'size such as 262144, "256KiB", "2.4MiB" or "250kB"')))
+    """The number of bytes that "320KiB", "1MiB", "250kB" or 262144 names. Raises SpecError unless in BYTES."""
+    return max(1, round(_parse(text, _BYTES_SUFFIX, BYTES)))
 
 
 def parse_duration(text: str | int | float) -> float:
-    """The number of seconds that "90", "90s", "20min" or "1.5h" names. Raises SpecError unless positive."""
-    return _parse(text, _DURATION_SUFFIX, 'duration such as 90, "90s", "20min" or "1.5h"')
+    """The number of seconds that "90", "90s", "20min" or "1.5h" names. Raises SpecError unless in SECONDS."""
+    return _parse(text, _DURATION_SUFFIX, SECONDS)
 
 
 def parse_resolution(text: str | int) -> tuple[int, int]:
     """Height and width in pixels of "224", 224 or "480x640". Raises SpecError outside 1 to 4096."""
-    match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[xX×]\s*(\d{1,5}))?\s*", str(text))
-    sides = () if match is None else tuple(int(side) for side in match.groups() if side is not None)
-    if isinstance(text, bool) or not sides or not all(1 <= side <= 4096 for side in sides):
-        raise SpecError(
-            f'resolution {text!r}: expected pixels such as 224, or height x width such as "480x640" (1 to 4096)'
-        )
+    match = None if isinstance(text, bool) else _RESOLUTION.fullmatch(str(text))
+    sides = () if match is None else tuple(int(side[:9]) for side in match.groups() if side is not None)
+    if not sides or not all(map(PIXELS.holds, sides)):
+        raise (OutOfRangeError if sides else SpecError)(f"resolution {shortened(text)}: expected {PIXELS.expected}")
     return sides[0], sides[-1]
+
+
+def parse_whole(text: str, within: Range) -> int:
+    """The integer of a text. Raises SpecError unless in the range."""
+    if re.fullmatch(r"\s*[+-]?\d+\s*", text) is None:
+        raise SpecError(f"{shortened(text)} is not an integer; expected {within.expected}")
+    return within.check(int(text.strip()[:20]), text)
+
+
+def parse_number(text: str, within: Range) -> float:
+    """The number of a text. Raises SpecError unless in the range."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise SpecError(f"{shortened(text)} is not a number; expected {within.expected}") from None
+    return within.check(value, text)
 
 
 def format_resolution(resolution: tuple[int, int]) -> str:

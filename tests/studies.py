@@ -47,6 +47,7 @@ class Log(Observer):
     batches: int = 0
     ended_records: list[TrialRecord] = field(default_factory=list)
     repeats: list[tuple[int, int]] = field(default_factory=list)
+    postponed_names: list[str] = field(default_factory=list)
 
     def begun(self, name: str, architecture: Architecture, worker: int) -> None:
         self.begun_keys.append(architecture.key)
@@ -56,6 +57,9 @@ class Log(Observer):
 
     def ended(self, record: TrialRecord, worker: int) -> None:
         self.ended_records.append(record)
+
+    def postponed(self, name: str, reason: str, worker: int) -> None:
+        self.postponed_names.append(name)
 
     def scored(self, name: str, result: ProxyResult, worker: int) -> None:
         self.repeats.append((int(name.strip("#").partition(",")[0]), result.seed))

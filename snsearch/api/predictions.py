@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from snsearch.api.networks import architecture_of
 from snsearch.device import device_names, named_profile, profile_path
 from snsearch.errors import SpecError
-from snsearch.files import bundled_names
+from snsearch.files import bundled_names, read_given
 from snsearch.latency import DEFAULT_PROFILE, Profile
 from snsearch.network import Architecture, count_macs
 from snsearch.solver import Solution
@@ -151,11 +152,10 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
     """(architecture key, family, milliseconds) of each line of a CSV file. Raises SpecError."""
     where = f'figures "{path.name}"'
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            fields = tuple(reader.fieldnames or ())
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(read_given(path, 2**23), newline=""))
+        fields = tuple(reader.fieldnames or ())
+        rows = list(reader)
+    except (OSError, ValueError, csv.Error) as error:
         raise SpecError(f"{where}: cannot be read: {error}") from None
     if not {"key", "latency_ms"} <= set(fields):
         raise SpecError(

@@ -24,7 +24,7 @@ from snsearch.solver import (
     with_input,
 )
 from snsearch.solver import solve as solve_design
-from snsearch.units import parse_bytes, parse_count, parse_resolution
+from snsearch.units import format_resolution, parse_bytes, parse_count, parse_resolution
 
 Resolution = int | str | tuple[int, int]
 Groups = int | tuple[int, ...]  # of all stages, or one per stage
@@ -58,7 +58,7 @@ def _several(given: Any) -> tuple[Any, ...]:
 
 def pixels_of(given: Resolution) -> tuple[int, int]:
     """(height, width) of a resolution in any of its forms. Raises SpecError."""
-    return given if isinstance(given, tuple) else parse_resolution(given)
+    return parse_resolution(format_resolution(given) if isinstance(given, tuple) else given)
 
 
 def spaces(*names: str) -> tuple[SpaceSpec, ...]:

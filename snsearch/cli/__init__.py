@@ -8,15 +8,18 @@ study that cannot be used; 7 counters that disagree; 8 a device that cannot be u
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
+import signal
 import sys
-from typing import Any
 
 import click
 
 from snsearch import __version__
+from snsearch.cli.shared.streams import set_up_streams
 from snsearch.errors import SnsearchError
+from snsearch.interrupt import ended_by_signals
 
 COMMANDS = {
     "solve": ("solve", "Solve channel counts that meet a budget."),
@@ -37,10 +40,6 @@ COMMANDS = {
 }
 
 
-class _ReaderGone(Exception):
-    """Whoever read our output has gone away."""
-
-
 class _Commands(click.Group):
     """Loads a command's module only when it runs, so that help and light commands start fast."""
 
@@ -53,15 +52,6 @@ class _Commands(click.Group):
         module = importlib.import_module(f"snsearch.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command; click itself would end with 1 where the reader of the output has gone."""
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            raise _ReaderGone from None
-        return result
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -99,11 +89,16 @@ def _complain(text: str) -> None:
 
 def main() -> None:
     """Runs the command line and ends the process with a documented exit code."""
+    owns_process = set_up_streams()
     debug = "--debug" in sys.argv[1:2]
     try:
-        code = cli.main(standalone_mode=False)
+        with ended_by_signals():
+            code = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt) as error:  # click makes an Abort of a KeyboardInterrupt
+        if owns_process:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more Ctrl-C ends without a word
+            gc.freeze()  # for a fast end
         click.echo(str(error.__cause__ or error) or "interrupted", err=True)
         code = 130
     except click.ClickException as error:
@@ -116,16 +111,15 @@ def main() -> None:
             raise
         _complain(f"snsearch: {error}")
         code = error.exit_code
-    except _ReaderGone:
-        # The reader of our output went away: not an error of ours, and nothing more can be printed.
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except OSError as error:
         if debug:
             raise
         _complain(f"snsearch: {error}")
+        code = 1
+    except MemoryError:
+        if debug:
+            raise
+        _complain("snsearch: out of memory; give fewer --workers, or smaller inputs")
         code = 1
     except Exception as error:
         if debug:

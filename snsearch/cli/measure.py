@@ -92,10 +92,10 @@ def measure(
         what = architectures_of(spec, of_space, _OWN)
 
     def finish() -> None:
-        print_outcomes(progress.outcomes, form, wide=wide)
-        if place is not None and progress.outcomes:
+        if place is not None and progress.outcomes:  # first: stdout may be gone
             page = api.report(api.load_study(place.name, storage=place.url), place.page)
             progress.said(f"report: {page}")
+        print_outcomes(progress.outcomes, form, wide=wide)
 
     with ending_with(finish, progress), progress:
         api.measure(

@@ -142,7 +142,7 @@ def search(**given: Any) -> None:
 
 
 def _finish(given: dict[str, Any], progress: Progress) -> None:
-    """Prints the front as far as it goes, and writes its page."""
+    """Writes the page of the front as far as it goes, and prints it."""
     if not progress.has_searched:
         return
     from snsearch import api
@@ -152,10 +152,12 @@ def _finish(given: dict[str, Any], progress: Progress) -> None:
     where = ("study", "storage", "out", "space", "budget", "data")
     place = api.search_place(**{name: given[name] for name in where})
     progress.said(progress.summary())
-    print_outcomes(progress.outcomes, "table")
     record = api.load_study(place.name, storage=place.url)
+    if record.candidates:
+        api.report(record, place.page)  # first: stdout may be gone
+    print_outcomes(progress.outcomes, "table")
     if not record.candidates:
         progress.said("no candidate has been trained yet; there is nothing to report")
         return
     print_table(front_table(record))
-    click.echo(f"report: {api.report(record, place.page)}")
+    click.echo(f"report: {place.page}")

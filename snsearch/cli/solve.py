@@ -12,6 +12,7 @@ import snsearch
 from snsearch.api import UnmetBudgetsError
 from snsearch.cli.shared.console import print_table, say, terminal_width
 from snsearch.cli.shared.options import as_asked, complete_names, network_options, table_options
+from snsearch.files import names_a_file
 from snsearch.solver import Solution, networks_as_columns, networks_as_rows, tables_of
 from snsearch.units import plain_resolution
 
@@ -49,7 +50,7 @@ def solve(budget: tuple[str, ...], space: str, tight: bool, packed: bool, form: 
     limits = (budget, of["mflops"], of["params"], of["peak_memory"], of["model_size"])
     if (tight or packed) and not any(limits):
         raise click.UsageError("--tight and --packed need a budget; give --mflops or --budget")
-    spaces = "all" if space == "all" else [name.strip() for name in space.split(",")]
+    spaces = "all" if space == "all" else _names(space)
     try:
         found = snsearch.solve(budget=budget, space=spaces, tight=tight, packed=packed, **as_asked(of))
     except UnmetBudgetsError as error:
@@ -59,6 +60,16 @@ def solve(budget: tuple[str, ...], space: str, tight: bool, packed: bool, form: 
             say(f"snsearch: {reason}")
         sys.exit(error.exit_code)
     _print(found, form, wide=wide, tight=tight)
+
+
+def _names(text: str) -> list[str]:
+    """The names of a list; a file is one name, whatever commas it has."""
+    parts, names = text.split(","), []
+    while parts:
+        count = next((n for n in range(len(parts), 1, -1) if names_a_file(",".join(parts[:n]))), 1)
+        names.append(",".join(parts[:count]).strip())
+        del parts[:count]
+    return names
 
 
 def _print(found: Sequence[Solution], form: str, *, wide: bool, tight: bool) -> None:

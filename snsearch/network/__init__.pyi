@@ -20,6 +20,7 @@ from .graph import blocks as blocks
 from .operators import SIMD_CHANNELS as SIMD_CHANNELS
 from .operators import Activation as Activation
 from .operators import Op as Op
+from .structure_units import STRUCTURE_UNITS as STRUCTURE_UNITS
 from .structure_units import BlockSpec as BlockSpec
 from .torch_model import Network as Network
 from .torch_model import build_model as build_model

@@ -62,6 +62,9 @@ class Architecture:
             raise SpecError(
                 "architecture: stage_channels, stage_repeats, stage_strides, groups and se_reduction differ in length"
             )
+        if sum(self.stage_repeats) > _MOST_UNITS:
+            units = sum(self.stage_repeats)
+            raise SpecError(f"architecture: stage_repeats has {units:,} units in all; expected up to {_MOST_UNITS:,}")
 
     @property
     def key(self) -> str:
@@ -112,7 +115,7 @@ class Architecture:
             stage_repeats=repeats,
             stage_strides=strides,
             input_channels=int(match["input"]),
-            resolution=(int(match["height"]), int(match["width"])),
+            resolution=parse_resolution(f"{match['height']}x{match['width']}"),
             classes=int(match["classes"]),
         )
 
@@ -143,6 +146,7 @@ def _stages(text: str) -> Any:
     return tuple(map(int, text.split("-"))) if "-" in text else int(text)
 
 
+_MOST_UNITS = 10_000
 _KEY = re.compile(
     r"(?P<unit>[a-z0-9-]+)\.g(?P<groups>\d{1,9}(?:-\d{1,9})*)\.b(?P<bottleneck>\d{1,9})(?P<shuffle>\.shuffle)?"
     r"(?:\.se(?P<se>\d{1,9}(?:-\d{1,9})*))?"

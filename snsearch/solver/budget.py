@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from snsearch.codec import Count, Field, decode, text
+from snsearch.codec import Field, decode, number, text
 from snsearch.errors import SpecError
 from snsearch.network import Precision
 from snsearch.toml_files import find_file, read_toml
 from snsearch.units import (
+    CHANNELS,
+    CLASSES,
+    MFLOPS,
     format_bytes,
     format_count,
     format_mflops,
@@ -23,16 +26,18 @@ Match = Literal["nearest", "under"]
 
 
 def _macs(mflops: Any) -> int:
-    if type(mflops) not in (int, float) or not 0 < mflops <= 1e12:
+    if type(mflops) not in (int, float) or not MFLOPS.holds(mflops):
         raise TypeError
-    return max(1, round(float(mflops) * 1e6))
+    return round(float(mflops) * 1e6)
 
 
-MFLOPS = Field(key="mflops", read=_macs, expected="millions of multiply-adds, such as 140", toml=True)
+MACS = Field(key="mflops", read=_macs, expected=f"millions of multiply-adds: {MFLOPS.expected}", toml=True)
 _PARAMS = Field(read=parse_count, expected='a number such as "1.9M"', toml=True)
 _PEAK = Field(key="peak_activation", read=parse_bytes, expected='a size such as "320KiB"', toml=True)
 _SIZE = Field(key="model_size", read=parse_bytes, expected='a size such as "1MiB"', toml=True)
 PIXELS = Field(read=parse_resolution, expected='pixels such as 224 or "480x640"', toml=True)
+Classes = Annotated[int, number(*CLASSES)]
+Channels = Annotated[int, number(*CHANNELS)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,15 +51,15 @@ class Budget:
     name: Annotated[str, text("a name")]
     title: Annotated[str, text("a line of text", toml=True)] = ""
     source: Annotated[str, text("where the figures come from", toml=True)] = ""
-    macs: Annotated[int | None, MFLOPS] = None
+    macs: Annotated[int | None, MACS] = None
     params: Annotated[int | None, _PARAMS] = None
     peak_activation_bytes: Annotated[int | None, _PEAK] = None
     weight_bytes: Annotated[int | None, _SIZE] = None
     match: Match = "nearest"
     precision: Precision = "float32"
     resolution: Annotated[tuple[int, int], PIXELS] = (224, 224)
-    classes: Count = 1000
-    input_channels: Count = 3
+    classes: Classes = 1000
+    input_channels: Channels = 3
 
     def __post_init__(self) -> None:
         if all(b is None for b in (self.macs, self.params, self.peak_activation_bytes, self.weight_bytes)):
@@ -92,14 +97,19 @@ def load_budget(text: str) -> Budget:
 
 
 def mflops_budget(mflops: float, match: Match = "nearest") -> Budget:
-    """A budget of MFLOPs alone, at 224x224 and 1000 classes. Raises SpecError outside 0.001 to 10,000,000."""
-    if not 0.001 <= mflops <= 1e7:
-        raise SpecError(f"budget {mflops:g}: expected MFLOPs between 0.001 and 10,000,000")
+    """A budget of MFLOPs alone, at 224x224 and 1000 classes. Raises SpecError outside MFLOPS."""
+    if not MFLOPS.holds(mflops):
+        raise SpecError(f"budget {mflops:g}: expected {MFLOPS.expected}")
     return Budget(name=f"{mflops:g} MFLOPs", macs=_macs(mflops), match=match)
 
 
 def with_input(budget: Budget, *, resolution: tuple[int, int] | None = None, classes: int | None = None) -> Budget:
-    """The same bounds at another resolution (height and width in pixels) or class count, where given."""
+    """The same bounds at another resolution (height and width in pixels) or class count, where given.
+
+    Raises SpecError outside CLASSES.
+    """
+    if classes is not None:
+        CLASSES.check(classes, classes)
     return replace(
         budget,
         resolution=budget.resolution if resolution is None else resolution,

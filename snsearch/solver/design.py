@@ -8,8 +8,9 @@ from typing import Annotated
 
 from snsearch.codec import Field
 from snsearch.errors import SpecError
-from snsearch.solver.spec import RATIOS, SpaceSpec, are_ratios
-from snsearch.units import format_stages, read_stages
+from snsearch.solver.space_rules import RATIOS, are_ratios, misfit_of_ratios
+from snsearch.solver.spec import SpaceSpec
+from snsearch.units import SCALES, format_stages, read_stages
 
 _GROUPS = Field(expected="a group count, or a list with one per stage", read=read_stages)
 _SWITCHES = Field(expected="true or false, or a list with one per stage", read=partial(read_stages, kind=bool))
@@ -38,12 +39,14 @@ def check_design(space: SpaceSpec, design: Design) -> None:
     space.repeats(design.depth)
     if any(space.per_stage(design.se, "SE switches")):
         space.check_option("se")
-    if design.ratios is not None and not are_ratios(space.per_stage(design.ratios, "width ratios")):
-        raise SpecError(f"width ratios {','.join(f'{one:g}' for one in design.ratios)}: expected {RATIOS}")
+    if design.ratios is not None:
+        fits = are_ratios(space.per_stage(design.ratios, "width ratios"))
+        if misfit := misfit_of_ratios(space, design.ratios) if fits else f"expected {RATIOS}":
+            raise SpecError(f"width ratios {','.join(f'{one:g}' for one in design.ratios)}: {misfit}")
     if design.shuffle is not None and design.shuffle != space.shuffle:
         space.check_option("shuffle")
-    if design.scale is not None and not 0.01 <= design.scale <= 100:
-        raise SpecError(f"scale {design.scale:g}: expected a number from 0.01 to 100")
+    if design.scale is not None and not SCALES.holds(design.scale):
+        raise SpecError(f"scale {design.scale:g}: expected {SCALES.expected}")
 
 
 def label_of(design: Design) -> str:

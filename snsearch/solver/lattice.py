@@ -20,6 +20,7 @@ from snsearch.solver.spec import SpaceSpec
 from snsearch.units import format_bytes, format_count, format_mflops, format_resolution, format_stages
 
 NEAREST_EXCESS = 0.1  # how far above the budget the nearest solution may lie where none lies below
+_MOST_POINTS = 2**32
 SE_REDUCTION = 16  # ShuffleNet, Table 5, and arXiv:1709.01507
 
 
@@ -160,17 +161,18 @@ class WidthLine:
         return count_costs(self.architecture(self.widths(point)), self.input.precision)
 
     def first(self) -> int:
-        """The narrowest point that can be built. Raises SpecError if there is none."""
-        point, step = 1, self.steps[0]
-        while True:
+        """The narrowest point that can be built, as can all wider ones. Raises SpecError if there is none."""
+
+        def too_narrow(point: int) -> bool:
             try:
                 self.macs(point)
             except SpecError:
-                if point * step > self.stem(point * step) + step:
+                if point >= _MOST_POINTS:
                     raise
-                point += 1
-            else:
-                return point
+                return True
+            return False
+
+        return last_where(too_narrow, 1) + 1
 
 
 def last_where(holds: Callable[[int], bool], first: int) -> int:

@@ -8,32 +8,41 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from snsearch.codec import Count, Field, Positive, Text, decode, filled, suggestion, text
+from snsearch.codec import Field, Text, decode, filled, number, suggestion, text
 from snsearch.errors import SpecError
-from snsearch.solver.budget import MFLOPS, PIXELS, Budget
+from snsearch.prose import shortened
+from snsearch.solver.budget import MACS, PIXELS, Budget, Channels, Classes
+from snsearch.solver.space_rules import check_space
 from snsearch.toml_files import find_file, read_toml
+from snsearch.units import GROUPS, GROWTHS, SCALES, STRIDES, UNITS, Range
 
 T = TypeVar("T")
 Option = Literal["shuffle", "se"]
 
 
-def _range(key: str, what: str, least: float, most: float) -> Field:
+Groups = Annotated[int, number(*GROUPS)]
+Stride = Annotated[int, number(*STRIDES)]
+Units = Annotated[int, number(*UNITS)]
+Scale = Annotated[float, number(*SCALES)]
+Ratio = Annotated[float, number("a positive number up to 1,000", 1e-3, 1000)]
+
+
+def _range(key: str, what: str, within: Range) -> Field:
     """A range in [search]: two numbers between bounds, the smaller one first."""
     return Field(
         key=f"search.{key}",
-        expected=f"[least, most] of {what}, from {least:g} to {most:g}",
-        check=lambda ends: least <= ends[0] <= ends[1] <= most,
+        expected=f"[least, most] of {what}, from {within.least:g} to {within.most:g}",
+        check=lambda ends: within.least <= ends[0] <= ends[1] <= within.most,
     )
 
 
-_UNITS_RANGE = _range("units", "a stage's units", 1, 100)
+_UNITS_RANGE = _range("units", "a stage's units", UNITS)
 _Units = Annotated[tuple[int, int], Field(expected=_UNITS_RANGE.expected, check=_UNITS_RANGE.check)]
-_GROWTH = _range("ratios", "a stage's width over that of the stage before", 1, 16)
-_SCALE = _range("scale", "the scale", 0.01, 100)
+_GROWTH = _range("ratios", "a stage's width over that of the stage before", GROWTHS)
+_SCALE = _range("scale", "the scale", SCALES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,39 +53,39 @@ class SpaceSpec:
     title: Annotated[str, text("a line of text")]
     source: Annotated[str, text("where the design comes from")]
     unit: Annotated[str, text("a structure unit's name"), Field(key="unit.kind")]
-    bottleneck: Annotated[Count, Field(key="unit.bottleneck")]
-    groups: Annotated[tuple[Count, ...], filled("a list of group counts"), Field(key="unit.groups")]
+    bottleneck: Annotated[Channels, Field(key="unit.bottleneck")]
+    groups: Annotated[tuple[Groups, ...], filled("a list of group counts"), Field(key="unit.groups")]
     any_groups: Annotated[bool, Field(key="unit.any_groups")]  # whether group counts beyond `groups` are allowed
     shuffle: Annotated[bool, Field(key="unit.shuffle")]  # the default
     # What a design may switch.
     options: Annotated[tuple[Option, ...], Field(key="unit.options", expected="a list of switches")]
     # Every stage width is a multiple of the first, times the group count where the second says so.
-    width_multiple: Annotated[Count, Field(key="width.multiple_of")]
+    width_multiple: Annotated[Channels, Field(key="width.multiple_of")]
     width_times_groups: Annotated[bool, Field(key="width.times_groups")]
-    stem_stride: Annotated[Count, Field(key="stem.stride")]
+    stem_stride: Annotated[Stride, Field(key="stem.stride")]
     stem_pool: Annotated[bool, Field(key="stem.max_pool")]
     stem_multiple_of_groups: Annotated[bool, Field(key="stem.multiple_of_groups")]
     # Empty where the stem follows the first stage's width.
     stem_at_scale: Annotated[
-        tuple[Annotated[tuple[Positive, Count], Field(expected="[scale, channels]")], ...],
+        tuple[Annotated[tuple[Scale, Channels], Field(expected="[scale, channels]")], ...],
         filled("a list of [scale, channels]"),
         Field(key="stem.channels_at_scale"),
     ] = ()
     # 0 where the stem follows the scale.
-    stem_width_ratio: Annotated[Positive, Field(key="stem.width_ratio")] = 0.0
+    stem_width_ratio: Annotated[Ratio, Field(key="stem.width_ratio")] = 0.0
     # Stage widths over the first one's; strides per stage.
-    ratios: Annotated[tuple[Positive, ...], filled("a width ratio a stage"), Field(key="stages.ratios")]
-    strides: Annotated[tuple[Count, ...], filled("a stride a stage"), Field(key="stages.strides")]
+    ratios: Annotated[tuple[Ratio, ...], filled("a width ratio a stage"), Field(key="stages.ratios")]
+    strides: Annotated[tuple[Stride, ...], filled("a stride a stage"), Field(key="stages.strides")]
     # Name and units per stage; the first is the default.
     depths: Annotated[
-        tuple[tuple[str, Annotated[tuple[Count, ...], filled("unit counts a stage, such as [4, 8, 4]")]], ...],
+        tuple[tuple[str, Annotated[tuple[Units, ...], filled("unit counts a stage, such as [4, 8, 4]")]], ...],
         filled("a table of names with unit counts a stage, such as [4, 8, 4]"),
     ]
     reference: Annotated[Budget, Field(key="")]  # the network that meets it is 1x
     named_scales: Annotated[tuple[float, ...], Field(key="")]
-    search_groups: Annotated[tuple[Count, ...], filled("a list of group counts"), Field(key="search.groups")]
+    search_groups: Annotated[tuple[Groups, ...], filled("a list of group counts"), Field(key="search.groups")]
     # Empty where the stem follows the first stage's width, or `search_scale` gives a range.
-    search_scales: Annotated[tuple[Positive, ...], Field(key="search.scales", expected="a list of scales")]
+    search_scales: Annotated[tuple[Scale, ...], Field(key="search.scales", expected="a list of scales")]
     # Empty where `search_units` says how many units a stage may have.
     search_depths: Annotated[tuple[Text, ...], Field(key="search.depths", expected="a list of depth names")]
     search_se: Annotated[tuple[bool, ...], filled("a list of true and false"), Field(key="search.se")]
@@ -134,12 +143,12 @@ class SpaceSpec:
             return named[depth]
         parts = depth.split("-")
         if not all(part.isdecimal() and len(part) < 9 for part in parts):
-            raise SpecError(f"space {self.name}: no depth {depth!r}{suggestion(depth, tuple(named))}")
+            raise SpecError(f"space {self.name}: no depth {shortened(depth)}{suggestion(depth, tuple(named))}")
         repeats = tuple(map(int, parts))
-        if len(repeats) != len(self.ratios) or not all(1 <= count <= 100 for count in repeats):
+        if len(repeats) != len(self.ratios) or not all(map(UNITS.holds, repeats)):
             raise SpecError(
-                f"space {self.name}: depth {depth!r} does not fit; expected {len(self.ratios)} counts from 1 to "
-                f'100, such as "{"-".join(map(str, self.depths[0][1]))}"'
+                f"space {self.name}: depth {shortened(depth)} does not fit; expected {len(self.ratios)} counts from "
+                f'1 to 100, such as "{"-".join(map(str, self.depths[0][1]))}"'
             )
         return repeats
 
@@ -160,10 +169,10 @@ class SpaceSpec:
 class _Scale:
     """The [scale] of a space's file: what 1x solves to, and the scales that have names."""
 
-    macs: Annotated[int, MFLOPS]
+    macs: Annotated[int, MACS]
     resolution: Annotated[tuple[int, int], PIXELS]
-    classes: Count
-    named: Annotated[tuple[Positive, ...], filled("a list of scales")]
+    classes: Classes
+    named: Annotated[tuple[Scale, ...], filled("a list of scales")]
 
 
 def read_space(path: Path) -> SpaceSpec:
@@ -180,48 +189,8 @@ def read_space(path: Path) -> SpaceSpec:
         reference=Budget(name="1x", macs=scale.macs, resolution=scale.resolution, classes=scale.classes),
         named_scales=tuple(sorted(scale.named)),
     )
-    _check_space(space, where)
+    check_space(space, where)
     return replace(space, stem_at_scale=tuple(sorted(space.stem_at_scale)))
-
-
-RATIOS = "rising ratios that begin with 1"
-
-
-def are_ratios(ratios: tuple[float, ...]) -> bool:
-    """Whether these are RATIOS."""
-    return ratios[0] == 1 and all(before <= ratio < math.inf for before, ratio in pairwise(ratios))
-
-
-def _check_space(space: SpaceSpec, where: str) -> None:
-    if bool(space.stem_at_scale) == bool(space.stem_width_ratio):
-        given = "both" if space.stem_at_scale else "neither"
-        raise SpecError(f"{where}: [stem] has {given} of channels_at_scale and width_ratio; expected one of them")
-    if not are_ratios(space.ratios):
-        raise SpecError(f"{where}: [stages] ratios is {list(space.ratios)}; expected {RATIOS}")
-    for key, repeats in (("[stages] strides", space.strides), *((f"[depths] {n}", r) for n, r in space.depths)):
-        if len(repeats) != len(space.ratios):
-            raise SpecError(f"{where}: {key} is {list(repeats)}; expected {len(space.ratios)} integers, one a stage")
-    for one, other, takes in (
-        ("depths", "units", (space.search_depths, space.search_units)),
-        ("scales", "scale", (space.search_scales, space.search_scale)),
-    ):
-        if all(takes):
-            raise SpecError(f"{where}: [search] has both {one} and {other}; expected one of them")
-    if not space.search_depths and not space.search_units:
-        raise SpecError(f"{where}: [search] depths is []; expected a list of depth names, or units beside it")
-    if space.search_units and len(space.search_units) != len(space.ratios):
-        ranges = [list(ends) for ends in space.search_units]
-        raise SpecError(f"{where}: [search] units is {ranges}; expected {len(space.ratios)} ranges, one per stage")
-    if space.search_scale and not space.stem_at_scale:
-        raise SpecError(f"{where}: [search] has a scale, and [stem] no channels_at_scale that it chooses from")
-    if space.search_shuffle:
-        space.check_option("shuffle")
-    for depth in space.search_depths:
-        space.repeats(depth)
-    for groups in space.search_groups:
-        space.check_groups(groups)
-    if any(space.search_se):
-        space.check_option("se")
 
 
 def load_space(text: str) -> SpaceSpec:

@@ -19,6 +19,7 @@ import torch
 
 from snsearch.codec import encode
 from snsearch.errors import StudyError
+from snsearch.interrupt import EndNow
 from snsearch.solver import Budget, Candidates, Design, Solution, SpaceSpec, deployed_on, digest_of
 from snsearch.study.confidence import finalists, scores_of
 from snsearch.study.objective import COUNTED, OBJECTIVES, Objective
@@ -27,11 +28,21 @@ from snsearch.study.proposals import STABLE_AFTER, expected_order, is_stable, pr
 from snsearch.study.records import Sampler, Settings, TrialRecord, explored, trained
 from snsearch.study.rungs import Rungs, goes_on
 from snsearch.study.storage import Study
-from snsearch.training import CurvePoint, Dataset, OnPoint, ProxyResult, Recipe, Report, train_proxy
+from snsearch.training import (
+    CurvePoint,
+    Dataset,
+    OnPoint,
+    ProxyResult,
+    Recipe,
+    Report,
+    ran_out_of_memory,
+    train_proxy,
+)
 from snsearch.units import format_stages
 
 _DUPLICATES_IN_A_ROW = 8  # after this many repeats by the sampler, an untried candidate is drawn instead
 _FAILURES_IN_A_ROW = 3
+_OUT_OF_MEMORY = "out of memory"
 
 
 def settings_of(
@@ -83,12 +94,16 @@ class Search:
     train: Callable[..., ProxyResult] = train_proxy
 
     def prepare(self) -> None:
-        """Lets the trials that an earlier run left unfinished come first; in a new study, the published designs."""
+        """Lets the trials that an earlier run left unfinished come first; in a new study, the published designs.
+
+        Those that ran out of memory are tried again: with fewer workers there is more.
+        """
         with self.study.turn:  # another search may begin on the same study
             self.study.recover()
-            if not self.study.records():
-                for design in self.candidates.published:
-                    self.study.enqueue(design)
+            records = self.study.records()
+            again = [record.design for record in self._short_of_memory(records)]
+            for design in again if records else self.candidates.published:
+                self.study.enqueue(design)
 
     def run(self, trials: int, time_limit: float | None = None, *, stop_when_stable: bool = False) -> str:
         """Tries candidates until the study has `trials` of them; returns why it ended.
@@ -100,12 +115,13 @@ class Search:
         Raises:
             KeyboardInterrupt: `stop` said so, or the user did; the trial under way waits again, and the next run
                 takes it up where its last epoch ended.
-            StudyError: several candidates in a row failed, or one ran out of memory.
+            StudyError: several candidates in a row failed, or the first ones ran out of memory.
         """
         try:
             return self._run(trials, time_limit, stop_when_stable)
-        except KeyboardInterrupt:
-            self.study.release()
+        except KeyboardInterrupt as error:
+            if not isinstance(error, EndNow):  # else the next run finds them left behind
+                self.study.release()
             raise
 
     def _run(self, trials: int, time_limit: float | None, stop_when_stable: bool) -> str:
@@ -124,11 +140,16 @@ class Search:
                 number, design = self.study.ask(self.candidates.choices, fixed)
             outcome = self._try(number, design, records)
             repeats = repeats + 1 if outcome == "known" else 0
-            if outcome != "known":
-                failures = failures + 1 if outcome == "failed" else 0
-            if failures >= _FAILURES_IN_A_ROW:
-                reason = next(r.reason for r in reversed(self.study.records()) if r.status == "failed")
-                raise StudyError(f"{failures} candidates in a row failed; the last: {reason}")
+            if outcome == "trained":
+                failures = 0
+            elif outcome == "failed":
+                records = self.study.records()
+                reason = next(r.reason for r in records if r.number == number)
+                failures += not reason.startswith(_OUT_OF_MEMORY)  # the next candidate may need less
+                if failures >= _FAILURES_IN_A_ROW:
+                    raise StudyError(f"{failures} candidates in a row failed; the last: {reason}")
+                if not explored(records) and len(self._short_of_memory(records)) >= _FAILURES_IN_A_ROW:
+                    raise _too_little_memory()
 
     def _enough(
         self,
@@ -185,6 +206,7 @@ class Search:
         started = time.monotonic()
         records = self.study.records()
         by_number = {record.number: record for record in records}
+        short = done = 0
         for number, seed in tasks:
             self._check()
             if time_limit is not None and time.monotonic() - started + _typical_seconds(records) > time_limit:
@@ -199,11 +221,16 @@ class Search:
             except StudyError:
                 raise
             except Exception as error:
-                if _is_out_of_memory(error):
-                    raise _out_of_memory(number) from None
                 # One seed's fault must not lose the others.
-                self.study.lose_repeat(number, seed, _reason(error))
+                if not ran_out_of_memory(error):
+                    self.study.lose_repeat(number, seed, _reason(error))
+                    continue
+                self.report("postponed", name, _reason(error))
+                short += 1
+                if not done and short == _FAILURES_IN_A_ROW:
+                    raise _too_little_memory() from None
             else:
+                done += 1
                 self.study.add_repeat(number, result)
                 self._checkpoint(solution, seed).unlink(missing_ok=True)
                 self.report("scored", name, result)
@@ -221,6 +248,11 @@ class Search:
         """Designs whose architecture is neither scored, nor failed, nor under way."""
         over = {self._key(r) for r in records if r.status in ("complete", "stopped", "failed", "running")}
         return [design for key, design in self.candidates.first.items() if key not in over]
+
+    def _short_of_memory(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """Trials that ran out of memory and were not taken up again."""
+        last = {self._key(record): record for record in records}
+        return [record for record in last.values() if record.reason.startswith(_OUT_OF_MEMORY)]
 
     def _key(self, record: TrialRecord) -> str | None:
         """What tells a trial's network from others, also before its worker has noted it; None of no network."""
@@ -259,9 +291,6 @@ class Search:
                 self.study.put_back(number, "its state could not be saved")
             raise
         except Exception as error:
-            if _is_out_of_memory(error):
-                self.study.put_back(number, f"out of memory: {_reason(error)}")
-                raise _out_of_memory(number) from None
             # One candidate's fault, kept with its reason, must not end the search.
             self.study.fail(number, "failed", _reason(error))
         else:
@@ -340,16 +369,15 @@ def _typical_seconds(records: Sequence[TrialRecord]) -> float:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    words = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
+    return f"{_OUT_OF_MEMORY} ({words})" if ran_out_of_memory(error) else words
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    # Of the CPU's memory torch says so in the words of a RuntimeError only.
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _out_of_memory(number: int) -> StudyError:
-    return StudyError(f"#{number} ran out of memory; with fewer --workers the same command takes it up again")
+def _too_little_memory() -> StudyError:
+    return StudyError(
+        f"the first {_FAILURES_IN_A_ROW} trainings ran out of memory; with fewer --workers the same command takes "
+        "them up again"
+    )
 
 
 def deployed(budget: Budget, dataset: Dataset, *, named: bool, classes: int | None) -> Budget:

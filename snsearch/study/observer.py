@@ -51,6 +51,9 @@ class Observer:
     def scored(self, name: str, result: ProxyResult, worker: int) -> None:
         """A training of a list is done and kept."""
 
+    def postponed(self, name: str, reason: str, worker: int) -> None:
+        """A training with a further seed ran out of memory; the next run takes it up again."""
+
     def measured(self, outcome: Any, done: int, total: int) -> None:
         """A network is measured (a Measurement), counted (a CountedNetwork), or could not be (an Unmeasured)."""
 

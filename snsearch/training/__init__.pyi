@@ -9,6 +9,7 @@ from .machine import machine_of as machine_of
 from .manifest import keep_manifest as keep_manifest
 from .manifest import kept_difference as kept_difference
 from .memory import available_memory as available_memory
+from .memory import ran_out_of_memory as ran_out_of_memory
 from .processes import Event as Event
 from .processes import Report as Report
 from .processes import Stop as Stop

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from snsearch.errors import DataError
+from snsearch.files import read_limited
 from snsearch.training.found import Found, Listing, Role, Unusable, shown
-from snsearch.training.reading import read_limited
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 HUB_FASHION = "zalando-datasets/fashion_mnist"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from snsearch.files import read_limited
 from snsearch.training.assembly import Group, assemble
-from snsearch.training.found import Found, Options, Skipped, Unusable, counted, named, shown
+from snsearch.training.found import Found, Options, Read, Skipped, Unusable, counted, named, shown
 from snsearch.training.labels import TABLES, LabelTable, read_label_table, rows_of_images
-from snsearch.training.reading import file_reader
 from snsearch.training.splits import assign_roles, role_of
 from snsearch.training.tree import Tree
 
@@ -147,6 +147,11 @@ def _by_folder(tree: Tree, paths: Sequence[PurePosixPath], folder: PurePosixPath
         read=file_reader([tree.root / path for path in paths]),
         unlabelled="image in no class folder",
     )
+
+
+def file_reader(paths: Sequence[Path]) -> Read:
+    """Reads the bytes of a path by index."""
+    return lambda index: read_limited(paths[index])
 
 
 def _by_rows(

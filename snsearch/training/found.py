@@ -88,6 +88,11 @@ def shown(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def named(names: Iterable[str], most: int = 5) -> str:
     """Some names in words: "a, b and 3 more"."""
     listed = list(names)

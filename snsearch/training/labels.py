@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from snsearch.files import read_limited
 from snsearch.training.found import Unusable, named
-from snsearch.training.reading import read_limited
 
 IMAGE_NAMES = ("image", "img", "file_name", "filename", "file", "path", "filepath", "name", "id")
 LABEL_NAMES = ("label", "labels", "class", "fine_label", "category", "target", "class_name")

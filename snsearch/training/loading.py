@@ -13,9 +13,9 @@ from torch import Tensor
 
 from snsearch.errors import DataError
 from snsearch.training.data import Dataset, Images
-from snsearch.training.found import Listing, Progress, Role, Skipped, Unusable
+from snsearch.training.found import Listing, Progress, Role, Skipped, Unusable, first_line
 from snsearch.training.manifest import manifest_of
-from snsearch.training.memory import available_memory
+from snsearch.training.memory import ROOM, available_memory, ran_out_of_memory
 from snsearch.training.survey import Settled, Survey, settle
 
 
@@ -42,19 +42,14 @@ def loaded(surveyed: Survey, progress: Progress | None = None) -> Dataset:
     try:
         return _loaded(surveyed, progress)
     except (MemoryError, RuntimeError, OSError) as error:
-        if not isinstance(error, MemoryError | OSError) and "memory" not in str(error):
+        if not isinstance(error, OSError) and not ran_out_of_memory(error):
             raise
         count = sum(map(len, surveyed.found.listings))
         channels, side = (1 if surveyed.color == "L" else 3), surveyed.side
         raise DataError(
             f"{surveyed.found.name}: {count:,} images of {channels}x{side}x{side} take "
-            f"{count * channels * side**2 / 2**30:.1f} GiB, for which there is no room ({_first_line(error)}); give "
-            "fewer pixels a side (--proxy-resolution), fewer images, or more memory"
+            f"{count * channels * side**2 / 2**30:.1f} GiB, for which there is no room ({first_line(error)}); {ROOM}"
         ) from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _loaded(surveyed: Survey, progress: Progress | None) -> Dataset:

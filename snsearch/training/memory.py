@@ -1,11 +1,42 @@
-"""Memory of this machine, as far as this process may use it."""
+"""Memory of this machine, as far as this process may use it, and errors that say there was not enough."""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from snsearch.errors import DataError
+from snsearch.training.found import first_line
+
+ROOM = "give fewer pixels a side (--proxy-resolution), fewer images, or more memory"
 _UNKNOWN = 2 * 1024**3
+# Beside MemoryError, torch and the libraries below it say so in words only.
+_WORDS = re.compile(
+    r"out of memory|not enough memory|can(?:no|')t allocate memory|bad_alloc|ALLOC_FAILED|can't start new thread",
+    re.I,
+)
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of the CPU or of an accelerator, did not suffice."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_WORDS.search(str(error))))
+
+
+@contextmanager
+def room_for(name: str) -> Iterator[None]:
+    """Makes an error of a data set that memory does not suffice for a DataError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise DataError(f"{name} does not fit into memory ({first_line(error)}); {ROOM}") from None
 
 
 def available_memory() -> int:

@@ -18,7 +18,7 @@ import torch
 import torch.multiprocessing
 
 from snsearch.errors import SnsearchError, StudyError
-from snsearch.interrupt import stop_on_signals
+from snsearch.interrupt import SIGNALS, EndNow, held_signals, release_signals, stop_on_signals
 
 Report = Callable[..., None]  # what happened, and with what
 Stop = Callable[[], bool]
@@ -34,13 +34,15 @@ def spawn_context() -> Any:
 
 def _live(target: Target, job: Any, worker: int, threads: int, events: Any) -> None:
     """A worker's whole life. Ends with an event that says why."""
-    # Ctrl-C reaches the whole process group; the main process passes it on, once, as SIGTERM.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a closed terminal reach the whole process group; the main process passes them on, once, as SIGTERM.
+    for number in {*SIGNALS} - {signal.SIGTERM}:
+        signal.signal(number, signal.SIG_IGN)
     torch.set_num_threads(threads)
     main = multiprocessing.parent_process()
     assert main is not None
     try:
         with stop_on_signals(numbers=(signal.SIGTERM,)) as signalled:
+            release_signals()
             reason = target(
                 job,
                 worker,
@@ -65,18 +67,21 @@ def run_processes(
 
     Raises:
         KeyboardInterrupt: `stop` said so; every worker has ended at a safe point.
+        EndNow: a second signal came; the workers were killed.
         StudyError: a worker gave up, or died without a word.
     """
     context = spawn_context()
-    events = context.Queue()
     processes: list[SpawnProcess] = []
     reasons: list[str] = []
     faults: list[str] = []
-    try:
+    with _ended(processes):
+        with held_signals():  # from multiprocessing's own process, which then lets some through here
+            events = context.Queue()
         for worker in range(workers):
             process = context.Process(target=_live, args=(target, job, worker, threads, events), daemon=True)
-            _start(process)
-            processes.append(process)
+            with held_signals():  # from a worker that does not know yet what they mean
+                _start(process)
+                processes.append(process)
         interrupted = not _listen(processes, events, hear, stop, reasons, faults)
         if interrupted:
             for process in processes:
@@ -84,14 +89,27 @@ def run_processes(
             # Events of work that a worker finished before it stopped still count.
             _listen(processes, events, hear, lambda: False, reasons, [])
             raise KeyboardInterrupt
-    finally:
-        for process in processes:
-            if process.is_alive():
-                process.terminate()
-            process.join()
     if faults:
         raise StudyError(faults[0])
     return reasons
+
+
+@contextmanager
+def _ended(processes: list[SpawnProcess]) -> Iterator[None]:
+    """Ends the processes: at a safe point of theirs, or at once where the user insists."""
+    try:
+        try:
+            yield
+        finally:
+            if not isinstance(sys.exception(), EndNow):
+                for process in processes:
+                    process.terminate()
+                for process in processes:
+                    process.join()
+    except EndNow:
+        for process in processes:
+            process.kill()
+        raise
 
 
 @contextmanager
@@ -139,9 +157,11 @@ def _listen(
             for worker in sorted(silent):
                 if not processes[worker].is_alive() and events.empty():
                     silent.discard(worker)
+                    code = processes[worker].exitcode
+                    # What kills so is mostly the system, for memory.
+                    remedy = ", with fewer --workers if memory ran out" if code == -signal.SIGKILL else ""
                     faults.append(
-                        f"worker {worker} died (exit code {processes[worker].exitcode}); "
-                        "the same command takes its work up again"
+                        f"worker {worker} died (exit code {code}); the same command takes its work up again{remedy}"
                     )
             continue
         if kind in ("finished", "stopped", "gave up"):

@@ -17,6 +17,7 @@ from snsearch.training.builtin import HUB_FASHION, digits, fashion_mnist, idx_fo
 from snsearch.training.description import Description
 from snsearch.training.folder import image_folder
 from snsearch.training.found import Found, Options, Progress, Unusable, shown
+from snsearch.training.memory import room_for
 from snsearch.training.survey import checked, survey
 from snsearch.training.tables import hub, is_saved, parquet_files, saved
 from snsearch.training.tree import scan
@@ -83,17 +84,19 @@ def resolve_data(spec: str) -> Resolved:
     if name in SOURCES and (colon or name in ("fashion-mnist", "digits")):
         return _existing(Resolved(source=name, argument=argument))
     path = Path(spec).expanduser()
+    if not spec.strip():
+        raise DataError(f"data {spec!r}: names nothing; expected {EXPECTED}")
     if path.is_dir():
         return Resolved(source="folder", argument=str(path))
     if path.suffix == ".parquet":
         return _existing(Resolved(source="parquet", argument=str(path)))
     if path.exists():
         kind = "file" if path.is_file() else "special file"
-        raise DataError(f"data {shown(spec)!r}: a {kind} that is no data set (unpack archives); expected {EXPECTED}")
+        raise DataError(f"data {spec!r}: a {kind} that is no data set (unpack archives); expected {EXPECTED}")
     owner, slash, rest = spec.partition("/")
     folder = Path(owner or "/").expanduser()
     if not slash or path.suffix or spec.startswith((".", "/", "~")) or "/" in rest or not rest or folder.is_dir():
-        raise DataError(f"data {shown(spec)!r}: no such folder or file{_near(path)}; expected {EXPECTED}")
+        raise DataError(f"data {spec!r}: no such folder or file{_near(path)}; expected {EXPECTED}")
     return Resolved(
         source="hf",
         argument=spec,
@@ -106,9 +109,9 @@ def _existing(resolved: Resolved) -> Resolved:
     """The same, if its folder or file exists. Raises DataError."""
     path = Path(resolved.argument).expanduser()
     if resolved.source == "folder" and not path.is_dir():
-        raise DataError(f"folder {shown(resolved.argument)!r} does not exist")
+        raise DataError(f"folder {resolved.argument!r} does not exist")
     if resolved.source == "parquet" and not path.is_file():
-        raise DataError(f"parquet file {shown(resolved.argument)!r} does not exist")
+        raise DataError(f"parquet file {resolved.argument!r} does not exist")
     return resolved
 
 
@@ -119,7 +122,7 @@ def _near(path: Path) -> str:
     except OSError:
         return ""
     close = get_close_matches(path.name, names, 1)
-    return f"; did you mean {shown(str(path.parent / close[0]))!r}?" if close else ""
+    return f"; did you mean {str(path.parent / close[0])!r}?" if close else ""
 
 
 def find_data(spec: str, options: Options | None = None) -> Found:
@@ -146,7 +149,8 @@ def describe_data(
     progress: Progress | None = None,
 ) -> Description:
     """The data set as a search would use it, without torch; see load_data. Raises DataError where there is none."""
-    return checked(survey(find_data(spec, options), side, deployed), progress).description
+    with room_for(spec):
+        return checked(survey(find_data(spec, options), side, deployed), progress).description
 
 
 def load_data(
@@ -176,6 +180,7 @@ def load_data(
     """
     from snsearch.training.loading import loaded
 
-    found = find_data(spec, options)
-    found = replace(found, scored_on_test=found.scored_on_test or scored_on_test)
-    return loaded(survey(found, side, deployed), progress)
+    with room_for(spec):
+        found = find_data(spec, options)
+        found = replace(found, scored_on_test=found.scored_on_test or scored_on_test)
+        return loaded(survey(found, side, deployed), progress)

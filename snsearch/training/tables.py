@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from snsearch.errors import DataError
+from snsearch.files import MAX_FILE_BYTES, read_limited
 from snsearch.training.assembly import Group, assemble
-from snsearch.training.found import Found, Options, Unusable, shown
+from snsearch.training.found import Found, Options, Unusable, first_line, shown
 from snsearch.training.labels import IMAGE_NAMES, LABEL_NAMES, class_labels, find_column
-from snsearch.training.reading import MAX_FILE_BYTES, read_limited
 from snsearch.training.splits import role_of
 
 ASK_SECONDS = 5.0  # the hub is asked for a name no longer than this
@@ -34,10 +34,6 @@ def hub_library() -> Any:
     return datasets
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def parquet_files(files: Sequence[Path], name: str, options: Options, base: Found | None = None) -> Found:
     """The data set of parquet files, split by the first word of their names, else their folder's name."""
     datasets = hub_library()
@@ -53,7 +49,7 @@ def parquet_files(files: Sequence[Path], name: str, options: Options, base: Foun
     try:
         splits = datasets.load_dataset("parquet", data_files=by_split)
     except Exception as error:  # the library raises what its back ends raise
-        return replace(base, refused=f"{name}: the parquet files could not be read: {_first_line(error)}")
+        return replace(base, refused=f"{name}: the parquet files could not be read: {first_line(error)}")
     root = Path(*Path(files[0]).resolve().parts[: len(_common_parts(files))])
     return _found(splits, base, options, inside=root)
 
@@ -79,7 +75,7 @@ def saved(folder: Path, options: Options) -> Found:
     except DataError:
         raise
     except Exception as error:  # the library raises what its back ends raise
-        return replace(base, refused=f"{name}: the save_to_disk folder could not be read: {_first_line(error)}")
+        return replace(base, refused=f"{name}: the save_to_disk folder could not be read: {first_line(error)}")
     return _found(loaded if isinstance(loaded, dict) else {"train": loaded}, base, options, inside=folder.resolve())
 
 
@@ -99,7 +95,7 @@ def hub(argument: str, options: Options, *, otherwise: str = "") -> Found:
         splits = datasets.load_dataset(name, configuration or None)
     except Exception as error:  # the library raises what its back ends raise
         raise DataError(
-            f"the Hugging Face data set {argument!r} could not be loaded: {_first_line(error)}{otherwise}"
+            f"the Hugging Face data set {argument!r} could not be loaded: {first_line(error)}{otherwise}"
         ) from None
     return _found(splits, Found(name=name, source=f"Hugging Face hub, {argument}"), options, inside=None)
 
@@ -114,7 +110,7 @@ def _asked(name: str) -> str:
         try:
             huggingface_hub.HfApi().dataset_info(name, timeout=ASK_SECONDS)
         except Exception as error:  # the library raises what its back ends raise
-            faults.append(_first_line(error))
+            faults.append(first_line(error))
         else:
             faults.append("")
 
@@ -144,7 +140,7 @@ def _group(rows: Any, name: str, split: str, options: Options, inside: Path | No
         # Undecoded, so that one corrupt image does not end the reading; bytes stay on disk until asked for.
         cells = rows.select_columns([image]).cast_column(image, datasets.Image(decode=False))
     except Exception as error:  # a column of numbers, say
-        raise Unusable(f"{name}: column {image!r} holds no images: {_first_line(error)}") from None
+        raise Unusable(f"{name}: column {image!r} holds no images: {first_line(error)}") from None
     return Group(
         origin=f"split {split}",
         names=[f"row {index}" if split == "train" else f"{split} row {index}" for index in range(len(rows))],

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from snsearch.files import MAX_FILE_BYTES, unfit
 from snsearch.training.found import Skipped, shown
 from snsearch.training.images import SUFFIXES
-from snsearch.training.reading import MAX_FILE_BYTES, unfit
 
 _HINTS = {".heic": "convert it to JPEG or PNG", ".heif": "convert it to JPEG or PNG", ".zip": "unpack it"}
 _Identity = tuple[int, int]  # device and inode

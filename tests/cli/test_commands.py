@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -219,6 +221,18 @@ def test_the_package_runs_as_a_module_and_its_exit_code_reaches_the_shell() -> N
     assert "with 64 groups" in child.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="other systems name what is open otherwise")
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_a_budget_is_read_from_what_the_shell_has_opened(name: str) -> None:
+    words = ["-m", "snsearch", "solve", "--budget", name, "--groups", "3", "--format", "json"]
+    child = _python(*words, input='\ufeffschema = 1\nname = "piped"\nmflops = 40\n', encoding="utf-8")
+    assert (child.returncode, child.stderr) == (0, "")
+    assert json.loads(child.stdout)["solutions"][0]["budget"] == "piped"
+    endless = _python(*words, input="#" * 2**20)
+    assert (endless.returncode, endless.stdout) == (3, "")
+    assert "cannot be read: file larger than 256 KiB" in endless.stderr
+
+
 @pytest.mark.parametrize("arguments", [["budgets", "stm32f746"], ["budgets"], ["profiles"]])
 def test_output_without_utf8_is_not_a_fault(arguments: list[str]) -> None:
     child = _python("-m", "snsearch", *arguments, env={**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
@@ -226,12 +240,70 @@ def test_output_without_utf8_is_not_a_fault(arguments: list[str]) -> None:
     assert child.stdout.isascii()
 
 
+def test_json_without_utf8_is_json(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('schema = 1\nname = "mine"\ntitle = "größer ± 1"\nmflops = 20\n', encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    child = _python("-m", "snsearch", "budgets", str(path), "--format", "json", env=environment)
+    assert (child.returncode, child.stderr) == (0, "")
+    assert child.stdout.isascii()
+    assert json.loads(child.stdout)["budgets"][0]["title"] == "größer ± 1"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict"])
+def test_a_name_that_is_not_utf8_is_printed_with_escapes(tmp_path: Path, encoding: str) -> None:
+    name = os.fsdecode(b"gr\xf6\xdfer.toml")
+    (tmp_path / name).write_text('schema = 1\nname = "mine"\nmflops = 20\n')
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    found = _python("-m", "snsearch", "budgets", name, cwd=tmp_path, env=environment)
+    assert (found.returncode, found.stderr) == (0, "")
+    missing = _python("-m", "snsearch", "budgets", f"x{name}", cwd=tmp_path, env=environment)
+    assert missing.returncode == 3
+    assert "'xgr\\udcf6\\udcdfer.toml' does not exist" in missing.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell redirects otherwise elsewhere")
+@pytest.mark.parametrize("command", ["solve --mflops 40", "budgets --format json", "--help", "completion bash"])
+@pytest.mark.parametrize(
+    ("redirected", "code"), [(">&-", 0), (">/dev/full", 1), ("2>&-", 0), ("<&-", 0), (">&- 2>&- <&-", 0)]
+)
+def test_streams_that_are_closed_or_full_are_no_fault(command: str, redirected: str, code: int) -> None:
+    shell = ["sh", "-c", f"{shlex.quote(sys.executable)} -m snsearch {command} {redirected}"]
+    child = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
+    said = "snsearch: [Errno 28] No space left on device: 'standard output'\n" if code else ""
+    assert (child.returncode, child.stderr) == (code, said)
+
+
+def test_an_error_keeps_its_code_where_nobody_can_read_it() -> None:
+    for redirected in ("2>&-", "2>/dev/full"):
+        shell = ["sh", "-c", f"{shlex.quote(sys.executable)} -m snsearch solve --budget nix {redirected}"]
+        assert subprocess.run(shell, timeout=60, check=False).returncode == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_any_command_with_code_130(run: Run, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    monkeypatch.setattr(snsearch, "solve", lambda **options: os.kill(os.getpid(), number))
+    assert run("solve", "--mflops", "140").code == 130
+
+
+def test_memory_that_does_not_suffice_is_no_fault_of_ours(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(**options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(snsearch, "solve", run_out)
+    outcome = run("solve", "--mflops", "140")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "out of memory" in outcome.err
+    assert "fault of snsearch" not in outcome.err
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes are closed otherwise elsewhere")
-def test_a_reader_that_goes_away_is_not_an_error() -> None:
+@pytest.mark.parametrize("words", [["solve", "--mflops", "140", "--format", "json"], ["--help"], ["solve", "--help"]])
+def test_a_reader_that_goes_away_is_not_an_error(words: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     child = subprocess.Popen(
-        [sys.executable, "-m", "snsearch", "solve", "--mflops", "140", "--format", "json"],
+        [sys.executable, "-m", "snsearch", *words],
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,

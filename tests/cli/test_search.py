@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -45,13 +47,14 @@ def _study(folder: Path) -> StudyRecord:
     return read_study(f"sqlite:///{folder / 'reports' / 'shufflenet-v1-3-digits' / 'study.db'}")
 
 
-def _process(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def _process(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "snsearch", "search", *SMALL, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        **options,
     )
 
 
@@ -115,7 +118,7 @@ def test_a_killed_search_goes_on_without_training_anything_twice(here: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_search_leaves_a_report_and_ends_with_130(here: Path, sent: signal.Signals) -> None:
     with _process(here, "--trials", "50") as process:
         assert process.stderr is not None
@@ -128,6 +131,40 @@ def test_an_interrupted_search_leaves_a_report_and_ends_with_130(here: Path, sen
     statuses = {trial.status for trial in _study(here).trials}
     assert "running" not in statuses
     assert statuses <= {"complete", "interrupted", "waiting", "left out"}
+
+
+def test_sigterm_to_the_whole_group_while_workers_start_ends_with_130(here: Path) -> None:
+    with _process(here, "--trials", "9", "--workers", "2", start_new_session=True) as process:
+        assert process.stderr is not None
+        _until(iter(process.stderr), "study ")
+        os.killpg(process.pid, signal.SIGTERM)
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 130, err
+    assert "the same command goes on from here" in err
+    assert "Traceback" not in err
+
+
+def test_a_second_ctrl_c_ends_a_search_without_a_traceback(here: Path) -> None:
+    with _process(here, "--trials", "50", "--workers", "2", start_new_session=True) as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr)
+        _until(lines, "study ")
+        os.killpg(process.pid, signal.SIGINT)
+        _until(lines, "stopping at the next step")
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("redirected", [">/dev/full", ">&- 2>&- <&-"])
+def test_streams_that_cannot_be_written_cost_no_page(here: Path, redirected: str) -> None:
+    words = shlex.join([sys.executable, "-m", "snsearch", "search", *SMALL, "--trials", "1"])
+    shell = ["sh", "-c", f"{words} {redirected}"]
+    child = subprocess.run(shell, cwd=here, capture_output=True, text=True, timeout=300, check=False)
+    assert child.returncode == (1 if redirected == ">/dev/full" else 0), child.stderr
+    assert "fault of snsearch" not in child.stderr
+    assert (here / "reports" / "shufflenet-v1-3-digits" / "report.html").is_file()
 
 
 def test_two_workers_train_as_many_candidates_as_asked_each_once(here: Path) -> None:
@@ -317,12 +354,12 @@ def test_a_search_that_gives_up_still_writes_the_page_of_what_is_scored(
     page.unlink()
 
     def fail(*arguments: object, **options: object) -> object:
-        raise RuntimeError("out of memory")
+        raise RuntimeError("no such kernel")
 
     train_in(monkeypatch, fail)
     outcome = run("search", *SMALL, "--trials", "9")
     assert outcome.code == 6
-    assert "3 candidates in a row failed; the last: RuntimeError: out of memory" in outcome.err
+    assert "3 candidates in a row failed; the last: RuntimeError: no such kernel" in outcome.err
     assert page.is_file()
 
 

@@ -128,12 +128,13 @@ def test_choices_per_stage_are_lists_where_stages_differ(solutions: Run, run: Ru
     [
         (("--groups", "1-3"), 3, "group counts 1, 3; expected 3 of them, one per stage"),
         (("--groups", "1-3-x"), 2, "expected group counts such as 1,2,3,4,8, or 1-3-8"),
-        (("--groups", "1-0-3"), 2, "expected group counts such as"),
+        (("--groups", "1-0-3"), 3, "--groups: '0' is out of range; expected group counts such as"),
         (("--se-stages", "0-2-1"), 2, "expected 0 or 1 per stage, such as 0-1-1"),
         (("--se-stages", "0-1"), 3, "SE switches False, True; expected 3 of them"),
         (("--se", "--se-stages", "0-1-1"), 2, "--se is on every stage, --se-stages on some"),
+        (("--ratios", "1,1,3"), 3, "width ratios 1,1,3: expected rising ratios where the stride is 2"),
         (("--ratios", "1,4,3"), 3, "expected rising ratios that begin with 1"),
-        (("--ratios", "1,0.5,3"), 2, "expected width ratios from 1 to 1000"),
+        (("--ratios", "1,0.5,3"), 3, "--ratios: '0.5' is out of range; expected width ratios from 1 to 1000"),
     ],
 )
 def test_choices_that_do_not_fit_the_stages_are_refused(
@@ -370,12 +371,28 @@ def test_an_infeasible_budget_alone_prints_nothing_to_stdout(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--mflops", "many"], 2, "'many': expected MFLOPs such as 140"),
-        (["--mflops", "140", "--groups", "0"], 2, "'0': expected group counts such as"),
-        (["--mflops", "140", "--groups", "1,,2"], 2, "expected group counts such as"),
-        (["--scale", "1000"], 2, "expected scales from 0.01 to 100"),
-        (["--mflops", "140", "--classes", "0"], 2, "expected a number of classes from 1"),
-        (["--mflops", "140", "--resolution", "5000"], 2, "resolution '5000': expected pixels"),
+        (["--mflops", "many"], 2, "'many' is not a number; expected MFLOPs between"),
+        (
+            ["--mflops", "140", "--groups", "0"],
+            3,
+            "--groups: '0' is out of range; expected group counts such as 1,2,3,4,8",
+        ),
+        *(
+            ([option, text], 3, f"{option}: ")
+            for option in ("--params", "--peak-memory", "--model-size")
+            for text in ("1e15", "1e308", "nan", "inf", "9" * 400, "1e400")
+        ),
+        (["--mflops", "9" * 5000], 3, "--mflops: '999"),
+        (["--mflops", "140", "--classes", "9" * 5000], 3, "--classes: '999"),
+        (["--mflops", "140", "--resolution", "9" * 5000], 3, "--resolution: resolution '999"),
+        (["--mflops", "140", "--groups", "1,,2"], 2, "'' is not an integer; expected group counts such as"),
+        (["--scale", "1000"], 3, "--scale: '1000' is out of range; expected a number from 0.01 to 100"),
+        (
+            ["--mflops", "140", "--classes", "0"],
+            3,
+            "--classes: '0' is out of range; expected a positive integer up to 1,000,000",
+        ),
+        (["--mflops", "140", "--resolution", "5000"], 3, "--resolution: resolution '5000': expected pixels"),
         (["--mflops", "140", "--peak-memory", "lots"], 2, "'lots' is not a quantity; expected size"),
         (["--mflops", "140", "--params", "-3"], 2, "is not a quantity"),
         (["--mflops", "140", "--match", "over"], 2, "'over' is not one of"),
@@ -396,7 +413,7 @@ def test_an_infeasible_budget_alone_prints_nothing_to_stdout(run: Run) -> None:
         (["--params", "1M", "--tight"], 3, "this budget names none"),
         (["--mflops", "0.1"], 4, "0.10 MFLOPs cannot be met"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else None,
 )
 def test_mistakes_end_with_their_code_and_say_why_on_stderr(
     run: Run, arguments: list[str], code: int, message: str
@@ -405,3 +422,12 @@ def test_mistakes_end_with_their_code_and_say_why_on_stderr(
     assert (outcome.code, outcome.out) == (code, "")
     assert message in outcome.err
     assert "Traceback" not in outcome.err
+    assert len(outcome.err) < 1500
+
+
+def test_a_path_with_a_comma_is_one_path(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a,b.toml").write_bytes((bundled_folder("spaces") / "resnet.toml").read_bytes())
+    Path("c,d.toml").write_text('schema = 1\nname = "mine"\nmflops = 40\n')
+    outcome = run("solve", "--space", "a,b.toml,vgg-like", "--budget", "c,d.toml", "--format", "json")
+    assert [found["space"] for found in json.loads(outcome.out)["solutions"]] == ["resnet", "vgg-like"]

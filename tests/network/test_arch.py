@@ -125,6 +125,7 @@ def test_what_is_not_a_key_is_refused(key: str) -> None:
         ("stage_channels", [240, 480, 0]),
         ("stage_channels", [240, 480, True]),
         ("stage_repeats", [4, 8, "4"]),
+        ("stage_repeats", [4, 10**9, 4]),
         ("stage_strides", [2, 2, 2.0]),
         ("resolution", [224, 224]),
         ("resolution", 0),

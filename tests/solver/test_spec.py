@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from snsearch.errors import SpecError
 from snsearch.files import bundled_folder, bundled_names
 from snsearch.solver.budget import Budget, load_budget, mflops_budget, read_budget, with_input
 from snsearch.solver.design import Design
-from snsearch.solver.solving import solve
+from snsearch.solver.lattice import WidthLine
+from snsearch.solver.space_rules import check_space
 from snsearch.solver.spec import load_space, read_space
 
 BUDGET = """\
@@ -150,11 +158,82 @@ def test_what_names_nothing_gets_a_suggestion(load: Callable[[str], object], tex
         ("ratios =", "ratios = [4, 2, 1]", "ratios is [4.0, 2.0, 1.0]; expected rising ratios that begin with 1"),
         ("ratios =", "ratios = [1, 4, 2]", "expected rising ratios that begin with 1"),
         ("ratios =", "ratios = [2, 4, 8]", "expected rising ratios that begin with 1"),
+        (
+            "kind =",
+            'kind = "shuffelnet"',
+            "[unit] kind: unknown structure unit 'shuffelnet'; did you mean \"shufflenet\"?",
+        ),
+        (
+            "multiple_of =",
+            "multiple_of = 1",
+            "[width] multiple_of is 1; expected a multiple of 4, so that the bottleneck",
+        ),
+        (
+            "multiple_of =",
+            "multiple_of = 10001",
+            "[width] multiple_of is 10001; expected a positive integer up to 10,000",
+        ),
+        (
+            "bottleneck =",
+            "bottleneck = 3",
+            "expected a multiple of 3, so that the bottleneck (the width over [unit] bott",
+        ),
+        (
+            "times_groups =",
+            "times_groups = false",
+            "[width] times_groups is false; expected true where [unit] any_groups",
+        ),
+        ("multiple_of_groups =", "multiple_of_groups = false", "[stem] multiple_of_groups: expected true"),
+        (
+            "channels_at_scale =",
+            "width_ratio = 0.5",
+            "[stem] multiple_of_groups: expected true, with channels_at_scale",
+        ),
+        ("channels_at_scale =", "width_ratio = 1.0", "[stem] width_ratio is 1; expected less than 1"),
+        (
+            "channels_at_scale =",
+            "channels_at_scale = [[1e-9, 1]]",
+            "[stem] channels_at_scale[0][0] is 1e-09; expected a",
+        ),
+        (
+            "channels_at_scale =",
+            "channels_at_scale = [[1, 1000000]]",
+            "channels_at_scale[0][1] is 1000000; expected a",
+        ),
+        (
+            "strides =",
+            "strides = [1, 2, 2]",
+            "[stages] strides[0] is 1; expected 2, because the first shufflenet unit",
+        ),
+        (
+            "strides =",
+            "strides = [2, 2, 1]",
+            "[stages] ratios is [1.0, 2.0, 4.0] and strides [2, 2, 1]; expected equal",
+        ),
+        ("strides =", "strides = [2, 3, 2]", "[stages] strides[1] is 3; expected 1 or 2, as a shufflenet unit has"),
+        ("strides =", "strides = [2, 2, 17]", "[stages] strides[2] is 17; expected a positive integer up to 16"),
+        ("stride =", "stride = 1000000", "[stem] stride is 1000000; expected a positive integer up to 16"),
+        (
+            "ratios =",
+            "ratios = [1, 1, 1]",
+            "[stages] ratios is [1.0, 1.0, 1.0] and strides [2, 2, 2]; expected rising",
+        ),
+        (
+            "ratios =",
+            "ratios = [1, 2, 1e300]",
+            "[stages] ratios[2] is 1e+300; expected a positive number up to 1,000",
+        ),
+        ("named =", "named = [1e9]", "named[0] is 1000000000.0; expected a number from 0.01 to 100"),
+        ("scales =", "scales = [1e300]", "[search] scales[0] is 1e+300; expected a number from 0.01 to 100"),
+        ("paper =", "paper = [4, 8, 101]", "[depths] paper[2] is 101; expected a positive integer up to 100"),
+        ("mflops =", "mflops = 1e8", "mflops is 100000000.0; expected millions of multiply-adds"),
+        ("resolution =", "resolution = 4097", "resolution: resolution 4097: expected pixels"),
+        ("groups = [1, 2, 3, 4, 8]      # default", f"groups = [{'9' * 400}]", "[unit] groups[0] is 999"),
         ("ratios =", "ratios = [1, nan, 4]", "[stages] ratios[1] is nan; expected a positive number"),
         ("strides =", "strides = [2, 2]", "strides is [2, 2]; expected 3 integers, one a stage"),
         ("medium =", "medium = [3, 6, 3, 3]", "medium is [3, 6, 3, 3]; expected 3 integers, one a stage"),
         ("medium =", "medium = [3, 0, 3]", "[depths] medium[1] is 0; expected a positive integer"),
-        ("depths = [", 'depths = ["papr"]', "no depth 'papr'; did you mean \"paper\"?"),
+        ("depths = [", 'depths = ["papr"]', "[search] space shufflenet-v1: no depth 'papr'; did you mean \"paper\"?"),
         ("mflops =", "mflops = 0", "mflops is 0; expected millions of multiply-adds"),
         ("mflops =", 'mflops = "140"', "mflops is '140'; expected millions of multiply-adds"),
         ("mflops =", "mflops = inf", "mflops is inf; expected millions of multiply-adds"),
@@ -168,8 +247,7 @@ def test_a_mistake_in_a_space_names_file_key_and_expectation(
 ) -> None:
     with pytest.raises(SpecError, match=re.escape(message)) as raised:
         read_space(edited_space(line, by))
-    # "no depth" is about the depths, which any file may bring; all else names its file.
-    assert 'space "mine.toml"' in str(raised.value) or "no depth" in message
+    assert 'space "mine.toml"' in str(raised.value)
 
 
 def test_a_switch_that_is_searched_must_exist(edited_space: Edit) -> None:
@@ -184,19 +262,44 @@ def test_group_counts_that_are_searched_must_exist(edited_space: Edit) -> None:
         read_space(path)
 
 
-@pytest.mark.parametrize(
-    ("line", "by"),
-    [
-        ("kind =", 'kind = "shuffelnet"'),
-        ("strides =", "strides = [1, 2, 2]"),
-        ("strides =", "strides = [3, 2, 2]"),
-        ("ratios =", "ratios = [1, 1, 1]"),
-    ],
-)
-def test_a_space_that_no_network_can_be_built_of_is_a_spec_error(edited_space: Edit, line: str, by: str) -> None:
-    path = edited_space(line, by)
-    with pytest.raises(SpecError):
-        solve(read_space(path), mflops_budget(140), Design(groups=3))
+@st.composite
+def _numbers(draw: st.DrawFn) -> dict[str, Any]:
+    """Numbers of a space of ShuffleNet's units, of which some cannot work."""
+    stages = draw(st.integers(1, 4))
+    rises = draw(st.lists(st.sampled_from((0, 0.01, 0.3, 0.5, 1, 1.37)), min_size=stages - 1, max_size=stages - 1))
+    groups = draw(st.lists(st.integers(1, 8), min_size=1, max_size=3))
+    ratios = tuple(accumulate((1.0, *rises)))
+    return {
+        "bottleneck": draw(st.integers(1, 5)),
+        "groups": tuple(groups),
+        "search_groups": tuple(groups),
+        "any_groups": draw(st.booleans()),
+        "width_multiple": draw(st.integers(1, 16)),
+        "width_times_groups": draw(st.booleans()),
+        "stem_multiple_of_groups": draw(st.booleans()),
+        "stem_at_scale": ((1.0, draw(st.integers(1, 64))),),
+        "ratios": ratios,
+        "strides": tuple(draw(st.lists(st.sampled_from((1, 2, 2, 2, 3)), min_size=stages, max_size=stages))),
+        "depths": (("paper", (2,) * stages),),
+        "search_depths": ("paper",),
+    }
+
+
+@pytest.mark.parametrize("unit", ["shufflenet", "bottleneck"])
+@given(numbers=_numbers())
+def test_of_a_space_that_is_accepted_every_network_can_be_built(unit: str, numbers: dict[str, Any]) -> None:
+    space = replace(load_space("shufflenet-v1"), unit=unit, **numbers)
+    try:
+        check_space(space, "it")
+    except SpecError:
+        return
+    stages = len(space.ratios)
+    for groups in (*space.groups, (space.groups * stages)[:stages], *((5,) if space.any_groups else ())):
+        line = WidthLine(space=space, design=Design(groups=groups), input=space.reference, scale=1.0, pack=1)
+        first = line.first()
+        assert all(line.macs(point) for point in range(first, first + 40))
+        with nullcontext() if first == 1 else pytest.raises(SpecError):
+            line.macs(max(1, first - 1))
 
 
 @pytest.mark.parametrize(
@@ -224,6 +327,7 @@ def test_a_mistake_in_a_budget_names_file_key_and_expectation(
     ("line", "by", "message"),
     [
         ("mflops = 140", 'mflops = "140"', "mflops is '140'; expected millions of multiply-adds"),
+        ("mflops = 140", "mflops = 1e30", "mflops is 1e+30; expected millions of multiply-adds"),
         ("mflops = 140", "mflops = true", "mflops is True; expected millions of multiply-adds"),
         ("classes = 100", "classes = 2000000", "classes is 2000000; expected a positive integer"),
         ('name = "mine"', "", 'missing key "name"; expected a name'),
@@ -250,8 +354,47 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r'budget "mine.toml": cannot be read: No such file or directory'):
         read_budget(tmp_path / "mine.toml")
     (tmp_path / "folder.toml").mkdir()
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "zero.toml").symlink_to("/dev/zero")
     with pytest.raises(SpecError, match=r'space "folder.toml": cannot be read: Is a directory'):
         read_space(tmp_path / "folder.toml")
+    with pytest.raises(SpecError, match=r'space "pipe.toml": cannot be read: pipe: not a regular file'):
+        load_space(str(tmp_path / "pipe.toml"))
+    with pytest.raises(SpecError, match=r'budget "zero.toml": cannot be read: device: not a regular file'):
+        load_budget(str(tmp_path / "zero.toml"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (f"mflops = {'[' * 5000}{']' * 5000}", "not valid TOML: it nests too deep, behind 'mflops ='"),
+        (f"x = {'{a=' * 5000}1{'}' * 5000}", "not valid TOML: it nests too deep, behind 'x ='"),
+        (f"{'.'.join('a' * 50000)} = 1", "not valid TOML: it nests too deep, at 'a.a.a."),
+        (".".join(50 * ['"b c"', "'d'"]) + " = 1", "not valid TOML: it nests too deep, at '\"b c\".\\'d\\'"),
+        (f"classes = {'9' * 6000}", "not valid TOML: an integer of thousands of digits, behind 'classes ='"),
+        (f"classes = {'9' * 400}", "classes is 999"),
+        (f"# {'x' * 10_000_000}", "cannot be read: file larger than 256 KiB"),
+        ("params = 1e15", "params: 1000000000000000.0 is out of range; expected number such as"),
+        ("params = 1e308", "params: 1e+308 is out of range; expected number such as"),
+        ("peak_activation = nan", "peak_activation: nan is out of range; expected size such as"),
+        ('model_size = "2000GiB"', "model_size: '2000GiB' is out of range; expected size such as"),
+        ("input_channels = 10001", "input_channels is 10001; expected a positive integer up to 10,000"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_no_file_needs_is_refused_at_once_with_its_place(
+    budget_file: Callable[[str], Path], line: str, message: str
+) -> None:
+    text = 'schema = 1\nname = "mine"\nmflops = 40\n'.replace("mflops = 40\n" * line.startswith("mflops"), "")
+    with pytest.raises(SpecError, match=re.escape(f'budget "mine.toml": {message}')) as raised:
+        read_budget(budget_file(f"{text}{line}\n"))
+    assert len(str(raised.value)) < 400
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(BUDGET, encoding="utf-8-sig")
+    assert read_budget(path).macs == 140_000_000
 
 
 def test_a_budget_that_bounds_nothing_is_refused(budget_file: Callable[[str], Path]) -> None:

@@ -297,10 +297,10 @@ def test_a_failing_candidate_is_recorded_with_its_reason_and_the_search_goes_on(
 
 def test_failures_in_a_row_end_the_search_with_the_last_reason(setup: Setup) -> None:
     def fail(number: int) -> None:
-        raise RuntimeError("out of memory")
+        raise RuntimeError("no such kernel")
 
     _training_that(fail, setup)
-    with pytest.raises(StudyError, match=r"3 candidates in a row failed; the last: RuntimeError: out of memory"):
+    with pytest.raises(StudyError, match=r"3 candidates in a row failed; the last: RuntimeError: no such kernel"):
         setup.search().run(trials=9)
 
 
@@ -520,50 +520,77 @@ def test_a_search_on_real_trainings_is_the_same_with_the_same_seed(setup: Setup,
     assert _trials(read_study(setup.url)) == _trials(read_study(again.url))
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: ..."),
-    ],
-)
-def test_a_candidate_that_ran_out_of_memory_waits_and_the_remedy_is_named(setup: Setup, error: Exception) -> None:
+def test_a_candidate_that_ran_out_of_memory_fails_alone_and_the_next_run_tries_it_again(setup: Setup) -> None:
     train = pretended_training(_widest_is_best)
     calls = count(0)
 
-    def run_out(*arguments: object, **options: object) -> object:
-        if next(calls) == 1:
-            raise error
+    def run_out(*arguments: Any, **options: Any) -> ProxyResult:
+        if next(calls) in (1, 2, 3):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return train(*arguments, **options)
 
     setup.train = run_out
-    with pytest.raises(StudyError, match="#1 ran out of memory; with fewer --workers"):
-        setup.search().run(trials=4)
-    left = read_study(setup.url).trials[1]
-    assert left.status == "interrupted"
-    assert left.reason.startswith("out of memory: ")
     setup.search().run(trials=4)
-    assert [t.status for t in read_study(setup.url).trials[:4]] == ["complete"] * 4
+    record = read_study(setup.url)
+    assert [t.status for t in record.trials[:7]] == ["complete", "failed", "failed", "failed", *["complete"] * 3]
+    lost = record.trials[1:4]
+    assert {t.reason for t in lost} == {
+        "out of memory (OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB)"
+    }
+    again = setup.search()
+    again.prepare()
+    again.run(trials=7)
+    record = read_study(setup.url)
+    assert [t.design for t in record.trials[-3:]] == [t.design for t in lost]
+    assert [t.status for t in record.trials[-3:]] == ["complete"] * 3
+    again.prepare()
+    assert len(read_study(setup.url).trials) == len(record.trials)
 
 
-def test_a_further_seed_that_ran_out_of_memory_is_not_lost(setup: Setup) -> None:
+def _run_out(*arguments: Any, **options: Any) -> ProxyResult:
+    raise MemoryError
+
+
+def test_first_candidates_that_run_out_of_memory_end_the_search_with_the_remedy(setup: Setup) -> None:
+    setup.train = _run_out
+    for _ in range(2):
+        search = setup.search()
+        search.prepare()
+        with pytest.raises(StudyError, match="the first 3 trainings ran out of memory; with fewer --workers"):
+            search.run(trials=9)
+    assert [t.status for t in read_study(setup.url).trials].count("failed") == 6
+
+
+def test_a_further_seed_that_ran_out_of_memory_is_left_to_the_next_run(setup: Setup) -> None:
     train = pretended_training(_widest_is_best)
     setup.train = train
     search = setup.search()
     search.run(trials=3)
-    tasks = search.finalists(1, seeds=2)
+    tasks = search.finalists(2, seeds=3)
+    calls = count(0)
 
-    def run_out(*arguments: object, **options: object) -> object:
-        raise MemoryError
+    def run_out(*arguments: Any, **options: Any) -> ProxyResult:
+        if next(calls) == 1:
+            raise MemoryError
+        return train(*arguments, **options)
 
     setup.train = run_out
-    with pytest.raises(StudyError, match=f"#{tasks[0][0]} ran out of memory"):
+    log = Log()
+    setup.search(log).repeat(tasks)
+    assert log.postponed_names == [f"#{tasks[1][0]}, seed {tasks[1][1]}"]
+    assert log.repeats == [tasks[0], *tasks[2:]]
+    assert setup.search().finalists(2, seeds=3) == tasks[1:2]
+
+
+def test_further_seeds_that_all_run_out_of_memory_name_the_remedy(setup: Setup) -> None:
+    setup.train = pretended_training(_widest_is_best)
+    search = setup.search()
+    search.run(trials=3)
+    tasks = search.finalists(2, seeds=3)
+    setup.train = _run_out
+    with pytest.raises(StudyError, match="the first 3 trainings ran out of memory; with fewer --workers"):
         setup.search().repeat(tasks)
-    setup.train = train
-    assert setup.search().finalists(1, seeds=2) == tasks
-    setup.search().repeat(tasks)
-    assert setup.search().finalists(1, seeds=2) == []
+    assert setup.search().finalists(2, seeds=3) == tasks
 
 
 @pytest.mark.usefixtures("pretend")

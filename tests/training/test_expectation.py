@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from snsearch.network.arch import Architecture
 from snsearch.training.expectation import expect
 from snsearch.training.manifest import difference_of, keep_manifest, kept_difference, manifest_of
-from snsearch.training.memory import available_memory
+from snsearch.training.memory import available_memory, ran_out_of_memory
 
 _KEY = "shufflenet.g{}.b4.shuffle_stem24s2p_{}x4s2-{}x8s2-{}x4s2_3x{}x{}_c10"
 
@@ -53,3 +57,32 @@ def test_a_manifest_says_what_was_added_removed_and_altered(tmp_path: Path) -> N
     keep_manifest(tmp_path, manifest_of(relabelled))  # the first one stays
     assert kept_difference(tmp_path, manifest_of(relabelled)).endswith("1 added, 2 removed, 1 altered")
     assert kept_difference(tmp_path / "nowhere", before) == "the images or their labels changed"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_memory"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+            True,
+        ),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB)"), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.ENOSPC, "No space left on device"), False),
+        (RuntimeError("no such kernel"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_errors_that_say_that_memory_ran_out_are_told_from_others(error: Exception, is_memory: bool) -> None:
+    assert ran_out_of_memory(error) == is_memory
+
+
+@pytest.mark.parametrize("allocate", [lambda: np.empty(2**55), lambda: torch.empty(2**55)], ids=["numpy", "torch"])
+def test_errors_of_numpy_and_torch_say_that_memory_ran_out(allocate: Callable[[], object]) -> None:
+    with pytest.raises((MemoryError, RuntimeError)) as raised:
+        allocate()
+    assert ran_out_of_memory(raised.value)

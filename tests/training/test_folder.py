@@ -6,6 +6,8 @@ import io
 import os
 import re
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from snsearch import files
 from snsearch.errors import DataError
-from snsearch.training import reading, sources
+from snsearch.training import sources
 from snsearch.training.description import Description
 from snsearch.training.found import Options
 from snsearch.training.sources import describe_data, load_data
@@ -235,7 +238,7 @@ def test_what_is_no_regular_file_is_skipped_by_name_and_never_opened(tmp_path: P
 def test_a_pipe_that_takes_a_files_place_after_the_scan_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="pipe: not a regular file"):
-        reading.read_limited(tmp_path / "pipe")
+        files.read_limited(tmp_path / "pipe")
 
 
 def test_files_beyond_the_size_limit_are_skipped_unread(tmp_path: Path) -> None:
@@ -244,7 +247,7 @@ def test_files_beyond_the_size_limit_are_skipped_unread(tmp_path: Path) -> None:
         file.truncate(2**40)
     assert described(tmp_path).skipped_kinds == {"file larger than 256 MiB": 1}
     with pytest.raises(ValueError, match="larger than"):
-        reading.read_limited(Path("/dev/null").parent.parent / "proc" / "self" / "status", limit=10)
+        files.read_limited(Path("/dev/null").parent.parent / "proc" / "self" / "status", limit=10)
 
 
 def test_links_are_followed_and_those_that_leave_the_folder_are_reported(tmp_path: Path) -> None:
@@ -359,6 +362,31 @@ def test_data_that_does_not_fit_says_what_to_change(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(loading, "allocate", short)
     with pytest.raises(DataError, match=r"8 images of 3x32x32 take 0\.0 GiB.*--proxy-resolution"):
         load_data(str(fill(tmp_path, "a", "b")))
+
+
+_WITH_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from snsearch.errors import DataError
+from snsearch.training import load_data
+load_data(sys.argv[1], side=8)  # all libraries are loaded now
+taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 2**26, resource.RLIM_INFINITY))
+try:
+    load_data(sys.argv[1], side=2048)
+except DataError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of memory that can be set")
+def test_a_limit_of_memory_is_told_in_words(tmp_path: Path) -> None:
+    fill(tmp_path, "a", "b")
+    words = [sys.executable, "-c", _WITH_LITTLE_MEMORY, str(tmp_path)]
+    child = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert (child.returncode, child.stderr) == (0, "")
+    assert "memory" in child.stdout
+    assert "give fewer pixels a side (--proxy-resolution), fewer images, or more memory" in child.stdout
 
 
 def test_postscript_under_another_name_is_not_run(tmp_path: Path) -> None:

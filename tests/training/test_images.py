@@ -17,11 +17,11 @@ import torch
 from PIL import Image, features
 
 from snsearch.training import loading
+from snsearch.training.folder import file_reader
 from snsearch.training.found import Found, Listing, Progress, Read, Skipped
 from snsearch.training.images import Color, heads
 from snsearch.training.loading import allocate
 from snsearch.training.memory import available_memory
-from snsearch.training.reading import file_reader
 from snsearch.training.survey import survey
 
 Made = Callable[[], bytes]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
 
 from snsearch.errors import SpecError, StudyError
+from snsearch.interrupt import EndNow, stop_on_signals
 from snsearch.training.processes import Event, Report, Stop, run_processes, spawn_context
 
 
@@ -36,6 +40,34 @@ def _raise(job: Exception, worker: int, report: Report, stop: Stop) -> str:
 def _die(job: int, worker: int, report: Report, stop: Stop) -> str:
     os.kill(os.getpid(), job)
     return "survived"
+
+
+@dataclass
+class Struck:
+    """A job that sends its worker a signal while it is read, which is before the worker begins."""
+
+    number: int
+
+    def __reduce__(self) -> tuple[Callable[[int], Struck], tuple[int]]:
+        return _strike, (self.number,)
+
+
+def _strike(number: int) -> Struck:
+    os.kill(os.getpid(), number)
+    return Struck(number)
+
+
+def _end_unless_stopped(job: object, worker: int, report: Report, stop: Stop) -> str:
+    if stop():
+        raise KeyboardInterrupt
+    return "survived"
+
+
+def _be_deaf(job: object, worker: int, report: Report, stop: Stop) -> str:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    report("ready")
+    while True:
+        signal.pause()
 
 
 def _count(job: tuple[object, int], worker: int, report: Report, stop: Stop) -> str:
@@ -89,13 +121,37 @@ def test_a_fault_of_one_worker_is_told_once_the_others_are_done(error: Exception
 
 
 def test_a_worker_that_dies_without_a_word_is_told_by_its_exit_code() -> None:
-    with pytest.raises(StudyError, match=r"worker 0 died \(exit code -9\); the same command takes its work up again"):
+    with pytest.raises(StudyError, match=r"worker 0 died \(exit code -9\).*again, with fewer --workers if memory"):
         run_processes(_die, signal.SIGKILL, workers=1, threads=1, hear=lambda event: None, stop=_never)
 
 
 def test_ctrl_c_that_reaches_the_whole_group_leaves_workers_to_the_main_process() -> None:
     heard: list[Event] = []
     assert run_processes(_die, signal.SIGINT, workers=1, threads=1, hear=heard.append, stop=_never) == ["survived"]
+
+
+@pytest.mark.parametrize(
+    ("number", "reasons"), [(signal.SIGINT, ["survived"]), (signal.SIGHUP, ["survived"]), (signal.SIGTERM, [])]
+)
+def test_a_signal_that_comes_while_a_worker_starts_is_heard_once_it_knows_what_it_means(
+    number: int, reasons: list[str]
+) -> None:
+    found = run_processes(
+        _end_unless_stopped, Struck(number), workers=1, threads=1, hear=lambda event: None, stop=_never
+    )
+    assert found == reasons
+
+
+def test_a_second_signal_ends_workers_at_once_whatever_they_are_doing() -> None:
+    def insist(event: Event) -> None:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with stop_on_signals() as stop, pytest.raises(EndNow):
+        run_processes(_be_deaf, None, workers=2, threads=1, hear=insist, stop=stop)
+    for process in multiprocessing.active_children():
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
 
 
 def test_an_error_in_the_main_process_ends_the_workers() -> None:

@@ -13,8 +13,10 @@ import snsearch
 from snsearch.cli.shared.options import as_asked
 from snsearch.codec import decode, parse_json
 from snsearch.errors import SpecError
+from snsearch.files import read_given
 from snsearch.network import Architecture
 
+_MOST_BYTES = 2**23
 KEY_HELP = "SPEC is an architecture key, a JSON file that `snsearch solve --format json` wrote, or a space."
 
 
@@ -44,7 +46,7 @@ def architectures_of(spec: str, options: dict[str, Any], own: Sequence[str]) -> 
         raise SpecError(f"{spec!r} is one architecture already; {', '.join(given)} apply to a space")
     if path.suffix == ".json":
         try:
-            return _from_document(parse_json(path.read_text(encoding="utf-8")), f'"{path.name}"')
+            return _from_document(parse_json(read_given(path, _MOST_BYTES)), f'"{path.name}"')
         except OSError as error:
             raise SpecError(f"{spec!r} cannot be read: {error.strerror or error}") from None
         except ValueError as error:

@@ -8,16 +8,18 @@ from typing import Any, TypeVar
 
 import click
 
+from snsearch import units
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names
-from snsearch.units import parse_bytes, parse_count, parse_duration, parse_resolution
 
-T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
-    """An option parsed by a function that raises SpecError for what it cannot read."""
+    """An option parsed by a function that raises SpecError for what it cannot read.
+
+    What is no number at all is wrong usage; a number that cannot be used is a SpecError that names the option.
+    """
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -28,30 +30,27 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click
             return value
         try:
             return self._parse(value)
+        except units.OutOfRangeError as error:
+            raise SpecError(f"{param.opts[0] if param else self.name}: {error}") from None
         except SpecError as error:
             self.fail(str(error), param, ctx)
 
 
-def _listed(item: Callable[[str], T], expected: str) -> Callable[[str], tuple[T, ...]]:
-    def parse(text: str) -> tuple[T, ...]:
-        try:
-            return tuple(item(part.strip()) for part in text.split(","))
-        except ValueError:
-            raise SpecError(f"{text!r}: expected {expected}") from None
-
-    return parse
+def _whole(within: units.Range) -> Callable[[str], int]:
+    return lambda text: units.parse_whole(text, within)
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 100_000:
-        raise ValueError
-    return value
+def _number(within: units.Range) -> Callable[[str], float]:
+    return lambda text: units.parse_number(text, within)
+
+
+_GROUPS = units.GROUPS._replace(expected="group counts such as 1,2,3,4,8, or 1-3-8 for one per stage (1 to 100,000)")
 
 
 def _groups(text: str) -> int | tuple[int, ...]:
     """A group count, or a tuple of one per stage: "3" or "1-3-8"."""
-    return tuple(map(_positive, text.split("-"))) if "-" in text else _positive(text)
+    each = tuple(units.parse_whole(part, _GROUPS) for part in text.split("-"))
+    return each if len(each) > 1 else each[0]
 
 
 def _switches(text: str) -> tuple[bool, ...]:
@@ -62,41 +61,21 @@ def _switches(text: str) -> tuple[bool, ...]:
     return tuple(part == "1" for part in parts)
 
 
-def _ratio(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= 1000:
-        raise ValueError
-    return value
+def _listed(item: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
+    return lambda text: tuple(item(part) for part in text.split(","))
 
 
-def _classes(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if not 1 <= value <= 1_000_000:
-        raise SpecError(f"{text!r}: expected a number of classes from 1 to 1,000,000")
-    return value
-
-
-def _scale(text: str) -> float:
-    value = float(text)
-    if not 0.01 <= value <= 100:
-        raise ValueError
-    return value
-
-
-RESOLUTION = Quantity("pixels", parse_resolution)
-COUNT = Quantity("count", parse_count)
-BYTES = Quantity("size", parse_bytes)
-DURATION = Quantity("duration", parse_duration)
-CLASSES = Quantity("classes", _classes)
-GROUPS = Quantity("groups", _listed(_groups, "group counts such as 1,2,3,4,8, or 1-3-8 for one per stage"))
+RESOLUTION = Quantity("pixels", units.parse_resolution)
+COUNT = Quantity("count", units.parse_count)
+BYTES = Quantity("size", units.parse_bytes)
+DURATION = Quantity("duration", units.parse_duration)
+CLASSES = Quantity("classes", _whole(units.CLASSES))
+GROUPS = Quantity("groups", _listed(_groups))
 SWITCHES = Quantity("switches", _switches)
-RATIOS = Quantity("ratios", _listed(_ratio, "width ratios from 1 to 1000, such as 1,2.2,3.7"))
-SCALES = Quantity("scales", _listed(_scale, "scales from 0.01 to 100, such as 0.5,1,2"))
-RESOLUTIONS = Quantity("pixels", lambda text: tuple(parse_resolution(part) for part in text.split(",")))
-MFLOPS = Quantity("mflops", _listed(float, "MFLOPs such as 140 or 13,38,140"))
+RATIOS = Quantity("ratios", _listed(_number(units.RATIOS)))
+SCALES = Quantity("scales", _listed(_number(units.SCALES)))
+RESOLUTIONS = Quantity("pixels", _listed(units.parse_resolution))
+MFLOPS = Quantity("mflops", _listed(_number(units.MFLOPS)))
 
 
 def table_options(*forms: str) -> Callable[[F], F]:

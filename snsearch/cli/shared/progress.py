@@ -19,6 +19,7 @@ from rich.text import Text
 
 from snsearch.cli.shared.console import printable, progress_console
 from snsearch.errors import DeviceError, SnsearchError
+from snsearch.interrupt import EndNow
 from snsearch.study import Observer
 from snsearch.units import format_duration, three_digits
 
@@ -151,6 +152,10 @@ class Progress(Observer):
             score = f"error {result.error:.2%}, {format_duration(result.seconds)}"
             self.said(f"{self._done}/{self._total} {name}: {score}")
 
+    def postponed(self, name: str, reason: str, worker: int) -> None:
+        """Says why a training is left to the next run."""
+        self.said(f"{name}: {reason}; with fewer --workers the same command takes it up again")
+
     def measured(self, outcome: Outcome, done: int, total: int) -> None:
         """Keeps an outcome, and shows it."""
         from snsearch.cli.shared.outcomes import words_of
@@ -210,10 +215,12 @@ def ending_with(finish: Callable[[], None], observer: Observer) -> Iterator[None
     """Finishes behind the block, also where that fails; then what fails in finishing is only a remark."""
     try:
         yield
+    except EndNow:
+        raise
     except BaseException:
         try:
             finish()
-        except SnsearchError as error:
+        except (SnsearchError, OSError) as error:
             observer.said(str(error))
         raise
     finish()
