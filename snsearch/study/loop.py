@@ -375,8 +375,8 @@ def _reason(error: Exception) -> str:
 
 def _too_little_memory() -> StudyError:
     return StudyError(
-        f"the first {_FAILURES_IN_A_ROW} trainings ran out of memory; with fewer --workers the same command takes "
-        "them up again"
+        f"the first {_FAILURES_IN_A_ROW} trainings ran out of memory; with fewer --workers, or more of it, the same "
+        "command takes them up again"
     )
 
 
