@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,11 @@ MARKS = {
 # One thread a process: the tests' networks are too small for more, and what they start runs beside them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["COLUMNS"] = "80"  # the width of tables, whatever terminal the tests run in
+
+# What nohup or a shell's & ignores, the tests' processes would ignore too; a handler is not handed on to them.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, max_examples=100)
 settings.register_profile("explore", derandomize=False, deadline=None, database=None, max_examples=3000)
