@@ -61,14 +61,15 @@ def test_every_signal_interrupts_a_command(number: int) -> None:
 
 
 def test_signals_are_held_back_until_they_are_let_through() -> None:
+    # Sent to this thread: held back in one thread, a signal to the process reaches another.
     with stop_on_signals() as stop:
         with held_signals():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
             assert not stop()
             release_signals()
             assert stop()
         with pytest.raises(EndNow), held_signals():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
 
 def test_signals_that_are_not_named_are_left_alone() -> None:
