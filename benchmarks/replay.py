@@ -37,8 +37,9 @@ from snsearch.study.loop import Search, settings_of
 from snsearch.study.objective import latency_objective
 from snsearch.study.observer import Observer
 from snsearch.study.pareto import front
-from snsearch.study.records import Sampler, explored
+from snsearch.study.records import explored
 from snsearch.study.rungs import Rungs
+from snsearch.study.sampler_names import Sampler
 from snsearch.study.storage import Study, sampler_of
 from snsearch.study.turns import Turn
 from snsearch.training.machine import Machine

@@ -23,8 +23,9 @@ from snsearch.solver.spec import SpaceSpec, load_space
 from snsearch.study.loop import Search, deployed, settings_of
 from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
 from snsearch.study.observer import Observer
-from snsearch.study.records import Sampler, Settings, Status, TrialRecord
+from snsearch.study.records import Settings, Status, TrialRecord
 from snsearch.study.rungs import Rungs
+from snsearch.study.sampler_names import Sampler
 from snsearch.study.storage import Study
 from snsearch.training.data import Dataset
 from snsearch.training.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe, train_proxy

@@ -16,7 +16,7 @@ from snsearch.device import device_of
 from snsearch.interrupt import resumable
 from snsearch.prose import printable
 from snsearch.solver import load_budget, load_space, with_input
-from snsearch.study import Observer
+from snsearch.study import Observer, Sampler
 from snsearch.training import Options, parse_splits, resolve_data
 from snsearch.units import format_resolution, parse_duration
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from snsearch.training import Dataset, ProxyResult, Recipe
 
 Augment = Literal["none", "flip", "crop", "crop+flip", "data"]
-Sampler = Literal["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]
 
 
 def data_options(split: Sequence[str], image_column: str | None, label_column: str | None) -> Options:

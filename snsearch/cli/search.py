@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -14,7 +14,7 @@ from snsearch.cli.shared.options import CLASSES, DURATION, RESOLUTION, complete_
 from snsearch.cli.shared.progress import Progress, ending_with
 from snsearch.cli.shared.sections import SectionedCommand
 from snsearch.latency import DEFAULT_PROFILE
-from snsearch.study import LATENCY, OBJECTIVES
+from snsearch.study import LATENCY, OBJECTIVES, Sampler
 
 SECTIONS = {
     "Budget and space": ("budget", "space", "resolution", "classes", "tight", "search_shuffle"),
@@ -113,7 +113,7 @@ SECTIONS = {
 )
 @click.option(
     "--sampler",
-    type=click.Choice(["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]),
+    type=click.Choice(get_args(Sampler)),
     default="surrogate",
     show_default=True,
     help="What proposes candidates; the others than surrogate are Optuna's.",

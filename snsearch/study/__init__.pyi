@@ -19,6 +19,7 @@ from .records import explored as explored
 from .records import trained as trained
 from .run_environment import environment as environment
 from .rungs import Rungs as Rungs
+from .sampler_names import Sampler as Sampler
 from .storage import Study as Study
 from .storage import attach as attach
 from .storage import read_study as read_study

@@ -25,8 +25,9 @@ from snsearch.study.confidence import finalists, scores_of
 from snsearch.study.objective import COUNTED, OBJECTIVES, Objective
 from snsearch.study.observer import Observer
 from snsearch.study.proposals import STABLE_AFTER, expected_order, is_stable, propose
-from snsearch.study.records import Sampler, Settings, TrialRecord, explored, trained
+from snsearch.study.records import Settings, TrialRecord, explored, trained
 from snsearch.study.rungs import Rungs, goes_on
+from snsearch.study.sampler_names import Sampler
 from snsearch.study.storage import Study
 from snsearch.training import (
     CurvePoint,

@@ -11,11 +11,11 @@ from snsearch.codec import Stored, differences, encode
 from snsearch.network import Architecture, Costs
 from snsearch.solver import Budget, Design
 from snsearch.study.rungs import Rungs
+from snsearch.study.sampler_names import Sampler
 from snsearch.training import CurvePoint, ProxyResult, Recipe
 from snsearch.units import format_stages
 
 Status = Literal["complete", "stopped", "failed", "interrupted", "left out", "running", "waiting"]
-Sampler = Literal["surrogate", "tpe", "nsga2", "gp", "random", "quasi-random"]
 Attachment = Literal["measured", "counted"]  # on devices; on the caches of cores
 OTHER_IMAGES = "the images or their labels changed"
 

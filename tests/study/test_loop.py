@@ -20,8 +20,9 @@ from snsearch.solver.spec import load_space
 from snsearch.study import loop as search_module
 from snsearch.study.loop import deployed
 from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
-from snsearch.study.records import Sampler, StudyRecord, explored
+from snsearch.study.records import StudyRecord, explored
 from snsearch.study.rungs import Rungs
+from snsearch.study.sampler_names import Sampler
 from snsearch.study.storage import Study, read_study
 from snsearch.training.proxy import ProxyResult, TrainingDiverged, train_proxy
 from tests.studies import Log, Setup, pretended_training

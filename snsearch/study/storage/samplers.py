@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import optuna
 
-from snsearch.study.records import Sampler
+from snsearch.study.sampler_names import Sampler
 
 
 def sampler_of(name: Sampler, seed: int, *, several: bool = False) -> optuna.samplers.BaseSampler:
