@@ -54,7 +54,10 @@ def main(arguments: argparse.Namespace) -> None:
                 recipe=values,
             )
         )
-        own = members.chosen(MFLOPS, dataset.channels, len(dataset.classes))
+        own = [
+            *members.chosen(MFLOPS, dataset.channels, len(dataset.classes)),
+            *members.drawn(MFLOPS, dataset.channels, len(dataset.classes)),
+        ]
         tables.write_members(tables.RESULTS / name / "members.csv", own)
     tables.write_frozen(path, frozen, trainer.check_loss())
 

@@ -1,16 +1,31 @@
-"""Chooses the `shufflenet-v1` members of a set.
+"""Chooses the members of a set: from `shufflenet-v1`, and as many from `shufflenet-free`.
 
-The published designs come first, then others with every choice (groups, scale, depth, SE) as evenly present as may
-be. All are solved for the set's budget at 224x224, with the channels and classes of its data, as a search does.
+Of v1 the published designs come first, then others with every choice (groups, scale, depth, SE) as evenly present as
+may be; of the open space random draws, the same for every set where they can be solved. All are solved for the set's
+budget at 224x224, with the channels and classes of its data, as a search does.
 """
 
 from __future__ import annotations
 
-from benchmarks.matched import tables
-from benchmarks.matched.package import candidates_of, deployed_on, label_of, load_budget, load_space, matched_set
+from random import Random
 
-COUNT = 36
+from benchmarks.matched import tables
+from benchmarks.matched.package import (
+    InfeasibleBudgetError,
+    candidates_of,
+    deployed_on,
+    draw,
+    label_of,
+    load_budget,
+    load_space,
+    matched_set,
+    solve,
+)
+
+COUNT = 36  # of each space
 SPACE = "shufflenet-v1"
+OPEN_SPACE = "shufflenet-free"
+WITHIN = 0.001  # of the MFLOPs
 
 
 def chosen(mflops: float, channels: int, classes: int, count: int = COUNT) -> tuple[tables.Member, ...]:
@@ -32,3 +47,31 @@ def chosen(mflops: float, channels: int, classes: int, count: int = COUNT) -> tu
         )
         for design in (*published, *others)[:count]
     )
+
+
+def drawn(mflops: float, channels: int, classes: int, count: int = COUNT) -> tuple[tables.Member, ...]:
+    """Random members of the open space for data of those channels and classes."""
+    space, budget = load_space(OPEN_SPACE), deployed_on(load_budget(f"{mflops:g}"), channels, classes)
+    rng, found = Random(0), dict[str, tables.Member]()
+    while len(found) < count:
+        design = draw(space, rng)
+        try:
+            solution = solve(space, budget, design, tight=True)
+        except InfeasibleBudgetError:
+            continue
+        if solution.deviation is None or abs(solution.deviation) > WITHIN:
+            continue
+        key = solution.architecture.key
+        label = f"free {len(found) + 1:02} {label_of(design).split()[0]}"
+        found.setdefault(
+            key,
+            tables.Member(
+                label=label,
+                space=OPEN_SPACE,
+                published=False,
+                key=key,
+                macs=solution.costs.macs,
+                params=solution.costs.params,
+            ),
+        )
+    return tuple(found.values())

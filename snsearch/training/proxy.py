@@ -22,6 +22,7 @@ from snsearch.training.data import Batches, Dataset, Images
 from snsearch.training.found import Augmentation
 
 Schedule = Literal["cosine", "constant"]
+_Tensors = tuple[Tensor, ...] | list[Tensor]
 OnBatch = Callable[[int, int, float], None]  # images seen, images of the whole training, running loss
 # The curve so far and the images of the whole training; returns whether to continue.
 OnPoint = Callable[["tuple[CurvePoint, ...]", int], bool]
@@ -189,7 +190,7 @@ class ProxyTraining:
         )
         self._average: AveragedModel | None = None
         if recipe.averaging:
-            self._average = AveragedModel(self._network, avg_fn=self._averaged, use_buffers=True)
+            self._average = AveragedModel(self._network, multi_avg_fn=self._move_averages, use_buffers=True)
         self._step = 0
         self._seconds = 0.0
         self._cpu_seconds = 0.0
@@ -263,10 +264,15 @@ class ProxyTraining:
             )
         )
 
-    def _averaged(self, mean: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+    def _move_averages(self, means: _Tensors, news: _Tensors, count: Tensor | int) -> None:
         # Polynomial decay (Shamir and Zhang 2013, arXiv:1212.1824): weights t enter with (1 + g) / (t + 1 + g).
+        if not means[0].is_floating_point():  # counters of batch norm
+            torch._foreach_copy_(means, news)
+            return
         g = self.recipe.averaging
-        return mean + (new - mean) * ((1 + g) / (float(count) + 1 + g))
+        steps = torch._foreach_sub(news, means)
+        torch._foreach_mul_(steps, (1 + g) / (float(count) + 1 + g))  # one wait for the device, not one a tensor
+        torch._foreach_add_(means, steps)
 
     def _scored_network(self) -> nn.Module:
         """The network to evaluate: with averaged weights, and fresh statistics, where the recipe says so."""
