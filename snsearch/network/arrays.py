@@ -1,7 +1,7 @@
 """Blocks of many networks at once: their operators, with numpy arrays in the place of channel numbers.
 
-The same functions of `structure_units` and `costs` build and count them, so that a figure of one of the networks equals
-what it has on its own. Integers have 64 bits.
+The same functions of `structure_units` and `costs` build and count them, so that a figure of one of the networks
+equals what it has on its own. Integers have 64 bits.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ Valid = npt.NDArray[np.bool_]
 Measure = Callable[[list[Op]], Any]  # a block's operators -> a figure that adds up over blocks, as an array
 
 
+class Mixed(Exception):
+    """Some of the networks change their width in a block, and others do not."""
+
+
 class ArrayBuilder(BlockBuilder):
     """Collects a block's operators for arrays of channel numbers; `valid` tells which of the networks have them."""
 
@@ -36,12 +40,12 @@ class ArrayBuilder(BlockBuilder):
         return np.maximum(channels, 1)
 
     def differ(self, one: Any, other: Any) -> bool:
-        """Whether the numbers differ, in all networks or in none. Raises ValueError where some do."""
+        """Whether the numbers differ, in all networks or in none. Raises Mixed where some do."""
         if one is other:
             return False
         unequal = np.not_equal(one, other)
         if unequal.any() != unequal.all():
-            raise ValueError("some of the networks change their width here, and others do not")
+            raise Mixed
         return bool(unequal.any())
 
     def must_widen(self, channels_in: Any, channels_out: Any) -> None:
@@ -61,10 +65,9 @@ class ArrayBuilder(BlockBuilder):
     ) -> int:
         read = self.ops[source]
         if channels is not groups:  # not a depthwise one
-            fits = np.greater_equal(channels, 1)
+            self.valid = self.valid & np.greater_equal(channels, 1)
             if groups != 1:
-                fits &= (read.channels % groups == 0) & (channels % groups == 0)
-            self.valid = self.valid & fits
+                self.valid = self.valid & (read.channels % groups == 0) & (channels % groups == 0)
         height, width = strided(read.height, stride), strided(read.width, stride)
         return self._append(
             Op(
@@ -90,7 +93,7 @@ def array_block(arch: Architecture, spec: BlockSpec) -> tuple[list[Op], Any]:
         spec: `channels_in` and `channels_out` are arrays that broadcast together, or integers; the rest is common.
 
     Raises:
-        ValueError: where a unit's operators depend on whether its width changes, and that differs.
+        Mixed: a unit's operators depend on whether its width changes, and some of the networks change it.
     """
     build = ArrayBuilder(spec.channels_in, spec.height_in, spec.width_in)
     fill_block(build, arch, spec)
@@ -118,7 +121,7 @@ class StageArrays:
     def _block(self, spec: BlockSpec) -> Any:
         try:
             ops, valid = array_block(self._arch, spec)
-        except ValueError:
+        except Mixed:
             return self._by_change(spec)
         figure = self._measure(ops)
         return figure if valid is True else np.where(valid, figure, np.nan)
@@ -129,9 +132,7 @@ class StageArrays:
         found = np.full(widths_in.shape, np.nan)
         same = widths_in == widths_out
         for chosen in (same, ~same):
-            found[chosen] = self._block(
-                spec._replace(channels_in=widths_in[chosen], channels_out=widths_out[chosen])  # type: ignore[arg-type]
-            )
+            found[chosen] = self._block(spec._replace(channels_in=widths_in[chosen], channels_out=widths_out[chosen]))
         return found
 
     def stem(self, channels: Any) -> Any:

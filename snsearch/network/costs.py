@@ -115,7 +115,9 @@ def peak_elements(ops: Sequence[Op], larger: Callable[..., Any] = max, smaller: 
             readers[source] |= 1 << index
             needs[index] |= 1 << source
     sizes = [op.elements for op in ops]
-    frontier: dict[int, tuple[Any, Any]] = {1: (sizes[0], sizes[0])}  # operators that have run -> (live elements, least peak so far)
+    frontier: dict[int, tuple[Any, Any]] = {
+        1: (sizes[0], sizes[0])
+    }  # operators that have run -> (live elements, least peak so far)
     for _ in range(len(ops) - 1):
         reached: dict[int, tuple[Any, Any]] = {}
         for ran, (live, peak) in frontier.items():
@@ -141,6 +143,21 @@ def count_macs(arch: Architecture) -> int:
     return sum(placed.repeats * sum(map(op_macs, block_ops(arch, placed.spec))) for placed in blocks(arch))
 
 
+_MOST_KNOWN = 1 << 14
+_known: dict[Any, tuple[int, int, int, int, int]] = {}  # totals of blocks: networks of one space share many
+
+
+def _block_totals(ops: Sequence[Op]) -> tuple[int, int, int, int, int]:
+    """MACs, parameters, deployed parameters, elements moved, and the peak of live elements."""
+    return (
+        sum(map(op_macs, ops)),
+        sum(map(op_params, ops)),
+        sum(map(deployed_params, ops)),
+        sum(elements_moved(op, ops) for op in ops[1:]),
+        peak_elements(ops),
+    )
+
+
 def count_costs(arch: Architecture, precision: Precision = "float32") -> Costs:
     """The network's totals, sizes in bytes. Takes a few hundred microseconds.
 
@@ -148,14 +165,19 @@ def count_costs(arch: Architecture, precision: Precision = "float32") -> Costs:
     """
     size = BYTES_PER_VALUE[precision]
     macs = params = deployed = moved = peak = 0
+    settings = (arch.unit, arch.bottleneck, arch.shuffle, arch.stem_stride, arch.stem_pool)
     for placed in blocks(arch):
-        ops = block_ops(arch, placed.spec)
         times = placed.repeats
-        macs += times * sum(map(op_macs, ops))
-        params += times * sum(map(op_params, ops))
-        deployed += times * sum(map(deployed_params, ops))
-        moved += times * sum(elements_moved(op, ops) for op in ops[1:])
-        peak = max(peak, peak_elements(ops))
+        block = _known.get(key := (settings, placed.spec))
+        if block is None:
+            if len(_known) >= _MOST_KNOWN:
+                _known.clear()
+            block = _known[key] = _block_totals(block_ops(arch, placed.spec))
+        macs += times * block[0]
+        params += times * block[1]
+        deployed += times * block[2]
+        moved += times * block[3]
+        peak = max(peak, block[4])
     return Costs(
         macs=macs,
         params=params,
@@ -218,6 +240,11 @@ class StageMacs:
                 )
                 width_in = width_out
         return total
+
+    def total(self, stem: int, widths: Sequence[int]) -> int:
+        """MACs of the network with those channels of the first convolution and of each stage."""
+        stages = sum(map(self.stage, range(len(widths)), (stem, *widths), widths))
+        return self.stem(stem) + stages + self.head(widths[-1])
 
     def head(self, width: int) -> int:
         """MACs of the classifier after a last stage of that width."""

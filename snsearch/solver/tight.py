@@ -19,7 +19,7 @@ TIGHT_TOLERANCE = 0.001  # relative distance from the budget that a tight soluti
 # its own may have large steps (the least common multiple of two group counts), and nothing published to keep to.
 TIGHT_DISTORTION, OWN_DISTORTION = math.log(4 / 3), math.log(5 / 3)
 
-_EXPECTED = 3000  # widths in the first region that is searched: about as many as hold one that is near enough
+_EXPECTED = 2000
 _MOST_AT_ONCE = 1 << 20
 
 Widths = tuple[int, ...]
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Numbers = npt.NDArray[np.float64]
+    Channels = npt.NDArray[np.int64]
 
 
 def distortion_of(widths: Sequence[int], ratios: Sequence[float]) -> float:
@@ -65,7 +66,7 @@ def tight_widths(line: WidthLine, budget: Budget, start: Sequence[int]) -> Width
 class _Prefixes(NamedTuple):
     """Widths of the first stages, for many networks at once."""
 
-    widths: tuple[Numbers, ...]  # one array a stage
+    widths: tuple[Channels, ...]  # one array a stage
     macs: Numbers  # of the stem and these stages
     least: Numbers  # log(width / ratio)
     most: Numbers
