@@ -115,6 +115,9 @@ def main() -> None:
     from benchmarks import moments  # by its name: workers import it, and this file's other name is __main__
     from snsearch import api, cli
 
+    # In the background, or under nohup, these would be ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     api.search = partial(api.search, train=moments.train)
     moments._listen()
     cli.main()

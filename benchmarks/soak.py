@@ -148,8 +148,9 @@ def _faults_of_end(first: Ended, moment: Moment, before: StudyRecord | None, fol
     faults = [f"processes {first.left} are left"] if first.left else []
     killed = moment.signal == "SIGKILL"
     whole = before is not None and len(before.candidates) == TRIALS
-    # A signal that comes when nothing is left to stop changes nothing.
-    if first.code != (-signal.SIGKILL if killed else 130) and not (whole and not killed and first.code == 0):
+    # A signal that is heard when nothing is left to stop changes nothing.
+    too_late = whole and first.code == 0 and "stopping at the next step" in first.error
+    if first.code != (-signal.SIGKILL if killed else 130) and (killed or not too_late):
         faults.append(f"exit code {first.code}: {first.error}")
     if "Traceback" in first.error:
         faults.append(f"a traceback: {first.error}")
