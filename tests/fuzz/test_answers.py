@@ -1,0 +1,50 @@
+"""What a device may print instead of a runner's answer: an answer that is whole, or a DeviceError."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snsearch.engine.protocol import read_probe, read_time
+from snsearch.errors import DeviceError
+from tests.engine.test_protocol import JOB, NONCE, probe_line, time_line
+from tests.fuzz.mutations import json_values, mutated, mutated_text
+
+ANSWERS = (probe_line(), time_line(), time_line(kind="error", error="memory", detail="no room"))
+INSERTS = ("{", "}", "[", "\n", '"', "null", "NaN", "-1", "1e999", "9" * 5000, "[" * 3000, "\x00", "\r\n", ANSWERS[0])
+
+
+def _check(stdout: str) -> None:
+    """Reads the output as either answer. A whole answer has what the job asked for."""
+    try:
+        probed = read_probe(stdout, NONCE)
+        assert math.isfinite(probed.simd_gflops)
+        assert isinstance(probed.emulated_because, str | None)
+    except DeviceError as error:
+        assert 0 < len(str(error)) < 2000
+    try:
+        timed = read_time(stdout, JOB, NONCE)
+    except DeviceError as error:
+        assert 0 < len(str(error)) < 2000
+        return
+    assert [len(samples) for model in timed.models for samples in model.samples_ns] == [3, 3, 3, 3]
+    assert min(ns for model in timed.models for samples in model.samples_ns for ns in samples) >= 1
+
+
+@given(answer=mutated([json.loads(line) for line in ANSWERS]))
+def test_a_changed_answer_is_whole_or_refused(answer: Any) -> None:
+    _check(json.dumps(answer) + "\n")
+
+
+@given(stdout=mutated_text(ANSWERS, INSERTS))
+def test_a_damaged_line_is_whole_or_refused(stdout: str) -> None:
+    _check(stdout)
+
+
+@given(lines=st.lists(json_values.map(json.dumps) | st.text(max_size=40), max_size=4))
+def test_other_lines_are_refused(lines: list[str]) -> None:
+    _check("\n".join(lines))
