@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,7 +31,8 @@ from tests.studies import Setup, made_up_counts, made_up_result
 SET = (Path(__file__).parent.parent / "fixtures" / "v0" / "reference" / "set.json").read_text(encoding="utf-8")
 
 
-def _documents() -> list[dict[str, Any]]:
+@cache
+def _document() -> Any:
     """The attributes of a study and of its two trials, as a search writes them."""
     setup = Setup(Path())
     solutions = setup.candidates().solutions
@@ -55,7 +57,7 @@ def _documents() -> list[dict[str, Any]]:
         "taken repeat:0:1": trials[0]["worker"],
         "counted:x": encode(made_up_counts(solutions and next(iter(solutions.values())).architecture.key)),
     }
-    return [{"study": study, "trials": trials}]
+    return {"study": study, "trials": trials}
 
 
 def _stored(document: Any) -> optuna.Study:
@@ -111,7 +113,7 @@ def quiet() -> None:
 
 
 def test_the_attributes_of_a_search_are_read_and_shown() -> None:
-    [document] = _documents()
+    document = _document()
     record = _read(_stored(document))
     assert record is not None
     assert len(record.candidates) == 2
@@ -119,23 +121,27 @@ def test_the_attributes_of_a_search_are_read_and_shown() -> None:
     assert "0.25" in render_template("report.html.j2", data, data.document)
 
 
-@given(document=mutated(_documents(), times=2))
+@given(document=mutated([_document()], times=2))
 def test_changed_attributes_are_read_and_shown_or_refused(document: Any) -> None:
     if not isinstance(document, dict):
         return
     try:
         record = _read(_stored(document))
-        if record is not None:
-            json.dumps(report_data(record).document, allow_nan=False)
     except StudyError as error:
         assert str(error).startswith(("trial ", "the study's "))
         assert len(str(error)) < 1000
+        return
+    try:
+        if record is not None:
+            data = report_data(record)
+            render_template("report.html.j2", data, data.document)
+    except StudyError as error:
+        assert len(str(error)) < 1000
 
 
-@given(key=st.sampled_from(sorted(_documents()[0]["study"])) | st.text(max_size=20), value=json_values)
+@given(key=st.sampled_from(sorted(_document()["study"])) | st.text(max_size=20), value=json_values)
 def test_any_attribute_of_a_study_is_read_or_refused(key: str, value: Any) -> None:
-    [document] = _documents()
-    document["study"][key] = value
+    document = {**_document(), "study": {**_document()["study"], key: value}}
     try:
         _read(_stored(document))
     except StudyError as error:
@@ -143,7 +149,9 @@ def test_any_attribute_of_a_study_is_read_or_refused(key: str, value: Any) -> No
 
 
 @given(text=mutated_text([SET], ["{", "null", "NaN", "-1", "9" * 5000, "[" * 3000, "é", '"recipes": {}']))
-def test_a_changed_reference_set_is_read_or_refused_by_name(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_a_changed_reference_set_is_read_or_refused_by_name(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
     folder = tmp_path_factory.mktemp("set")
     (folder / "set.json").write_bytes(text.encode("utf-8", "surrogatepass"))
     try:
