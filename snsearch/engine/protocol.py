@@ -224,25 +224,24 @@ def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> dict[str
     found = [record for line in stdout.splitlines() if (record := _object(line)) is not None]
     if not found:
         raise AnswerError(
-            f"the runner gave no complete answer (expected one line of JSON, got {shortened(stdout) if stdout else 'nothing'}); "
-            "the link may have dropped, or the runner was ended"
+            f"the runner gave no complete answer (expected one line of JSON, got "
+            f"{shortened(stdout) if stdout else 'nothing'}); the link may have dropped, or the runner was ended"
         )
     if len(found) > 1:
         raise AnswerError(f"the runner gave {len(found)} answers; expected one: {shortened(stdout)}")
     answer = found[0]
     about = {key: answer.pop(key, None) for key in ("nonce", "schema", "kind")}
+    said = {key: shortened(value) for key, value in about.items()}
     if about["nonce"] != nonce:
-        raise AnswerError(
-            f"the answer carries the nonce {shortened(about['nonce'])} of another call; expected {nonce!r}"
-        )
+        raise AnswerError(f"the answer carries the nonce {said['nonce']} of another call; expected {nonce!r}")
     if about["schema"] != RUNNER_SCHEMA:
         raise AnswerError(
-            f"the runner speaks schema {shortened(about['schema'])}; expected {RUNNER_SCHEMA}: build and push the runner again"
+            f"the runner speaks schema {said['schema']}; expected {RUNNER_SCHEMA}: build and push the runner again"
         )
     if about["kind"] == "error":
         raise RunnerError(*(excerpt(str(answer.get(key, ""))) for key in ("error", "detail")))
     if about["kind"] != kind:
-        raise AnswerError(f"the runner answered {shortened(about['kind'])}; expected {kind!r}")
+        raise AnswerError(f"the runner answered {said['kind']}; expected {kind!r}")
     return answer
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
+
+from snsearch.errors import SnsearchError
+
+T = TypeVar("T")
 
 # What a value of another kind, another size or another place would be.
 ODD = (None, True, False, 0, 1, -1, 2**31, 2**63, 10**30, 0.5, -0.0, 1e308, float("nan"), float("inf"))
@@ -109,3 +113,13 @@ def mutated_toml(draw: st.DrawFn, texts: Sequence[str]) -> str:
 
 def _as_toml(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str | list) else str(value)
+
+
+def read_or_refused(read: Callable[[], T], refusal: type[SnsearchError]) -> tuple[T | None, str]:
+    """What was read, or the words of its refusal, which are not endless. Other errors are faults of snsearch."""
+    try:
+        return read(), ""
+    except refusal as error:
+        words = str(error)
+    assert 0 < len(words) < 1000
+    return None, words
