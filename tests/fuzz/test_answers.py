@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from snsearch.engine.protocol import read_probe, read_time
@@ -15,6 +15,7 @@ from tests.engine.test_protocol import JOB, NONCE, probe_line, time_line
 from tests.fuzz.mutations import json_values, mutated, mutated_text, read_or_refused
 
 ANSWERS = (probe_line(), time_line(), time_line(kind="error", error="memory", detail="no room"))
+LONG = "x" * 5000
 INSERTS = ("{", "}", "[", "\n", '"', "null", "NaN", "-1", "1e999", "9" * 5000, "[" * 3000, "\x00", "\r\n", ANSWERS[0])
 
 
@@ -30,6 +31,11 @@ def _check(stdout: str) -> None:
         assert min(ns for model in timed.models for samples in model.samples_ns for ns in samples) >= 1
 
 
+@example(answer={"nonce": LONG})
+@example(answer={"nonce": NONCE, "schema": LONG})
+@example(answer={"nonce": NONCE, "schema": 2, "kind": LONG})
+@example(answer={"nonce": NONCE, "schema": 2, "kind": "error", "error": LONG, "detail": LONG})
+@example(answer={"nonce": NONCE, "schema": 2, "kind": "probe", LONG: 1})
 @given(answer=mutated([json.loads(line) for line in ANSWERS]))
 def test_a_changed_answer_is_whole_or_refused(answer: Any) -> None:
     _check(json.dumps(answer) + "\n")

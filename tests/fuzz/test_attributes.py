@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import optuna
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
@@ -120,6 +120,7 @@ def test_the_attributes_of_a_search_are_read_and_shown() -> None:
     assert "0.25" in render(report_data(record))
 
 
+@example(document={"study": {"settings": {"schema": 2, "x" * 5000: 1}}})
 @given(document=mutated([_document()], times=2))
 def test_changed_attributes_are_read_and_shown_or_refused(document: Any) -> None:
     if not isinstance(document, dict):

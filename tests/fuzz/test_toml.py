@@ -41,6 +41,7 @@ def _written(folder: Path, text: str) -> Path:
     return path
 
 
+@example(text=f"schema = 1\n{'9' * 5000} = 1\n")
 @given(text=mutated_toml(_shipped("spaces")))
 def test_a_space_is_read_or_refused_by_name(folder: Path, text: str) -> None:
     _check(lambda: read_space(_written(folder, text)), SpecError, '"mine.toml"')
@@ -62,6 +63,7 @@ def test_a_core_is_read_or_refused_by_name(folder: Path, text: str) -> None:
     _check(lambda: load_cpu(str(path)), SpecError, '"mine.toml"')
 
 
+@example(text='schema = "' + "x" * 5000 + '"\n')
 @example(text='schema = 1\nurl = "onnxruntime"\n')
 @given(text=mutated_toml([(OLD / "pi.toml").read_text(encoding="utf-8")]))
 def test_a_device_is_read_or_refused_by_name(folder: Path, text: str) -> None:
