@@ -13,7 +13,7 @@ from unittest import mock
 
 import click
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -147,8 +147,9 @@ def _ended(words: Sequence[str], folder: Path) -> tuple[object, str, str]:
     return ended.value.code, *(stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
 
 
+@example(words=["report", "--html", "", "sample"])
 @given(words=command_lines())
-@settings(max_examples=200)
+@settings(max_examples=300)
 def test_a_command_line_ends_with_a_documented_code(folder: Path, words: list[str]) -> None:
     code, out, err = _ended(words, folder)
     assert code in CODES
