@@ -21,6 +21,7 @@ demo: $(VENV)/.installed $(FASHION)
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive snsearch
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
