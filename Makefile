@@ -2,15 +2,17 @@
 # make test: set up, then lint, types and tests; those on emulated boards, servers and browsers come last.
 # make check: the same without boards, servers and browsers; a few minutes.
 # make test-cold: make test with empty caches, as on a new machine.
+# make soak: 50 searches struck by signals at seeded moments, and what each leaves; an hour or so. MOMENTS=5 for fewer.
 # Everything is installed into .venv with the exact versions of constraints.txt.
 
 PYTHON ?= python3
 WORKERS ?= auto
+MOMENTS ?= 50
 VENV ?= .venv
 BIN := $(VENV)/bin
 FASHION := /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz
 
-.PHONY: demo check test test-cold lint bench clean
+.PHONY: demo check test test-cold lint bench soak clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/.installed $(FASHION)
@@ -19,6 +21,7 @@ demo: $(VENV)/.installed $(FASHION)
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive snsearch
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
@@ -35,6 +38,9 @@ test-cold:
 bench: $(VENV)/.installed-bench
 	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/solving.py
+
+soak: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.soak --moments $(MOMENTS)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

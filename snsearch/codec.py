@@ -19,7 +19,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from snsearch.errors import SnsearchError, SpecError
-from snsearch.prose import shortened
+from snsearch.prose import excerpt, shortened
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]  # of a value: keys and indices
@@ -94,7 +94,9 @@ class _Refusal(Exception):
         self.path, self.words, self.keys = path, words, keys  # keys: those of the table at the path are refused
 
     def message(self, where: str, toml: bool) -> str:
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path).removeprefix(".")
+        path = "".join(
+            f"[{part}]" if isinstance(part, int) else f".{excerpt(part)}" for part in self.path
+        ).removeprefix(".")
         if toml and path:
             table, _, key = path.rpartition(".")
             path = f"[{path}]" if self.keys else f"[{table}] {key}" if table else key
@@ -333,7 +335,7 @@ def _fill(tree: dict[str, Any], values: Any, path: Path, found: dict[str, Any], 
         raise _Refusal(path, f" is {shortened(values)}; expected {_table(toml)}")
     for key in values:
         if key not in tree:
-            raise _Refusal(path, f': unknown key "{key}"{suggestion(key, tree)}', keys=True)
+            raise _Refusal(path, f': unknown key "{excerpt(key)}"{suggestion(key, tree)}', keys=True)
     for key, entry in tree.items():
         inside = isinstance(entry, dict)
         if key in values and inside:

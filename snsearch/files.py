@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -93,6 +94,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     Makes the folder if it is missing. If the block raises, the file stays unchanged. Raises OSError.
     """
+    if not path.name:  # an empty text, or "."
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # Each process and thread has its own temporary file; a killed writer leaves its file behind.
     partial = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.partial")

@@ -21,14 +21,11 @@ class EndNow(KeyboardInterrupt):
 
 
 @contextmanager
-def stop_on_signals(
-    asked: Callable[[], None] | None = None, numbers: Sequence[int] = SIGNALS
-) -> Iterator[Callable[[], bool]]:
+def stop_on_signals(asked: Callable[[], None] | None = None) -> Iterator[Callable[[], bool]]:
     """Yields a function that tells whether a signal has arrived. Restores the earlier handlers at the end.
 
     Args:
         asked: is called at the first signal.
-        numbers: the signals.
 
     Signals reach the main thread only: in another thread, nothing asks to stop.
     """
@@ -42,7 +39,7 @@ def stop_on_signals(
         if asked is not None:
             asked()
 
-    with _handled_by(handle, numbers):
+    with _handled_by(handle, SIGNALS):
         yield lambda: stopping
 
 

@@ -12,13 +12,17 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def excerpt(text: str) -> str:
+    """The text, the middle of a long one left out."""
+    return text if len(text) <= 120 else f"{text[:60]} ... {text[-50:]}"
+
+
 def shortened(value: object) -> str:
     """The value's repr, the middle of a long one left out."""
     try:
-        words = repr(value)
+        return excerpt(repr(value))
     except ValueError:  # Python prints no integer of thousands of digits
         return "an integer of thousands of digits"
-    return words if len(words) <= 120 else f"{words[:60]} ... {words[-50:]}"
 
 
 def width_of(text: str) -> int:

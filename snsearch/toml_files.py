@@ -38,7 +38,7 @@ def read_toml(path: Path, kind: str) -> tuple[dict[str, Any], str]:
         raise SpecError(f'{where}: missing key "schema"; expected 1')
     schema = values.pop("schema")
     if schema != 1 or type(schema) is not int:
-        raise SpecError(f"{where}: schema is {schema!r}; this version of snsearch reads schema 1")
+        raise SpecError(f"{where}: schema is {shortened(schema)}; this version of snsearch reads schema 1")
     return values, where
 
 

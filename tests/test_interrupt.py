@@ -70,11 +70,3 @@ def test_signals_are_held_back_until_they_are_let_through() -> None:
             assert stop()
         with pytest.raises(EndNow), held_signals():
             signal.raise_signal(signal.SIGTERM)
-
-
-def test_signals_that_are_not_named_are_left_alone() -> None:
-    before = signal.getsignal(signal.SIGINT)
-    with stop_on_signals(numbers=(signal.SIGTERM,)) as stop:
-        assert signal.getsignal(signal.SIGINT) is before
-        os.kill(os.getpid(), signal.SIGTERM)
-        assert stop()

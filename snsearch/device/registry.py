@@ -137,9 +137,9 @@ def read_device(name: str) -> Device:
         raise DeviceError(f"no device is named {name!r}{near} (snsearch device add {name} URL)")
     try:
         device = decode(Device, *read_toml(path, "device"), toml=True, name=name)
-    except SpecError as error:
-        raise DeviceError(f"{error} (in {str(path.parent)!r})") from None
-    checked_url(device.url)
+        checked_url(device.url)
+    except (SpecError, DeviceError) as error:
+        raise DeviceError(f"{error} (in {str(path)!r})") from None
     return device
 
 

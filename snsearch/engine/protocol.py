@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal
 
 from snsearch.codec import decode, number, parse_json
 from snsearch.errors import DeviceError
+from snsearch.prose import excerpt, shortened
 
 RUNNER_SCHEMA = 2
 QEMU_COUNTER_HZ = 62_500_000
@@ -195,7 +196,9 @@ def read_time(stdout: str, job: TimeJob, nonce: str) -> TimeAnswer:
     read = decode(TimeAnswer, _answer(stdout, nonce, "time"), _WHERE, error=AnswerError)
     given = tuple(model.prefix for model in read.models)
     if given != job.prefixes:
-        raise AnswerError(f"the runner timed {', '.join(given)}; expected {', '.join(job.prefixes)}, in that order")
+        raise AnswerError(
+            f"the runner timed {excerpt(', '.join(given))}; expected {', '.join(job.prefixes)}, in that order"
+        )
     for model in read.models:
         lengths = [len(samples) for samples in model.samples_ns]
         if lengths != [job.repeats] * job.rounds:
@@ -221,23 +224,24 @@ def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> dict[str
     found = [record for line in stdout.splitlines() if (record := _object(line)) is not None]
     if not found:
         raise AnswerError(
-            f"the runner gave no complete answer (expected one line of JSON, got {_shortened(stdout)}); "
-            "the link may have dropped, or the runner was ended"
+            f"the runner gave no complete answer (expected one line of JSON, got "
+            f"{shortened(stdout) if stdout else 'nothing'}); the link may have dropped, or the runner was ended"
         )
     if len(found) > 1:
-        raise AnswerError(f"the runner gave {len(found)} answers; expected one: {_shortened(stdout)}")
+        raise AnswerError(f"the runner gave {len(found)} answers; expected one: {shortened(stdout)}")
     answer = found[0]
     about = {key: answer.pop(key, None) for key in ("nonce", "schema", "kind")}
+    said = {key: shortened(value) for key, value in about.items()}
     if about["nonce"] != nonce:
-        raise AnswerError(f"the answer carries the nonce {about['nonce']!r} of another call; expected {nonce!r}")
+        raise AnswerError(f"the answer carries the nonce {said['nonce']} of another call; expected {nonce!r}")
     if about["schema"] != RUNNER_SCHEMA:
         raise AnswerError(
-            f"the runner speaks schema {about['schema']}; expected {RUNNER_SCHEMA}: build and push the runner again"
+            f"the runner speaks schema {said['schema']}; expected {RUNNER_SCHEMA}: build and push the runner again"
         )
     if about["kind"] == "error":
-        raise RunnerError(*(str(answer.get(key, "")) for key in ("error", "detail")))
+        raise RunnerError(*(excerpt(str(answer.get(key, ""))) for key in ("error", "detail")))
     if about["kind"] != kind:
-        raise AnswerError(f"the runner answered {about['kind']!r}; expected {kind!r}")
+        raise AnswerError(f"the runner answered {said['kind']}; expected {kind!r}")
     return answer
 
 
@@ -248,10 +252,3 @@ def _object(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return read if isinstance(read, dict) else None
-
-
-def _shortened(text: str, length: int = 120) -> str:
-    """The text, quoted; "..." replaces the middle of a long one."""
-    if not text:
-        return "nothing"
-    return repr(text) if len(text) <= length else f"{text[: length // 2]!r} ... {text[-length // 2 :]!r}"

@@ -17,13 +17,14 @@ from typing import Any, ClassVar
 
 from snsearch.codec import Stored, decode, differences, encode, parse_json
 from snsearch.errors import StudyError
-from snsearch.files import faults_as, write_whole
+from snsearch.files import faults_as, read_given, write_whole
 from snsearch.lab.scores import ScoreResult
 from snsearch.lab.trainings import Curve, Training, TrainingLog
 from snsearch.network import Architecture
 from snsearch.solver import Budget, Candidates, Design, label_of
 from snsearch.training import Recipe
 
+_MOST_BYTES = 2**23  # of a set.json
 REFERENCE = "reference"  # the recipe of the long trainings
 
 
@@ -96,7 +97,7 @@ def read_set(folder: Path) -> ReferenceSet:
     """The set of a folder. Raises StudyError if its set.json cannot be read."""
     path = folder / "set.json"
     try:
-        values = parse_json(path.read_text(encoding="utf-8"))
+        values = parse_json(read_given(path, _MOST_BYTES))
     except OSError as error:
         raise StudyError(f"{str(path)!r} cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -12,13 +12,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.context import SpawnProcess
+from types import FrameType
 from typing import Any
 
 import torch
 import torch.multiprocessing
 
 from snsearch.errors import SnsearchError, StudyError
-from snsearch.interrupt import SIGNALS, EndNow, held_signals, release_signals, stop_on_signals
+from snsearch.interrupt import SIGNALS, EndNow, held_signals, release_signals
 
 Report = Callable[..., None]  # what happened, and with what
 Stop = Callable[[], bool]
@@ -40,16 +41,23 @@ def _live(target: Target, job: Any, worker: int, threads: int, events: Any) -> N
     torch.set_num_threads(threads)
     main = multiprocessing.parent_process()
     assert main is not None
+    signalled = False
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        # One to the whole group comes twice, and the main process kills where the user insists.
+        nonlocal signalled
+        signalled = True
+
+    signal.signal(signal.SIGTERM, ask)
     try:
-        with stop_on_signals(numbers=(signal.SIGTERM,)) as signalled:
-            release_signals()
-            reason = target(
-                job,
-                worker,
-                lambda kind, *details: events.put((kind, worker, details)),
-                # Without the main process nobody is left to report to, or to stop this worker.
-                lambda: signalled() or not main.is_alive(),
-            )
+        release_signals()
+        reason = target(
+            job,
+            worker,
+            lambda kind, *details: events.put((kind, worker, details)),
+            # Without the main process nobody is left to report to, or to stop this worker.
+            lambda: signalled or not main.is_alive(),
+        )
     except KeyboardInterrupt:
         events.put(("stopped", worker, ()))
     except SnsearchError as error:

@@ -47,7 +47,7 @@ def parquet_files(files: Sequence[Path], name: str, options: Options, base: Foun
         by_split.setdefault(split or "train", []).append(str(path))
     base = base or Found(name=name, source=f"parquet files of {name}")
     try:
-        splits = datasets.load_dataset("parquet", data_files=by_split)
+        splits = datasets.load_dataset("parquet", data_files=by_split)  # nosec B615  # local files
     except Exception as error:  # the library raises what its back ends raise
         return replace(base, refused=f"{name}: the parquet files could not be read: {first_line(error)}")
     root = Path(*Path(files[0]).resolve().parts[: len(_common_parts(files))])
@@ -92,7 +92,7 @@ def hub(argument: str, options: Options, *, otherwise: str = "") -> Found:
     if not datasets.config.HF_HUB_OFFLINE and (fault := _asked(name)):
         raise DataError(f"the Hugging Face data set {argument!r} could not be loaded: {fault}{otherwise}")
     try:
-        splits = datasets.load_dataset(name, configuration or None)
+        splits = datasets.load_dataset(name, configuration or None)  # nosec B615  # a study keeps a digest
     except Exception as error:  # the library raises what its back ends raise
         raise DataError(
             f"the Hugging Face data set {argument!r} could not be loaded: {first_line(error)}{otherwise}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import sqlalchemy
 from snsearch.cli import main
 from snsearch.cli.shared.progress import ending_with
 from snsearch.errors import StudyError
+from snsearch.interrupt import EndNow
 from snsearch.study.observer import Observer
 from snsearch.study.storage import read_study
 from tests.conftest import Outcome, Server
@@ -176,6 +178,30 @@ def test_what_ended_the_work_is_raised_where_finishing_fails_too() -> None:
     assert said == ["no page"]
     with pytest.raises(StudyError, match="no page"), ending_with(fail, observer):
         pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, StudyError, None])
+def test_a_signal_while_finishing_lets_it_be_done_and_a_second_one_does_not(
+    number: int, error: type[BaseException] | None
+) -> None:
+    done: list[int] = []
+
+    def finish(signals: int) -> None:
+        for _ in range(signals):
+            os.kill(os.getpid(), number)
+        done.append(signals)
+
+    def work(signals: int) -> None:
+        with ending_with(lambda: finish(signals), Observer()):
+            if error is not None:
+                raise error
+
+    with pytest.raises(error or KeyboardInterrupt):
+        work(1)
+    with pytest.raises(EndNow):
+        work(2)
+    assert done == [1]
 
 
 @pytest.mark.parametrize("content", ["", "not a study"])

@@ -63,6 +63,15 @@ def _end_unless_stopped(job: object, worker: int, report: Report, stop: Stop) ->
     return "survived"
 
 
+def _stop_though_asked_twice(job: object, worker: int, report: Report, stop: Stop) -> str:
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGTERM)
+    report("goes on to a safe point")
+    if stop():
+        raise KeyboardInterrupt
+    return "survived"
+
+
 def _be_deaf(job: object, worker: int, report: Report, stop: Stop) -> str:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     report("ready")
@@ -140,6 +149,12 @@ def test_a_signal_that_comes_while_a_worker_starts_is_heard_once_it_knows_what_i
         _end_unless_stopped, Struck(number), workers=1, threads=1, hear=lambda event: None, stop=_never
     )
     assert found == reasons
+
+
+def test_sigterm_that_reaches_the_whole_group_and_is_passed_on_too_stops_a_worker_at_a_safe_point() -> None:
+    heard: list[Event] = []
+    reasons = run_processes(_stop_though_asked_twice, None, workers=1, threads=1, hear=heard.append, stop=_never)
+    assert (heard, reasons) == ([("goes on to a safe point", 0, ())], [])
 
 
 def test_a_second_signal_ends_workers_at_once_whatever_they_are_doing() -> None:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from snsearch.cli.shared.console import printable, progress_console
 from snsearch.errors import DeviceError, SnsearchError
-from snsearch.interrupt import EndNow
+from snsearch.interrupt import EndNow, stop_on_signals
 from snsearch.study import Observer
 from snsearch.units import format_duration, three_digits
 
@@ -212,15 +212,22 @@ class Progress(Observer):
 
 @contextmanager
 def ending_with(finish: Callable[[], None], observer: Observer) -> Iterator[None]:
-    """Finishes behind the block, also where that fails; then what fails in finishing is only a remark."""
+    """Finishes behind the block, also where that fails; then what fails in finishing is only a remark.
+
+    A first signal interrupts once finishing is done, a second one at once.
+    """
     try:
         yield
     except EndNow:
         raise
     except BaseException:
         try:
-            finish()
+            with stop_on_signals():
+                finish()
         except (SnsearchError, OSError) as error:
             observer.said(str(error))
         raise
-    finish()
+    with stop_on_signals() as stop:
+        finish()
+    if stop():
+        raise KeyboardInterrupt

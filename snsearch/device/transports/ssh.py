@@ -25,6 +25,7 @@ FOLDER = ".cache/snsearch-device"  # relative to the home folder, where ssh and 
 OPTIONS_VARIABLE = "SNSEARCH_SSH_OPTIONS"  # such as "-F my_config"
 _MISSING = "install OpenSSH's client (Debian: apt-get install openssh-client)"
 _SOCKET_PATH = 103 - 17  # longest path of a socket (macOS; Linux takes 107), less what ssh appends to make it
+_SHORT = "/tmp"  # nosec B108  # mkdtemp makes a private folder in it
 _LOST = 255  # exit code of ssh itself; also that of a killed remote process
 _URL = re.compile(
     r"ssh://(?:(?P<user>[A-Za-z0-9_][A-Za-z0-9._-]*)@)?"
@@ -127,7 +128,7 @@ def _socket_folder() -> Path:
     folder = tempfile.mkdtemp(prefix="snsearch-")
     if len(os.fsencode(folder)) + len("/s") > _SOCKET_PATH:
         Path(folder).rmdir()
-        folder = tempfile.mkdtemp(prefix="snsearch-", dir="/tmp")
+        folder = tempfile.mkdtemp(prefix="snsearch-", dir=_SHORT)
     return Path(folder)
 
 
