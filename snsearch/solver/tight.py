@@ -81,7 +81,7 @@ class _TightSearch:
     """Goes through all widths whose distortion is at most a limit."""
 
     def __init__(self, line: WidthLine, budget: Budget, start: Sequence[int]) -> None:
-        from snsearch.network.arrays import StageArrays
+        from snsearch.network import StageArrays
 
         assert budget.macs is not None, "tight solving needs a budget of MACs"
         self._line = line
