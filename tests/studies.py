@@ -135,6 +135,7 @@ def made_up_record(
         repeats=(),
         lost_seeds=(),
         reason="",
+        fault=None,
         duplicate_of=duplicate_of,
         finished=None,
     )

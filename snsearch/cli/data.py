@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
 from rich.progress import Progress
 
 from snsearch.cli.shared.console import print_json, print_table, print_text, printable, progress_console
-from snsearch.cli.shared.options import RESOLUTION
+from snsearch.cli.shared.options import RESOLUTION, reading_options
 from snsearch.tables import Column, Table
 
 if TYPE_CHECKING:
     from snsearch.training import ClassCount, Description
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def reading_options(command: F) -> F:
-    """--split, --image-column, --label-column."""
-    for option in (
-        click.option("--label-column", metavar="NAME", help="Column of the labels  [default: label, or as typed]"),
-        click.option("--image-column", metavar="NAME", help="Column of the images  [default: image, or as typed]"),
-        click.option(
-            "--split",
-            multiple=True,
-            metavar="[ROLE=]NAME",
-            help="Folder or split to use as train, validation or test  [default: by their names]",
-        ),
-    ):
-        command = option(command)
-    return command
 
 
 @click.command()

@@ -10,7 +10,7 @@ import click
 
 from snsearch.cli.shared.console import print_table, print_text, say
 from snsearch.cli.shared.machine import machine_options
-from snsearch.cli.shared.options import RESOLUTION, complete_names, table_options
+from snsearch.cli.shared.options import RESOLUTION, complete_names, reading_of, reading_options, table_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.errors import StudyError
 from snsearch.lab import set_folder, shipped_sets
@@ -39,6 +39,7 @@ def fidelity() -> None:
 )
 @click.option("--space", default="shufflenet-v1", show_default=True, metavar="NAME|FILE")
 @click.option("--data", default="fashion-mnist", show_default=True, metavar="DATA", help="As for search.")
+@reading_options
 @click.option("--resolution", type=RESOLUTION, help="Deployed input size  [default: the budget's, 224]")
 @click.option("--candidates", type=click.IntRange(6, 1000), default=20, show_default=True)
 @click.option("--seeds", type=click.IntRange(2), default=3, show_default=True, help="Seeds of the reference.")
@@ -68,10 +69,11 @@ def run(**given: Any) -> None:
     load_space(given["space"])  # a wrong name should not cost the wait for torch and the data
     load_budget(given["budget"])
     resolve_data(given["data"])
+    reading = reading_of(given)
     from snsearch import lab
 
     with Progress() as progress:
-        folder = lab.make_set(["snsearch", *sys.argv[1:]], progress, **given)
+        folder = lab.make_set(["snsearch", *sys.argv[1:]], progress, reading=reading, **given)
     _show_set(lab.fidelity_of(folder), whole=False, wide=False)
     say(f"set: {folder}; all proxies: snsearch fidelity show {folder} --all")
 

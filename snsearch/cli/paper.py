@@ -12,7 +12,7 @@ import click
 
 from snsearch.cli.shared.console import print_json, print_table, print_text, say
 from snsearch.cli.shared.machine import machine_options
-from snsearch.cli.shared.options import MFLOPS, Quantity, table_options
+from snsearch.cli.shared.options import MFLOPS, Quantity, reading_of, reading_options, table_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.errors import SpecError
 from snsearch.tables import Column, Table
@@ -57,6 +57,7 @@ def _tables(text: str) -> tuple[int, ...]:
     metavar="DATA",
     help="fashion-mnist, digits, an image folder, a .parquet file, or a Hugging Face owner/name.",
 )
+@reading_options
 @click.option("--tight/--no-tight", default=True, show_default=True, help="Match the MFLOPs within 0.1 %.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each network.")
 @click.option("--quick", is_flag=True, help="5,000 images an epoch, unless told otherwise.")
@@ -77,10 +78,12 @@ def paper(budgets: Sequence[tuple[float, ...]], form: str, wide: bool, **given: 
     or budgets it adds to what is there.
     """
     resolve_data(given["data"])  # a wrong name should not cost the wait for torch
+    reading = reading_of(given)
     from snsearch import lab
 
     with (progress := Progress()):
-        run = lab.begin_paper(progress, budgets=[mflops for several in budgets for mflops in several], **given)
+        mflops = [one for several in budgets for one in several]
+        run = lab.begin_paper(progress, budgets=mflops, reading=reading, **given)
     try:
         with (progress := Progress()):
             run.go_on(progress)

@@ -6,11 +6,10 @@ from typing import Any, get_args
 
 import click
 
-from snsearch.cli.data import reading_options
 from snsearch.cli.device import complete_devices
 from snsearch.cli.shared.console import print_table
 from snsearch.cli.shared.machine import machine_options
-from snsearch.cli.shared.options import CLASSES, DURATION, RESOLUTION, complete_names, study_options
+from snsearch.cli.shared.options import CLASSES, DURATION, RESOLUTION, complete_names, reading_options, study_options
 from snsearch.cli.shared.progress import Progress, ending_with
 from snsearch.cli.shared.sections import SectionedCommand
 from snsearch.latency import DEFAULT_PROFILE

@@ -35,7 +35,7 @@ from snsearch.solver import (
     with_input,
 )
 from snsearch.study import COUNTED, OBJECTIVES, Observer, environment, read_dataset
-from snsearch.training import Dataset, Recipe, default_recipe, machine_of, train_proxy
+from snsearch.training import Dataset, Options, Recipe, default_recipe, machine_of, train_proxy
 
 PROXY_SEED = 100  # apart from the reference's, with which a proxy would share its noise
 
@@ -48,6 +48,7 @@ def make_set(
     budget: str,
     space: str,
     data: str,
+    reading: Options,
     resolution: tuple[int, int] | None,
     candidates: int,
     seeds: int,
@@ -67,6 +68,7 @@ def make_set(
 
     Args:
         command: the command line, which the set keeps.
+        reading: how the data is read where its names do not say it.
         candidates: of the budget; those that the space leaves may be fewer.
         seeds: of the reference.
         reference_images: per epoch.
@@ -81,7 +83,7 @@ def make_set(
     folder = out or Path("reports") / f"fidelity-{Path(budget).stem}-{Path(data).stem}"
     spec = load_space(space)
     machine = machine_of(proxy_device, workers, threads, tasks=candidates)
-    dataset = read_dataset(data, None, observer)
+    dataset = read_dataset(data, None, observer, options=reading)
     at_input = with_input(load_budget(budget), resolution=resolution)
     deployed = deployed_on(at_input, dataset.channels, len(dataset.classes))
     cost = OBJECTIVES[COUNTED].of

@@ -22,7 +22,7 @@ from snsearch.lab.paper import (
 )
 from snsearch.lab.trainings import Curve, Train, Training, TrainingLog, run_trainings
 from snsearch.study import Observer, read_dataset
-from snsearch.training import Dataset, Machine, Recipe, machine_of, train_proxy
+from snsearch.training import Dataset, Machine, Options, Recipe, machine_of, train_proxy
 
 DEFAULT_IMAGES, QUICK_IMAGES = 20_000, 5_000  # quick keeps the seeds: two would leave no interval to speak of
 SCHEMA = 1
@@ -84,6 +84,7 @@ def begin_paper(
     budgets: Sequence[float],
     tables: tuple[int, ...],
     data: str,
+    reading: Options,
     tight: bool,
     seeds: int,
     quick: bool,
@@ -97,6 +98,7 @@ def begin_paper(
     """The run that checks the paper's claims of some tables at some MFLOPs; its settings are kept in its folder.
 
     Args:
+        reading: how the data is read where its names do not say it.
         out: folder of the trainings' log; None: one such as reports/paper-fashion-mnist-quick.
 
     Raises InfeasibleBudgetError, DataError, and StudyError where the folder was begun with other settings.
@@ -104,7 +106,7 @@ def begin_paper(
     line_ups = [line_up(mflops, tables, tight=tight) for mflops in sorted(set(budgets))]
     tasks = seeds * sum(len(line.solutions) for line in line_ups)
     machine = machine_of(proxy_device, workers, threads, tasks=tasks)
-    dataset = read_dataset(data, None, observer)
+    dataset = read_dataset(data, None, observer, options=reading)
     images = proxy_images or (QUICK_IMAGES if quick else DEFAULT_IMAGES)
     recipe = Recipe(
         images=min(images, len(dataset.train)), epochs=proxy_epochs, test_images=min(10_000, len(dataset.scored))

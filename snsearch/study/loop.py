@@ -43,7 +43,6 @@ from snsearch.units import format_stages
 
 _DUPLICATES_IN_A_ROW = 8  # after this many repeats by the sampler, an untried candidate is drawn instead
 _FAILURES_IN_A_ROW = 3
-_OUT_OF_MEMORY = "out of memory"
 
 
 def settings_of(
@@ -145,10 +144,10 @@ class Search:
                 failures = 0
             elif outcome == "failed":
                 records = self.study.records()
-                reason = next(r.reason for r in records if r.number == number)
-                failures += not reason.startswith(_OUT_OF_MEMORY)  # the next candidate may need less
+                failed = next(record for record in records if record.number == number)
+                failures += failed.fault != "memory"  # the next candidate may need less
                 if failures >= _FAILURES_IN_A_ROW:
-                    raise StudyError(f"{failures} candidates in a row failed; the last: {reason}")
+                    raise StudyError(f"{failures} candidates in a row failed; the last: {failed.reason}")
                 if not explored(records) and len(self._short_of_memory(records)) >= _FAILURES_IN_A_ROW:
                     raise _too_little_memory()
 
@@ -253,7 +252,7 @@ class Search:
     def _short_of_memory(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
         """Trials that ran out of memory and were not taken up again."""
         last = {self._key(record): record for record in records}
-        return [record for record in last.values() if record.reason.startswith(_OUT_OF_MEMORY)]
+        return [record for record in last.values() if record.fault == "memory"]
 
     def _key(self, record: TrialRecord) -> str | None:
         """What tells a trial's network from others, also before its worker has noted it; None of no network."""
@@ -293,7 +292,7 @@ class Search:
             raise
         except Exception as error:
             # One candidate's fault, kept with its reason, must not end the search.
-            self.study.fail(number, "failed", _reason(error))
+            self.study.fail(number, "failed", _reason(error), "memory" if ran_out_of_memory(error) else None)
         else:
             self.study.note(number, proxy=encode(result))
             if result.finished:
@@ -371,7 +370,7 @@ def _typical_seconds(records: Sequence[TrialRecord]) -> float:
 
 def _reason(error: Exception) -> str:
     words = f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(": ")
-    return f"{_OUT_OF_MEMORY} ({words})" if ran_out_of_memory(error) else words
+    return f"out of memory ({words})" if ran_out_of_memory(error) else words
 
 
 def _too_little_memory() -> StudyError:

@@ -16,6 +16,7 @@ from snsearch.training import CurvePoint, ProxyResult, Recipe
 from snsearch.units import format_stages
 
 Status = Literal["complete", "stopped", "failed", "interrupted", "left out", "running", "waiting"]
+Fault = Literal["memory"]  # a training ran out of memory: with more of it, it may succeed
 Attachment = Literal["measured", "counted"]  # on devices; on the caches of cores
 OTHER_IMAGES = "the images or their labels changed"
 
@@ -69,7 +70,8 @@ class TrialRecord:
     curve: tuple[CurvePoint, ...]  # as far as it goes, also while it is trained
     repeats: tuple[ProxyResult, ...]  # trainings with further seeds
     lost_seeds: tuple[tuple[int, str], ...]  # further seeds whose training failed, and why
-    reason: str  # why it failed or was interrupted
+    reason: str  # why it failed or was interrupted, for people
+    fault: Fault | None  # what kind of failure it was, where that changes what the next run does
     duplicate_of: int | None
     finished: datetime | None
 

@@ -46,12 +46,13 @@ class Roles:
 
 
 def parse_splits(texts: Sequence[str]) -> tuple[tuple[Role, str], ...]:
-    """The roles of `--split` texts: "train=NAME", several with commas between them; a bare NAME has its own role.
+    """The roles of `--split` texts: "train=NAME"; a bare NAME has its own role, or else is the training split.
 
-    A bare name that says no role is the training split. Raises Unusable.
+    A single text may hold several, "train=NAME,test=NAME", whose names have no comma before a role. Of several texts
+    each is one split, whatever commas its name has. Raises Unusable.
     """
     chosen: dict[Role, str] = {}
-    for part in (part.strip() for text in texts for part in text.split(",")):
+    for part in _divided(*texts) if len(texts) == 1 else texts:
         head, equals, name = part.partition("=")
         role = role_of(head) if equals else role_of(part) or "train"
         if role is None or not (name if equals else part):
@@ -62,6 +63,17 @@ def parse_splits(texts: Sequence[str]) -> tuple[tuple[Role, str], ...]:
     if chosen and "train" not in chosen:
         raise Unusable(f"no training split is named; add --split train=NAME to {', '.join(chosen.values())}")
     return tuple(chosen.items())
+
+
+def _divided(text: str) -> list[str]:
+    """The parts of a text, each of which begins with a role."""
+    parts: list[str] = []
+    for part in text.split(","):
+        if parts and role_of(part.partition("=")[0]) is None:
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part.strip())
+    return parts
 
 
 def assign_roles(names: Sequence[str], chosen: Mapping[Role, str] | None = None, *, kind: str = "split") -> Roles:

@@ -221,8 +221,6 @@ def _remarks(
             elif role == "validation":
                 yield "too few images for a validation split: a search chooses by the test images"
     yield from _repeated(parts)
-    if cut := sum(head.cut for part in parts.values() for _, head in part if head is not None):
-        yield f"{counted(cut, 'color image')} of 16 bits a channel: only the upper 8 are read"
 
 
 def _repeated(parts: dict[Role, list[tuple[str, Head | None]]]) -> Iterator[str]:

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from snsearch.lab import making, ranking
 from snsearch.study.storage import read_study
+from tests.studies import pretended_training, train_in
 from tests.training.test_folder import fill, picture
 
 Run = Callable[..., Any]
@@ -61,6 +63,34 @@ def test_data_that_a_search_refuses_is_described_with_the_reason(run: Run, here:
     empty = here / "empty"
     empty.mkdir()
     assert "refused: folder 'empty' holds no images" in run("data", "empty").out
+
+
+PAPER = ("paper", "--budget", "5", "--table", "3", "--seeds", "1")
+FIDELITY = ("fidelity", "run", "--budget", "3", "--resolution", "96", "--candidates", "6", "--seeds", "2")
+
+
+@pytest.mark.parametrize(("command", "kept"), [(PAPER, "settings.json"), (FIDELITY, "set.json")])
+@pytest.mark.parametrize("way", ["--split", "columns"])
+def test_paper_and_fidelity_read_data_as_search_does(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], kept: str, way: str
+) -> None:
+    train_in(monkeypatch, pretended_training(lambda arch: (0.5, arch.stage_channels[-1] / 1e4)))
+    monkeypatch.setattr(making, "zero_cost", lambda *_, **__: ())
+    monkeypatch.setattr(ranking, "BOOTSTRAPS", 50)
+    if way == "--split":
+        fill(here / "pets", "old/cat", "old/dog", "new, blurred/cat", "new, blurred/dog")
+        options = ["--split", "old", "--split", "test=new, blurred"]
+    else:
+        fill(here, "pets", count=16)
+        rows = "".join(f"{number}.png,{('cat', 'dog')[number % 2]}\n" for number in range(16))
+        (here / "pets" / "notes.csv").write_text(f"photo,kind\n{rows}")
+        options = ["--image-column", "photo", "--label-column", "kind"]
+    outcome = run(*command, "--data", "pets", "--workers", "1", "--out", "made", *options)
+    assert outcome.code == 0, outcome.err
+    assert "2 classes" in outcome.err
+    assert (here / "made" / kept).is_file()
+    wrong = run(*command, "--data", "pets", "--workers", "1", "--out", "made", "--split", "part=a")
+    assert (wrong.code, wrong.out) == (5, "")
 
 
 @pytest.mark.parametrize("arguments", [("nosuch",), ("pets/nosuch",), ("pets", "--split", "part=a")])

@@ -538,6 +538,7 @@ def test_a_candidate_that_ran_out_of_memory_fails_alone_and_the_next_run_tries_i
     assert {t.reason for t in lost} == {
         "out of memory (OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB)"
     }
+    assert [t.fault for t in record.trials[:5]] == [None, "memory", "memory", "memory", None]
     again = setup.search()
     again.prepare()
     again.run(trials=7)

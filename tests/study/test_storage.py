@@ -169,7 +169,7 @@ def test_reading_a_foreign_database_leaves_it_as_it_was(tmp_path: Path) -> None:
         mine.execute("create table mine (x)")
         mine.commit()
     before = path.read_bytes()
-    with pytest.raises(StudyError, match="cannot be opened"):
+    with pytest.raises(StudyError, match="has no study"):
         read_study(f"sqlite:///{path}")
     assert path.read_bytes() == before
 

@@ -123,6 +123,23 @@ def test_a_file_that_holds_no_study_is_told_and_left_alone(setup: Setup, content
         Study.open(setup.url, "digits", setup.settings()).close()
 
 
+def test_a_search_killed_while_it_made_tables_leaves_no_study_and_the_next_one_makes_it(setup: Setup) -> None:
+    Study.open(setup.url, "digits", setup.settings()).close()
+    file = setup.folder / "study.db"
+    with closing(sqlite3.connect(file)) as connection:
+        made = [sql for (sql,) in connection.execute("select sql from sqlite_master where type = 'table'")]
+    for count in range(1, len(made), 3):
+        file.unlink()
+        _execute(setup, *made[:count])
+        before = file.read_bytes()
+        for call in (lambda: read_study(setup.url), lambda: attach(setup.url, "digits", "measured", "key", {})):
+            with pytest.raises(StudyError, match=r"has no study; .* the same command begins it again"):
+                call()
+        assert file.read_bytes() == before
+        Study.open(setup.url, "digits", setup.settings()).close()
+        assert read_study(setup.url).name == "digits"
+
+
 def test_a_folder_called_study_db_is_told(setup: Setup) -> None:
     (setup.folder / "study.db").mkdir()
     for call in (lambda: read_study(setup.url), lambda: Study.open(setup.url, "digits", setup.settings())):

@@ -50,6 +50,7 @@ def test_a_worker_that_runs_out_of_memory_loses_one_trial_and_one_that_is_killed
     before = read_study(setup.url).trials[:3]
     assert [trial.status for trial in before] == ["failed", "complete", "running"]
     assert before[0].reason == "out of memory (MemoryError)"
+    assert [trial.fault for trial in before] == ["memory", None, None]
 
     search.prepare()
     search.run(trials=9)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 import tempfile
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +39,41 @@ def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
 def gray(values: Any, kind: Any = np.uint8) -> Image.Image:
     """An image of one channel."""
     return Image.fromarray(np.asarray(values, dtype=kind))
+
+
+def deep_png(values: Any, *further: tuple[bytes, bytes], interlaced: bool = False) -> bytes:
+    """A PNG of (H, W, C) values of 16 bits, of 1 to 4 channels: gray, gray with opacity, RGB, RGBA.
+
+    Args:
+        further: chunks behind the header, each with its kind.
+        interlaced: needs a picture of 1x1, all of which is in the first of seven passes.
+    """
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    pixels = np.asarray(values, dtype=">u2")
+    height, width, channels = pixels.shape
+    head = struct.pack(">IIBBBBB", width, height, 16, (0, 4, 2, 6)[channels - 1], 0, 0, interlaced)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    chunks = [(b"IHDR", head), *further, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def deep_tiff(values: Any, order: str, *, photometric: int = 2, deflated: bool = False) -> bytes:
+    """A TIFF of (H, W, C) values of 16 bits, in the byte order "<" or ">"."""
+    pixels = np.asarray(values, dtype=f"{order}u2")
+    height, width, channels = pixels.shape
+    bits, start = 8 + 2 + 9 * 12 + 4, 8 + 2 + 9 * 12 + 4 + 2 * channels
+    data = zlib.compress(pixels.tobytes()) if deflated else pixels.tobytes()
+    tags = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, bits), (259, 4, 1, 8 if deflated else 1),
+        (262, 4, 1, photometric), (273, 4, 1, start), (277, 4, 1, channels), (278, 4, 1, height),
+        (279, 4, 1, len(data)),
+    ]  # fmt: skip
+    directory = struct.pack(f"{order}H", len(tags)) + b"".join(struct.pack(f"{order}HHII", *tag) for tag in tags)
+    magic = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
+    return magic + directory + bytes(4) + struct.pack(f"{order}{channels}H", *[16] * channels) + data
 
 
 def noise(side: int = 32) -> Image.Image:
@@ -99,23 +136,48 @@ def _rgb_key() -> bytes:
 GRAY: dict[str, tuple[Made, Any]] = {
     "8-bit PNG": (lambda: encoded(gray(_STEPS)), _STEPS),
     "1-bit PNG": (lambda: encoded(gray([[0, 255], [255, 0]]).convert("1")), [[0, 255], [255, 0]]),
-    "16-bit PNG": (lambda: encoded(gray([[0, 257], [32768, 65535]], np.uint16)), [[0, 1], [127, 255]]),
-    "16-bit TIFF": (lambda: encoded(gray([[0, 257], [32768, 65535]], np.uint16), "TIFF"), [[0, 1], [127, 255]]),
+    "16-bit PNG": (lambda: encoded(gray([[0, 257], [32768, 65535]], np.uint16)), [[0, 1], [128, 255]]),
+    "16-bit TIFF": (lambda: encoded(gray([[0, 257], [32768, 65535]], np.uint16), "TIFF"), [[0, 1], [128, 255]]),
     "32-bit TIFF up to 255": (lambda: encoded(gray([[0, 1], [128, 255]], np.int32), "TIFF"), [[0, 1], [128, 255]]),
     "32-bit TIFF up to 65535": (
         lambda: encoded(gray([[-5, 257], [32768, 65535]], np.int32), "TIFF"),
-        [[0, 1], [127, 255]],
+        [[0, 1], [128, 255]],
     ),
     "float TIFF up to 1": (lambda: encoded(gray([[0, 0.25], [0.75, 1]], np.float32), "TIFF"), [[0, 64], [191, 255]]),
     "float TIFF up to 255": (
         lambda: encoded(gray([[-3, 1.6], [128, 255]], np.float32), "TIFF"),
         [[0, 2], [128, 255]],
     ),
+    "16-bit LA PNG": (
+        lambda: deep_png([[[128, 65535], [129, 65535]], [[32768, 0], [65535, 65535]]]),
+        [[0, 1], [255, 255]],
+    ),
     "LA PNG": (lambda: encoded(_layered("LA", (0, 0), (0, 255), (100, 255), (0, 51))), [[255, 0], [100, 204]]),
     "8-bit PNG with a transparent gray": (lambda: encoded(gray(_STEPS), transparency=85), [[0, 255], [170, 255]]),
 }
 
+# 65535 is 255; 257 values are one step, and the middle of 257 is nearer to the step below: 128 is 0, 129 is 1.
+_DEEP = np.array([[[0, 128, 129], [385, 386, 257]], [[32767, 32768, 65406], [65407, 65535, 1]]])
+_DEEP_IN_8 = [(0, 0, 1), (1, 2, 1), (127, 128, 254), (255, 255, 0)]
+_SHARES = np.array([65535, 65535, 0, 13107])[:, None].reshape(2, 2, 1)  # opaque, opaque, not at all, a fifth
+
 COLORED: dict[str, tuple[Made, Any]] = {
+    "16-bit RGB PNG": (lambda: deep_png(_DEEP), _DEEP_IN_8),
+    "16-bit RGB PNG with a transparent color": (
+        lambda: deep_png(_DEEP, (b"tRNS", struct.pack(">HHH", 385, 386, 257))),
+        [_DEEP_IN_8[0], (255, 255, 255), *_DEEP_IN_8[2:]],
+    ),
+    "16-bit RGBA PNG": (
+        lambda: deep_png(np.dstack((_DEEP, _SHARES))),
+        [*_DEEP_IN_8[:2], (255, 255, 255), (255, 255, 204)],
+    ),
+    "16-bit RGB TIFF, little-endian": (lambda: deep_tiff(_DEEP, "<"), _DEEP_IN_8),
+    "16-bit RGB TIFF, big-endian": (lambda: deep_tiff(_DEEP, ">"), _DEEP_IN_8),
+    "16-bit RGB TIFF, deflated": (lambda: deep_tiff(_DEEP, ">", deflated=True), _DEEP_IN_8),
+    "16-bit CMYK TIFF": (
+        lambda: deep_tiff([[[32768, 0, 0, 0], [0, 129, 0, 0]], [[0] * 4, [65535] * 4]], "<", photometric=5),
+        [(127, 255, 255), (255, 254, 255), (255, 255, 255), (0, 0, 0)],
+    ),
     "RGB PNG": (
         lambda: encoded(_layered("RGB", (1, 2, 3), (4, 5, 6), (7, 8, 9), (255, 0, 128))),
         [(1, 2, 3), (4, 5, 6), (7, 8, 9), (255, 0, 128)],
@@ -170,7 +232,22 @@ def test_deep_pictures_of_a_data_set_are_scaled_by_its_brightest_one_and_never_e
     # 12 bits in 16: the brightest pixel of all files needs 12 bits, so 4095 is white in every file.
     bright, dark = encoded(gray([[0, 4095]] * 2, np.uint16)), encoded(gray([[100, 2048]] * 2, np.uint16))
     pixels, *_ = decode(["bright", "dark"], [bright, dark].__getitem__, "L", 2)
-    assert pixels[:, 0, 0].tolist() == [[0, 255], [100 * 255 // 4095, 2048 * 255 // 4095]]
+    assert pixels[:, 0, 0].tolist() == [[0, 255], [6, 128]]  # 100 / 4095 * 255 = 6.2, 2048 / 4095 * 255 = 127.5
+
+
+def test_deep_colored_pictures_are_scaled_with_the_gray_ones_of_their_data_set() -> None:
+    pictures = [
+        deep_png([[[2048, 100, 0]] * 2] * 2),
+        encoded(gray([[0, 4095]] * 2, np.uint16)),
+        deep_png([[[4095, 0, 2048, 65535]] * 2] * 2),  # opacity says nothing of the depth
+        encoded(_layered("RGB", *[(1, 2, 3)] * 4)),
+    ]
+    pixels, *_ = decode(list("abcd"), pictures.__getitem__, "RGB", 2)
+    assert pixels[:, :, 0, 1].tolist() == [[128, 6, 0], [255, 255, 255], [255, 0, 128], [1, 2, 3]]
+
+
+def test_a_deep_colored_picture_may_be_interlaced() -> None:
+    assert pixels_of(deep_png([[[129, 65535, 386]]], interlaced=True), "RGB", 1) == [[[1]], [[255]], [[2]]]
 
 
 def test_float_pictures_are_scaled_alike_whatever_each_holds() -> None:
@@ -204,6 +281,19 @@ STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda upright: upright.T[::-1, ::-1],
     8: lambda upright: upright.T[:, ::-1],
 }
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_deep_colored_picture_is_turned_as_its_exif_says(orientation: int) -> None:
+    upright = np.arange(4).reshape(2, 2)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = STORED[orientation](upright)
+    data = deep_png(
+        np.dstack((257 * stored, 0 * stored, 65535 * (stored > 0))),
+        (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")),
+    )
+    assert pixels_of(data, "RGB", 2) == [upright.tolist(), [[0, 0], [0, 0]], (255 * (upright > 0)).tolist()]
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])

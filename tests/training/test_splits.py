@@ -80,6 +80,11 @@ def test_ambiguous_splits_are_refused_by_name(names: tuple[str, ...], message: s
         (("fold1",), (("train", "fold1"),)),
         (("train", "validation"), (("train", "train"), ("validation", "validation"))),
         (("train=a,test=b",), (("train", "a"), ("test", "b"))),
+        (("train=a, test=b,val",), (("train", "a"), ("test", "b"), ("validation", "val"))),
+        (("train,test",), (("train", "train"), ("test", "test"))),
+        (("cats, dogs",), (("train", "cats, dogs"),)),
+        (("train=a,b,test=c,d=e",), (("train", "a,b"), ("test", "c,d=e"))),
+        (("train=a,test=b", "test=c,val"), (("train", "a,test=b"), ("test", "c,val"))),
         (("training=a", "val=b", "test=c"), (("train", "a"), ("validation", "b"), ("test", "c"))),
     ],
 )
@@ -92,6 +97,8 @@ def test_split_texts_are_read(texts: tuple[str, ...], expected: Any) -> None:
     [
         (("part=a",), "split 'part=a': expected NAME"),
         (("train=",), "split 'train=': expected NAME"),
+        (("",), "split '': expected NAME"),
+        (("", "test=a"), "split '': expected NAME"),
         (("train=a", "train=b"), "'a' is the train split already"),
         (("test=a",), "no training split is named"),
     ],

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from snsearch import units
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names
+
+if TYPE_CHECKING:
+    from snsearch.training import Options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -103,6 +106,29 @@ def study_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def reading_options(command: F) -> F:
+    """--split, --image-column, --label-column; `reading_of` takes their values."""
+    for option in (
+        click.option("--label-column", metavar="NAME", help="Column of the labels  [default: label, or as typed]"),
+        click.option("--image-column", metavar="NAME", help="Column of the images  [default: image, or as typed]"),
+        click.option(
+            "--split",
+            multiple=True,
+            metavar="[ROLE=]NAME",
+            help="Folder or split to use as train, validation or test; may be repeated  [default: by their names]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def reading_of(given: dict[str, Any]) -> Options:
+    """The values of `reading_options`, taken out of a command's. Raises DataError for a split that cannot be read."""
+    from snsearch.api import data_options
+
+    return data_options(given.pop("split"), given.pop("image_column"), given.pop("label_column"))
 
 
 def complete_names(kind: Any, *extra: str) -> Callable[..., list[str]]:

@@ -13,7 +13,7 @@ from snsearch.errors import StudyError
 from snsearch.network import Architecture, Costs
 from snsearch.solver import Design
 from snsearch.study.presence import Worker
-from snsearch.study.records import Attachment, Settings, Status, TrialRecord
+from snsearch.study.records import Attachment, Fault, Settings, Status, TrialRecord
 from snsearch.training import CurvePoint, ProxyResult
 
 T = TypeVar("T")
@@ -37,6 +37,7 @@ class _Kept:
     curve: tuple[CurvePoint, ...] = ()
     status: Literal["failed", "interrupted", "left out"] | None = None
     reason: str = ""
+    fault: Fault | None = None
     duplicate_of: int | None = None
     worker: Worker | None = None
 
@@ -150,6 +151,7 @@ def _record(
         repeats=repeats,
         lost_seeds=lost_seeds,
         reason=kept.reason,
+        fault=kept.fault,
         duplicate_of=kept.duplicate_of,
         finished=trial.datetime_complete,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import optuna
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, inspect
 from sqlalchemy.pool import NullPool
 
 from snsearch.errors import StudyError
@@ -33,6 +33,8 @@ def open_storage(url: str, *, make: bool) -> optuna.storages.BaseStorage:
         options["connect_args"] = {"timeout": _BUSY}
     with as_study_errors(url, opening=True):
         try:
+            if not make:
+                _check_begun(url, options)
             rdb = optuna.storages.RDBStorage(engine_url(url), engine_kwargs=options, skip_table_creation=not make)
         except ImportError:
             raise _no_driver(url) from None
@@ -84,6 +86,20 @@ def _check_file(file: Path, *, make: bool) -> None:
                 return
         what = "it is no SQLite database"
     raise StudyError(f"{str(file)!r} is not a study: {what}; name a study.db that a search made")
+
+
+def _check_begun(url: str, options: dict[str, Any]) -> None:
+    """Raises StudyError where no study was made in the storage, such as by a search that is killed as it begins.
+
+    Optuna would name the first table that it misses, and write into some of the others.
+    """
+    with create_engine(engine_url(url), poolclass=NullPool, **options).connect() as connection:
+        if inspect(connection).has_table("studies") and connection.exec_driver_sql("SELECT 1 FROM studies").first():
+            return
+    raise StudyError(
+        f"the storage {shown_place(url)!r} has no study; a search that ended as it began leaves one so, and the same "
+        "command begins it again"
+    )
 
 
 def _no_driver(url: str) -> StudyError:

@@ -15,7 +15,7 @@ from snsearch.codec import encode
 from snsearch.errors import StudyError
 from snsearch.solver import Design
 from snsearch.study.presence import this_process
-from snsearch.study.records import OTHER_IMAGES, Settings, TrialRecord
+from snsearch.study.records import OTHER_IMAGES, Fault, Settings, TrialRecord
 from snsearch.study.storage.attributes import (
     LOST,
     REPEAT,
@@ -153,9 +153,9 @@ class Study:
         self.note(number, reason=reason)
         self._study.tell(number, state=TrialState.PRUNED)
 
-    def fail(self, number: int, status: EndedBadly, reason: str) -> None:
-        """Ends a trial without a score, with its reason."""
-        self.note(number, status=status, reason=reason)
+    def fail(self, number: int, status: EndedBadly, reason: str, fault: Fault | None = None) -> None:
+        """Ends a trial without a score, with its reason and, where it has one, the kind of its failure."""
+        self.note(number, status=status, reason=reason, **({"fault": fault} if fault else {}))
         self._study.tell(number, state=TrialState.FAIL)
 
     def take_repeat(self, number: int, seed: int) -> bool:
