@@ -12,9 +12,9 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def excerpt(text: str) -> str:
-    """The text, the middle of a long one left out."""
-    return text if len(text) <= 120 else f"{text[:60]} ... {text[-50:]}"
+def excerpt(text: str, most: int = 120) -> str:
+    """The text, the middle of one that is longer than `most` characters left out."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-(most // 2 - 10) :]}"
 
 
 def shortened(value: object) -> str:

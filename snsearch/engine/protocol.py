@@ -239,7 +239,8 @@ def _answer(stdout: str, nonce: str, kind: Literal["time", "probe"]) -> dict[str
             f"the runner speaks schema {said['schema']}; expected {RUNNER_SCHEMA}: build and push the runner again"
         )
     if about["kind"] == "error":
-        raise RunnerError(*(excerpt(str(answer.get(key, ""))) for key in ("error", "detail")))
+        # Details of engines hold a path and the engine's own words.
+        raise RunnerError(excerpt(str(answer.get("error", ""))), excerpt(str(answer.get("detail", "")), 500))
     if about["kind"] != kind:
         raise AnswerError(f"the runner answered {said['kind']}; expected {kind!r}")
     return answer
