@@ -12,6 +12,7 @@ from .api import measure as measure
 from .api import predict as predict
 from .api import profiles as profiles
 from .api import report as report
+from .api import sample as sample
 from .api import search as search
 from .api import solve as solve
 from .api import spaces as spaces

@@ -51,6 +51,7 @@ UNITS = Range("a positive integer up to 100", 1, 100)  # per stage
 STRIDES = Range("a positive integer up to 16", 1, 16)
 SCALES = Range("a number from 0.01 to 100", 0.01, 100)
 RATIOS = Range("width ratios from 1 to 1000, such as 1,2.2,3.7", 1, 1000)  # of a stage to the first one
+SAMPLES = Range("a number of networks from 1 to 10,000,000", 1, 10**7)
 GROWTHS = Range("a width ratio from 1 to 16", 1, 16)  # of a stage to the one before
 
 _COUNT_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}

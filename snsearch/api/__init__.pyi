@@ -21,6 +21,7 @@ from .searching import search as search
 from .solutions import Solutions as Solutions
 from .solutions import UnmetBudgetsError as UnmetBudgetsError
 from .solutions import budgets as budgets
+from .solutions import sample as sample
 from .solutions import solve as solve
 from .solutions import spaces as spaces
 from .studies import load_data as load_data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -23,8 +23,9 @@ from snsearch.solver import (
     scaled,
     with_input,
 )
+from snsearch.solver import sample as sample_designs
 from snsearch.solver import solve as solve_design
-from snsearch.units import format_resolution, parse_bytes, parse_count, parse_resolution
+from snsearch.units import SAMPLES, format_resolution, parse_bytes, parse_count, parse_resolution
 
 Resolution = int | str | tuple[int, int]
 Groups = int | tuple[int, ...]  # of all stages, or one per stage
@@ -104,6 +105,31 @@ def _budgets(mflops: Sequence[float], named: Sequence[str | Budget], bounds: dic
     if not found and bounds.keys() & {"params", "peak_activation_bytes", "weight_bytes"}:
         found = [Budget(name="own bounds", **bounds)]
     return [replace(budget, **bounds) for budget in found]
+
+
+def _goals(
+    mflops: Sequence[float],
+    named: Sequence[str | Budget],
+    resolution: Resolution | None,
+    classes: int | None,
+    *,
+    params: int | str | None = None,
+    peak_memory: int | str | None = None,
+    model_size: int | str | None = None,
+    precision: Precision | None = None,
+    match: Match | None = None,
+) -> tuple[Budget, ...]:
+    """The budgets that are asked for, with the further bounds, at the input."""
+    given = {
+        "params": None if params is None else parse_count(params),
+        "peak_activation_bytes": None if peak_memory is None else parse_bytes(peak_memory),
+        "weight_bytes": None if model_size is None else parse_bytes(model_size),
+        "precision": precision,
+        "match": match,
+    }
+    bounds = {name: value for name, value in given.items() if value is not None}
+    pixels = None if resolution is None else pixels_of(resolution)
+    return tuple(with_input(one, resolution=pixels, classes=classes) for one in _budgets(mflops, named, bounds))
 
 
 def _designs(
@@ -196,19 +222,17 @@ def solve(
         >>> found.architecture.groups, found.architecture.stage_channels, round(found.costs.mflops, 2)
         ((1, 3, 8), (204, 456, 768), 135.69)
     """
-    given = {
-        "params": None if params is None else parse_count(params),
-        "peak_activation_bytes": None if peak_memory is None else parse_bytes(peak_memory),
-        "weight_bytes": None if model_size is None else parse_bytes(model_size),
-        "precision": precision,
-        "match": match,
-    }
-    bounds = {name: value for name, value in given.items() if value is not None}
-    pixels = None if resolution is None else pixels_of(resolution)
-    goals: list[Budget | None] = [
-        with_input(goal, resolution=pixels, classes=classes)
-        for goal in _budgets(_several(mflops), _several(budget), bounds)
-    ]
+    goals = _goals(
+        _several(mflops),
+        _several(budget),
+        resolution,
+        classes,
+        params=params,
+        peak_memory=peak_memory,
+        model_size=model_size,
+        precision=precision,
+        match=match,
+    )
     if not goals and (tight or packed):
         raise SpecError("tight and packed solving need a budget")
     if space == "all":
@@ -216,10 +240,12 @@ def solve(
     else:
         asked = [load_space(one) if isinstance(one, str) else one for one in _several(space)]
     # Without a budget, its input and precision alone are read.
-    free = with_input(mflops_budget(1), resolution=pixels, classes=classes)
+    free = with_input(
+        mflops_budget(1), resolution=None if resolution is None else pixels_of(resolution), classes=classes
+    )
     free = replace(free, precision=precision or free.precision)
     found, reasons = [], []
-    for goal, one in product(goals or [None], asked):
+    for goal, one in product(goals or (None,), asked):
         designs = _designs(
             one,
             _several(groups),
@@ -243,3 +269,60 @@ def solve(
     if reasons:
         raise UnmetBudgetsError(reasons, Solutions(found))
     return Solutions(found)
+
+
+def sample(
+    count: int,
+    *,
+    mflops: float | None = None,
+    budget: str | Budget | None = None,
+    space: str | SpaceSpec = "shufflenet-free",
+    seed: int = 0,
+    params: int | str | None = None,
+    peak_memory: int | str | None = None,
+    model_size: int | str | None = None,
+    precision: Precision | None = None,
+    match: Match | None = None,
+    resolution: Resolution | None = None,
+    classes: int | None = None,
+) -> Iterator[Solution]:
+    """Different networks of a space that meet a budget, drawn at random; each is solved when it is asked for.
+
+    Args:
+        count: networks, from 1.
+        mflops: millions of multiply-adds.
+        budget: a bundled name, the path of a TOML file, or a record, in the place of MFLOPs.
+        space: a bundled name, the path of a TOML file, or a record.
+        seed: of the draws; the same seed gives the same networks.
+        params, peak_memory, model_size, precision, match, resolution, classes: as in `solve`.
+
+    Returns:
+        An iterator over solutions.
+
+    Raises:
+        SpecError: an argument that cannot be used, or fewer networks than are asked for (when they run out).
+        InfeasibleBudgetError: a budget that none of the drawn designs meets.
+
+    Example:
+        >>> import snsearch
+        >>> for found in snsearch.sample(3, mflops=40):
+        ...     print(found.architecture.groups, found.architecture.stage_channels, f"{found.costs.mflops:.2f}")
+        (4, 4, 1) (96, 256, 388) 40.04
+        (2, 1, 8) (144, 296, 416) 39.96
+        (8, 2, 8) (128, 256, 544) 39.98
+    """
+    SAMPLES.check(count, count)
+    goals = _goals(
+        () if mflops is None else (mflops,),
+        () if budget is None else (budget,),
+        resolution,
+        classes,
+        params=params,
+        peak_memory=peak_memory,
+        model_size=model_size,
+        precision=precision,
+        match=match,
+    )
+    if len(goals) != 1:
+        raise SpecError("a sample is drawn for one budget: give mflops, budget, or another bound")
+    return sample_designs(load_space(space) if isinstance(space, str) else space, goals[0], count, seed)

@@ -1,4 +1,5 @@
 from .arch import Architecture as Architecture
+from .arrays import StageArrays as StageArrays
 from .conventions import ConventionCount as ConventionCount
 from .conventions import count_conventions as count_conventions
 from .costs import CostReport as CostReport

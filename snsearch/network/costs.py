@@ -16,10 +16,10 @@ The conventions, which hold everywhere in snsearch:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from snsearch.network.arch import Architecture
 from snsearch.network.graph import OpGraph, block_ops, blocks
@@ -87,15 +87,17 @@ def op_params(op: Op) -> int:
     return op_weights(op) + op.channels * (2 * op.norm + op.bias)
 
 
-def _deployed_params(op: Op) -> int:
+def deployed_params(op: Op) -> int:
+    """Values of the deployed model: weights, and a bias that batch norm is folded into."""
     return op_weights(op) + op.channels * (op.norm or op.bias)
 
 
-def _elements_moved(op: Op, ops: Sequence[Op]) -> int:
-    return sum(ops[index].elements for index in op.inputs) + op.elements + _deployed_params(op)
+def elements_moved(op: Op, ops: Sequence[Op]) -> int:
+    """Elements that the operator reads and writes, weights among them."""
+    return sum(ops[index].elements for index in op.inputs) + op.elements + deployed_params(op)
 
 
-def peak_elements(ops: Sequence[Op]) -> int:
+def peak_elements(ops: Sequence[Op], larger: Callable[..., Any] = max, smaller: Callable[..., Any] = min) -> Any:
     """The least possible peak of live elements over all orders in which a block's operators can run.
 
     Exact: a breadth-first walk over the sets of operators that can have run, each with the least peak that reaches
@@ -103,6 +105,8 @@ def peak_elements(ops: Sequence[Op]) -> int:
 
     Args:
         ops: the first is the block's input, the last makes its output.
+        larger: the larger of two numbers of elements, or of two arrays of them.
+        smaller: likewise.
     """
     readers = [0] * len(ops)  # bit set of the operators that read each tensor
     needs = [0] * len(ops)
@@ -111,9 +115,11 @@ def peak_elements(ops: Sequence[Op]) -> int:
             readers[source] |= 1 << index
             needs[index] |= 1 << source
     sizes = [op.elements for op in ops]
-    frontier = {1: (sizes[0], sizes[0])}  # operators that have run -> (live elements, least peak so far)
+    frontier: dict[int, tuple[Any, Any]] = {
+        1: (sizes[0], sizes[0])
+    }  # operators that have run -> (live elements, least peak so far)
     for _ in range(len(ops) - 1):
-        reached: dict[int, tuple[int, int]] = {}
+        reached: dict[int, tuple[Any, Any]] = {}
         for ran, (live, peak) in frontier.items():
             for index in range(1, len(ops)):
                 bit = 1 << index
@@ -121,13 +127,13 @@ def peak_elements(ops: Sequence[Op]) -> int:
                     continue
                 after = ran | bit
                 grown = live + sizes[index]
-                highest = max(peak, grown)
+                highest = larger(peak, grown)
                 known = reached.get(after)
                 if known is None:
                     freed = sum(sizes[source] for source in ops[index].inputs if not readers[source] & ~after)
                     reached[after] = (grown - freed, highest)
-                elif highest < known[1]:
-                    reached[after] = (known[0], highest)
+                else:
+                    reached[after] = (known[0], smaller(highest, known[1]))
         frontier = reached
     return next(iter(frontier.values()))[1]
 
@@ -137,6 +143,21 @@ def count_macs(arch: Architecture) -> int:
     return sum(placed.repeats * sum(map(op_macs, block_ops(arch, placed.spec))) for placed in blocks(arch))
 
 
+_MOST_KNOWN = 1 << 14
+_known: dict[Any, tuple[int, int, int, int, int]] = {}  # totals of blocks: networks of one space share many
+
+
+def _block_totals(ops: Sequence[Op]) -> tuple[int, int, int, int, int]:
+    """MACs, parameters, deployed parameters, elements moved, and the peak of live elements."""
+    return (
+        sum(map(op_macs, ops)),
+        sum(map(op_params, ops)),
+        sum(map(deployed_params, ops)),
+        sum(elements_moved(op, ops) for op in ops[1:]),
+        peak_elements(ops),
+    )
+
+
 def count_costs(arch: Architecture, precision: Precision = "float32") -> Costs:
     """The network's totals, sizes in bytes. Takes a few hundred microseconds.
 
@@ -144,14 +165,19 @@ def count_costs(arch: Architecture, precision: Precision = "float32") -> Costs:
     """
     size = BYTES_PER_VALUE[precision]
     macs = params = deployed = moved = peak = 0
+    settings = (arch.unit, arch.bottleneck, arch.shuffle, arch.stem_stride, arch.stem_pool)
     for placed in blocks(arch):
-        ops = block_ops(arch, placed.spec)
         times = placed.repeats
-        macs += times * sum(map(op_macs, ops))
-        params += times * sum(map(op_params, ops))
-        deployed += times * sum(map(_deployed_params, ops))
-        moved += times * sum(_elements_moved(op, ops) for op in ops[1:])
-        peak = max(peak, peak_elements(ops))
+        block = _known.get(key := (settings, placed.spec))
+        if block is None:
+            if len(_known) >= _MOST_KNOWN:
+                _known.clear()
+            block = _known[key] = _block_totals(block_ops(arch, placed.spec))
+        macs += times * block[0]
+        params += times * block[1]
+        deployed += times * block[2]
+        moved += times * block[3]
+        peak = max(peak, block[4])
     return Costs(
         macs=macs,
         params=params,
@@ -175,7 +201,7 @@ def cost_report(graph: OpGraph, precision: Precision = "float32") -> CostReport:
                 output=(op.channels, op.height, op.width),
                 macs=op_macs(op),
                 params=op_params(op),
-                bytes_moved=_elements_moved(op, graph.ops) * size,
+                bytes_moved=elements_moved(op, graph.ops) * size,
             )
             for op in graph.ops[1:]
         ),
@@ -214,6 +240,11 @@ class StageMacs:
                 )
                 width_in = width_out
         return total
+
+    def total(self, stem: int, widths: Sequence[int]) -> int:
+        """MACs of the network with those channels of the first convolution and of each stage."""
+        stages = sum(map(self.stage, range(len(widths)), (stem, *widths), widths))
+        return self.stem(stem) + stages + self.head(widths[-1])
 
     def head(self, width: int) -> int:
         """MACs of the classifier after a last stage of that width."""

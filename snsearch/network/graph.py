@@ -34,19 +34,24 @@ def block_ops(arch: Architecture, spec: BlockSpec) -> list[Op]:
     Raises SpecError, which names the stage, where its group count does not divide the channels.
     """
     build = BlockBuilder(spec.channels_in, spec.height_in, spec.width_in)
-    if spec.kind == "stem":
+    try:
+        fill_block(build, arch, spec)
+    except SpecError as error:
+        stages = (placed.name for placed in blocks(arch) if placed.spec == spec)
+        raise SpecError(f"{next(stages, arch.unit)}: {error}") from None
+    return build.ops
+
+
+def fill_block(build: BlockBuilder, arch: Architecture, spec: BlockSpec) -> None:
+    """Adds the operators of a block to a builder that has its input."""
+    if spec.kind == "unit":
+        STRUCTURE_UNITS[arch.unit](build, arch, spec)
+    elif spec.kind == "stem":
         stem = build.conv("conv", 0, spec.channels_out, kernel=3, stride=arch.stem_stride)
         if arch.stem_pool:
             build.pool("pool", stem, "max_pool")
-    elif spec.kind == "head":
-        build.linear("classifier", build.global_pool("pool", 0), spec.channels_out)
     else:
-        try:
-            STRUCTURE_UNITS[arch.unit](build, arch, spec)
-        except SpecError as error:
-            stages = (placed.name for placed in blocks(arch) if placed.spec == spec)
-            raise SpecError(f"{next(stages, arch.unit)}: {error}") from None
-    return build.ops
+        build.linear("classifier", build.global_pool("pool", 0), spec.channels_out)
 
 
 def blocks(arch: Architecture) -> Iterator[PlacedBlock]:

@@ -57,12 +57,31 @@ def strided(size: int, stride: int) -> int:
 
 
 class BlockBuilder:
-    """Collects a block's operators. Methods take and return operator indices; index 0 is the block's input."""
+    """Collects a block's operators. Methods take and return operator indices; index 0 is the block's input.
+
+    Whatever asks for the value of a channel number is a method of its own: `arrays` has them for arrays of numbers.
+    """
 
     __slots__ = ("ops",)
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         self.ops: list[Op] = [Op("input", "input", (), channels, channels, height, width)]
+
+    def at_least_one(self, channels: int) -> int:
+        """The number, or 1 where it is less."""
+        return channels if channels > 1 else 1
+
+    def differ(self, one: int, other: int) -> bool:
+        """Whether two numbers of channels differ."""
+        return one != other
+
+    def must_widen(self, channels_in: int, channels_out: int) -> None:
+        """Raises SpecError where a unit that concatenates would not get wider."""
+        if channels_out <= channels_in:
+            raise SpecError(
+                f"a stride-2 ShuffleNet unit widens by concatenation: {channels_in} channels cannot become "
+                f"{channels_out}"
+            )
 
     def _append(self, op: Op) -> int:
         self.ops.append(op)
@@ -168,6 +187,6 @@ class BlockBuilder:
             return source
         channels = self.ops[source].channels
         pooled = self.global_pool("se.pool", source)
-        squeezed = self.linear("se.reduce", pooled, max(1, channels // reduction), "relu")
+        squeezed = self.linear("se.reduce", pooled, self.at_least_one(channels // reduction), "relu")
         gate = self.linear("se.expand", squeezed, channels, "sigmoid")
         return self._elementwise("se.scale", "scale", (source, gate), channels)

@@ -39,12 +39,9 @@ def shufflenet_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) ->
     downsamples = spec.stride > 1
     if spec.stride > 2:
         raise SpecError(f"a ShuffleNet unit has a stride of 1 or 2, not {spec.stride}")
-    if downsamples and spec.channels_out <= spec.channels_in:
-        raise SpecError(
-            f"a stride-2 ShuffleNet unit widens by concatenation: {spec.channels_in} channels cannot become "
-            f"{spec.channels_out}"
-        )
-    inner = max(1, spec.channels_out // arch.bottleneck)
+    if downsamples:
+        build.must_widen(spec.channels_in, spec.channels_out)
+    inner = build.at_least_one(spec.channels_out // arch.bottleneck)
     first_groups = 1 if spec.opens_network else spec.groups
     branch = build.conv("expand", 0, inner, groups=first_groups)
     if arch.shuffle and spec.groups > 1:
@@ -69,13 +66,14 @@ def bottleneck_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) ->
     the 192 output channels that the ShuffleNet paper has for ResNeXt at 38 MFLOPs.
     """
     groups = spec.groups
-    inner = max(1, -(-(2 * spec.channels_out - groups * arch.bottleneck) // (2 * groups * arch.bottleneck))) * groups
+    narrowed = -(-(2 * spec.channels_out - groups * arch.bottleneck) // (2 * groups * arch.bottleneck))
+    inner = build.at_least_one(narrowed) * groups
     branch = build.conv("reduce", 0, inner)
     branch = build.conv("spatial", branch, inner, kernel=3, stride=spec.stride, groups=groups)
     branch = build.conv("expand", branch, spec.channels_out, activation="none", ends_branch=True)
     branch = build.squeeze_excite(branch, spec.se_reduction)
     shortcut = 0
-    if spec.stride > 1 or spec.channels_in != spec.channels_out:
+    if spec.stride > 1 or build.differ(spec.channels_in, spec.channels_out):
         shortcut = build.conv("shortcut", 0, spec.channels_out, stride=spec.stride, activation="none")
     build.add("add", shortcut, branch)
 

@@ -15,6 +15,8 @@ from .channel_table import networks_as_columns as networks_as_columns
 from .channel_table import tables_of as tables_of
 from .design import Design as Design
 from .design import label_of as label_of
+from .sampling import population_table as population_table
+from .sampling import sample as sample
 from .solution_table import networks_as_rows as networks_as_rows
 from .solving import Solution as Solution
 from .solving import scaled as scaled

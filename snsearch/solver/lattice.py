@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from snsearch.errors import InfeasibleBudgetError, SpecError
-from snsearch.network import SIMD_CHANNELS, Architecture, Costs, count_costs, count_macs
+from snsearch.network import SIMD_CHANNELS, Architecture, Costs, StageMacs, count_costs, count_macs
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design
 from snsearch.solver.spec import SpaceSpec
@@ -189,6 +190,24 @@ def last_where(holds: Callable[[int], bool], first: int) -> int:
     return low
 
 
+def last_at_most(value: Callable[[int], int], limit: int, first: int) -> int:
+    """The last point from `first` on whose value is at most the limit; first - 1 if there is none.
+
+    The values must never fall. They are expected to grow with the square of the point, as MACs do nearly.
+    """
+    low, at_low = first - 1, 0
+    high: int | None = None
+    guess, halve = first, False
+    while high is None or high - low > 1:
+        found = value(guess)
+        low, at_low, high = (guess, found, high) if found <= limit else (low, at_low, guess)
+        guess = max(low + 1, int(low * math.sqrt(limit / at_low)) if at_low else 2 * low)
+        if high is not None:
+            guess = (low + high) // 2 if halve else min(guess, high - 1)
+            halve = not halve
+    return low
+
+
 def exceeded(costs: Costs, caps: Sequence[Bound]) -> list[Bound]:
     """The bounds that the costs exceed."""
     return [cap for cap in caps if cap.cost(costs) > cap.limit]
@@ -209,11 +228,22 @@ def best_point(line: WidthLine, budget: Budget) -> WidthPoint:
     """
     caps = caps_of(budget)
     first = line.first()
-    smallest = line.costs(first)
-    failing = exceeded(smallest, caps)
-    if not failing and budget.macs is not None and smallest.macs > budget.macs * (1 + NEAREST_EXCESS):
+    stages = StageMacs(line.architecture(line.widths(first)))
+    costs = cache(line.costs)
+
+    def cost_of(cap: Bound, point: int) -> int:
+        return cap.cost(costs(point))
+
+    @cache
+    def macs(point: int) -> int:
+        widths = line.widths(point)
+        return stages.total(line.stem(widths[0]), widths)
+
+    failing = exceeded(costs(first), caps) if caps else []
+    if not failing and budget.macs is not None and macs(first) > budget.macs * (1 + NEAREST_EXCESS):
         failing = [caps_of(replace(budget, match="under"))[0]]
     if failing:
+        smallest = costs(first)
         worst = max(failing, key=lambda cap: cap.cost(smallest) / cap.limit)
         groups, classes, widths = format_stages(line.groups), line.input.classes, line.widths(first)
         raise InfeasibleBudgetError(
@@ -225,12 +255,12 @@ def best_point(line: WidthLine, budget: Budget) -> WidthPoint:
         )
     if budget.macs is not None and budget.match == "nearest":
         target = budget.macs
-        below = last_where(lambda point: line.macs(point) <= target, first)
+        below = last_at_most(macs, target, first)
         aim = below
-        if below < first or line.macs(below + 1) - target < target - line.macs(below):
+        if below < first or macs(below + 1) - target < target - macs(below):
             aim = below + 1
-        if not caps or not exceeded(line.costs(aim), caps):
+        if not caps or not exceeded(costs(aim), caps):
             return WidthPoint(line.widths(aim), "mflops")
-    best = last_where(lambda point: not exceeded(line.costs(point), caps), first)
-    binding = ", ".join(cap.key for cap in exceeded(line.costs(best + 1), caps))
+    best = min(last_at_most(partial(cost_of, cap), cap.limit, first) for cap in caps)
+    binding = ", ".join(cap.key for cap in exceeded(costs(best + 1), caps))
     return WidthPoint(line.widths(best), binding)

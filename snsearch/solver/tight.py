@@ -1,16 +1,16 @@
 """Stage widths a little out of proportion, to come closer to the MFLOPs budget than proportional widths can.
 
-The search is exhaustive: it walks the whole lattice of such widths, and skips only what a bound proves no better.
+The search is exhaustive: it goes through the whole lattice of such widths, stage by stage in arrays, and skips only
+what a bound proves no better.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
-from snsearch.errors import SpecError
-from snsearch.network import StageMacs, count_costs
+from snsearch.network import count_costs
 from snsearch.solver.budget import Budget
 from snsearch.solver.lattice import WidthLine, caps_of, exceeded
 
@@ -19,7 +19,17 @@ TIGHT_TOLERANCE = 0.001  # relative distance from the budget that a tight soluti
 # its own may have large steps (the least common multiple of two group counts), and nothing published to keep to.
 TIGHT_DISTORTION, OWN_DISTORTION = math.log(4 / 3), math.log(5 / 3)
 
+_EXPECTED = 2000
+_MOST_AT_ONCE = 1 << 20
+
 Widths = tuple[int, ...]
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Numbers = npt.NDArray[np.float64]
+    Channels = npt.NDArray[np.int64]
 
 
 def distortion_of(widths: Sequence[int], ratios: Sequence[float]) -> float:
@@ -53,139 +63,146 @@ def tight_widths(line: WidthLine, budget: Budget, start: Sequence[int]) -> Width
     return search.least_distorted() or search.nearest()
 
 
-class _Prefix(NamedTuple):
-    """Widths of the first stages. The default is none of them."""
+class _Prefixes(NamedTuple):
+    """Widths of the first stages, for many networks at once."""
 
-    widths: Widths = ()
-    macs: int = 0  # of the stem and these stages
-    logs: tuple[float, float] = (math.inf, -math.inf)  # least and greatest log(width / ratio)
+    widths: tuple[Channels, ...]  # one array a stage
+    macs: Numbers  # of the stem and these stages
+    least: Numbers  # log(width / ratio)
+    most: Numbers
+
+    def take(self, chosen: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> _Prefixes:
+        """Those that are chosen."""
+        widths = tuple(column[chosen] for column in self.widths)
+        return _Prefixes(widths, self.macs[chosen], self.least[chosen], self.most[chosen])
 
 
 class _TightSearch:
-    """A depth-first walk over widths, pruned by two bounds that tighten with every better find."""
+    """Goes through all widths whose distortion is at most a limit."""
 
     def __init__(self, line: WidthLine, budget: Budget, start: Sequence[int]) -> None:
+        from snsearch.network import StageArrays
+
         assert budget.macs is not None, "tight solving needs a budget of MACs"
         self._line = line
         self._target = budget.macs
         self._under = budget.match == "under"
         self._caps = tuple(cap for cap in caps_of(budget) if cap.key != "mflops")
-        self._start = start[0]
+        self._start = start
         self._ratios, self._steps = line.ratios, line.steps
-        self._last = len(self._ratios) - 1
-        self._macs = StageMacs(line.architecture(start))
+        self._macs = StageArrays(line.architecture(start))
         self._limit = most_distortion(line)
-        self._distortion = self._limit  # the most that is still of interest
-        self._most_macs = math.inf
 
     def least_distorted(self) -> Widths | None:
-        """The widths nearest to proportion within the tolerance, or None."""
+        """The widths nearest to proportion within the tolerance, or None.
+
+        It searches regions of growing distortion: the best of the first that has one is the best of all.
+        """
         low = self._target * (1 - TIGHT_TOLERANCE)
         high = self._target if self._under else self._target * (1 + TIGHT_TOLERANCE)
-        self._distortion, self._most_macs = self._limit, high
-        best: tuple[float, float, Widths] | None = None
-        for prefix in self._prefixes(_Prefix()):
-            options = self._options(prefix)
-            for width in options[self._first_option(options, prefix, lambda macs: macs >= low) :]:
-                widths, macs = (*prefix.widths, width), self._total(prefix, width)
-                if macs > high:
-                    break
-                rank = (distortion_of(widths, self._ratios), abs(macs - self._target), widths)
-                if (best is None or rank < best) and self._within_caps(widths):
-                    best = rank
-                    self._distortion = rank[0]
-        return None if best is None else best[2]
+        lattice = math.prod(step / width for step, width in zip(self._steps, self._start, strict=True))
+        distortion = (_EXPECTED * lattice) ** (1 / len(self._steps)) / 4
+        while True:
+            distortion = min(distortion, self._limit)
+            ranked: list[tuple[float, float, Widths]] = []
+            for found in self._networks(distortion, high):
+                near = found.take(found.macs >= low)
+                ranked += zip(self._distortions(near), abs(near.macs - self._target), self._widths(near), strict=True)
+            if best := self._first_within_caps(ranked):
+                return best
+            if distortion == self._limit:
+                return None
+            distortion *= 2
 
     def nearest(self) -> Widths | None:
         """The widths nearest to the budget, or None."""
-        target = self._target
-        self._distortion, self._most_macs = self._limit, target if self._under else math.inf
-        best: tuple[float, float, Widths] | None = None
-        for prefix in self._prefixes(_Prefix()):
-            options = self._options(prefix)
-            over = self._first_option(options, prefix, lambda macs: macs > target)
-            for width in options[max(0, over - 1) : over if self._under else over + 1]:
-                widths = (*prefix.widths, width)
-                rank = (abs(self._total(prefix, width) - target), distortion_of(widths, self._ratios), widths)
-                if (best is None or rank < best) and math.isfinite(rank[0]) and self._within_caps(widths):
-                    best = rank
-                    if not self._under:
-                        self._most_macs = target + rank[0]
-        return None if best is None else best[2]
+        ranked: list[tuple[float, float, Widths]] = []
+        for found in self._networks(self._limit, self._target if self._under else math.inf):
+            distance = abs(found.macs - self._target)
+            if not self._caps and len(distance):
+                found = found.take(distance == distance.min())
+                distance = abs(found.macs - self._target)
+            ranked += zip(distance, self._distortions(found), self._widths(found), strict=True)
+        return self._first_within_caps(ranked)
 
-    def _prefixes(self, prefix: _Prefix) -> Iterator[_Prefix]:
-        """All widths of the stages but the last, nearest to proportion first."""
-        index = len(prefix.widths)
-        if index == self._last:
-            yield prefix
+    def _first_within_caps(self, ranked: list[tuple[float, float, Widths]]) -> Widths | None:
+        line = self._line
+        if not self._caps:  # counting all costs takes longer than the rest of the search
+            return min(ranked, default=(0.0, 0.0, None))[2]
+        for *_, widths in sorted(ranked):
+            if not exceeded(count_costs(line.architecture(widths), line.input.precision), self._caps):
+                return widths
+        return None
+
+    def _distortions(self, found: _Prefixes) -> Numbers:
+        return (found.most - found.least) / 2
+
+    def _widths(self, found: _Prefixes) -> Iterator[Widths]:
+        return (tuple(map(int, widths)) for widths in zip(*found.widths, strict=True))
+
+    def _networks(self, distortion: float, most_macs: float) -> Iterator[_Prefixes]:
+        """All networks of at most that distortion and those MACs, some at a time."""
+        import numpy as np
+
+        options = self._first_widths(distortion)
+        logs = self._logs(options, 0)
+        stem = np.array([self._line.stem(width) for width in options], dtype=np.int64)
+        first = np.array(options, dtype=np.int64)
+        macs = self._macs.stem(stem) + self._macs.stage(0, stem, first)
+        start = _Prefixes((first,), macs, logs, logs)
+        yield from self._wider(start.take(macs <= most_macs), 1, distortion, most_macs)
+
+    def _wider(self, prefixes: _Prefixes, index: int, distortion: float, most_macs: float) -> Iterator[_Prefixes]:
+        """The networks that begin with those widths, whose next stage is `index`."""
+        import numpy as np
+
+        if not len(prefixes.macs):
             return
-        ratio = self._ratios[index]
-        middle = prefix.widths[0] * ratio if index else self._start
-        options = self._options(prefix) if index else self._first_widths()
-        for width in sorted(options, key=lambda width: abs(math.log(width / middle))):
-            log = math.log(width / ratio)
-            logs = (min(prefix.logs[0], log), max(prefix.logs[1], log))
-            if logs[1] - logs[0] > 2 * self._distortion + 1e-12:
-                continue
-            try:
-                macs = prefix.macs + self._added_macs(prefix.widths, width)
-            except SpecError:
-                continue
-            if macs <= self._most_macs:
-                yield from self._prefixes(_Prefix((*prefix.widths, width), macs, logs))
+        if index == len(self._ratios):
+            total = prefixes.macs + self._macs.head(prefixes.widths[-1])
+            yield prefixes.take(total <= most_macs)._replace(macs=total[total <= most_macs])
+            return
+        step, ratio = self._steps[index], self._ratios[index]
+        least = math.exp(prefixes.most.min() - 2 * distortion) * ratio / step
+        most = math.exp(prefixes.least.max() + 2 * distortion) * ratio / step
+        options = range(max(1, math.ceil(least - 1e-9)) * step, math.floor(most + 1e-9) * step + 1, step)
+        at_once = max(1, _MOST_AT_ONCE // max(1, len(options)))
+        if len(prefixes.macs) > at_once:
+            for begin in range(0, len(prefixes.macs), at_once):
+                part = prefixes.take(slice(begin, begin + at_once))
+                yield from self._wider(part, index, distortion, most_macs)
+            return
+        logs, widths = self._logs(options, index), np.array(options, dtype=np.int64)
+        before, position = np.unique(prefixes.widths[-1], return_inverse=True)
+        added = self._macs.stage(index, before[:, None], widths[None, :])[position]
+        macs = prefixes.macs[:, None] + added
+        lowest = np.minimum(prefixes.least[:, None], logs)
+        highest = np.maximum(prefixes.most[:, None], logs)
+        narrowest = prefixes.widths[-1] + (ratio > self._ratios[index - 1])
+        holds = (highest - lowest <= 2 * distortion + 1e-12) & (macs <= most_macs) & (widths >= narrowest[:, None])
+        rows, columns = np.nonzero(holds)
+        longer = _Prefixes(
+            (*(column[rows] for column in prefixes.widths), widths[columns]),
+            macs[rows, columns],
+            lowest[rows, columns],
+            highest[rows, columns],
+        )
+        yield from self._wider(longer, index + 1, distortion, most_macs)
 
-    def _first_widths(self) -> range:
-        """First-stage widths worth trying.
+    def _logs(self, options: Sequence[int], index: int) -> Numbers:
+        import numpy as np
+
+        return np.array([math.log(width / self._ratios[index]) for width in options])
+
+    def _first_widths(self, distortion: float) -> range:
+        """First-stage widths worth trying for that distortion.
 
         Below them, every stage would be narrower than in proportion to the point before the start. As a multiple of
         its step it would be no wider than the multiple that is nearest to that proportion; so no stage would be wider
         than at that point, whose MACs are not above the budget, and the MACs would be further from it. Above them, no
         stage would be narrower than at the point after the start, since both keep the order of the ratios.
         """
-        step = self._steps[0]
-        least = math.floor((self._start - step) * math.exp(-2 * self._limit) / step)
-        most = math.ceil((self._start + step) * math.exp(2 * self._limit))
+        step, start = self._steps[0], self._start[0]
+        least = math.floor((start - step) * math.exp(-2 * distortion) / step)
+        most = math.ceil((start + step) * math.exp(2 * distortion))
         return range(max(1, least) * step, most + 1, step)
-
-    def _options(self, prefix: _Prefix) -> range:
-        """Widths of the next stage that keep the distortion of interest and the order of the ratios, in its steps."""
-        index = len(prefix.widths)
-        step, ratio = self._steps[index], self._ratios[index]
-        narrowest = prefix.widths[-1] + (ratio > self._ratios[index - 1])
-        least = max(narrowest, math.exp(prefix.logs[1] - 2 * self._distortion) * ratio)
-        most = math.exp(prefix.logs[0] + 2 * self._distortion) * ratio
-        return range(max(1, math.ceil(least / step - 1e-9)) * step, math.floor(most / step + 1e-9) * step + 1, step)
-
-    def _added_macs(self, widths: Widths, width: int) -> int:
-        """MACs of the next stage, and of the stem before the first. Raises SpecError where channels do not divide."""
-        if widths:
-            return self._macs.stage(len(widths), widths[-1], width)
-        stem = self._line.stem(width)
-        return self._macs.stem(stem) + self._macs.stage(0, stem, width)
-
-    def _total(self, prefix: _Prefix, width: int) -> float:
-        """The network's MACs with that last stage; -inf where the stage is too narrow to be built."""
-        try:
-            return prefix.macs + self._added_macs(prefix.widths, width) + self._macs.head(width)
-        except SpecError:
-            return -math.inf
-
-    def _first_option(self, options: range, prefix: _Prefix, reached: Callable[[float], bool]) -> int:
-        """Index of the first last-stage width whose MACs reach the aim; the number of options if none does.
-
-        MACs rise with the width, so bisection finds it.
-        """
-        low, high = 0, len(options)
-        while low < high:
-            middle = (low + high) // 2
-            if reached(self._total(prefix, options[middle])):
-                high = middle
-            else:
-                low = middle + 1
-        return low
-
-    def _within_caps(self, widths: Widths) -> bool:
-        line = self._line
-        if not self._caps:
-            return True  # counting all costs takes longer than the rest of the search
-        return not exceeded(count_costs(line.architecture(widths), line.input.precision), self._caps)

@@ -14,7 +14,7 @@ from snsearch.training.description import Description
 from snsearch.training.found import Augmentation, Skipped
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Images:
     """One split: pixels (N, C, H, W) uint8 and labels (N,) int64."""
 
@@ -23,6 +23,9 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} images of {'x'.join(map(str, self.pixels.shape[1:]))}>"
 
     def take(self, indices: Tensor) -> Images:
         """The images of those indices."""
@@ -33,7 +36,7 @@ class Images:
         return Images(pixels=self.pixels.to(device), labels=self.labels.to(device))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Dataset:
     """The images of a data set by split, and where they come from.
 
@@ -52,6 +55,9 @@ class Dataset:
     scored_on_test: bool = False
     description: Description | None = None
     manifest: bytes = b""  # of the images' files; see manifest.py
+
+    def __repr__(self) -> str:
+        return f"<{self.describe()}>"
 
     @property
     def scored(self) -> Images:

@@ -49,7 +49,7 @@ def test_every_light_command_has_help(run: Run, command: str) -> None:
     ("arguments", "message"),
     [
         (["slove"], "no command 'slove'; did you mean \"solve\"?"),
-        (["zzz"], "no command 'zzz'; known: solve, count"),
+        (["zzz"], "no command 'zzz'; known: solve, sample"),
         (["--nothing"], "--nothing"),
         (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
         (["completion"], "Missing argument"),
@@ -199,7 +199,6 @@ print(json.dumps({{"code": code, "heavy": [name for name in {HEAVY!r} if name in
         ["solve", "--help"],
         ["solve", "--mflops", "140"],
         ["solve", "--mflops", "38,140", "--space", "all", "--packed", "--format", "json"],
-        ["solve", "--mflops", "38", "--tight", "--format", "csv"],
         ["solve", "--groups", "3", "--scale", "0.5,1", "--format", "markdown"],
         ["spaces"],
         ["budgets", "--format", "json"],
@@ -211,6 +210,11 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
     child = _python("-W", "error", "-c", LOADED_AFTER, *arguments)
     assert json.loads(child.stderr.splitlines()[-1]) == {"code": 0, "heavy": []}
     assert child.stdout
+
+
+def test_tight_solving_loads_numpy_and_nothing_heavier() -> None:
+    child = _python("-W", "error", "-c", LOADED_AFTER, "solve", "--mflops", "38", "--tight", "--format", "csv")
+    assert json.loads(child.stderr.splitlines()[-1]) == {"code": 0, "heavy": ["numpy"]}
 
 
 def test_the_package_runs_as_a_module_and_its_exit_code_reaches_the_shell() -> None:

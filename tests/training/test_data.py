@@ -312,3 +312,12 @@ def test_a_fingerprint_covers_more_images_than_are_hashed_at_a_time(dataset: Dat
     pixels[4999, 0, 1, 1] ^= 1
     prints = {replace(dataset, train=replace(many, pixels=each)).fingerprint() for each in (many.pixels, pixels)}
     assert len(prints) == 2
+
+
+def test_a_data_set_is_shown_in_a_line_without_its_pixels() -> None:
+    images = pictures(1200, channels=3)
+    dataset = Dataset(
+        name="own", source="", classes=("a", "b"), train=images, test=pictures(40, channels=3), augmentation="none"
+    )
+    assert repr(dataset) == "<own: 1,200 training and 40 test images, 2 classes, 3x16x16>"
+    assert repr(images) == "<1,200 images of 3x16x16>"
