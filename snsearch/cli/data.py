@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
-from rich.progress import Progress
 
-from snsearch.cli.shared.console import print_json, print_table, print_text, printable, progress_console
+from snsearch.cli.shared.console import print_json, print_table, print_text
 from snsearch.cli.shared.options import RESOLUTION, reading_options
+from snsearch.cli.shared.progress import Progress
 from snsearch.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -39,15 +38,13 @@ def data(
     from snsearch.api import data_options
     from snsearch.training import describe_data
 
-    console = progress_console()
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(f"reading {escape(printable(data))}", total=None)
+    with Progress() as progress:
         description = describe_data(
             data,
             side=proxy_resolution,
             deployed=min(resolution or (224, 224)),
             options=data_options(split, image_column, label_column),
-            progress=lambda done, total: bars.update(task, completed=done, total=total),
+            progress=progress.read,
         )
     if form == "json":
         print_json(description.to_json())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from snsearch.network import Architecture
     from snsearch.study.records import TrialRecord
-    from snsearch.training import Dataset, Event, Options, ProxyResult
+    from snsearch.training import Dataset, Event, Options, ProxyResult, Step
 
 
 class Observer:
@@ -28,8 +28,8 @@ class Observer:
         """Whether to go ahead with what may fail; nobody is asked, and the answer is no."""
         return False
 
-    def read(self, done: int, total: int) -> None:
-        """Images of the data set are read."""
+    def read(self, step: Step, done: int, total: int) -> None:
+        """Images of the data set are read: first their headers, then all of them."""
 
     def searching(
         self, head: str, records: Callable[[], Sequence[TrialRecord]], trials: int, workers: int, unit: str

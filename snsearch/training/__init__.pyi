@@ -4,6 +4,7 @@ from .description import ClassCount as ClassCount
 from .description import Description as Description
 from .expectation import expect as expect
 from .found import Options as Options
+from .found import Step as Step
 from .machine import Machine as Machine
 from .machine import machine_of as machine_of
 from .manifest import keep_manifest as keep_manifest

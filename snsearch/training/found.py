@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from itertools import takewhile
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,11 @@ from snsearch.errors import DataError
 Augmentation = Literal["none", "flip", "crop", "crop+flip"]
 Role = Literal["train", "validation", "test"]
 ROLES: tuple[Role, ...] = get_args(Role)
-Progress = Callable[[int, int], None]  # images done, images in all
+Step = Literal["headers", "images"]
+Progress = Callable[[Step, int, int], None]  # what is read, of how many images it is, images in all
 Read = Callable[[int], bytes]  # a file's bytes by its index
+T = TypeVar("T")
+_TOLD = 64  # images after which progress is told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +81,15 @@ class Found:
     def of_role(self, role: Role) -> Listing | None:
         """The listing of a role."""
         return next((listing for listing in self.listings if listing.role == role), None)
+
+    def told(self, listing: Listing, items: Iterable[T], step: Step, progress: Progress | None) -> Iterator[T]:
+        """What is read of each image of a listing, as it comes; the progress hears of it now and then."""
+        before = sum(map(len, takewhile(lambda one: one is not listing, self.listings)))
+        total = sum(map(len, self.listings))
+        for done, item in enumerate(items, before + 1):
+            yield item
+            if progress is not None and (done % _TOLD == 0 or done == total):
+                progress(step, done, total)
 
 
 class Unusable(DataError):

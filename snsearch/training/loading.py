@@ -54,30 +54,21 @@ def loaded(surveyed: Survey, progress: Progress | None = None) -> Dataset:
 
 def _loaded(surveyed: Survey, progress: Progress | None) -> Dataset:
     found = surveyed.found
-    total = sum(map(len, found.listings))
     pixels: dict[Role, Tensor] = {}
     kept: list[list[int]] = []
     skipped: list[Skipped] = []
-    done = 0
     for listing in found.listings:
-        step = None if progress is None else _further(progress, done, total)
         if listing.pixels is None:
-            pixels[listing.role], usable, bad = decode(surveyed, listing, step)
+            pixels[listing.role], usable, bad = decode(surveyed, listing, progress)
             kept.append(usable)
             skipped += bad
         else:
             pixels[listing.role] = _padded(listing.pixels, surveyed.side)
             kept.append(list(range(len(listing))))
-        done += len(listing)
     settled = settle(surveyed, kept, skipped)
     if settled.description.refused:
         raise Unusable(settled.description.refused)
     return _divided(surveyed, settled, pixels, kept)
-
-
-def _further(progress: Progress, before: int, total: int) -> Progress:
-    """Reports a part's progress as that of the whole."""
-    return lambda value, _: progress(before + value, total)
 
 
 def decode(
@@ -88,14 +79,12 @@ def decode(
     pixels = allocate((count, 1 if surveyed.color == "L" else 3, surveyed.side, surveyed.side))
     kept: list[int] = []
     skipped: list[Skipped] = []
-    for index, (values, reason) in enumerate(surveyed.decoded(listing)):
+    for index, (values, reason) in enumerate(surveyed.decoded(listing, progress)):
         if values is None:
             skipped.append(Skipped(name=listing.names[index], reason=reason))
         else:
             pixels[len(kept)] = torch.from_numpy(values)
             kept.append(index)
-        if progress is not None and ((index + 1) % 1024 == 0 or index + 1 == count):
-            progress(index + 1, count)
     return pixels[: len(kept)], kept, skipped
 
 

@@ -150,7 +150,7 @@ def describe_data(
 ) -> Description:
     """The data set as a search would use it, without torch; see load_data. Raises DataError where there is none."""
     with room_for(spec):
-        return checked(survey(find_data(spec, options), side, deployed), progress).description
+        return checked(survey(find_data(spec, options), side, deployed, progress), progress).description
 
 
 def load_data(
@@ -173,7 +173,7 @@ def load_data(
         options: Splits and columns, where a guess fails.
         scored_on_test: Keep all training images for training, and score on the test images, as published figures of
             benchmarks do.
-        progress: Hears how many images are read.
+        progress: Hears of how many images the headers are read, and then how many are decoded.
 
     Raises:
         DataError: There is no such data, it cannot be used, or it does not fit into memory.
@@ -183,4 +183,4 @@ def load_data(
     with room_for(spec):
         found = find_data(spec, options)
         found = replace(found, scored_on_test=found.scored_on_test or scored_on_test)
-        return loaded(survey(found, side, deployed), progress)
+        return loaded(survey(found, side, deployed, progress), progress)

@@ -32,10 +32,11 @@ class Survey:
     side: int
     depth: Depth
 
-    def decoded(self, listing: Listing) -> Iterator[tuple[Pixels | None, str]]:
+    def decoded(self, listing: Listing, progress: Progress | None = None) -> Iterator[tuple[Pixels | None, str]]:
         """Each image's pixels (C, side, side), or None and the reason."""
         assert listing.read is not None
-        return decoded(listing.read, len(listing), self.color, self.side, self.depth)
+        pixels = decoded(listing.read, len(listing), self.color, self.side, self.depth)
+        return self.found.told(listing, pixels, "images", progress)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +57,9 @@ def default_side(shorter: float, deployed: int | None) -> int:
     return next((side for side in SIDES if side <= bound), SIDES[-1])
 
 
-def survey(found: Found, side: int | None, deployed: int | None) -> Survey:
+def survey(found: Found, side: int | None, deployed: int | None, progress: Progress | None = None) -> Survey:
     """Reads every image's header; `side` is the pixels a side that are asked for, None chooses them."""
-    read = tuple(tuple(_heads(listing)) for listing in found.listings)
+    read = tuple(tuple(found.told(one, _heads(one), "headers", progress)) for one in found.listings)
     every = [head for listing in read for head in listing if head is not None]
     if side is None:
         side = found.side or default_side(median(min(h.width, h.height) for h in every) if every else 0, deployed)
@@ -83,19 +84,12 @@ def _heads(listing: Listing) -> Iterator[Head | None]:
 
 def checked(surveyed: Survey, progress: Progress | None = None) -> Settled:
     """The settled data set without its pixels: every image is decoded as loading would, and dropped."""
-    total = sum(map(len, surveyed.found.listings))
     kept: list[list[int]] = []
     skipped: list[Skipped] = []
-    done = 0
     for listing in surveyed.found.listings:
         usable = list(range(len(listing)))
         if listing.pixels is None:
-            reasons = []
-            for _, reason in surveyed.decoded(listing):
-                reasons.append(reason)
-                done += 1
-                if progress is not None and done % 1024 == 0:
-                    progress(done, total)
+            reasons = [reason for _, reason in surveyed.decoded(listing, progress)]
             usable = [index for index, reason in enumerate(reasons) if not reason]
             skipped += [Skipped(name=listing.names[i], reason=reason) for i, reason in enumerate(reasons) if reason]
         kept.append(usable)

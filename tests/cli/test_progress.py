@@ -1,22 +1,43 @@
-"""How a search shows itself where stderr is no terminal: one line an event."""
+"""How work shows itself: reading by a bar, and a search where stderr is no terminal by one line an event."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from snsearch.cli.shared import progress as progress_module
 from snsearch.cli.shared.progress import Progress
 from snsearch.network.arch import Architecture
 from snsearch.study.rungs import Rungs
+from snsearch.training.found import Step
 from tests.studies import Setup, pretended_training
 
 
 def _errors(arch: Architecture) -> tuple[float, ...]:
     last = 0.9 - arch.stage_channels[-1] / 1e4
     return last + 0.01, last
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.9, [False, False]), (1.1, [True, True])])
+def test_reading_that_takes_longer_than_a_second_is_shown_step_by_step(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, shown: list[bool]
+) -> None:
+    clock = count(step=seconds)
+    monkeypatch.setattr(progress_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    progress = Progress()
+    seen = []
+    steps: tuple[Step, ...] = ("headers", "images")
+    for step in steps:
+        progress.read(step, 64, 6400)
+        [task] = progress._bars.tasks
+        assert (task.description, task.completed, task.total) == (step, 64, 6400)
+        seen.append(task.visible)
+    assert seen == shown
 
 
 def test_off_a_terminal_a_candidate_is_one_line_and_the_pace_is_told(

@@ -451,18 +451,18 @@ def test_pictures_keep_the_order_of_their_names_in_any_number() -> None:
     files = [
         b"bad" if index in bad else encoded(Image.new("RGB", (1, 1), (index % 251,) * 3)) for index in range(count)
     ]
-    reported: list[tuple[int, int]] = []
+    reported: list[tuple[str, int, int]] = []
     pixels, kept, skipped = decode(
         [f"{index}.png" for index in range(count)],
         files.__getitem__,
         "RGB",
         1,
-        lambda done, total: reported.append((done, total)),
+        lambda *told: reported.append(told),
     )
     assert kept == [index for index in range(count) if index not in bad]
     assert pixels[:, 1, 0, 0].tolist() == [index % 251 for index in kept]
     assert skipped == [Skipped(name=f"{index}.png", reason="not an image that Pillow knows") for index in sorted(bad)]
-    assert reported == [(1024, 1030), (1030, 1030)]
+    assert reported == [("images", done, 1030) for done in (*range(64, 1025, 64), 1030)]
 
 
 # Memory.

@@ -24,8 +24,8 @@ from snsearch.errors import DataError
 from snsearch.training import builtin
 from snsearch.training.builtin import DEBIAN_FASHION, FASHION_CLASSES, is_idx_folder
 from snsearch.training.data import Dataset, Images
-from snsearch.training.found import Options, Skipped
-from snsearch.training.sources import load_data
+from snsearch.training.found import Options, Skipped, Step
+from snsearch.training.sources import describe_data, load_data
 
 
 def picture(value: int, *, color: bool = False, form: str = "PNG") -> bytes:
@@ -210,13 +210,17 @@ def test_images_are_brought_to_the_side_that_is_asked_for(tmp_path: Path, asked:
 
 
 def test_progress_counts_the_images_of_both_splits(tmp_path: Path) -> None:
-    for part, count in (("train", 3), ("val", 2)):
+    for part, count in (("train", 50), ("val", 30)):
         for name in ("a", "b"):
             for number in range(count):
                 put(tmp_path / part / name / f"{number}.png", picture(9))
-    reported: list[tuple[int, int]] = []
-    load_data(str(tmp_path), progress=lambda done, total: reported.append((done, total)))
-    assert reported == [(6, 10), (10, 10)]
+    steps: tuple[Step, ...] = ("headers", "images")
+    reported: list[tuple[Step, int, int]] = []
+    load_data(str(tmp_path), progress=lambda *told: reported.append(told))
+    assert reported == [(step, done, 160) for step in steps for done in (64, 128, 160)]
+    reported.clear()
+    describe_data(str(tmp_path), progress=lambda *told: reported.append(told))
+    assert reported == [(step, done, 160) for step in steps for done in (64, 128, 160)]
 
 
 def _one_class(root: Path) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from snsearch.api import Outcome
     from snsearch.network import Architecture
     from snsearch.study import TrialRecord
-    from snsearch.training import ProxyResult
+    from snsearch.training import ProxyResult, Step
 
 _SHOWN = 8  # candidates of the front in the live display
 
@@ -44,6 +44,7 @@ class Progress(Observer):
         )  # fmt: skip
         self._live: Live | None = None
         self._all: rich.TaskID | None = None
+        self._reading: Step | None = None
         self._each: list[rich.TaskID] = []  # one bar per worker
         self._names: dict[int, str] = {}
         self._done = self._total = 0
@@ -90,11 +91,13 @@ class Progress(Observer):
         self._live.start()
         return True
 
-    def read(self, done: int, total: int) -> None:
-        """Shows the reading of images."""
-        if self._all is None:
-            self._all = self._bars.add_task("images", total=total)
-        self._bars.update(self._all, completed=done, total=total)
+    def read(self, step: Step, done: int, total: int) -> None:
+        """Shows the reading of images, where a step of it takes longer than a second."""
+        if self._all is None or self._reading != step:
+            self._clear()
+            self._reading, self._started = step, time.monotonic()
+            self._all = self._bars.add_task(step, total=total, visible=False)
+        self._bars.update(self._all, completed=done, visible=time.monotonic() - self._started > 1)
 
     def searching(
         self, head: str, records: Callable[[], Sequence[TrialRecord]], trials: int, workers: int, unit: str
@@ -113,10 +116,13 @@ class Progress(Observer):
     def _begin(self, head: str, what: str, done: int, total: int, workers: int) -> None:
         self.said(head)
         self._done, self._total = done, total
-        for task in self._bars.task_ids:
-            self._bars.remove_task(task)
+        self._clear()
         self._all = self._bars.add_task(what, total=total, completed=done)
         self._each = [self._bars.add_task("training", total=None) for _ in range(workers)]
+
+    def _clear(self) -> None:
+        for task in self._bars.task_ids:
+            self._bars.remove_task(task)
 
     def begun(self, name: str, architecture: Architecture, worker: int) -> None:
         """Shows that a training begins."""
