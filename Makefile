@@ -1,6 +1,6 @@
 # make demo: set up, then search 40 MFLOPs on Fashion-MNIST and write the report.
 # make test: set up, then lint, types and tests; those on emulated boards, servers and browsers come last.
-# make check: the same without boards, servers and browsers; a few minutes.
+# make check: the same without the long tests and those on boards, servers and browsers; within 4 minutes.
 # make test-cold: make test with empty caches, as on a new machine.
 # make soak: 50 searches struck by signals at seeded moments, and what each leaves; an hour or so. MOMENTS=5 for fewer.
 # Everything is installed into .venv with the exact versions of constraints.txt.
@@ -26,7 +26,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports --no-cache
 
 check: lint
-	$(BIN)/pytest --numprocesses $(WORKERS) --durations 20 -m "not (board or server or browser)"
+	$(BIN)/pytest --numprocesses $(WORKERS) --durations 20 -m "not (long or board or server or browser)"
 
 test: lint
 	$(BIN)/pytest --numprocesses $(WORKERS) --durations 20

@@ -136,7 +136,7 @@ def arm_program() -> Path:
         pytest.skip(f"no ARM userland: {error}")
 
 
-@pytest.fixture(params=["ssh", "adb"])
+@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.board) for kind in ("ssh", "adb")])
 def emulated_board(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Board]:

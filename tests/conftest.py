@@ -8,18 +8,22 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 from hypothesis import settings
 
 from snsearch.cli import main
+from snsearch.solver import candidates
 from tests.board_fixtures import adb_board, added_board, arm_program, board_transport, emulated_board, ssh_board
 from tests.runners import aarch64_runner, qemu_aarch64, runner
 
@@ -36,7 +40,7 @@ __all__ = [
     "ssh_board",
 ]
 
-# What a test needs beside Python decides its mark; marked tests run in a second stage, after all others.
+# What a fixture needs beside Python marks the tests that use it. A parameter that chooses one has the mark itself.
 MARKS = {
     "board": {"ssh_board", "adb_board", "arm_program", "aarch64_runner", "qemu_aarch64"},
     "server": {"postgresql", "mariadb", "postgresql_server", "mariadb_server"},
@@ -57,22 +61,13 @@ settings.register_profile("explore", derandomize=False, deadline=None, database=
 settings.load_profile("repeatable")
 
 
-def _marks(item: pytest.Item) -> set[str]:
-    """The marks that an item's fixtures bring, and those that they choose by a parameter."""
-    names = set(getattr(item, "fixturenames", ()))
-    if callspec := getattr(item, "callspec", None):
-        names |= {str(value) for value in callspec.params.values()}
-        if "emulated_board" in names:
-            names.add("ssh_board")
-    return {mark for mark, fixtures in MARKS.items() if names & fixtures}
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks tests by what they need, and puts the marked ones last."""
     for item in items:
-        for mark in _marks(item):
-            item.add_marker(mark)
-    items.sort(key=lambda item: bool(_marks(item)))
+        for mark, fixtures in MARKS.items():
+            if fixtures.intersection(getattr(item, "fixturenames", ())):
+                item.add_marker(mark)
+    items.sort(key=lambda item: any(item.get_closest_marker(mark) for mark in MARKS))
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +77,27 @@ def chromium() -> str:
         if found := shutil.which(name):
             return found
     pytest.skip("Chromium is not installed (apt-get install chromium)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def solved_once() -> Iterator[None]:
+    """Solves a design of a space for a budget once: searches of other tests have the same candidates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "solve", cache(candidates.solve))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Lets the system decide when SQLite's files reach the disk, which only a power cut would tell."""
+
+    def connected(connection: object, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", connected)
+    yield
+    sqlalchemy.event.remove(sqlalchemy.Engine, "connect", connected)
 
 
 @pytest.fixture(autouse=True)
@@ -189,7 +205,7 @@ def mariadb(mariadb_server: Server) -> str:
     return mariadb_server.url
 
 
-@pytest.fixture(params=["postgresql", "mariadb"])
+@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.server) for kind in ("postgresql", "mariadb")])
 def database_server(request: pytest.FixtureRequest) -> str:
     """The storage URL of an empty database on each kind of server in turn."""
     url = request.getfixturevalue(request.param)

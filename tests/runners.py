@@ -102,7 +102,7 @@ RUNNERS: dict[str, Callable[[pytest.FixtureRequest], Runner]] = {
 }
 
 
-@pytest.fixture(params=RUNNERS)
+@pytest.fixture(params=[pytest.param("ncnn-cpp", marks=pytest.mark.board), "ncnn-python", "onnxruntime-python"])
 def runner(request: pytest.FixtureRequest) -> Runner:
     """Each runner in turn."""
     return RUNNERS[request.param](request)

@@ -81,12 +81,14 @@ def _script(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.long
 def test_a_script_without_a_guard_searches_with_several_workers(tmp_path: Path) -> None:
     with _script(tmp_path, "3") as process:
         out, err = process.communicate(timeout=300)
     assert (process.returncode, out.strip()) == (0, "3"), err
 
 
+@pytest.mark.long
 def test_ctrl_c_in_a_script_leaves_a_usable_study(tmp_path: Path) -> None:
     study = tmp_path / "reports" / "shufflenet-v1-3-digits" / "study.db"
     with _script(tmp_path, "200") as process:

@@ -20,7 +20,7 @@ from tests.training.test_folder import fill, picture
 Run = Callable[..., Any]
 SMALL = (
     "--budget", "3", "--resolution", "96", "--proxy-epochs", "1", "--proxy-images", "64", "--workers", "1",
-    "--trials", "1", "--finalists", "0",
+    "--threads", "1", "--trials", "1", "--finalists", "0",
 )  # fmt: skip
 
 

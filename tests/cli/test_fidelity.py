@@ -18,11 +18,24 @@ from snsearch.lab import fidelity as fidelity_module
 from snsearch.lab import folders, making, ranking, scores
 from snsearch.lab.reference import REFERENCE, curves_of, read_scores, read_set
 from snsearch.lab.scores import ScoreResult
-from snsearch.training.proxy import Recipe, train_proxy
-from tests.studies import train_in
+from snsearch.training.proxy import Recipe
+from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Any]
-MAKE = ("fidelity", "run", "--budget", "3", "--resolution", "96", "--data", "digits", "--workers", "1")
+MAKE = (
+    "fidelity",
+    "run",
+    "--budget",
+    "3",
+    "--resolution",
+    "96",
+    "--data",
+    "digits",
+    "--workers",
+    "1",
+    "--threads",
+    "1",
+)
 SMALL = (*MAKE, "--candidates", "6", "--seeds", "2", "--reference-images", "64", "--reference-epochs", "2")
 TINY = Recipe(images=64, batch_size=32, test_images=60, curve_points=1, recalibration=32)
 
@@ -116,12 +129,13 @@ def test_an_interrupted_command_ends_with_130_and_goes_on(
 ) -> None:
     _pretended_scores(monkeypatch)
     begun: list[int] = []
+    pretended = pretended_training(lambda arch: (0.9 - arch.stage_channels[-1] / 2000,))
 
     def interrupted(*arguments: Any, **options: Any) -> object:
         begun.append(options["seed"])
         if len(begun) == 4:
             os.kill(os.getpid(), signal.SIGINT)
-        return train_proxy(*arguments, **options)
+        return pretended(*arguments, **options)
 
     with monkeypatch.context() as patched:
         train_in(patched, interrupted)
@@ -130,6 +144,7 @@ def test_an_interrupted_command_ends_with_130_and_goes_on(
     assert outcome.code == 130
     assert "the same command goes on from here" in outcome.err
     assert len(curves_of(folder)) == 3
+    train_in(monkeypatch, pretended)
     outcome = run(*SMALL, "--out", str(folder))
     assert outcome.code == 0, outcome.err
     assert "24 trainings, 3 of them done before" in outcome.err

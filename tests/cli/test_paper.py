@@ -150,6 +150,7 @@ def test_quick_takes_fewer_images_has_its_own_folder_and_says_so(run: Run, here:
     assert settings["recipe"]["images"] == 64, "what is asked for goes before quick"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_ctrl_c_keeps_what_is_done_prints_it_and_ends_with_130(here: Path, workers: str) -> None:
     arguments = (*SHUFFLE, "--seeds", "40", "--workers", workers)

@@ -31,6 +31,8 @@ SMALL = (
     "256",
     "--workers",
     "1",
+    "--threads",
+    "1",
     "--finalists",
     "0",
     "--no-early-stop",
@@ -101,6 +103,7 @@ def test_other_settings_are_refused_with_exit_code_6(run: Run, here: Path) -> No
     assert len(_study(here).candidates) == 1
 
 
+@pytest.mark.long
 def test_a_killed_search_goes_on_without_training_anything_twice(here: Path) -> None:
     with _process(here, "--trials", "5") as process:
         assert process.stderr is not None
@@ -118,7 +121,10 @@ def test_a_killed_search_goes_on_without_training_anything_twice(here: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "sent",
+    [signal.SIGINT, *(pytest.param(number, marks=pytest.mark.long) for number in (signal.SIGTERM, signal.SIGHUP))],
+)
 def test_an_interrupted_search_leaves_a_report_and_ends_with_130(here: Path, sent: signal.Signals) -> None:
     with _process(here, "--trials", "50") as process:
         assert process.stderr is not None
@@ -133,6 +139,7 @@ def test_an_interrupted_search_leaves_a_report_and_ends_with_130(here: Path, sen
     assert statuses <= {"complete", "interrupted", "waiting", "left out"}
 
 
+@pytest.mark.long
 def test_sigterm_to_the_whole_group_while_workers_start_ends_with_130(here: Path) -> None:
     with _process(here, "--trials", "9", "--workers", "2", start_new_session=True) as process:
         assert process.stderr is not None
@@ -157,7 +164,7 @@ def test_a_second_ctrl_c_ends_a_search_without_a_traceback(here: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("redirected", [">/dev/full", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("redirected", [">/dev/full", pytest.param(">&- 2>&- <&-", marks=pytest.mark.long)])
 def test_streams_that_cannot_be_written_cost_no_page(here: Path, redirected: str) -> None:
     words = shlex.join([sys.executable, "-m", "snsearch", "search", *SMALL, "--trials", "1"])
     shell = ["sh", "-c", f"{words} {redirected}"]
@@ -167,6 +174,7 @@ def test_streams_that_cannot_be_written_cost_no_page(here: Path, redirected: str
     assert (here / "reports" / "shufflenet-v1-3-digits" / "report.html").is_file()
 
 
+@pytest.mark.long
 def test_two_workers_train_as_many_candidates_as_asked_each_once(here: Path) -> None:
     with _process(here, "--trials", "7", "--workers", "2") as process:
         _out, err = process.communicate(timeout=300)
@@ -194,11 +202,10 @@ def test_two_workers_search_on_a_database_server(here: Path, run: Run, database_
     assert len(document["candidates"]) == 6
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.long)])
 def test_finalists_get_their_seeds_and_the_page_says_how_far_seeds_spread(here: Path, run: Run, workers: str) -> None:
-    with _process(here, "--trials", "5", "--workers", workers, "--finalists", "2", "--seeds", "3") as process:
-        _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+    outcome = run("search", *SMALL, "--trials", "5", "--workers", workers, "--finalists", "2", "--seeds", "3")
+    assert outcome.code == 0, outcome.err
     repeated = [trial for trial in _study(here).candidates if trial.repeats]
     assert len(repeated) == 2
     assert all([result.seed for result in trial.results] == [0, 1, 2] for trial in repeated)
@@ -208,6 +215,7 @@ def test_finalists_get_their_seeds_and_the_page_says_how_far_seeds_spread(here: 
         assert means[trial.number] == pytest.approx(sum(result.error for result in trial.results) / 3)
 
 
+@pytest.mark.long
 def test_interrupted_workers_end_together_and_lose_no_candidate(here: Path) -> None:
     with _process(here, "--trials", "60", "--workers", "2") as process:
         assert process.stderr is not None
@@ -225,6 +233,7 @@ def test_interrupted_workers_end_together_and_lose_no_candidate(here: Path) -> N
     assert len(_study(here).candidates) == trained + 2
 
 
+@pytest.mark.long
 def test_workers_of_a_killed_search_stop_by_themselves(here: Path) -> None:
     with _process(here, "--trials", "60", "--workers", "2") as process:
         assert process.stderr is not None

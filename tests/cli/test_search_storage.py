@@ -29,7 +29,7 @@ from tests.studies import pretended_training, train_in
 Run = Callable[..., Outcome]
 SMALL = (
     *("search", "--budget", "3", "--resolution", "96", "--data", "digits", "--proxy-images", "256"),
-    *("--workers", "1", "--finalists", "0", "--no-early-stop", "--trials", "4"),
+    *("--workers", "1", "--threads", "1", "--finalists", "0", "--no-early-stop", "--trials", "4"),
 )
 NAME = "shufflenet-v1-3-digits"
 SECRET = "s3cret+pw"

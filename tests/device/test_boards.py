@@ -29,6 +29,7 @@ from tests.emulated_host import EmulatedHost
 from tests.furnishing import KHZ
 
 Run = Callable[..., Outcome]
+pytestmark = pytest.mark.board
 
 
 @pytest.fixture(params=["ssh", "adb", "qemu"])

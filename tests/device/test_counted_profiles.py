@@ -20,6 +20,7 @@ from snsearch.network.graph import OpGraph
 from snsearch.study.objective import latency_objective
 
 
+@pytest.mark.long
 def test_the_shipped_files_are_what_a_fit_on_the_counts_gives() -> None:
     assert {path.name for path in files()} >= {"counted-cortex-a72.toml", "cortex-a72.toml"}
     for path, text in files().items():

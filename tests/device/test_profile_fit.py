@@ -234,6 +234,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
+@cache
 def small_plan(networks: int = FEWEST_NETWORKS, pieces: int = 4) -> Plan:
     """The smallest networks and a few pieces, which are written quickly."""
     drawn = sorted(drawn_networks(SPACE, 60, 5), key=lambda arch: network_terms(arch)["weight_bytes"])
@@ -279,6 +280,7 @@ def test_a_device_is_measured_fitted_and_measured_no_second_time(work: Path) -> 
     assert len(jobs(work)) == count
 
 
+@pytest.mark.long
 def test_a_profile_that_was_interrupted_goes_on(work: Path) -> None:
     chosen = small_plan()
     behave(work, ns=law_of(chosen))
@@ -292,6 +294,7 @@ def test_a_profile_that_was_interrupted_goes_on(work: Path) -> None:
     assert own.flagged == 0
 
 
+@pytest.mark.long
 def test_figures_of_two_cores_or_libraries_make_no_common_profile(work: Path) -> None:
     chosen = small_plan()
     times = law_of(chosen)
@@ -317,6 +320,7 @@ def test_a_counted_device_gets_no_profile_of_times(work: Path) -> None:
         make_profile(device, small_plan(), runners_of(device), conditions=Conditions(effort=QUICK))
 
 
+@pytest.mark.long
 def test_what_cannot_be_measured_is_left_out_by_name_and_too_little_is_no_profile(work: Path) -> None:
     chosen = small_plan(FEWEST_NETWORKS + 1)
     lost = chosen.networks[0]
@@ -407,7 +411,10 @@ def test_a_device_without_a_profile_says_how_to_make_one(work: Path, run: Run) -
     assert device_of("board").runner == str(RUNNER)
 
 
-def test_an_emulated_device_ends_the_command_with_its_code(work: Path, run: Run) -> None:
+def test_an_emulated_device_ends_the_command_with_its_code(
+    work: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snsearch.device.profile_plan.plan_of", lambda space, **counts: small_plan())
     behave(work, marker="qemu")
     assert run("device", "add", "board", "local", "--runner", str(RUNNER)).code == 0
     outcome = run("device", "profile", "board")

@@ -25,7 +25,7 @@ from tests.arm_userland import UnavailableError
 from tests.boards import Board
 from tests.emulated_host import EmulatedHost, content_of
 
-KINDS = ("local", "qemu", "ssh", "adb")
+KINDS = ("local", *(pytest.param(kind, marks=pytest.mark.board) for kind in ("qemu", "ssh", "adb")))
 ODD_WORDS = ["a b", "", "-rf", "--", "$HOME", "`id`", "$(id)", "'", '"', ";", "a\nb", "&&", "*", "~", "\\", "ä", "%s"]
 ODD_NAMES = ["a b", "quote'd", '"quoted"', "semi;colon", "-rf", "$HOME", "`id`", "back\\slash", "star*", "ünï", "#1"]
 

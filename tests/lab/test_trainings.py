@@ -198,7 +198,7 @@ def test_other_labels_recipes_and_seeds_are_other_trainings(small: Architecture,
     assert len(read_log(tmp_path / "log.csv")) == 4
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_stop_keeps_what_is_finished_and_the_rest_is_done_later(
     small: Architecture, go: Run, tmp_path: Path, workers: int
 ) -> None:
@@ -245,7 +245,7 @@ def test_two_workers_do_every_training_once_and_as_one_worker_does(
     assert [point.test_error for point in together[tasks[0].identity]] == [point.test_error for point in alone]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_training_that_diverges_is_named_once_the_others_are_done(
     small: Architecture, go: Run, tmp_path: Path, workers: int
 ) -> None:

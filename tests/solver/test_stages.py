@@ -138,6 +138,7 @@ def best_of_lattice(arch: Architecture, target: int, ratios: tuple[float, ...]) 
     return min(within)[2] if within else nearest[2]
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(designs(groups=(2, 3, 4, 8)), st.integers(9_000_000, 16_000_000))
 def test_tight_widths_are_the_best_of_the_whole_lattice(design: Design, macs: int) -> None:

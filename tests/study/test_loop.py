@@ -513,6 +513,7 @@ def test_a_search_that_is_interrupted_again_and_again_ends_as_an_uninterrupted_o
     assert _trials(read_study(setup.url)) == _trials(read_study(whole.url))
 
 
+@pytest.mark.long
 def test_a_search_on_real_trainings_is_the_same_with_the_same_seed(setup: Setup, tmp_path: Path) -> None:
     again = Setup(tmp_path / "again", rungs=replace(STRICT, at=(0.5,)))
     setup.rungs = again.rungs

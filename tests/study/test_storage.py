@@ -77,23 +77,29 @@ def test_asking_an_enqueued_design_returns_it(setup: Setup) -> None:
     assert [(r.number, r.status) for r in study.records()] == [(number, "running")]
 
 
-_ASK_AND_DIE = """
-import os, sys
-from pathlib import Path
-from tests.studies import Setup
-from tests.study.test_storage import DESIGN
+# Another process that opens a study: its URL, settings and choices are on the command line.
+_OPEN = """
+import json, os, sys
+from snsearch.codec import decode, encode
+from snsearch.errors import StudyError
+from snsearch.study.presence import this_process
+from snsearch.study.records import Settings
 from snsearch.study.storage import Study
-setup = Setup(Path(sys.argv[1]))
-study = Study.open(setup.url, "digits", setup.settings())
-study.enqueue(study.records()[0].design if study.records() else DESIGN)
-study.ask(setup.candidates().choices)
-os._exit(9)
+url, settings, choices = sys.argv[1], *map(json.loads, sys.argv[2:])
+study = Study.open(url, "digits", decode(Settings, settings, "it", error=StudyError))
 """
 
 
+def _other(setup: Setup, program: str) -> list[str]:
+    """The command of another process that opens the study and runs the program."""
+    told = (encode(setup.settings()), {name: list(options) for name, options in setup.candidates().choices.items()})
+    return [sys.executable, "-c", _OPEN + program, setup.url, *map(json.dumps, told)]
+
+
 def test_the_trial_of_a_killed_process_is_the_next_that_is_asked(setup: Setup) -> None:
-    subprocess.run([sys.executable, "-c", _ASK_AND_DIE, str(setup.folder)], check=False, timeout=120)
     study = Study.open(setup.url, "digits", setup.settings())
+    study.enqueue(DESIGN)
+    subprocess.run(_other(setup, "study.ask(choices)\nos._exit(9)"), check=False, timeout=120)
     assert [record.status for record in study.records()] == ["running"]
     study.enqueue(replace(DESIGN, groups=8))
     study.recover()
@@ -107,20 +113,10 @@ def test_the_trial_of_a_killed_process_is_the_next_that_is_asked(setup: Setup) -
 
 
 _DIE_ASKING = """
-import os, sys
-from pathlib import Path
-from snsearch.codec import encode
-from tests.studies import Setup
-from tests.study.test_storage import DESIGN
-from snsearch.study.presence import this_process
-from snsearch.study.storage import Study
-setup = Setup(Path(sys.argv[1]))
-trial = Study.open(setup.url, "digits", setup.settings())._study.ask()
-names = list(setup.candidates().choices)[: int(sys.argv[2])]
-if names:
+trial = study._study.ask()
+for name in list(choices)[:{chosen}]:
     trial.set_user_attr("worker", encode(this_process()))
-for name in names:
-    trial.suggest_categorical(name, list(setup.candidates().choices[name]))
+    trial.suggest_categorical(name, choices[name])
 os._exit(9)
 """
 
@@ -128,7 +124,7 @@ os._exit(9)
 @pytest.mark.parametrize("chosen", [0, 1, 3])
 def test_a_process_killed_while_it_asks_leaves_a_study_that_goes_on(setup: Setup, chosen: int) -> None:
     study = Study.open(setup.url, "digits", setup.settings())
-    subprocess.run([sys.executable, "-c", _DIE_ASKING, str(setup.folder), str(chosen)], check=False, timeout=120)
+    subprocess.run(_other(setup, _DIE_ASKING.format(chosen=chosen)), check=False, timeout=120)
     assert [record.status for record in study.records()] == ["running"]
     study.recover()
     candidates = setup.candidates()
@@ -234,14 +230,6 @@ def test_a_shared_study_names_no_host(setup: Setup) -> None:
 
 
 _TAKE = """
-import sys
-from pathlib import Path
-from tests.studies import Setup
-from tests.study.test_storage import DESIGN
-from snsearch.study.storage import Study
-setup = Setup(Path(sys.argv[1]), storage=sys.argv[2])
-study = Study.open(setup.url, "digits", setup.settings())
-choices = setup.candidates().choices
 print("ready", flush=True)
 input()
 print(*[study.ask(choices)[0] for _ in range(10)])
@@ -249,7 +237,9 @@ study.close()
 """
 
 
-@pytest.mark.parametrize("storage", ["sqlite", "postgresql", "mariadb"])
+@pytest.mark.parametrize(
+    "storage", ["sqlite", *(pytest.param(kind, marks=pytest.mark.server) for kind in ("postgresql", "mariadb"))]
+)
 def test_processes_that_ask_at_once_never_get_the_same_trial(
     setup: Setup, storage: str, request: pytest.FixtureRequest
 ) -> None:
@@ -260,7 +250,7 @@ def test_processes_that_ask_at_once_never_get_the_same_trial(
         study.enqueue(design)
     others = [
         subprocess.Popen(
-            [sys.executable, "-c", _TAKE, str(setup.folder), setup.url],
+            _other(setup, _TAKE),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -148,6 +148,7 @@ def test_a_folder_called_study_db_is_told(setup: Setup) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sockets that PyMySQL leaves open
+@pytest.mark.server
 @pytest.mark.parametrize("kind", ["postgresql_server", "mariadb_server"])
 def test_a_killed_server_is_told_and_the_same_study_goes_on_when_it_is_back(
     setup: Setup, kind: str, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]

@@ -66,6 +66,7 @@ def test_digits_are_learned(digits: Dataset, small: Architecture) -> None:
     assert result.curve[-1].train_loss < result.curve[0].train_loss
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not DEBIAN_FASHION.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_half_scale_shufflenet_gets_below_15_percent_error_in_one_pass_over_20000_fashion_images() -> None:
     arch = scaled(load_space("shufflenet-v1"), Design(groups=3, scale=0.5), mflops_budget(1)).architecture
