@@ -139,7 +139,7 @@ def strike(folder: Path, seed: int, undisturbed: Reference) -> Struck:
         candidates_before=len(trained),
         resumed=second.code == 0,
         lost_images=lost,
-        faults=tuple(faults),
+        faults=tuple(fault.replace(str(folder), ".") for fault in faults),
     )
 
 
