@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from snsearch.network import costs
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs, count_macs
 from snsearch.network.counters import count_with_torch
@@ -67,9 +68,14 @@ def _torchinfo(arch: Architecture) -> int:
     return int(summary(build_model(arch), input_data=_input(arch), verbose=0).total_mult_adds)
 
 
+def _costs(arch: Architecture) -> int:
+    costs._known.clear()  # a candidate whose blocks were not counted before
+    return count_costs(arch).macs
+
+
 COUNTERS: dict[str, Callable[[Architecture], int]] = {
     "snsearch count_macs": count_macs,
-    "snsearch count_costs (with memory)": lambda arch: count_costs(arch).macs,
+    "snsearch count_costs (with memory)": _costs,
     "thop": _thop,
     "fvcore": _fvcore,
     "ptflops": _ptflops,

@@ -7,19 +7,17 @@ budget at 224x224, with the channels and classes of its data, as a search does.
 
 from __future__ import annotations
 
-from random import Random
+from itertools import islice
 
 from benchmarks.matched import tables
 from benchmarks.matched.package import (
-    InfeasibleBudgetError,
     candidates_of,
     deployed_on,
-    draw,
     label_of,
     load_budget,
     load_space,
     matched_set,
-    solve,
+    sample,
 )
 
 COUNT = 36  # of each space
@@ -52,26 +50,16 @@ def chosen(mflops: float, channels: int, classes: int, count: int = COUNT) -> tu
 def drawn(mflops: float, channels: int, classes: int, count: int = COUNT) -> tuple[tables.Member, ...]:
     """Random members of the open space for data of those channels and classes."""
     space, budget = load_space(OPEN_SPACE), deployed_on(load_budget(f"{mflops:g}"), channels, classes)
-    rng, found = Random(0), dict[str, tables.Member]()
-    while len(found) < count:
-        design = draw(space, rng)
-        try:
-            solution = solve(space, budget, design, tight=True)
-        except InfeasibleBudgetError:
-            continue
-        if solution.deviation is None or abs(solution.deviation) > WITHIN:
-            continue
-        key = solution.architecture.key
-        label = f"free {len(found) + 1:02} {label_of(design).split()[0]}"
-        found.setdefault(
-            key,
-            tables.Member(
-                label=label,
-                space=OPEN_SPACE,
-                published=False,
-                key=key,
-                macs=solution.costs.macs,
-                params=solution.costs.params,
-            ),
+    found = sample(space, budget, 100 * count)
+    near = (one for one in found if one.deviation is not None and abs(one.deviation) <= WITHIN)
+    return tuple(
+        tables.Member(
+            label=f"free {number:02} {label_of(solution.design).split()[0]}",
+            space=OPEN_SPACE,
+            published=False,
+            key=solution.architecture.key,
+            macs=solution.costs.macs,
+            params=solution.costs.params,
         )
-    return tuple(found.values())
+        for number, solution in enumerate(islice(near, count), start=1)
+    )

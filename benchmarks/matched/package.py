@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from snsearch.errors import InfeasibleBudgetError as InfeasibleBudgetError
 from snsearch.lab.trainings import Training as Training
 from snsearch.lab.trainings import TrainingLog as TrainingLog
 from snsearch.lab.trainings import read_log as read_log
@@ -12,8 +11,7 @@ from snsearch.solver.candidates import candidates_of as candidates_of
 from snsearch.solver.candidates import deployed_on as deployed_on
 from snsearch.solver.candidates import matched_set as matched_set
 from snsearch.solver.design import label_of as label_of
-from snsearch.solver.drawing import draw as draw
-from snsearch.solver.solving import solve as solve
+from snsearch.solver.sampling import sample as sample
 from snsearch.solver.spec import load_space as load_space
 from snsearch.training.data import Dataset as Dataset
 from snsearch.training.data import Images as Images

@@ -240,10 +240,7 @@ def solve(
     else:
         asked = [load_space(one) if isinstance(one, str) else one for one in _several(space)]
     # Without a budget, its input and precision alone are read.
-    free = with_input(
-        mflops_budget(1), resolution=None if resolution is None else pixels_of(resolution), classes=classes
-    )
-    free = replace(free, precision=precision or free.precision)
+    [free] = _goals((1,), (), resolution, classes, precision=precision)
     found, reasons = [], []
     for goal, one in product(goals or (None,), asked):
         designs = _designs(

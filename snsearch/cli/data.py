@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from snsearch.cli.shared.console import print_json, print_table, print_text
-from snsearch.cli.shared.options import RESOLUTION, reading_options
+from snsearch.cli.shared.options import RESOLUTION, reading_of, reading_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.tables import Column, Table
 
@@ -22,20 +22,13 @@ if TYPE_CHECKING:
 @click.option("--proxy-resolution", type=click.IntRange(8, 512), help="Pixels per side to train on.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def data(
-    data: str,
-    split: tuple[str, ...],
-    image_column: str | None,
-    label_column: str | None,
-    resolution: tuple[int, int] | None,
-    proxy_resolution: int | None,
-    form: str,
+    data: str, resolution: tuple[int, int] | None, proxy_resolution: int | None, form: str, **reading: Any
 ) -> None:
     """Describe DATA as a search or a training would use it.
 
     DATA is fashion-mnist, digits, an image folder, a .parquet file, or a Hugging Face owner/name. Ends with 0 also
     where a search would refuse the data: the reason is among the remarks.
     """
-    from snsearch.api import data_options
     from snsearch.training import describe_data
 
     with Progress() as progress:
@@ -43,7 +36,7 @@ def data(
             data,
             side=proxy_resolution,
             deployed=min(resolution or (224, 224)),
-            options=data_options(split, image_column, label_column),
+            options=reading_of(reading),
             progress=progress.read,
         )
     if form == "json":

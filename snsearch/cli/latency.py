@@ -13,10 +13,10 @@ from snsearch.api import prediction_table
 from snsearch.cli.shared.console import print_table
 from snsearch.cli.shared.options import (
     RESOLUTIONS,
-    SPACE,
     as_asked,
     complete_names,
     network_options,
+    space_option,
     table_options,
 )
 from snsearch.device import profile_of_device
@@ -33,7 +33,7 @@ def errors_line(profile: Profile) -> str:
 
 
 @click.command()
-@SPACE
+@space_option("shufflenet-v1")
 @network_options("params", "peak_memory", "model_size", "precision", "match", "resolution")
 @click.option(
     "--resolution",

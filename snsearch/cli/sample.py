@@ -13,7 +13,7 @@ import click
 import snsearch
 from snsearch import Solution, units
 from snsearch.cli.shared.console import progress_console
-from snsearch.cli.shared.options import Quantity, complete_names, network_options
+from snsearch.cli.shared.options import Quantity, complete_names, network_options, space_option
 from snsearch.errors import SnsearchError, SpecError
 from snsearch.files import faults_as, whole_file
 from snsearch.solver import population_table
@@ -38,14 +38,7 @@ _AT_ONCE = 1000
     metavar="N",
     help="Millions of multiply-adds.",
 )
-@click.option(
-    "--space",
-    default="shufflenet-free",
-    show_default=True,
-    metavar="NAME|FILE",
-    shell_complete=complete_names("spaces"),
-    help="The design space.",
-)
+@space_option("shufflenet-free")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
 @network_options("mflops", "groups", "scale", "depth", "se", "se_stages", "ratios", "shuffle")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)

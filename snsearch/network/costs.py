@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 from snsearch.network.arch import Architecture
@@ -115,9 +114,8 @@ def peak_elements(ops: Sequence[Op], larger: Callable[..., Any] = max, smaller: 
             readers[source] |= 1 << index
             needs[index] |= 1 << source
     sizes = [op.elements for op in ops]
-    frontier: dict[int, tuple[Any, Any]] = {
-        1: (sizes[0], sizes[0])
-    }  # operators that have run -> (live elements, least peak so far)
+    # Operators that have run -> (live elements, least peak so far).
+    frontier: dict[int, tuple[Any, Any]] = {1: (sizes[0], sizes[0])}
     for _ in range(len(ops) - 1):
         reached: dict[int, tuple[Any, Any]] = {}
         for ran, (live, peak) in frontier.items():
@@ -208,44 +206,57 @@ def cost_report(graph: OpGraph, precision: Precision = "float32") -> CostReport:
     )
 
 
-class StageMacs:
+class StageSums:
     """MACs of a network as a sum over its stages, for a solver that varies the stages' widths.
 
     `stem(channels)`, `stage(i, width_in, width_out)` of every stage and `head(width)` add up to `count_macs` of the
-    network with those widths. Each term is counted from its operators, and cached.
+    network with those widths.
     """
 
     def __init__(self, arch: Architecture) -> None:
         self._arch = arch
         self._placed = tuple(blocks(arch))
-        self._block = lru_cache(maxsize=None)(self._block_macs)
 
-    def _block_macs(self, spec: BlockSpec) -> int:
-        return sum(map(op_macs, block_ops(self._arch, spec)))
+    def _block(self, spec: BlockSpec) -> Any:
+        """MACs of a block."""
+        raise NotImplementedError
 
-    def stem(self, channels: int) -> int:
+    def stem(self, channels: Any) -> Any:
         """MACs of the first convolution."""
         return self._block(self._placed[0].spec._replace(channels_out=channels))
 
-    def stage(self, index: int, width_in: int, width_out: int) -> int:
-        """MACs of stage `index` (from 0) with those input and output channels.
-
-        Raises SpecError where groups do not divide them.
-        """
-        total = 0
+    def stage(self, index: int, width_in: Any, width_out: Any) -> Any:
+        """MACs of stage `index` (from 0) with those input and output channels."""
+        total: Any = 0
         for placed in self._placed:
             if placed.name == f"stage{index + 2}":
-                total += placed.repeats * self._block(
-                    placed.spec._replace(channels_in=width_in, channels_out=width_out)
-                )
+                spec = placed.spec._replace(channels_in=width_in, channels_out=width_out)
+                total = total + placed.repeats * self._block(spec)
                 width_in = width_out
         return total
+
+    def head(self, width: Any) -> Any:
+        """MACs of the classifier after a last stage of that width."""
+        return self._block(self._placed[-1].spec._replace(channels_in=width))
+
+
+class StageMacs(StageSums):
+    """MACs of one network at a time. Each term is counted from its operators, and cached.
+
+    Raises SpecError where groups do not divide the channels.
+    """
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__(arch)
+        self._known: dict[BlockSpec, int] = {}
+
+    def _block(self, spec: BlockSpec) -> int:
+        macs = self._known.get(spec)
+        if macs is None:
+            macs = self._known[spec] = sum(map(op_macs, block_ops(self._arch, spec)))
+        return macs
 
     def total(self, stem: int, widths: Sequence[int]) -> int:
         """MACs of the network with those channels of the first convolution and of each stage."""
         stages = sum(map(self.stage, range(len(widths)), (stem, *widths), widths))
-        return self.stem(stem) + stages + self.head(widths[-1])
-
-    def head(self, width: int) -> int:
-        """MACs of the classifier after a last stage of that width."""
-        return self._block(self._placed[-1].spec._replace(channels_in=width))
+        return int(self.stem(stem) + stages + self.head(widths[-1]))

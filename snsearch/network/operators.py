@@ -83,6 +83,22 @@ class BlockBuilder:
                 f"{channels_out}"
             )
 
+    def must_divide(self, name: str, channels_in: int, channels: int, groups: int) -> None:
+        """Raises SpecError where a convolution has no channels, or its groups do not divide them."""
+        if channels < 1 or channels_in % groups or channels % groups:
+            raise SpecError(
+                f"{name}: {channels_in} -> {channels} channels cannot be convolved in {groups} groups; "
+                "both must be multiples of the group count"
+            )
+
+    def must_match(self, name: str, read: Op, other: Op) -> None:
+        """Raises SpecError where two tensors that are added differ in shape."""
+        if (read.channels, read.height, read.width) != (other.channels, other.height, other.width):
+            raise SpecError(
+                f"{name}: {read.channels}x{read.height}x{read.width} and {other.channels}x{other.height}x"
+                f"{other.width} cannot be added; this unit changes width only where its stage has a stride of 2"
+            )
+
     def _append(self, op: Op) -> int:
         self.ops.append(op)
         return len(self.ops) - 1
@@ -120,11 +136,7 @@ class BlockBuilder:
         ops = self.ops
         read = ops[source]
         channels_in, height, width = read.channels, read.height, read.width
-        if channels < 1 or channels_in % groups or channels % groups:
-            raise SpecError(
-                f"{name}: {channels_in} -> {channels} channels cannot be convolved in {groups} groups; "
-                "both must be multiples of the group count"
-            )
+        self.must_divide(name, channels_in, channels, groups)
         if stride > 1:
             height, width = strided(height, stride), strided(width, stride)
         op = Op(
@@ -151,12 +163,8 @@ class BlockBuilder:
 
     def add(self, name: str, left: int, right: int) -> int:
         """Element-wise sum, then ReLU. Raises SpecError where the shapes differ."""
-        read, other = self.ops[left], self.ops[right]
-        if (read.channels, read.height, read.width) != (other.channels, other.height, other.width):
-            raise SpecError(
-                f"{name}: {read.channels}x{read.height}x{read.width} and {other.channels}x{other.height}x"
-                f"{other.width} cannot be added; this unit changes width only where its stage has a stride of 2"
-            )
+        read = self.ops[left]
+        self.must_match(name, read, self.ops[right])
         return self._elementwise(name, "add", (left, right), read.channels, "relu")
 
     def concat(self, name: str, left: int, right: int) -> int:

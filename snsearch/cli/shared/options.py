@@ -210,11 +210,13 @@ def as_asked(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-SPACE = click.option(
-    "--space",
-    default="shufflenet-v1",
-    show_default=True,
-    metavar="NAME|FILE",
-    shell_complete=complete_names("spaces"),
-    help="The design space.",
-)
+def space_option(default: str) -> Callable[[F], F]:
+    """--space, of one space."""
+    return click.option(
+        "--space",
+        default=default,
+        show_default=True,
+        metavar="NAME|FILE",
+        shell_complete=complete_names("spaces"),
+        help="The design space.",
+    )
