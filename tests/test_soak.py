@@ -23,6 +23,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     return reference(tmp_path_factory.mktemp("reference"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_search_struck_at_a_seeded_moment_loses_nothing(seed: int, undisturbed: Reference, tmp_path: Path) -> None:
     struck = strike(tmp_path, seed, undisturbed)
