@@ -18,7 +18,8 @@ from snsearch.lab import fidelity as fidelity_module
 from snsearch.lab import folders, making, ranking, scores
 from snsearch.lab.reference import REFERENCE, curves_of, read_scores, read_set
 from snsearch.lab.scores import ScoreResult
-from snsearch.training.proxy import Recipe
+from snsearch.network.arch import Architecture
+from snsearch.training.proxy import ProxyResult, Recipe
 from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Any]
@@ -50,25 +51,42 @@ def quick() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set on digits, made by the command."""
-    folder = tmp_path_factory.mktemp("made") / "set"
+def _training(arch: Architecture, *arguments: Any, seed: int, **options: Any) -> ProxyResult:
+    """A training with a made-up error, which falls with the width and moves with the seed."""
+    error = 0.9 - arch.stage_channels[-1] / 2000 + 0.01 * (seed % 3)
+    return pretended_training(lambda arch: (error,))(arch, *arguments, seed=seed, **options)
+
+
+def _scores(arch: Architecture, dataset: object, *, seed: int, device: object) -> tuple[ScoreResult, ...]:
+    """Every score, made up."""
+    width = float(arch.stage_channels[-1])
+    return tuple(ScoreResult(name=name, value=width, cpu_seconds=0.01, seed=seed) for name in scores.SCORES)
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Errors and scores are made up at once."""
+    train_in(monkeypatch, _training)
+    monkeypatch.setattr(making, "zero_cost", _scores)
+
+
+def _make(folder: Path) -> Path:
     cli.main([*SMALL, "--remark", "small [and quick]", "--out", str(folder)], standalone_mode=False)
     return folder
 
 
-def _pretended_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        making,
-        "zero_cost",
-        lambda arch, dataset, *, seed, device: (
-            ScoreResult(name="width", value=float(arch.stage_channels[-1]), cpu_seconds=0.01, seed=seed),
-        ),
-    )
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set on digits, made by the command with made-up errors and scores."""
+    with pytest.MonkeyPatch.context() as patch:
+        train_in(patch, _training)
+        patch.setattr(making, "zero_cost", _scores)
+        return _make(tmp_path_factory.mktemp("made") / "set")
 
 
-def test_a_set_holds_every_training_and_score(made: Path) -> None:
+@pytest.mark.parametrize("really", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_set_holds_every_training_and_score(really: bool, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    made = _make(tmp_path / "set") if really else request.getfixturevalue("made")
     found = read_set(made)
     assert len(found.members) == 6
     assert found.seeds == (0, 1)
@@ -113,7 +131,8 @@ def test_another_recipe_or_budget_is_refused_and_changes_nothing(made: Path, run
     assert (made / "set.json").read_bytes() == before
 
 
-def test_a_set_grows_by_seeds(made: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("pretend")
+def test_a_set_grows_by_seeds(made: Path, run: Run, tmp_path: Path) -> None:
     for file in made.iterdir():
         if file.suffix in (".json", ".csv"):
             (tmp_path / file.name).write_bytes(file.read_bytes())
@@ -124,18 +143,17 @@ def test_a_set_grows_by_seeds(made: Path, run: Run, tmp_path: Path, monkeypatch:
     assert len(curves_of(tmp_path)) == 30
 
 
+@pytest.mark.usefixtures("pretend")
 def test_an_interrupted_command_ends_with_130_and_goes_on(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _pretended_scores(monkeypatch)
     begun: list[int] = []
-    pretended = pretended_training(lambda arch: (0.9 - arch.stage_channels[-1] / 2000,))
 
     def interrupted(*arguments: Any, **options: Any) -> object:
         begun.append(options["seed"])
         if len(begun) == 4:
             os.kill(os.getpid(), signal.SIGINT)
-        return pretended(*arguments, **options)
+        return _training(*arguments, **options)
 
     with monkeypatch.context() as patched:
         train_in(patched, interrupted)
@@ -144,7 +162,6 @@ def test_an_interrupted_command_ends_with_130_and_goes_on(
     assert outcome.code == 130
     assert "the same command goes on from here" in outcome.err
     assert len(curves_of(folder)) == 3
-    train_in(monkeypatch, pretended)
     outcome = run(*SMALL, "--out", str(folder))
     assert outcome.code == 0, outcome.err
     assert "24 trainings, 3 of them done before" in outcome.err

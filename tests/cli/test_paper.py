@@ -16,7 +16,7 @@ import pytest
 
 from snsearch.lab.trainings import read_log
 from snsearch.training.proxy import TrainingDiverged, train_proxy
-from tests.studies import train_in
+from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Any]
 SMALL = ("--budget", "5", "--data", "digits", "--proxy-images", "64", "--workers", "1", "--threads", "1")
@@ -109,6 +109,13 @@ def test_csv_has_a_row_a_claim(run: Run, here: Path) -> None:
     assert {row["points_95"] for row in rows} == {""}, "one seed has no interval"
 
 
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings have made-up errors at once, which fall with the width."""
+    train_in(monkeypatch, pretended_training(lambda arch: (0.9 - arch.stage_channels[-1] / 2000,)))
+
+
+@pytest.mark.usefixtures("pretend")
 def test_more_seeds_tables_and_budgets_add_to_what_is_there(run: Run, here: Path) -> None:
     run("paper", *SHUFFLE, "--seeds", "1")
     begun = _log(here).read_bytes()
@@ -120,6 +127,7 @@ def test_more_seeds_tables_and_budgets_add_to_what_is_there(run: Run, here: Path
     assert _log(here).read_bytes().startswith(begun)
 
 
+@pytest.mark.usefixtures("pretend")
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

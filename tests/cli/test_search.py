@@ -164,7 +164,8 @@ def test_a_second_ctrl_c_ends_a_search_without_a_traceback(here: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("redirected", [">/dev/full", pytest.param(">&- 2>&- <&-", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("redirected", [">/dev/full", ">&- 2>&- <&-"])
 def test_streams_that_cannot_be_written_cost_no_page(here: Path, redirected: str) -> None:
     words = shlex.join([sys.executable, "-m", "snsearch", "search", *SMALL, "--trials", "1"])
     shell = ["sh", "-c", f"{words} {redirected}"]

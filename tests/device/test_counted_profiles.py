@@ -38,6 +38,7 @@ def numbers(text: str) -> list[float]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cpu", CPUS)
 def test_every_network_that_is_listed_was_counted(cpu: str) -> None:
     missing = [n.name for n in networks_for(cpu) if (cpu, n.set, n.name) not in rows()]
@@ -51,6 +52,7 @@ def test_more_groups_miss_more_often_at_equal_macs() -> None:
             assert [one[index] for one in parts] == sorted(one[index] for one in parts)
 
 
+@pytest.mark.long
 def test_a_model_of_counts_ranks_what_it_has_not_seen() -> None:
     for profile in profiles().values():
         assert profile.by_network.spearman > 0.95

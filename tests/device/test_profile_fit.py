@@ -257,6 +257,7 @@ def made(chosen: Plan, **options: Any) -> OwnProfile:
     return make_profile(DEVICE, chosen, runners_of(DEVICE), conditions=Conditions(effort=QUICK), **options)
 
 
+@pytest.mark.long
 def test_a_device_is_measured_fitted_and_measured_no_second_time(work: Path) -> None:
     chosen = small_plan()
     behave(work, ns=law_of(chosen))

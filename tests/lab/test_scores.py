@@ -265,6 +265,7 @@ def test_synflow_grows_with_width_and_depth() -> None:
     assert values[0] < min(values[1:])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", bundled_names("spaces"))
 def test_every_score_of_a_deep_network_of_every_space_is_finite(name: str, digits: Dataset) -> None:
     space = load_space(name)

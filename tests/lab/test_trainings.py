@@ -231,6 +231,7 @@ def test_a_stopped_training_goes_on_from_its_last_epoch(
     assert (resumed.error, resumed.loss) == (whole.error, whole.loss)
 
 
+@pytest.mark.long
 def test_two_workers_do_every_training_once_and_as_one_worker_does(
     small: Architecture, go: Run, tmp_path: Path
 ) -> None:

@@ -460,6 +460,7 @@ def test_the_whole_network_is_one_graph_to_the_compiler() -> None:
     assert torch.equal(compiled(x), network(x))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("g++") is None and shutil.which("clang++") is None, reason="no C++ compiler")
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # inductor's own imports
 def test_compiled_code_gives_the_same_output() -> None:

@@ -156,8 +156,9 @@ def test_a_search_trains_the_published_designs_first_and_then_others(setup: Setu
 
 
 def test_the_same_seed_gives_the_same_study_and_the_same_command_goes_on(setup: Setup, tmp_path: Path) -> None:
+    setup.train = pretended_training(_widest_is_best)
     setup.search().run(trials=7)
-    one = Setup(tmp_path / "again")
+    one = Setup(tmp_path / "again", train=setup.train)
     one.search().run(trials=3)
     log = Log()
     one.search(log).run(trials=7)
@@ -166,7 +167,7 @@ def test_the_same_seed_gives_the_same_study_and_the_same_command_goes_on(setup: 
     assert [(t.design, t.proxy.error if t.proxy else None) for t in first[:5]] == [
         (t.design, t.proxy.error if t.proxy else None) for t in second[:5]
     ]
-    again = Setup(tmp_path / "third")
+    again = Setup(tmp_path / "third", train=setup.train)
     again.search().run(trials=7)
     third = read_study(again.url).candidates
     assert [(t.design, t.proxy.loss if t.proxy else None) for t in first] == [

@@ -237,9 +237,8 @@ study.close()
 """
 
 
-@pytest.mark.parametrize(
-    "storage", ["sqlite", *(pytest.param(kind, marks=pytest.mark.server) for kind in ("postgresql", "mariadb"))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql", "mariadb"])
 def test_processes_that_ask_at_once_never_get_the_same_trial(
     setup: Setup, storage: str, request: pytest.FixtureRequest
 ) -> None:

@@ -424,6 +424,7 @@ def hasty_threads() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_limit", "hasty_threads")
 def test_decoding_in_threads_refuses_every_bomb_and_leaves_the_warning_filters_alone() -> None:
     small, large = encoded(Image.new("RGB", (2, 2))), encoded(Image.new("RGB", (11, 11)))

@@ -120,7 +120,10 @@ def test_a_stop_reaches_every_worker_and_their_last_words_are_heard() -> None:
 
 @pytest.mark.parametrize(
     ("error", "message"),
-    [(SpecError("no such unit"), "^no such unit$"), (OSError("disk full"), "^worker 0: OSError: disk full$")],
+    [
+        (SpecError("no such unit"), "^no such unit$"),
+        pytest.param(OSError("disk full"), "^worker 0: OSError: disk full$", marks=pytest.mark.long),
+    ],
 )
 def test_a_fault_of_one_worker_is_told_once_the_others_are_done(error: Exception, message: str) -> None:
     heard: list[Event] = []
@@ -134,13 +137,19 @@ def test_a_worker_that_dies_without_a_word_is_told_by_its_exit_code() -> None:
         run_processes(_die, signal.SIGKILL, workers=1, threads=1, hear=lambda event: None, stop=_never)
 
 
+@pytest.mark.long
 def test_ctrl_c_that_reaches_the_whole_group_leaves_workers_to_the_main_process() -> None:
     heard: list[Event] = []
     assert run_processes(_die, signal.SIGINT, workers=1, threads=1, hear=heard.append, stop=_never) == ["survived"]
 
 
 @pytest.mark.parametrize(
-    ("number", "reasons"), [(signal.SIGINT, ["survived"]), (signal.SIGHUP, ["survived"]), (signal.SIGTERM, [])]
+    ("number", "reasons"),
+    [
+        (signal.SIGINT, ["survived"]),
+        pytest.param(signal.SIGHUP, ["survived"], marks=pytest.mark.long),
+        (signal.SIGTERM, []),
+    ],
 )
 def test_a_signal_that_comes_while_a_worker_starts_is_heard_once_it_knows_what_it_means(
     number: int, reasons: list[str]
@@ -169,6 +178,7 @@ def test_a_second_signal_ends_workers_at_once_whatever_they_are_doing() -> None:
         assert process.exitcode == -signal.SIGKILL
 
 
+@pytest.mark.long
 def test_an_error_in_the_main_process_ends_the_workers() -> None:
     def refuse(event: Event) -> None:
         raise StudyError("the log cannot be written")
@@ -177,6 +187,7 @@ def test_an_error_in_the_main_process_ends_the_workers() -> None:
         run_processes(_wait_for_stop, "job", workers=2, threads=1, hear=refuse, stop=_never)
 
 
+@pytest.mark.long
 def test_workers_share_what_their_context_made() -> None:
     counter = spawn_context().Value("i", 0)
     heard: list[Event] = []
