@@ -79,6 +79,18 @@ def candidates_at(mflops: str, space: str = "shufflenet-v1") -> Candidates:
     )
 
 
+@cache
+def tight_candidates(space: SpaceSpec, budget: Budget) -> Candidates:
+    """A space's candidates of a budget as a search solves them, solved once for all tests."""
+    return candidates_of(space, budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of)
+
+
+@cache
+def digits() -> Dataset:
+    """scikit-learn's digits, read once for all tests."""
+    return load_data("digits")
+
+
 def made_up_result(
     errors: tuple[float, ...], *, whole: int | None = None, seed: int = 0, cpu_seconds: float = 1.0
 ) -> ProxyResult:
@@ -211,7 +223,7 @@ class Setup:
     """Everything that a search on digits needs, in a folder of its own."""
 
     folder: Path
-    dataset: Dataset = field(default_factory=lambda: load_data("digits"))
+    dataset: Dataset = field(default_factory=digits)
     space: SpaceSpec = field(default_factory=lambda: load_space("shufflenet-v1"))
     recipe: Recipe = RECIPE
     seed: int = 0
@@ -243,7 +255,7 @@ class Setup:
         )
 
     def candidates(self) -> Candidates:
-        return candidates_of(self.space, self.budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of)
+        return tight_candidates(self.space, self.budget)
 
     def search(self, observer: Log | None = None, candidates: Candidates | None = None) -> Search:
         """A prepared search on the study in the folder."""

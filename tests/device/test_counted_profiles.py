@@ -59,6 +59,7 @@ def test_a_model_of_counts_ranks_what_it_has_not_seen() -> None:
         assert profile.by_network.mape < 0.1 < profile.log_log_flops.mape
 
 
+@pytest.mark.long
 def test_counted_cost_misses_held_out_figures_by_less_than_a_line_over_flops() -> None:
     by_name = {device.name: device for device in devices()}
     device = by_name["ncnn-raspberry-pi-4"]

@@ -24,7 +24,7 @@ from snsearch.study.records import StudyRecord, explored
 from snsearch.study.rungs import Rungs
 from snsearch.study.sampler_names import Sampler
 from snsearch.study.storage import Study, read_study
-from snsearch.training.proxy import ProxyResult, TrainingDiverged, train_proxy
+from snsearch.training.proxy import ProxyResult, TrainingDiverged
 from tests.studies import Log, Setup, pretended_training
 
 COUNTED = OBJECTIVES["counted"].of
@@ -33,6 +33,18 @@ COUNTED = OBJECTIVES["counted"].of
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
     return Setup(tmp_path)
+
+
+def _widest_is_best(arch: Architecture) -> tuple[float, ...]:
+    """Errors at four points that fall with the width; no training is needed to know them."""
+    last = 0.9 - 0.08 * (arch.stage_channels[-1] / 100)
+    return last + 0.06, last + 0.03, last + 0.01, last
+
+
+@pytest.fixture
+def pretend(setup: Setup) -> None:
+    """Trainings have made-up errors at once."""
+    setup.train = pretended_training(_widest_is_best)
 
 
 def test_candidates_meet_40_mflops_within_a_thousandth_or_say_how_near_they_came() -> None:
@@ -136,6 +148,7 @@ def test_a_bare_number_takes_channels_and_classes_from_the_data_and_a_named_budg
     assert deployed(named, setup.dataset, named=True, classes=None) == named
 
 
+@pytest.mark.usefixtures("pretend")
 def test_a_search_trains_the_published_designs_first_and_then_others(setup: Setup) -> None:
     log = Log()
     reason = setup.search(log).run(trials=7)
@@ -155,8 +168,8 @@ def test_a_search_trains_the_published_designs_first_and_then_others(setup: Setu
         assert trial.proxy.seed == 0
 
 
+@pytest.mark.usefixtures("pretend")
 def test_the_same_seed_gives_the_same_study_and_the_same_command_goes_on(setup: Setup, tmp_path: Path) -> None:
-    setup.train = pretended_training(_widest_is_best)
     setup.search().run(trials=7)
     one = Setup(tmp_path / "again", train=setup.train)
     one.search().run(trials=3)
@@ -175,6 +188,7 @@ def test_the_same_seed_gives_the_same_study_and_the_same_command_goes_on(setup: 
     ]
 
 
+@pytest.mark.usefixtures("pretend")
 def test_a_finished_search_trains_nothing_more(setup: Setup) -> None:
     setup.search().run(trials=2)
     log = Log()
@@ -182,6 +196,7 @@ def test_a_finished_search_trains_nothing_more(setup: Setup) -> None:
     assert log.begun_keys == []
 
 
+@pytest.mark.usefixtures("pretend")
 def test_a_repeated_design_takes_its_score_over_without_training(setup: Setup) -> None:
     log = Log()
     search = setup.search(log)
@@ -196,6 +211,7 @@ def test_a_repeated_design_takes_its_score_over_without_training(setup: Setup) -
     assert len(log.begun_keys) == len(set(log.begun_keys)) == 6
 
 
+@pytest.mark.usefixtures("pretend")
 def test_a_space_that_is_used_up_ends_the_search(setup: Setup) -> None:
     # MobileNet has four designs: two depths, with and without SE.
     setup.space = load_space("mobilenet-v1")
@@ -205,18 +221,20 @@ def test_a_space_that_is_used_up_ends_the_search(setup: Setup) -> None:
     assert len(record.candidates) == 4
 
 
+@pytest.mark.usefixtures("pretend")
 def test_a_time_limit_begins_no_further_candidate(setup: Setup) -> None:
     assert setup.search().run(trials=9, time_limit=0.0001) == "the time limit leaves no room for another candidate"
     assert len(read_study(setup.url).candidates) <= 1
 
 
 def _training_that(action: Callable[[int], None], setup: Setup) -> None:
-    """Lets the n-th training (from 0) of a search do the action first."""
+    """Lets the n-th training (from 0) of a search do the action first; errors are made up."""
     count = iter(range(1000))
+    made_up = pretended_training(_widest_is_best)
 
     def train(*arguments: Any, **options: Any) -> ProxyResult:
         action(next(count))
-        return train_proxy(*arguments, **options)
+        return made_up(*arguments, **options)
 
     setup.train = train
 
@@ -324,6 +342,7 @@ def test_finalists_are_trained_again_with_further_seeds_and_only_with_those_they
     assert setup.search().finalists(2, seeds=3) == []
 
 
+@pytest.mark.usefixtures("pretend")
 def test_a_further_seed_that_fails_is_kept_with_its_reason_and_not_tried_again(setup: Setup) -> None:
     setup.search().run(trials=2)
     tasks = setup.search().finalists(1, seeds=3)
@@ -345,6 +364,7 @@ def test_a_further_seed_that_fails_is_kept_with_its_reason_and_not_tried_again(s
     assert "nan after 128 images" in reason
 
 
+@pytest.mark.usefixtures("pretend")
 def test_further_seeds_respect_the_time_limit(setup: Setup) -> None:
     log = Log()
     search = setup.search(log)
@@ -370,18 +390,6 @@ def test_a_search_over_caps_only_runs_to_its_end(setup: Setup) -> None:
 
 
 STRICT = Rungs(at=(0.25, 0.5), keep=0.3, epsilon=0.0, fewest=3)
-
-
-def _widest_is_best(arch: Architecture) -> tuple[float, ...]:
-    """Errors at four points that fall with the width; no training is needed to know them."""
-    last = 0.9 - 0.08 * (arch.stage_channels[-1] / 100)
-    return last + 0.06, last + 0.03, last + 0.01, last
-
-
-@pytest.fixture
-def pretend(setup: Setup) -> None:
-    """Trainings have made-up errors at once."""
-    setup.train = pretended_training(_widest_is_best)
 
 
 def _trials(record: StudyRecord) -> list[tuple[object, ...]]:
