@@ -6,6 +6,7 @@ from .api import build as build
 from .api import calibrate as calibrate
 from .api import count as count
 from .api import devices as devices
+from .api import export as export
 from .api import load_data as load_data
 from .api import load_study as load_study
 from .api import measure as measure
@@ -20,6 +21,7 @@ from .device import CountedNetwork as CountedNetwork
 from .device import Device as Device
 from .device import Measurement as Measurement
 from .device import Unmeasured as Unmeasured
+from .exports import Export as Export
 from .latency import Profile as Profile
 from .network import Architecture as Architecture
 from .network import ConventionCount as ConventionCount

@@ -43,3 +43,15 @@ class DeviceError(SnsearchError):
     """A device that cannot be reached or used, or a refused measurement."""
 
     exit_code = 8
+
+
+class ExportError(SnsearchError):
+    """A network that cannot be exported: a format that is missing, a folder that is in use, a check that failed."""
+
+    exit_code = 9
+
+
+class LossyExportError(SnsearchError):
+    """An int8 export that was written, and is slower than float32 or loses more accuracy than it may."""
+
+    exit_code = 10

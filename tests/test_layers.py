@@ -36,6 +36,7 @@ OWNERS: dict[str, set[str]] = {
     "onnx": {"snsearch.engine"},
     "onnxruntime": {"snsearch.engine"},
     "sklearn": {"snsearch.training.builtin", "snsearch.study.surrogate"},
+    "safetensors": {"snsearch.training.weights_file"},
     "scipy": {"snsearch.intervals", "snsearch.latency", "snsearch.study", "snsearch.lab"},
     "torch": {
         "snsearch.engine",
@@ -45,6 +46,7 @@ OWNERS: dict[str, set[str]] = {
         "snsearch.training",
         "snsearch.study",
         "snsearch.lab",
+        "snsearch.exports",
         "snsearch.cli",
     },
 }
@@ -100,7 +102,7 @@ def test_every_third_party_package_is_a_declared_dependency() -> None:
     with (PACKAGE.parent / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     optional = project["optional-dependencies"]
-    extras = [name for extra in ("hub", "ncnn", "onnxruntime", "parquet") for name in optional[extra]]
+    extras = [name for extra in ("export", "hub", "ncnn", "onnxruntime", "parquet") for name in optional[extra]]
     declared = " ".join([*project["dependencies"], *extras]).lower()
     third_party = {m for m in GRAPH.modules if GRAPH.is_module_squashed(m)} - set(sys.stdlib_module_names)
     assert {"torch", "optuna", "click"} <= third_party

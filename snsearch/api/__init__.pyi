@@ -3,6 +3,7 @@ from .device_calls import check_device as check_device
 from .device_calls import counting_needs as counting_needs
 from .device_calls import devices as devices
 from .device_calls import profile_device as profile_device
+from .exporting import export as export
 from .measuring import Outcome as Outcome
 from .networks import NetworkCount as NetworkCount
 from .networks import build as build

@@ -3,7 +3,7 @@
 Exit codes: 0 success; 1 a failure of the system or a fault of snsearch; 2 wrong usage; 3 a space, budget,
 architecture or latency profile that cannot be used; 4 a budget that nothing meets; 5 data that cannot be read; 6 a
 study that cannot be used; 7 counters that disagree; 8 a device that cannot be used, or a measurement that is refused;
-130 interrupted.
+9 a network that cannot be exported; 10 an int8 export that is slow or loses accuracy; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ COMMANDS = {
     "fidelity": ("fidelity", "Judge cheap scores by long trainings of a matched set."),
     "paper": ("paper", "Check the ShuffleNet paper's claims by proxy training."),
     "report": ("report", "Write the HTML page of a study."),
+    "export": ("export", "Export a network as files for a phone, checked."),
     "latency": ("latency", "Predict latencies on a device."),
     "device": ("device", "Add, list and check devices to measure on."),
     "measure": ("measure", "Measure latencies on a device."),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snsearch.device.deploy import deploy
 from snsearch.device.transports.transport import Transport
-from snsearch.engine import NCNN, Engine, random_weights
+from snsearch.engine import NCNN, Engine, Weights, random_weights
 from snsearch.files import cache_folder
 from snsearch.network import Architecture, Op, OpGraph
 
@@ -32,27 +32,35 @@ class Subject:
             deploy(transport, file, file.name)
 
 
-def block_subject(name: str, ops: Sequence[Op], engine: Engine = NCNN, folder: Path | None = None) -> Subject:
-    """The model of some operators, with random weights from a fixed seed; missing files are written.
+def block_subject(
+    name: str,
+    ops: Sequence[Op],
+    engine: Engine = NCNN,
+    folder: Path | None = None,
+    weights: Weights | None = None,
+) -> Subject:
+    """The model of some operators, with these weights or random ones from a fixed seed; missing files are written.
 
     Raises SpecError if an operator cannot be written, DeviceError if a package of the engine is missing here.
     """
-    artefact = engine.write_model(ops, random_weights(ops))
+    artefact = engine.write_model(ops, random_weights(ops) if weights is None else weights)
     prefix = artefact.save(cache_folder() / "models" if folder is None else folder)
 
     def deviates(output: Sequence[float], seed: int) -> float:
         # Import torch only once a device has answered.
         from snsearch.engine import deviation, expected_outputs
 
-        return deviation(output, expected_outputs(ops, random_weights(ops), seed))
+        return deviation(output, expected_outputs(ops, random_weights(ops) if weights is None else weights, seed))
 
     files = tuple(prefix.with_name(prefix.name + suffix) for suffix in artefact.files)
     return Subject(name=name, artefact=artefact.key, prefix=prefix, files=files, deviation=deviates)
 
 
-def network_subject(arch: Architecture, engine: Engine = NCNN, folder: Path | None = None) -> Subject:
+def network_subject(
+    arch: Architecture, engine: Engine = NCNN, folder: Path | None = None, weights: Weights | None = None
+) -> Subject:
     """The model of an architecture, named by its key. Raises SpecError and DeviceError."""
-    return block_subject(arch.key, OpGraph.of(arch).ops, engine, folder)
+    return block_subject(arch.key, OpGraph.of(arch).ops, engine, folder, weights)
 
 
 def reference_subject(engine: Engine = NCNN, folder: Path | None = None) -> Subject:

@@ -9,6 +9,13 @@ from .machines import host_target as host_target
 from .machines import is_arm as is_arm
 from .machines import read_elf as read_elf
 from .ncnn_model import write_model as write_model
+from .onnx_model import INPUT as INPUT
+from .onnx_model import OPSET as OPSET
+from .onnx_model import OUTPUT as OUTPUT
+from .onnx_model import write_network as write_network
+from .opened import Run as Run
+from .opened import open_ncnn as open_ncnn
+from .opened import open_onnx as open_onnx
 from .parity import deviation as deviation
 from .parity import expected_outputs as expected_outputs
 from .protocol import AnswerError as AnswerError
@@ -22,4 +29,8 @@ from .protocol import TimeJob as TimeJob
 from .protocol import probe_arguments as probe_arguments
 from .protocol import read_probe as read_probe
 from .protocol import read_time as read_time
+from .python_runner import model_input as model_input
+from .weights import Weights as Weights
 from .weights import random_weights as random_weights
+from .weights import state_of as state_of
+from .weights import weights_of as weights_of

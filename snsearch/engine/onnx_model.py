@@ -1,12 +1,13 @@
 """Operators and weights -> an ONNX model for ONNX Runtime.
 
 Batch norm is folded into its convolution; activations are separate nodes, which the runtime fuses. Every tensor has a
-leading dimension of one image. The model's inputs and outputs are those of `ncnn_model`.
+leading dimension of one image. The model's inputs and outputs are those of `ncnn_model`. A network to give away has
+a leading dimension of any number of images instead, may keep its batch norms, and says what it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,13 @@ from snsearch.engine.artefact import (
     read_indices,
     tensor_shapes,
 )
-from snsearch.engine.weights import Weights, random_weights
+from snsearch.engine.weights import EPSILON, Weights, random_weights
 from snsearch.network import Op
 
 OPSET = 13  # axes are inputs; runtimes of the last five years read it
 IR_VERSION = 7  # of the same release
 SUFFIX = ".onnx"
+INPUT, OUTPUT = "image", "logits"  # of `write_network`
 _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid"}
 
 
@@ -37,16 +39,42 @@ def write_model(ops: Sequence[Op], weights: Weights | None = None) -> Artefact:
 
     Raises SpecError for an output size that no padding gives, or a convolution or pooling of a vector.
     """
-    model = _Writer(ops, random_weights(ops) if weights is None else weights).model()
-    return Artefact(files={SUFFIX: model.SerializeToString(deterministic=True)})
+    weights = random_weights(ops) if weights is None else weights
+    return Artefact(files={SUFFIX: _serialised(_Writer(ops, weights).model())})
+
+
+def write_network(
+    ops: Sequence[Op], weights: Weights, *, keep_norms: bool = False, properties: Mapping[str, str] | None = None
+) -> bytes:
+    """A network as an ONNX model to give away: any number of images, "image" -> "logits".
+
+    Args:
+        ops: the network's.
+        weights: of its layers.
+        keep_norms: batch norms are nodes, instead of folded.
+        properties: the model's metadata.
+    """
+    model = _Writer(ops, weights, any_batch=True, keep_norms=keep_norms).model()
+    for name, value in (properties or {}).items():
+        model.metadata_props.add(key=name, value=value)
+    return _serialised(model)
+
+
+def _serialised(model: ModelProto) -> bytes:
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 class _Writer:
     """Collects nodes and constants."""
 
-    def __init__(self, ops: Sequence[Op], weights: Weights) -> None:
+    def __init__(
+        self, ops: Sequence[Op], weights: Weights, *, any_batch: bool = False, keep_norms: bool = False
+    ) -> None:
         self._ops = ops
         self._weights = weights
+        self._any_batch = any_batch
+        self._keep_norms = keep_norms
         self._shapes = tensor_shapes(ops)
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
@@ -59,7 +87,7 @@ class _Writer:
             if op.kind != "input":
                 names.append(self._operator(index, op, [names[source] for source in op.inputs]))
                 continue
-            names.append(f"t{index}")
+            names.append(self._tensor(index))
             if index in read:
                 inputs.append(self._value(index, names[index]))
         outputs = [self._value(index, names[index]) for index in output_indices(self._ops)]
@@ -72,7 +100,14 @@ class _Writer:
         )
 
     def _value(self, index: int, name: str) -> Any:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, *self._shapes[index]))
+        batch = "batch" if self._any_batch else 1
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, (batch, *self._shapes[index]))
+
+    def _tensor(self, index: int) -> str:
+        """The name of an operator's tensor."""
+        if self._any_batch and self._ops[index].kind == "input":
+            return INPUT
+        return OUTPUT if self._any_batch and index == len(self._ops) - 1 else f"t{index}"
 
     def _node(self, kind: str, name: str, reads: Sequence[str], makes: str, **attributes: Any) -> str:
         self._nodes.append(helper.make_node(kind, list(reads), [makes], name=name, **attributes))
@@ -89,13 +124,15 @@ class _Writer:
 
     def _operator(self, index: int, op: Op, reads: list[str]) -> str:
         """Adds one operator with its activation, and returns the name of its output tensor."""
-        makes, name = f"t{index}", f"{index}_{op.name}"
+        makes, name = self._tensor(index), f"{index}_{op.name}"
         match op.kind:
             case "conv":
                 pads = self._pads(op)
-                layer = self._layer(index, name)
                 sizes = {"kernel_shape": [op.kernel] * 2, "strides": [op.stride] * 2, "group": op.groups}
-                self._node("Conv", name, [*reads, *layer], makes, pads=pads, **sizes)
+                if self._keep_norms and op.norm:
+                    self._convolution_and_norm(index, name, reads, makes, pads=pads, **sizes)
+                else:
+                    self._node("Conv", name, [*reads, *self._layer(index, name)], makes, pads=pads, **sizes)
             case "linear":
                 check_reads_vector(self._ops, op, self._shapes)
                 self._node("Gemm", name, [*reads, *self._layer(index, name)], makes, transB=1)
@@ -127,10 +164,11 @@ class _Writer:
         return self._node(_ACTIVATIONS[op.activation], f"{name}_{op.activation}", [makes], f"{makes}_a")
 
     def _shuffle(self, index: int, name: str, reads: list[str], makes: str) -> None:
-        """View as (1, g, c/g, h, w), transpose groups and channels, flatten."""
+        """View as (n, g, c/g, h, w), transpose groups and channels, flatten."""
         groups, (channels, *sides) = self._ops[index].groups, self._shapes[index]
-        apart = self._integers(f"{name}_apart", 1, groups, channels // groups, *sides)
-        whole = self._integers(f"{name}_whole", 1, channels, *sides)
+        batch = 0 if self._any_batch else 1  # 0: as it is
+        apart = self._integers(f"{name}_apart", batch, groups, channels // groups, *sides)
+        whole = self._integers(f"{name}_whole", batch, channels, *sides)
         split = self._node("Reshape", f"{name}_split", [*reads, apart], f"{makes}_split")
         order = [0, 2, 1, *range(3, 3 + len(sides))]
         turned = self._node("Transpose", f"{name}_turned", [split], f"{makes}_turned", perm=order)
@@ -141,6 +179,18 @@ class _Writer:
         weight, bias = folded_weights(self._ops, index, self._weights)
         made = [self._constant(f"{name}_weight", weight)]
         return made if bias is None else [*made, self._constant(f"{name}_bias", bias)]
+
+    def _convolution_and_norm(self, index: int, name: str, reads: list[str], makes: str, **sizes: Any) -> None:
+        """A convolution and its batch norm as two nodes."""
+        layer = self._weights[index]
+        norm = layer.norm
+        assert norm is not None
+        values = {"weight": layer.weight} if layer.bias is None else {"weight": layer.weight, "bias": layer.bias}
+        made = [self._constant(f"{name}_{part}", value) for part, value in values.items()]
+        convolved = self._node("Conv", name, [*reads, *made], f"{makes}_raw", **sizes)
+        parts = {"scale": norm.scale, "shift": norm.shift, "mean": norm.mean, "variance": norm.variance}
+        named = [self._constant(f"{name}_{part}", value) for part, value in parts.items()]
+        self._node("BatchNormalization", f"{name}_norm", [convolved, *named], makes, epsilon=EPSILON)
 
     def _pads(self, op: Op) -> list[int]:
         """The padding in ONNX's order: top, left, bottom, right."""

@@ -1,4 +1,4 @@
-"""Operators -> random weights from a seed, and the folding of batch norm.
+"""Weights of operators: those of a torch module, random ones from a seed, and the folding of batch norm.
 
 Latency does not depend on the values of weights, so random ones serve for timing. But outputs are compared with
 torch's: each random batch norm has its own statistics, so that wrong folding shows, and activations keep the input's
@@ -52,6 +52,34 @@ class LayerWeights:
 
 Weights = Mapping[int, LayerWeights]  # by the operator's index
 
+
+def weights_of(ops: Sequence[Op], state: Mapping[str, Floats]) -> Weights:
+    """The weights of a torch module of these operators, from the arrays of its state_dict()."""
+
+    def layer(op: Op) -> LayerWeights:
+        if op.kind == "linear":
+            return LayerWeights(weight=state[f"{op.name}.linear.weight"], bias=state[f"{op.name}.linear.bias"])
+        parts = {part: state[f"{op.name}.norm.{name}"] for part, name in _NORM_NAMES.items()}
+        bias = state.get(f"{op.name}.conv.bias")
+        return LayerWeights(weight=state[f"{op.name}.conv.weight"], bias=bias, norm=Norm(**parts))
+
+    return {index: layer(op) for index, op in enumerate(ops) if op.kind in ("conv", "linear")}
+
+
+def state_of(ops: Sequence[Op], weights: Weights) -> dict[str, Floats]:
+    """The inverse of `weights_of`."""
+    state = {}
+    for index, layer in weights.items():
+        name = f"{ops[index].name}.{ops[index].kind}"
+        state[f"{name}.weight"] = layer.weight
+        if layer.bias is not None:
+            state[f"{name}.bias"] = layer.bias
+        if layer.norm is not None:
+            state |= {f"{ops[index].name}.norm.{at}": getattr(layer.norm, part) for part, at in _NORM_NAMES.items()}
+    return state
+
+
+_NORM_NAMES = {"scale": "weight", "shift": "bias", "mean": "running_mean", "variance": "running_var"}
 
 # A batch norm's scale and variance are uniform in [0.5, 1.5]; the mean of scale^2 / variance is then 13/12 * ln 3.
 _NORM_GAIN = (13 / 12 * np.log(3)) ** -0.5

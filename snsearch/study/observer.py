@@ -29,7 +29,7 @@ class Observer:
         return False
 
     def read(self, step: Step, done: int, total: int) -> None:
-        """Images of the data set are read: first their headers, then all of them."""
+        """Images of the data set are read: first their headers, then all of them; an export is checked on them."""
 
     def searching(
         self, head: str, records: Callable[[], Sequence[TrialRecord]], trials: int, workers: int, unit: str

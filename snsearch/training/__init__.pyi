@@ -23,7 +23,13 @@ from .proxy import Recipe as Recipe
 from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import default_recipe as default_recipe
 from .proxy import train_proxy as train_proxy
+from .sample import load_sample as load_sample
 from .sources import describe_data as describe_data
 from .sources import load_data as load_data
 from .sources import resolve_data as resolve_data
 from .splits import parse_splits as parse_splits
+from .weights_file import WEIGHTS_SUFFIX as WEIGHTS_SUFFIX
+from .weights_file import Training as Training
+from .weights_file import load_into as load_into
+from .weights_file import read_weights as read_weights
+from .weights_file import write_weights as write_weights

@@ -81,6 +81,12 @@ class Dataset:
         """Pixels per side."""
         return int(self.train.pixels.shape[2])
 
+    @property
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation per channel of the training images: what `Batches` normalises by."""
+        mean, deviation = _statistics(self.train)
+        return tuple(mean.flatten().tolist()), tuple(deviation.flatten().tolist())
+
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with any pixel or label."""
         digest = hashlib.sha256()

@@ -16,7 +16,7 @@ from snsearch.errors import DataError
 Augmentation = Literal["none", "flip", "crop", "crop+flip"]
 Role = Literal["train", "validation", "test"]
 ROLES: tuple[Role, ...] = get_args(Role)
-Step = Literal["headers", "images"]
+Step = Literal["headers", "images", "checks"]
 Progress = Callable[[Step, int, int], None]  # what is read, of how many images it is, images in all
 Read = Callable[[int], bytes]  # a file's bytes by its index
 T = TypeVar("T")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from snsearch.engine.engines import ENGINES, NCNN, ONNX_RUNTIME, Engine, engine_
 from snsearch.engine.parity import deviation, expected_outputs
 from snsearch.engine.protocol import TimeJob, read_time
 from snsearch.engine.python_runner import model_input
-from snsearch.engine.weights import LayerWeights, Norm, random_weights
+from snsearch.engine.weights import LayerWeights, Norm, random_weights, weights_of
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names
 from snsearch.network.graph import OpGraph
@@ -29,7 +30,6 @@ from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
 from snsearch.solver.spec import load_space
 from tests.architectures import shufflenet
-from tests.module_weights import module_weights
 from tests.runners import SUFFIXES, python_runner_of
 
 Ops = tuple[Op, ...]
@@ -168,7 +168,7 @@ def test_a_module_s_weights_give_the_module_s_output(se_reduction: int, tmp_path
         network(torch.from_numpy(model_input((4, 3, 40, 33), seed=1)))
     network.eval()
     ops = OpGraph.of(arch).ops
-    weights = module_weights(ops, network.state_dict())
+    weights = weights_of(ops, arrays_of(network))
     with torch.no_grad():
         logits = network(torch.from_numpy(model_input((1, 3, 40, 33), seed=9)))
     assert deviation(logits[0].tolist(), expected_outputs(ops, weights, input_seed=9)) < 1e-5
@@ -178,11 +178,16 @@ def test_a_module_s_weights_give_the_module_s_output(se_reduction: int, tmp_path
         assert artefact.key != write(engine, ops).key
 
 
+def arrays_of(network: torch.nn.Module) -> dict[str, Any]:
+    """The arrays of a module's state_dict()."""
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+
+
 def test_weights_of_another_network_are_refused(engine: Engine) -> None:
     needs_writer(engine)
     ops = OpGraph.of(shufflenet(2, 32, 64, stem=8)).ops
     other = shufflenet(2, 48, 96, stem=8)
-    weights = module_weights(OpGraph.of(other).ops, build_model(other).state_dict())
+    weights = weights_of(OpGraph.of(other).ops, arrays_of(build_model(other)))
     with pytest.raises(SpecError, match=r"expand: the weight has the shape .*; expected"):
         engine.write_model(ops, weights)
     with pytest.raises(SpecError, match="operator 1 has no weights"):

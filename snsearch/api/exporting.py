@@ -1,0 +1,221 @@
+"""Exporting a network: whose it is, what it is checked on, and the files that leave snsearch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snsearch.api.networks import architecture_of
+from snsearch.api.searching import data_options
+from snsearch.api.studies import load_study
+from snsearch.device import Device, device_of
+from snsearch.errors import DataError, DeviceError, SpecError, StudyError
+from snsearch.interrupt import stop_on_signals
+from snsearch.network import Architecture
+from snsearch.prose import printable
+from snsearch.solver import Solution
+from snsearch.study import Observer
+from snsearch.training import WEIGHTS_SUFFIX, resolve_data
+
+if TYPE_CHECKING:
+    from snsearch.device import Measurement
+    from snsearch.exports import Export, Subject
+    from snsearch.training import Dataset
+
+CALIBRATION_IMAGES = 512  # for normalising, where the weights do not say how, and for int8
+
+
+def export(
+    network: Architecture | Solution | str | Path,
+    to: str,
+    out: str | Path,
+    *,
+    weights: str | Path | None = None,
+    data: str | None = None,
+    split: Sequence[str] = (),
+    image_column: str | None = None,
+    label_column: str | None = None,
+    images: int = 1000,
+    device: str | None = None,
+    keep_batch_norm: bool = False,
+    seed: int = 0,
+    storage: str | None = None,
+    force: bool = False,
+    observer: Observer | None = None,
+) -> Export:
+    """Writes a network as files for a phone or another program, checked against torch, with a model card.
+
+    The folder appears whole, or not at all.
+
+    Args:
+        network: an architecture, a solution, a key, "STUDY#TRIAL", or a weights file that names its network.
+        to: "onnx", "ncnn", "torch" (a Python file and its weights) or "pt2" (torch.export).
+        out: folder of the files; it is missing or empty.
+        weights: a weights file (.safetensors), or a state dict that torch.save wrote; None: random ones.
+        data: whose test images check the export, as for `load_data`, as are the next three.
+        split: folders or splits to use.
+        image_column: of the images in a table.
+        label_column: of the labels in a table.
+        images: test images at most.
+        device: measure the latency on this device.
+        keep_batch_norm: keep batch norms as layers, which only ONNX can choose.
+        seed: of random weights.
+        storage: URL of the study's storage; None: SQLite in its folder.
+        force: overwrite files in the folder.
+        observer: hears of the progress.
+
+    Raises:
+        SpecError: the network or its weights cannot be used.
+        StudyError: there is no such study or trial.
+        DataError: the data cannot be read, or does not fit the network.
+        DeviceError: the device cannot be used.
+        ExportError: the format is unknown or not installed, the folder is in use, or the check failed.
+
+    Example:
+        >>> import snsearch, tempfile
+        >>> key = "shufflenet.g2.b4.shuffle_stem8s1_16x2s2-32x2s2_1x8x8_c10"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = snsearch.export(key, "pt2", folder, data="digits")
+        ...     [file.name for file in made.files], made.parity.images
+        (['model.pt2', 'card.json', 'card.md'], 179)
+    """
+    given = dict(locals())
+    target = None if device is None else device_of(device)
+    if target is not None and target.is_counted:
+        raise DeviceError(f"{target.url} is counted, and has no latency; name a device that runs networks")
+    if data is not None:
+        resolve_data(data)
+    reading, seen = data_options(split, image_column, label_column), observer or Observer()
+    from snsearch.exports import check_folder, format_of, write_export
+
+    form = format_of(to)
+    folder = Path(out)
+    check_folder(folder, force=force)
+    form.check_norms(keep_batch_norm)
+    subject = _subject(network, None if weights is None else Path(weights), seed, storage)
+    if not subject.trained:
+        seen.said(f"the weights are {subject.weights}")
+    dataset: Dataset | None = None
+    if data is not None:
+        from snsearch.training import load_sample
+
+        dataset = load_sample(
+            data,
+            _side(subject.arch),
+            train=CALIBRATION_IMAGES,
+            test=images,
+            options=reading,
+            progress=seen.read,
+        )
+        subject = subject.on(dataset)
+        seen.said(f"checking on {len(dataset.test):,} test images of {dataset.name}")
+    return write_export(
+        subject,
+        form,
+        folder,
+        keep_norms=keep_batch_norm,
+        dataset=dataset,
+        data=data,
+        measure=lambda: () if target is None else (_measured(subject, target, seen),),
+        command=_command(given),
+        force=force,
+        progress=lambda done, total: seen.read("checks", done, total),
+    )
+
+
+def _side(arch: Architecture) -> int:
+    height, width = arch.resolution
+    if height != width:
+        raise DataError(
+            f"the network takes {height}x{width} pixels; images are brought to squares only: leave data out"
+        )
+    return height
+
+
+def _subject(
+    network: Architecture | Solution | str | Path, weights: Path | None, seed: int, storage: str | None
+) -> Subject:
+    """What is to be exported, from all the ways to name it."""
+    from snsearch.exports import subject_of
+
+    text = str(network) if isinstance(network, str | Path) else ""
+    if match := re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text):
+        study = load_study(match["study"], storage=storage)
+        number = int(match["trial"])
+        trial = next((one for one in study.trials if one.number == number), None)
+        if trial is None:
+            raise StudyError(f"{study.name} has no trial #{number}; its trials are #0 to #{len(study.trials) - 1}")
+        if trial.architecture is None:
+            raise StudyError(f"#{number} of {study.name} has no network: it is {trial.status} ({trial.reason})")
+        return subject_of(trial.architecture, weights, seed=seed, study=study, trial=trial)
+    if Path(text).suffix == WEIGHTS_SUFFIX:
+        if weights is not None:
+            raise SpecError(f"{text!r} is a weights file already; name the network, or give no other weights")
+        from snsearch.training import read_weights
+
+        training = read_weights(Path(text))[1]
+        if training is None:
+            raise SpecError(
+                f"weights {text!r} do not say which network they are of; give its key, and them as weights"
+            )
+        return subject_of(Architecture.from_key(training.key), Path(text))
+    return subject_of(architecture_of(text if text else network), weights, seed=seed)  # type: ignore[arg-type]
+
+
+def _measured(subject: Subject, device: Device, observer: Observer) -> Measurement:
+    """The network's latency on a device, with these weights and one image at a time. Raises DeviceError."""
+    from snsearch.device import Unmeasured, measure_once, network_subject, reference_subject, runners_of
+    from snsearch.engine import engine_of
+
+    engine = engine_of(device.engine)
+    with stop_on_signals(observer.stopping) as stop:
+        [outcome] = measure_once(
+            device,
+            [network_subject(subject.arch, engine, weights=subject.layers)],
+            reference_subject(engine),
+            runners_of(device, None),
+            say=observer.said,
+            stop=stop,
+        )
+    observer.measured(outcome, 1, 1)
+    if isinstance(outcome, Unmeasured):
+        raise DeviceError(f"the network cannot be measured on {device.name}: {outcome.reason}")
+    return outcome
+
+
+def _command(given: dict[str, Any]) -> list[str]:
+    """The command line that asks for the same as these arguments of `export`, without the storage's secrets."""
+    from snsearch.study import without_secrets
+
+    network = given["network"]
+    words = ["snsearch", "export", str(network) if isinstance(network, str | Path) else architecture_of(network).key]
+    for name, usual in _OPTIONS.items():
+        value, option = given[name], f"--{name.replace('_', '-')}"
+        if value == usual:
+            continue
+        if value is True:
+            words.append(option)
+        elif name == "split":
+            words += [word for text in value for word in (option, text)]
+        else:
+            words += [option, without_secrets(value) if name == "storage" else str(value)]
+    return [printable(word) for word in words]
+
+
+_OPTIONS: dict[str, Any] = {
+    "to": None,
+    "out": None,
+    "weights": None,
+    "data": None,
+    "split": (),
+    "image_column": None,
+    "label_column": None,
+    "images": 1000,
+    "device": None,
+    "keep_batch_norm": False,
+    "seed": 0,
+    "storage": None,
+    "force": False,
+}

@@ -1,0 +1,67 @@
+"""snsearch export: a network as files for a phone or another program, checked, with a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+import snsearch
+from snsearch.cli.device import complete_devices
+from snsearch.cli.shared.architectures import architectures_of
+from snsearch.cli.shared.console import print_json, print_text
+from snsearch.cli.shared.options import reading_options
+from snsearch.cli.shared.progress import Progress
+from snsearch.errors import SpecError
+from snsearch.exports import FormatName
+
+
+@click.command()
+@click.argument("network", metavar="STUDY#TRIAL|KEY|FILE")
+@click.option("--to", required=True, type=click.Choice(get_args(FormatName)), help="The format.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder of the files, missing or empty.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A weights file (.safetensors) or a state dict (.pt)  [default: random ones]",
+)
+@click.option("--data", metavar="DATA", help="Check on the test images of this data, as search takes it.")
+@reading_options
+@click.option("--images", type=click.IntRange(1), default=1000, show_default=True, help="Test images at most.")
+@click.option(
+    "--device", metavar="NAME|URL", shell_complete=complete_devices, help="Measure the latency on this device."
+)
+@click.option("--keep-batch-norm", is_flag=True, help="Keep batch norms as layers (onnx); else they are folded.")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of random weights.")
+@click.option("--storage", metavar="URL", help="Optuna storage of the study  [default: SQLite in its folder]")
+@click.option("--force", is_flag=True, help="Overwrite files in FOLDER.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def export(network: str, form: str, **options: Any) -> None:
+    """Export a network as files for a phone or another program, checked against torch, with a model card.
+
+    It is a candidate of a study (reports/my-study#7), an architecture key, a JSON file that `snsearch solve --format
+    json` wrote for one network, or a weights file, which says whose weights it holds.
+    """
+    what: Any = network
+    if network.endswith(".json"):
+        own = [str(parameter.name) for parameter in click.get_current_context().command.params]
+        found = architectures_of(network, {}, own)
+        if len(found) != 1:
+            raise SpecError(f"{network!r} holds {len(found)} networks; expected one")
+        [what] = found
+    progress = Progress()
+    with progress:
+        made = snsearch.export(what, observer=progress, **options)
+    if form == "json":
+        print_json(made.document)
+        return
+    for line in made.lines:
+        print_text(line)

@@ -1,0 +1,136 @@
+"""What is exported: a network with its weights, and what a user of it must know."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from snsearch.engine import Weights, random_weights, state_of, weights_of
+from snsearch.errors import DataError, SpecError
+from snsearch.network import Architecture, Network, Op, OpGraph, build_model
+from snsearch.study import StudyRecord, TrialRecord
+from snsearch.training import Dataset, Training, load_into, read_weights
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """A network with its weights, and what it was trained and chosen on."""
+
+    arch: Architecture
+    module: Network  # in evaluation mode, on the CPU
+    weights: str  # where they are from, in words
+    trained: bool  # False: random weights
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]  # per channel, of pixels from 0 to 255
+    std: tuple[float, ...]
+    normalised_by: str  # where mean and std are from, in words
+    training: Training | None = None  # what the weights file says
+    study: StudyRecord | None = None
+    trial: TrialRecord | None = None  # of the study
+
+    @property
+    def ops(self) -> tuple[Op, ...]:
+        """The network's operators."""
+        return OpGraph.of(self.arch).ops
+
+    @property
+    def layers(self) -> Weights:
+        """The weights by operator."""
+        return weights_of(self.ops, {name: tensor.numpy() for name, tensor in self.module.state_dict().items()})
+
+    def normalise(self, pixels_NCHW: NDArray[np.uint8]) -> Floats:
+        """What the network takes, from pixels."""
+        mean, std = (np.array(one, np.float32).reshape(1, -1, 1, 1) for one in (self.mean, self.std))
+        return np.ascontiguousarray((pixels_NCHW.astype(np.float32) - mean) / std)
+
+    def logits(self, images_NCHW: Floats) -> Floats:
+        """The module's outputs."""
+        with torch.inference_mode():
+            found: Floats = self.module(torch.from_numpy(images_NCHW)).numpy()
+        return found
+
+    def on(self, dataset: Dataset) -> Subject:
+        """The same with what it lacks from a data set: names of classes, and the normalisation."""
+        channels, classes = self.arch.input_channels, self.arch.classes
+        if dataset.channels != channels:
+            raise DataError(f"{dataset.name} has images of {dataset.channels} channels; the network takes {channels}")
+        if len(dataset.classes) != classes:
+            raise DataError(f"{dataset.name} has {len(dataset.classes)} classes; the network has {classes}")
+        if self.training is not None:
+            if self.training.classes and self.training.classes != dataset.classes:
+                other = _first_other(dataset.classes, self.classes)
+                raise DataError(f"{dataset.name} has other classes than the weights: {other}")
+            return self
+        mean, std = dataset.statistics
+        by = f"the training images of {dataset.name}"
+        return replace(self, classes=dataset.classes, mean=mean, std=std, normalised_by=by)
+
+
+def _first_other(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    return next(f"{one!r} where they have {other!r}" for one, other in zip(ours, theirs, strict=True) if one != other)
+
+
+def subject_of(
+    arch: Architecture,
+    weights: Path | None,
+    *,
+    seed: int = 0,
+    study: StudyRecord | None = None,
+    trial: TrialRecord | None = None,
+) -> Subject:
+    """An architecture with the weights of a file, or with random ones from the seed.
+
+    Raises SpecError for a file that is none, or of another network.
+    """
+    module, training = build_model(arch), None
+    if weights is None:
+        ops = OpGraph.of(arch).ops
+        state = {name: torch.from_numpy(array) for name, array in state_of(ops, random_weights(ops, seed)).items()}
+        module.load_state_dict({**module.state_dict(), **state})
+        words = f"random, from seed {seed}: the network is not trained"
+    else:
+        where = f"weights {str(weights)!r}"
+        state, training = read_weights(weights)
+        load_into(module, state, where)
+        if training is not None:
+            _check_network(arch, training, where)
+        words = f"{weights.name}, sha256 {hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
+    channels = arch.input_channels
+    named = training.classes if training is not None else ()
+    return Subject(
+        arch=arch,
+        module=module.eval(),
+        weights=words,
+        trained=weights is not None,
+        classes=named or tuple(map(str, range(arch.classes))),
+        mean=(0.0,) * channels if training is None else training.mean,
+        std=(255.0,) * channels if training is None else training.std,
+        normalised_by="nothing known: 0 to 255 becomes 0 to 1" if training is None else "the weights file",
+        training=training,
+        study=study,
+        trial=trial,
+    )
+
+
+def _check_network(arch: Architecture, training: Training, where: str) -> None:
+    """Raises SpecError if a training's network computes something else, although its tensors have the same shapes."""
+    theirs = Architecture.from_key(training.key)
+    if replace(theirs, resolution=arch.resolution) != arch:
+        raise SpecError(f"{where} are of {training.key}, which computes something else than {arch.key}")
+    for name, values, count in (
+        ("mean", training.mean, arch.input_channels),
+        ("std", training.std, arch.input_channels),
+        ("classes", training.classes or (None,) * arch.classes, arch.classes),
+    ):
+        if len(values) != count:
+            raise SpecError(f"{where}: {name} has {len(values)} entries; expected {count}")
+    if not all(one > 0 for one in training.std):
+        raise SpecError(f"{where}: std is {list(training.std)}; expected positive numbers")
