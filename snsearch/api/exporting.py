@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from snsearch.api.networks import architecture_of
 from snsearch.api.searching import data_options
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from snsearch.exports import Export, Subject
     from snsearch.training import Dataset
 
-CALIBRATION_IMAGES = 512  # for normalising, where the weights do not say how, and for int8
-
 
 def export(
     network: Architecture | Solution | str | Path,
@@ -40,6 +38,10 @@ def export(
     images: int = 1000,
     device: str | None = None,
     keep_batch_norm: bool = False,
+    int8: bool = False,
+    keep_float: Sequence[str] | Literal["auto"] = (),
+    max_drop: float = 1.0,
+    calibration_images: int = 512,
     seed: int = 0,
     storage: str | None = None,
     force: bool = False,
@@ -61,6 +63,10 @@ def export(
         images: test images at most.
         device: measure the latency on this device.
         keep_batch_norm: keep batch norms as layers, which only ONNX can choose.
+        int8: write an int8 ONNX model beside the float32 one, and compare them; it needs data.
+        keep_float: layers that stay float32 in it, by the names' beginnings; "auto": the few that matter.
+        max_drop: points of accuracy that int8 may lose without a warning, and by which "auto" chooses.
+        calibration_images: training images at most that int8 is calibrated on.
         seed: of random weights.
         storage: URL of the study's storage; None: SQLite in its folder.
         force: overwrite files in the folder.
@@ -88,13 +94,17 @@ def export(
     if data is not None:
         resolve_data(data)
     reading, seen = data_options(split, image_column, label_column), observer or Observer()
-    from snsearch.exports import check_folder, format_of, write_export
+    from snsearch.exports import Int8Options, check_folder, check_int8, format_of, write_export
 
     form = format_of(to)
     folder = Path(out)
     check_folder(folder, force=force)
     form.check_norms(keep_batch_norm)
+    kept = keep_float if keep_float == "auto" else tuple(keep_float)
+    options = Int8Options(keep_float=kept, max_drop=max_drop, calibration_images=calibration_images) if int8 else None
     subject = _subject(network, None if weights is None else Path(weights), seed, storage)
+    if options is not None:
+        check_int8(form, data, subject.ops, options, norms_kept=keep_batch_norm)
     if not subject.trained:
         seen.said(f"the weights are {subject.weights}")
     dataset: Dataset | None = None
@@ -104,7 +114,7 @@ def export(
         dataset = load_sample(
             data,
             _side(subject.arch),
-            train=CALIBRATION_IMAGES,
+            train=calibration_images,
             test=images,
             options=reading,
             progress=seen.read,
@@ -118,10 +128,12 @@ def export(
         keep_norms=keep_batch_norm,
         dataset=dataset,
         data=data,
+        int8=options,
         measure=lambda: () if target is None else (_measured(subject, target, seen),),
         command=_command(given),
         force=force,
         progress=lambda done, total: seen.read("checks", done, total),
+        say=seen.said,
     )
 
 
@@ -197,6 +209,8 @@ def _command(given: dict[str, Any]) -> list[str]:
             continue
         if value is True:
             words.append(option)
+        elif name == "keep_float" and value != "auto":
+            words += [option, ",".join(value)]
         elif name == "split":
             words += [word for text in value for word in (option, text)]
         else:
@@ -215,6 +229,10 @@ _OPTIONS: dict[str, Any] = {
     "images": 1000,
     "device": None,
     "keep_batch_norm": False,
+    "int8": False,
+    "keep_float": (),
+    "max_drop": 1.0,
+    "calibration_images": 512,
     "seed": 0,
     "storage": None,
     "force": False,

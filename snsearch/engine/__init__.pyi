@@ -9,6 +9,9 @@ from .machines import host_target as host_target
 from .machines import is_arm as is_arm
 from .machines import read_elf as read_elf
 from .ncnn_model import write_model as write_model
+from .onnx_int8 import LAYERS as LAYERS
+from .onnx_int8 import LayerError as LayerError
+from .onnx_int8 import Quantiser as Quantiser
 from .onnx_model import INPUT as INPUT
 from .onnx_model import OPSET as OPSET
 from .onnx_model import OUTPUT as OUTPUT

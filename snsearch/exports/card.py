@@ -11,6 +11,7 @@ from snsearch.engine import OPSET
 from snsearch.exports.checking import Accuracy, Parity
 from snsearch.exports.examples import RESIZING
 from snsearch.exports.formats import Format
+from snsearch.exports.int8 import Int8
 from snsearch.exports.subject import Subject
 from snsearch.network import OpGraph, cost_report, count_conventions
 from snsearch.pages import measurements_of
@@ -28,6 +29,7 @@ def card_of(
     parity: Parity,
     accuracy: Accuracy | None,
     data: str | None,
+    int8: Int8 | None,
     measured: Sequence[Measurement],
     command: Sequence[str],
 ) -> dict[str, Any]:
@@ -62,6 +64,7 @@ def card_of(
         "training": None if subject.training is None else encode(subject.training),
         "parity": encode(parity),
         "accuracy": None if accuracy is None else encode(accuracy),
+        "int8": None if int8 is None else encode(int8),
         "data": _data(subject, data),
         "latency": [_latency(one) for one in (*_of_study(subject), *measured)],
         "commands": _commands(subject, command),

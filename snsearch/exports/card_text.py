@@ -6,15 +6,17 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from snsearch.exports.int8 import Int8
+from snsearch.prose import printable
 from snsearch.units import format_bytes
 
 
-def markdown_of(card: dict[str, Any], python: str, cpp: str) -> str:
+def markdown_of(card: dict[str, Any], int8: Int8 | None, python: str, cpp: str) -> str:
     """The card for readers, with examples in Python and C++ where there are some."""
-    return "\n".join(_lines(card, python, cpp)) + "\n"
+    return "\n".join(_lines(card, int8, python, cpp)) + "\n"
 
 
-def _lines(card: dict[str, Any], python: str, cpp: str) -> Iterator[str]:
+def _lines(card: dict[str, Any], int8: Int8 | None, python: str, cpp: str) -> Iterator[str]:
     form, given, made, counts = card["format"], card["input"], card["output"], card["counts"]
     yield from (f"# {card['key']}", "", f"{form['what']}; batch norm is {form['batch_norm']}.", "")
     yield f"Weights: {card['weights']}."
@@ -53,8 +55,8 @@ def _lines(card: dict[str, Any], python: str, cpp: str) -> Iterator[str]:
     ]
     yield from ("", "## Checks", "")
     yield from _checks(card)
-    if card.get("int8"):
-        yield from ("", "## Int8", "", *_int8(card["int8"]))
+    if int8 is not None:
+        yield from ("", "## Int8", "", *(f"- {line}" for line in int8_lines(int8)), *_int8_table(int8))
     yield from _origin(card)
 
 
@@ -71,14 +73,28 @@ def _checks(card: dict[str, Any]) -> Iterator[str]:
             yield "  It is that of random weights."
 
 
-def _int8(int8: dict[str, Any]) -> Iterator[str]:
-    accuracy, latency = int8["accuracy"], int8["latency"]
-    yield f"- Post-training static quantisation, per channel, on {int8['calibration_images']:,} training images."
-    yield f"- Layers kept in float32: {', '.join(int8['kept_float']) or 'none'}."
-    yield f"- Accuracy: float32 {accuracy['float32']:.2%}, int8 {accuracy['int8']:.2%}."
-    times = f"float32 {latency['float32_ms']:.3g} ms, int8 {latency['int8_ms']:.3g} ms"
-    yield f"- Latency: {times} ({latency['provenance']})."
-    yield f"- Bytes: float32 {int8['bytes']['float32']:,}, int8 {int8['bytes']['int8']:,}."
+def int8_lines(int8: Int8) -> list[str]:
+    """What became of accuracy, latency and size."""
+    accuracy, latency, size = int8.accuracy, int8.latency_ms, int8.bytes
+    return [
+        f"int8: {int8.calibration_images:,} calibration images, weights per channel; in float32: "
+        f"{', '.join(int8.kept_float) or 'no layer'}",
+        f"int8 accuracy: float32 {accuracy.float32:.2%}, int8 {accuracy.int8:.2%}",
+        f"int8 latency: float32 {latency.float32:.3g} ms, int8 {latency.int8:.3g} ms; {int8.latency_of}",
+        f"int8 size: float32 {format_bytes(size.float32)}, int8 {format_bytes(size.int8)}",
+        *int8.warnings,
+    ]
+
+
+def _int8_table(int8: Int8) -> Iterator[str]:
+    yield from (
+        "",
+        "Error of each layer's output over the root mean square of its channels, and what its input lacks:",
+        "",
+    )
+    yield from ("| Layer | Error | Added |", "| --- | --- | --- |")
+    for one in int8.layers:
+        yield f"| {one.layer} | {one.error:.2%} | {one.added:.2%} |"
 
 
 def _origin(card: dict[str, Any]) -> Iterator[str]:
@@ -124,6 +140,6 @@ def latency_words(one: dict[str, Any]) -> str:
     return f"{one['ms']:.3g} ms [{low:.3g}, {high:.3g}]: {one['provenance']}"
 
 
-def _named(classes: list[str]) -> str:
-    most = 20
-    return ", ".join(classes[:most]) + (f" and {len(classes) - most} more (card.json)" if len(classes) > most else "")
+def _named(classes: list[str], most: int = 20) -> str:
+    further = f" and {len(classes) - most} more (card.json)" if len(classes) > most else ""
+    return ", ".join(map(printable, classes[:most])) + further

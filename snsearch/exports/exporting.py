@@ -16,10 +16,12 @@ from snsearch.codec import encode
 from snsearch.device import Measurement
 from snsearch.errors import ExportError, SnsearchError
 from snsearch.exports.card import card_of
-from snsearch.exports.card_text import latency_words, markdown_of
+from snsearch.exports.card_text import int8_lines, latency_words, markdown_of
 from snsearch.exports.checking import PARITY, Accuracy, Parity, compared
 from snsearch.exports.examples import cpp_example, python_example
 from snsearch.exports.formats import Format
+from snsearch.exports.int8 import FILE as INT8_FILE
+from snsearch.exports.int8 import Int8, Int8Options, write_int8
 from snsearch.exports.subject import Subject
 from snsearch.files import faults_as, write_whole
 from snsearch.training import Dataset
@@ -36,7 +38,8 @@ class Export:
     files: tuple[Path, ...]
     parity: Parity
     accuracy: Accuracy | None  # None: without test images
-    bytes: int  # of the network's files, without the card
+    bytes: int  # of the network's float32 files, without the card
+    int8: Int8 | None
     card: dict[str, Any]
 
     @property
@@ -48,6 +51,7 @@ class Export:
             "parity": encode(self.parity),
             "accuracy": None if self.accuracy is None else encode(self.accuracy),
             "bytes": self.bytes,
+            "int8": None if self.int8 is None else encode(self.int8),
             **{name: self.card[name] for name in ("key", "weights", "trained", "latency")},
         }
 
@@ -63,6 +67,8 @@ class Export:
         if self.accuracy is not None:
             lines.append(f"accuracy: torch {self.accuracy.torch:.2%}, exported {self.accuracy.exported:.2%}")
         lines.append(f"size: {format_bytes(self.bytes)}")
+        if self.int8 is not None:
+            lines += int8_lines(self.int8)
         return lines + [f"latency: {latency_words(one)}" for one in self.card["latency"]]
 
 
@@ -83,10 +89,12 @@ def write_export(
     keep_norms: bool = False,
     dataset: Dataset | None = None,
     data: str | None = None,
+    int8: Int8Options | None = None,
     measure: Callable[[], Sequence[Measurement]] = lambda: (),
     command: Sequence[str] = (),
     force: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Export:
     """Writes a network's files and card into a folder, which appears whole or not at all.
 
@@ -101,6 +109,12 @@ def write_export(
         except SnsearchError as error:
             raise ExportError(f"the {format.name} files cannot be checked: {error}; nothing is written") from None
         _check(format, parity)
+        size = sum(file["bytes"] for file in files.values())
+        quantised = None
+        if int8 is not None:
+            assert dataset is not None, "check_int8 has refused it"
+            quantised = write_int8(subject, partial, dataset, int8, say)
+            files[INT8_FILE] = _described(partial / INT8_FILE)
         card = card_of(
             subject,
             format,
@@ -109,17 +123,19 @@ def write_export(
             parity=parity,
             accuracy=accuracy,
             data=data,
+            int8=quantised,
             measured=measure(),
             command=command,
         )
-        text = markdown_of(card, python_example(subject, format), cpp_example(subject, format))
+        text = markdown_of(card, quantised, python_example(subject, format), cpp_example(subject, format))
         write_whole(partial / CARD, json.dumps(card, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
         write_whole(partial / CARD_TEXT, text)
     return Export(
         files=tuple(folder / name for name in (*files, CARD, CARD_TEXT)),
         parity=parity,
         accuracy=accuracy,
-        bytes=sum(file["bytes"] for file in files.values()),
+        bytes=size,
+        int8=quantised,
         card=card,
     )
 

@@ -124,7 +124,10 @@ def _check_network(arch: Architecture, training: Training, where: str) -> None:
     """Raises SpecError if a training's network computes something else, although its tensors have the same shapes."""
     theirs = Architecture.from_key(training.key)
     if replace(theirs, resolution=arch.resolution) != arch:
-        raise SpecError(f"{where} are of {training.key}, which computes something else than {arch.key}")
+        raise SpecError(
+            f"{where} are of {training.key}, which computes something else than "
+            f"{arch.key}; export the weights file itself, or give weights of this network"
+        )
     for name, values, count in (
         ("mean", training.mean, arch.input_channels),
         ("std", training.std, arch.input_channels),

@@ -18,6 +18,7 @@ from snsearch.codec import Share, Stored, Text, Whole, decode, encode, parse_jso
 from snsearch.errors import SpecError
 from snsearch.files import MAX_FILE_BYTES, unfit, write_whole
 from snsearch.network import Architecture
+from snsearch.prose import excerpt
 
 if TYPE_CHECKING:
     import torch
@@ -97,7 +98,7 @@ def load_into(module: nn.Module, state: Mapping[str, torch.Tensor], where: str) 
         if not bool(state[name].isfinite().all()):
             raise SpecError(f"{where}: {name} has values that are not finite")
     if odd := next((name for name in state if name not in expected), None):
-        raise SpecError(f"{where}: the network has no tensor {odd}; the weights are of another network")
+        raise SpecError(f"{where}: the network has no tensor {excerpt(odd)}; the weights are of another network")
     module.load_state_dict({**expected, **state})
 
 
@@ -119,7 +120,7 @@ def _safetensors(path: Path, where: str) -> tuple[State, Training | None]:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
     except (SafetensorError, OSError) as error:
-        raise SpecError(f"{where}: no weights file ({error}); {_OURS}") from None
+        raise SpecError(f"{where}: no weights file ({excerpt(str(error))}); {_OURS}") from None
     if _ENTRY not in metadata:
         return state, None
     try:
@@ -136,7 +137,7 @@ def _pickled(path: Path, where: str) -> State:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise SpecError(f"{where}: no weights file ({reason[:120]}); {_OURS}") from None
+        raise SpecError(f"{where}: no weights file ({excerpt(reason)}); {_OURS}") from None
     if not isinstance(loaded, dict) or not all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in loaded.items()
     ):

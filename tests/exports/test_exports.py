@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-import torch
 from filelock import FileLock
 from PIL import Image
 
@@ -35,17 +34,11 @@ from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
 from snsearch.solver.spec import load_space
-from snsearch.training.data import Batches, Dataset
-from snsearch.training.sources import load_data
-from snsearch.training.weights_file import Training, write_weights
+from snsearch.training.data import Dataset
 from tests.architectures import shufflenet
+from tests.exports.networks import SMALL
 from tests.runners import CACHE
 
-# Groups and SE differ per stage; the digits' images have 8 pixels a side and one channel.
-SMALL = shufflenet(
-    (1, 2, 4), 32, 64, 128, stem=8, se_reduction=(0, 8, 0), stage_repeats=(2, 2, 2), input_channels=1,
-    resolution=(16, 16), classes=10, stem_pool=False, stem_stride=1,
-)  # fmt: skip
 FORMATS = tuple(formats.FORMATS)
 FILES = {
     "onnx": ["model.onnx"],
@@ -66,32 +59,6 @@ def networks() -> dict[str, Architecture]:
             design = Design(groups=groups, scale=0.25, depth="shallow", se=se)
             found[f"{name}{' SE' if se else ''}"] = scaled(space, design, BUDGET).architecture
     return found
-
-
-@pytest.fixture(scope="module")
-def digits() -> Dataset:
-    return load_data("digits", side=16)
-
-
-@pytest.fixture(scope="module")
-def trained(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The weights file of the small network after two epochs on digits."""
-    torch.set_num_threads(1)
-    network = build_model(SMALL, seed=0)
-    batches = Batches(digits.train, "none", batch_size=64, seed=0)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(3):
-        for images, labels in batches:
-            torch.nn.functional.cross_entropy(network(images), labels).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-    mean, std = digits.statistics
-    path = tmp_path_factory.mktemp("weights") / "digits.safetensors"
-    training = Training(
-        key=SMALL.key, classes=digits.classes, mean=mean, std=std, data="digits", recipe="test", seed=0
-    )
-    write_weights(path, network.state_dict(), training)
-    return path
 
 
 # torch.export runs the module itself: two networks are enough for the seconds that each takes.
