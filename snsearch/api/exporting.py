@@ -12,6 +12,7 @@ from snsearch.api.searching import data_options
 from snsearch.api.studies import load_study
 from snsearch.device import Device, device_of
 from snsearch.errors import DataError, DeviceError, SpecError, StudyError
+from snsearch.files import names_a_file
 from snsearch.interrupt import stop_on_signals
 from snsearch.network import Architecture
 from snsearch.prose import printable
@@ -162,7 +163,7 @@ def _subject(
         if trial.architecture is None:
             raise StudyError(f"#{number} of {study.name} has no network: it is {trial.status} ({trial.reason})")
         return subject_of(trial.architecture, weights, seed=seed, study=study, trial=trial)
-    if Path(text).suffix == WEIGHTS_SUFFIX:
+    if Path(text).suffix == WEIGHTS_SUFFIX or (text and names_a_file(text)):
         if weights is not None:
             raise SpecError(f"{text!r} is a weights file already; name the network, or give no other weights")
         from snsearch.training import read_weights

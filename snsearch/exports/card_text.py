@@ -108,6 +108,8 @@ def _origin(card: dict[str, Any]) -> Iterator[str]:
             low, high = (f"{100 * bound:.2f}" for bound in error["interval"])
             on = f"{error['seeds']} seed(s), {error['test_images']:,} images"
             yield f"- Error {error['value']:.2%} [{low}, {high}], {on}: of {error['of']}."
+        if search["objective"]["value"] is not None:
+            yield f"- {search['objective']['name']}: {search['objective']['value']:.4g}, by the search."
         yield f"- Recipe: {search['recipe']}."
         yield f"- Data: {search['data']}."
     if training is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from snsearch.codec import encode
+from snsearch.codec import encode, parse_json
 from snsearch.device import Measurement
 from snsearch.errors import ExportError, SnsearchError
 from snsearch.exports.card import card_of
 from snsearch.exports.card_text import int8_lines, latency_words, markdown_of
 from snsearch.exports.checking import PARITY, Accuracy, Parity, compared
 from snsearch.exports.examples import cpp_example, python_example
-from snsearch.exports.formats import Format
+from snsearch.exports.formats import STEM, Format
 from snsearch.exports.int8 import FILE as INT8_FILE
 from snsearch.exports.int8 import Int8, Int8Options, write_int8
 from snsearch.exports.subject import Subject
-from snsearch.files import faults_as, write_whole
+from snsearch.files import faults_as, read_limited, write_whole
 from snsearch.training import Dataset
 from snsearch.units import format_bytes
 
@@ -154,9 +155,20 @@ def _described(path: Path) -> dict[str, Any]:
     return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
+def _exported_before(folder: Path) -> list[str]:
+    """The files of an earlier export there, by its card."""
+    try:
+        files = parse_json(read_limited(folder / CARD))["files"]
+        return [name for name in files if re.fullmatch(rf"{STEM}(\.\w+)+", name)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 @contextmanager
 def _whole_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder beside it, which takes its place at the end of the block; what else was there stays.
+    """A temporary folder beside it, which takes its place at the end of the block, and that of an earlier export.
+
+    Other files that were there stay.
 
     If the block raises, nothing is left. Raises OSError.
     """
@@ -167,6 +179,8 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
         partial.mkdir()
         yield partial
         if folder.is_dir() and any(folder.iterdir()):
+            for name in _exported_before(folder):
+                (folder / name).unlink(missing_ok=True)
             for file in partial.iterdir():
                 file.replace(folder / file.name)
         else:

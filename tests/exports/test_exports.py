@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from filelock import FileLock
 from PIL import Image
 
@@ -35,6 +36,7 @@ from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
 from snsearch.solver.spec import load_space
 from snsearch.training.data import Dataset
+from snsearch.training.weights_file import write_weights
 from tests.architectures import shufflenet
 from tests.exports.networks import SMALL
 from tests.runners import CACHE
@@ -124,6 +126,21 @@ def test_the_torch_file_reads_as_the_weights_of_the_same_network(trained: Path, 
     assert again.card["training"]["data"] == "digits"
 
 
+def test_weights_alone_must_say_whose_they_are(trained: Path, tmp_path: Path) -> None:
+    state = build_model(SMALL).state_dict()
+    torch.save(state, tmp_path / "w.pt")
+    write_weights(tmp_path / "w.safetensors", state)
+    for name in ("w.pt", "w.safetensors"):
+        with pytest.raises(SpecError, match="do not say which network they are of; give its key"):
+            snsearch.export(tmp_path / name, "onnx", tmp_path / "out")
+        made = snsearch.export(SMALL.key, "onnx", tmp_path / name.replace(".", "-"), weights=tmp_path / name)
+        assert made.card["trained"]
+    with pytest.raises(SpecError, match="is a weights file already"):
+        snsearch.export(trained, "onnx", tmp_path / "out", weights=trained)
+    with pytest.raises(SpecError, match=r"stem\.conv\.conv\.weight is 8x1x3x3, the network's is 12x1x3x3"):
+        snsearch.export(replace(SMALL, stem_channels=12), "onnx", tmp_path / "out", weights=trained)
+
+
 def test_names_in_the_torch_file_cannot_be_code() -> None:
     odd = ['"""', "a'b", "\\", "\n", "{x}"]
     source = torch_source(
@@ -188,6 +205,8 @@ def test_a_folder_in_use_needs_force_and_keeps_other_files(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     snsearch.export(SMALL, "onnx", tmp_path, force=True)
     assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "model.onnx", "card.json", "card.md"}
+    snsearch.export(SMALL, "pt2", tmp_path, force=True)  # the earlier export goes, as its card says
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "model.pt2", "card.json", "card.md"}
     with pytest.raises(ExportError, match="is no folder"):
         snsearch.export(SMALL, "onnx", tmp_path / "mine.txt", force=True)
 
