@@ -95,11 +95,18 @@ def load_into(module: nn.Module, state: Mapping[str, torch.Tensor], where: str) 
                 f"{where}: {name} is {_shape(state[name])}, the network's is {_shape(tensor)}; "
                 "the weights are of another network"
             )
+        if not _is_plain(state[name]):
+            raise SpecError(f"{where}: {name} is sparse, quantised, complex or empty; expected plain numbers")
         if not bool(state[name].isfinite().all()):
             raise SpecError(f"{where}: {name} has values that are not finite")
     if odd := next((name for name in state if name not in expected), None):
         raise SpecError(f"{where}: the network has no tensor {excerpt(odd)}; the weights are of another network")
     module.load_state_dict({**expected, **state})
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    odd = tensor.is_sparse or tensor.is_sparse_csr or tensor.is_mkldnn or tensor.is_quantized or tensor.is_meta
+    return not (odd or tensor.is_complex())
 
 
 def _shape(tensor: torch.Tensor) -> str:

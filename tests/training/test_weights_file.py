@@ -76,6 +76,9 @@ def test_the_first_tensor_that_differs_is_named() -> None:
             f"there is no tensor {name}; .* one of {shape}",
         ),
         ({**state, "extra": torch.zeros(1)}, "the network has no tensor extra"),
+        ({**state, name: state[name].to_sparse()}, f"{name} is sparse, quantised, complex or empty"),
+        ({**state, name: state[name].to("meta")}, "expected plain numbers"),
+        ({**state, name: state[name] * 1j}, "expected plain numbers"),
         ({**state, name: state[name] * float("nan")}, f"{name} has values that are not finite"),
     ):
         with pytest.raises(SpecError, match=message):
