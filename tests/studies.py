@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,18 +23,20 @@ from snsearch.solver.budget import Budget, load_budget, with_input
 from snsearch.solver.candidates import Candidates, candidates_of
 from snsearch.solver.solving import Solution
 from snsearch.solver.spec import SpaceSpec, load_space
-from snsearch.study.loop import Search, deployed, settings_of
+from snsearch.study.effort import Effort
 from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
 from snsearch.study.observer import Observer
-from snsearch.study.records import Settings, Status, TrialRecord
-from snsearch.study.rungs import Rungs
+from snsearch.study.records import Settings, Status, StudyRecord, TrialRecord
 from snsearch.study.sampler_names import Sampler
-from snsearch.study.storage import Study
+from snsearch.study.search import Plan, run_plan
+from snsearch.study.settings import deployed, settings_of
+from snsearch.study.storage import read_study
 from snsearch.training.data import Dataset
-from snsearch.training.proxy import CurvePoint, OnBatch, OnPoint, ProxyResult, Recipe, train_proxy
+from snsearch.training.proxy import CurvePoint, OnBatch, Part, ProxyResult, Recipe, text_of, train_proxy
 from snsearch.training.sources import load_data
 
 RECIPE = Recipe(images=256, batch_size=64, test_images=179, curve_points=2, recalibration=128)
+QUICK = Effort(start=6, trainings=5.0, seeds=2)
 
 
 def accelerators() -> list[str]:
@@ -92,9 +97,17 @@ def digits() -> Dataset:
 
 
 def made_up_result(
-    errors: tuple[float, ...], *, whole: int | None = None, seed: int = 0, cpu_seconds: float = 1.0
+    errors: tuple[float, ...],
+    *,
+    whole: int | None = None,
+    seed: int = 0,
+    cpu_seconds: float = 1.0,
+    score_on: Part = "validation",
 ) -> ProxyResult:
-    """A training's score with these errors at its points, of so many points in all; losses are ten times as high."""
+    """A training's score with these errors at its points, of so many points in all; losses are ten times as high.
+
+    The images that it misses are the first ones.
+    """
     curve = tuple(
         CurvePoint(
             images_seen=1000 * (index + 1),
@@ -118,6 +131,9 @@ def made_up_result(
         threads=1,
         torch_version="2",
         finished=len(errors) == (whole or len(errors)),
+        share=len(errors) / (whole or len(errors)),
+        scored_on=score_on,
+        correct=text_of(np.arange(10_000) >= round(10_000 * errors[-1])),
     )
 
 
@@ -196,16 +212,15 @@ def pretended_training(errors_of: Callable[[Architecture], tuple[float, ...]]) -
         *,
         seed: int,
         on_batch: OnBatch | None = None,
-        on_point: OnPoint | None = None,
+        until: float = 1.0,
+        score_on: Part = "validation",
         **_: Any,
     ) -> ProxyResult:
         errors = errors_of(arch)
-        for index in range(len(errors)):
-            seen = made_up_result(errors[: index + 1], whole=len(errors), seed=seed)
-            if on_batch is not None:
-                on_batch(seen.curve[-1].images_seen, seen.train_images, seen.loss)
-            if not seen.finished and on_point is not None and not on_point(seen.curve, seen.train_images):
-                break
+        points = math.ceil(until * len(errors) - 1e-9)
+        seen = made_up_result(errors[:points], whole=len(errors), seed=seed, score_on=score_on)
+        if on_batch is not None:
+            on_batch(seen.images_seen, seen.train_images, seen.loss)
         return seen
 
     return train
@@ -226,10 +241,11 @@ class Setup:
     dataset: Dataset = field(default_factory=digits)
     space: SpaceSpec = field(default_factory=lambda: load_space("shufflenet-v1"))
     recipe: Recipe = RECIPE
+    pilot: bool = False
     seed: int = 0
     storage: str | None = None  # None: SQLite in the folder
     sampler: Sampler = "surrogate"
-    rungs: Rungs = field(default_factory=lambda: Rungs(at=()))  # every candidate is trained to its end
+    workers: int = 1
     train: Callable[..., ProxyResult] = train_proxy
 
     @property
@@ -250,23 +266,37 @@ class Setup:
             seed=self.seed,
             tight=True,
             search_shuffle=False,
+            pilot=self.pilot,
             sampler=self.sampler,
-            rungs=self.rungs,
         )
 
     def candidates(self) -> Candidates:
         return tight_candidates(self.space, self.budget)
 
-    def search(self, observer: Log | None = None, candidates: Candidates | None = None) -> Search:
-        """A prepared search on the study in the folder."""
-        search = Search(
-            study=Study.open(self.url, "digits", self.settings()),
-            candidates=candidates or self.candidates(),
-            dataset=self.dataset,
-            device=torch.device("cpu"),
-            checkpoints=self.folder / "checkpoints",
-            report=(observer or Log()).report,
-            train=self.train,
-        )
-        search.prepare()
-        return search
+    def plan(self, **options: Any) -> Plan:
+        """The plan of a quick search, with other options where they are given."""
+        given: dict[str, Any] = {
+            "url": self.url,
+            "name": "digits",
+            "settings": self.settings(),
+            "candidates": self.candidates(),
+            "dataset": self.dataset,
+            "device": "cpu",
+            "folder": self.folder,
+            "effort": QUICK,
+            "started": time.monotonic(),
+            "workers": self.workers,
+            "threads": 1,
+            "train": self.train,
+        }
+        return Plan(**given | options)
+
+    def search(
+        self, observer: Observer | None = None, stop: Callable[[], bool] = lambda: False, **options: Any
+    ) -> str:
+        """Runs a search, or goes on with it; returns why it ended."""
+        return run_plan(self.plan(**options), {"command": ["snsearch", "search"]}, observer or Log(), stop)
+
+    def study(self) -> StudyRecord:
+        """The study as it is."""
+        return read_study(self.url, "digits")

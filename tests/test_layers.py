@@ -35,7 +35,7 @@ OWNERS: dict[str, set[str]] = {
     "ncnn": {"snsearch.engine"},
     "onnx": {"snsearch.engine"},
     "onnxruntime": {"snsearch.engine"},
-    "sklearn": {"snsearch.training.builtin", "snsearch.study.surrogate"},
+    "sklearn": {"snsearch.training.builtin", "snsearch.lab.pooling"},
     "safetensors": {"snsearch.training.weights_file"},
     "scipy": {"snsearch.intervals", "snsearch.latency", "snsearch.study", "snsearch.lab"},
     "torch": {

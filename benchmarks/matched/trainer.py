@@ -73,7 +73,7 @@ def train(
     training = BenchmarkTraining(arch, dataset, recipe, seed=seed, device=device)
     training.load(checkpoint)
     while not training.finished:
-        training.run_epoch()
+        training.advance()
         training.save(checkpoint)
     return training.result(), training.correct()
 
@@ -99,5 +99,5 @@ def check_loss() -> float:
     )
     arch = Architecture.from_key(_CHECKED_KEY)
     training = BenchmarkTraining(arch, dataset, recipe, seed=0, device=torch.device("cpu"))
-    training.run_epoch()
+    training.advance()
     return training.result().loss

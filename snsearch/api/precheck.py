@@ -32,12 +32,15 @@ def say_what_to_expect(plan: Plan, observer: Observer, *, go_ahead: bool) -> Non
 
     Raises SpecError if the answer is no.
     """
+    from snsearch.study import FINALISTS
     from snsearch.training import available_memory, expect
 
     candidates, dataset, recipe = plan.candidates, plan.dataset, plan.settings.recipe
-    trainings = min(plan.trials, candidates.count) + min(plan.finalists, plan.trials) * (plan.seeds - 1)
+    trainings = round(plan.effort.trainings) + FINALISTS * plan.effort.seeds
     whole = recipe.images * recipe.epochs
-    scored = recipe.test_images * recipe.curve_points * recipe.epochs // 3  # forward only
+    scored = (
+        recipe.test_images * recipe.curve_points * recipe.epochs // 6
+    )  # forward only, and on the way half of them
     expected = expect(
         [
             candidates.solutions[design].architecture.at_input(
@@ -56,8 +59,10 @@ def say_what_to_expect(plan: Plan, observer: Observer, *, go_ahead: bool) -> Non
     time = f" and {length} of training" if on_cpu else ""
     gib = expected.memory / 2**30
     workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
-    each = "1 training" if trainings == 1 else f"{trainings} trainings"
-    observer.said(f"expected for {each}, {workers}: about {gib:,.1f} GiB of memory{time} (estimates)")
+    observer.said(
+        f"expected for the work of up to {trainings} full trainings of {whole:,} images, {workers}: about "
+        f"{gib:,.1f} GiB of memory{time} (estimates)"
+    )
     if not on_cpu or go_ahead or expected.memory <= (free := available_memory()):
         return
     words = (

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from snsearch.api.places import is_number, search_place
 from snsearch.api.precheck import mismatches, say_what_to_expect
 from snsearch.api.solutions import pixels_of
 from snsearch.api.targets import check_target, objective_of
+from snsearch.codec import suggestion
 from snsearch.device import device_of
+from snsearch.errors import SpecError
 from snsearch.interrupt import resumable
 from snsearch.prose import printable
 from snsearch.solver import load_budget, load_space, with_input
-from snsearch.study import Observer, Sampler
+from snsearch.study import EFFORTS, FULL_IMAGES, MARGIN, STANDARD, EffortName, Observer, Sampler
 from snsearch.training import Options, parse_splits, resolve_data
 from snsearch.units import format_resolution, parse_duration
 
 if TYPE_CHECKING:
     from snsearch.study import StudyRecord
-    from snsearch.training import Dataset, ProxyResult, Recipe
-
-Augment = Literal["none", "flip", "crop", "crop+flip", "data"]
+    from snsearch.training import ProxyResult
 
 
 def data_options(split: Sequence[str], image_column: str | None, label_column: str | None) -> Options:
@@ -42,11 +42,11 @@ def search(
     label_column: str | None = None,
     resolution: str | int | tuple[int, int] | None = None,
     classes: int | None = None,
-    trials: int = 24,
+    effort: EffortName = STANDARD,
+    trials: int | None = None,
     time_limit: str | float | None = None,
+    margin: float = MARGIN,
     seed: int = 0,
-    finalists: int = 3,
-    seeds: int = 3,
     objective: str = "latency",
     profile: str | None = None,
     device: str | None = None,
@@ -55,13 +55,9 @@ def search(
     study: str | None = None,
     storage: str | None = None,
     out: str | Path = "reports",
-    proxy_images: int | None = None,
-    proxy_epochs: int | None = None,
+    full_images: int | None = None,
     proxy_resolution: int | None = None,
-    augment: Augment = "none",
     sampler: Sampler = "surrogate",
-    early_stop: bool = True,
-    stop_when_stable: bool = False,
     go_ahead: bool = False,
     workers: int | None = None,
     threads: int | None = None,
@@ -69,10 +65,11 @@ def search(
     observer: Observer | None = None,
     train: Callable[..., ProxyResult] | None = None,
 ) -> StudyRecord:
-    """Trains candidates that meet a budget briefly, and returns the study; the same call continues a stopped one.
+    """Trains candidates that meet a budget, compares the best with the published designs, and returns the study.
 
-    Ctrl-C ends it at the next safe point with KeyboardInterrupt: what is trained is in the study. With one worker,
-    the same seed gives the same study.
+    The same call continues a stopped search; a greater effort continues one that has ended. Ctrl-C ends it at the
+    next safe point with KeyboardInterrupt: what is trained is in the study. With one worker, the same seed gives the
+    same study.
 
     Args:
         budget: MFLOPs at the deployed resolution, a named budget, or a TOML file.
@@ -83,11 +80,12 @@ def search(
         label_column: of the labels in a table.
         resolution: deployed input size, such as 224 or "480x640"; None: the budget's.
         classes: deployed classes; None: the budget's, or the data's.
-        trials: candidates in all.
-        time_limit: seconds, or a text such as "15min"; no candidate begins that would end later.
+        effort: "quick", "standard" or "thorough": how many full trainings the search may take, and each finalist.
+        trials: candidates to try at least; None: the effort's number.
+        time_limit: seconds for all of it, or a text such as "15min"; half of it is for the search, the rest for the
+            finalists. What does not fit is cut, and the verdict says so.
+        margin: points of error below which two networks are equal.
         seed: of everything random.
-        finalists: candidates given more seeds at the end.
-        seeds: of each finalist.
         objective: what is weighed against the error: "latency", "params", "peak-memory" or "counted".
         profile: latency profile; None: the device's own, else the default one.
         device: measure the front and the finalists on this device at the end.
@@ -96,13 +94,9 @@ def search(
         study: name of the study; None: from space, budget and data.
         storage: URL of an Optuna storage; None: SQLite in the study's folder.
         out: folder of the studies' folders.
-        proxy_images: training images per epoch; None: the recipe's.
-        proxy_epochs: None: 1, more on small data.
-        proxy_resolution: pixels per side of the proxy images; None: 32 to 64, by the data.
-        augment: augmentation of the short trainings; "data" takes the data set's own.
-        sampler: what proposes candidates; the others than "surrogate" are Optuna's.
-        early_stop: stop candidates that others beat halfway.
-        stop_when_stable: end when the front no longer moves beyond the noise.
+        full_images: images of a full training, repetitions counted; None: found by a pilot.
+        proxy_resolution: pixels per side of the images in training; None: 32 to 64, by the data.
+        sampler: what proposes candidates; the others than "surrogate" are Optuna's, and train each in full.
         go_ahead: start even if memory is expected not to suffice.
         workers: candidates trained at once, each in a process; None: one per core.
         threads: CPU threads of a worker; None: its share of the cores.
@@ -114,19 +108,23 @@ def search(
         SpecError: the space, budget, objective or profile cannot be used.
         InfeasibleBudgetError: no design of the space meets the budget.
         DataError: the data cannot be read.
-        StudyError: the study was made with other settings, or several candidates in a row failed.
+        StudyError: the study was made with other settings, another search is at work on it, or several candidates
+            in a row failed.
         DeviceError: the device cannot be used.
 
     Example:
         >>> import snsearch
         >>> import tempfile
-        >>> small = dict(data="digits", resolution=96, trials=2, finalists=0, proxy_images=64, workers=1)
+        >>> small = dict(data="digits", resolution=96, effort="quick", full_images=64, workers=1)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     found = snsearch.search(3, objective="params", out=folder, **small)
-        >>> [trial.words for trial in found.candidates]
-        ['g=1, conv1 12, paper, 48/96/176', 'g=2, conv1 12, paper, 72/112/304']
+        >>> found.candidates[0].words
+        'g=1, conv1 12, paper, 48/96/176'
     """
     given = dict(locals())
+    started = time.monotonic()
+    if effort not in EFFORTS:
+        raise SpecError(f"effort {effort!r}{suggestion(effort, EFFORTS)}")
     named = budget if isinstance(budget, str) else f"{budget:g}"
     pixels = None if resolution is None else pixels_of(resolution)
     seconds = None if time_limit is None else parse_duration(time_limit)
@@ -143,11 +141,13 @@ def search(
         check_target(target, place, seen)
     from snsearch.api.measuring import measure_found
     from snsearch.solver import candidates_of
-    from snsearch.study import Plan, Rungs, deployed, environment, read_dataset, read_study, run_plan, settings_of
-    from snsearch.training import machine_of, train_proxy
+    from snsearch.study import Plan, deployed, environment, read_dataset, read_study, run_plan, settings_of
+    from snsearch.training import full_recipe, machine_of, train_proxy
 
-    machine = machine_of(proxy_device, workers, threads, tasks=trials)
-    dataset = read_dataset(data, proxy_resolution, seen, deployed=min(at_input.resolution), options=reading)
+    machine = machine_of(proxy_device, workers, threads, tasks=EFFORTS[effort].start)
+    dataset = read_dataset(
+        data, proxy_resolution, seen, deployed=min(at_input.resolution), options=reading, scored_on_test=False
+    )
     # A bare number of MFLOPs takes channels and classes from the data.
     at_input = with_input(at_input, classes=classes)
     on_data = deployed(at_input, dataset, named=not is_number(named), classes=classes)
@@ -161,13 +161,13 @@ def search(
         spec,
         on_data,
         dataset,
-        _recipe(dataset, proxy_images, proxy_epochs, augment),
+        full_recipe(len(dataset.train), full_images or FULL_IMAGES),
+        pilot=full_images is None,
         data=printable(data),
         seed=seed,
         tight=tight,
         search_shuffle=search_shuffle,
         sampler=sampler,
-        rungs=Rungs() if early_stop else Rungs(at=()),
         objective=goal,
     )
     plan = Plan(
@@ -177,19 +177,19 @@ def search(
         candidates=candidates,
         dataset=dataset,
         device=str(machine.device),
-        checkpoints=place.folder / "checkpoints",
+        folder=place.folder,
+        effort=EFFORTS[effort],
         trials=trials,
+        margin=margin,
         time_limit=seconds,
+        started=started,
         workers=machine.workers,
         threads=machine.threads,
-        stop_when_stable=stop_when_stable,
-        finalists=finalists,
-        seeds=seeds,
         train=train or train_proxy,
     )
     say_what_to_expect(plan, seen, go_ahead=go_ahead)
     run = environment(_command(given))
-    run |= {"proxy_device": plan.device, "workers": plan.workers, "skipped_count": len(dataset.skipped)}
+    run |= {"margin_points": margin, "proxy_device": plan.device, "workers": plan.workers, "skipped_count": len(dataset.skipped)}
     if dataset.skipped:
         run["skipped_images"] = [f"{skipped.name}: {skipped.reason}" for skipped in dataset.skipped[:50]]
     if dataset.description:
@@ -207,20 +207,6 @@ def search(
     if target is not None:
         measure_found(read_study(place.url, place.name), target, later, seen)
     return read_study(place.url, place.name)
-
-
-def _recipe(dataset: Dataset, images: int | None, epochs: int | None, augment: Augment) -> Recipe:
-    """The recipe of the short trainings."""
-    from snsearch.training import default_recipe
-
-    usual = default_recipe(len(dataset.train))
-    return replace(
-        usual,
-        images=min(images or usual.images, len(dataset.train)),
-        epochs=epochs or (usual.epochs if images is None else 1),
-        test_images=min(usual.test_images, len(dataset.scored)),
-        augmentation=None if augment == "data" else augment,
-    )
 
 
 def _command(given: dict[str, Any]) -> list[str]:

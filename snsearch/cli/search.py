@@ -7,30 +7,21 @@ from typing import Any, get_args
 import click
 
 from snsearch.cli.device import complete_devices
-from snsearch.cli.shared.console import print_table
+from snsearch.cli.shared.console import print_table, print_text
 from snsearch.cli.shared.machine import machine_options
 from snsearch.cli.shared.options import CLASSES, DURATION, RESOLUTION, complete_names, reading_options, study_options
 from snsearch.cli.shared.progress import Progress, ending_with
 from snsearch.cli.shared.sections import SectionedCommand
 from snsearch.latency import DEFAULT_PROFILE
-from snsearch.study import LATENCY, OBJECTIVES, Sampler
+from snsearch.study import EFFORTS, LATENCY, MARGIN, OBJECTIVES, STANDARD, Sampler
 
 SECTIONS = {
     "Budget and space": ("budget", "space", "resolution", "classes", "tight", "search_shuffle"),
-    "Data": (
-        "data",
-        "split",
-        "image_column",
-        "label_column",
-        "proxy_images",
-        "proxy_epochs",
-        "proxy_resolution",
-        "augment",
-    ),
-    "Effort": ("trials", "time_limit", "finalists", "seeds", "workers", "threads", "proxy_device"),
+    "Data": ("data", "split", "image_column", "label_column", "proxy_resolution"),
+    "Effort": ("effort", "time_limit", "trials", "margin", "workers", "threads", "proxy_device"),
     "Objective and device": ("objective", "profile", "device"),
     "Output": ("study", "out", "storage"),
-    "Advanced": ("seed", "sampler", "early_stop", "stop_when_stable", "go_ahead"),
+    "Advanced": ("seed", "full_images", "sampler", "go_ahead"),
 }
 
 
@@ -60,13 +51,25 @@ SECTIONS = {
 @reading_options
 @click.option("--resolution", type=RESOLUTION, help="Deployed input size  [default: the budget's, 224]")
 @click.option("--classes", type=CLASSES, help="Deployed classes  [default: the budget's, or the data's]")
-@click.option("--trials", type=click.IntRange(1), default=24, show_default=True, help="Candidates in all.")
-@click.option("--time-limit", type=DURATION, metavar="TIME", help="Begin no candidate past this, such as 15min.")
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of all randomness.")
 @click.option(
-    "--finalists", type=click.IntRange(0), default=3, show_default=True, help="Candidates given more seeds."
+    "--effort",
+    type=click.Choice([*EFFORTS]),
+    default=STANDARD,
+    show_default=True,
+    help="Work of the search, and of comparing its finalists.",
 )
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each finalist.")
+@click.option("--trials", type=click.IntRange(1), help="Candidates to try at least  [default: the effort's number]")
+@click.option(
+    "--time-limit", type=DURATION, metavar="TIME", help="For all of it, such as 15min; what does not fit is cut."
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, 100),
+    default=MARGIN,
+    show_default=True,
+    help="Points of error below which two networks are equal, and the faster is taken.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of all randomness.")
 @click.option(
     "--objective",
     type=click.Choice([LATENCY, *OBJECTIVES]),
@@ -92,45 +95,26 @@ SECTIONS = {
 @click.option("--tight/--no-tight", default=True, show_default=True, help="Match the MFLOPs within 0.1 %.")
 @click.option("--study", metavar="NAME", help="Study to make or resume  [default: from space, budget, data]")
 @study_options
-@click.option(
-    "--proxy-images", type=click.IntRange(1), help="Training images per epoch  [default: the recipe's number]"
-)
-@click.option(
-    "--proxy-epochs", type=click.IntRange(1), help="Epochs of a short training  [default: 1; more on small data]"
-)
+@click.option("--full-images", type=click.IntRange(1), help="Images of a full training  [default: found by a pilot]")
 @click.option(
     "--proxy-resolution",
     type=click.IntRange(8, 512),
-    help="Pixels per side of proxy images  [default: 32 to 64, by the data]",
-)
-@click.option(
-    "--augment",
-    type=click.Choice(["none", "flip", "crop", "crop+flip", "data"]),
-    default="none",
-    show_default=True,
-    help="Augmentation of proxy training; data takes the data set's own.",
+    help="Pixels per side in training  [default: 32 to 64, by the data]",
 )
 @click.option(
     "--sampler",
     type=click.Choice(get_args(Sampler)),
     default="surrogate",
     show_default=True,
-    help="What proposes candidates; the others than surrogate are Optuna's.",
+    help="What proposes candidates; the others than surrogate are Optuna's, and train each in full.",
 )
-@click.option(
-    "--early-stop/--no-early-stop",
-    default=True,
-    show_default=True,
-    help="Stop candidates that are beaten at a rung.",
-)
-@click.option("--stop-when-stable", is_flag=True, help="End when the front has not moved beyond the noise.")
 @click.option("--yes", "go_ahead", is_flag=True, help="Start also where memory is expected not to suffice.")
 @machine_options
 def search(**given: Any) -> None:
-    """Search networks that meet a budget, and report the front of proxy error against cost.
+    """Search networks that meet a budget, and say which to take.
 
-    The same command goes on where it was stopped: a killed run loses at most the epoch in flight. With one worker,
-    the same seed gives the same study.
+    The same command goes on where it was stopped: a killed run loses at most a sixth of the trainings in flight. With
+    a greater --effort it goes on further. With one worker, the same seed gives the same study.
     """
     from snsearch import api
 
@@ -146,7 +130,7 @@ def _finish(given: dict[str, Any], progress: Progress) -> None:
         return
     from snsearch import api
     from snsearch.cli.shared.outcomes import print_outcomes
-    from snsearch.study import front_table
+    from snsearch.study import front_table, next_command, verdict_of
 
     where = ("study", "storage", "out", "space", "budget", "data")
     place = api.search_place(**{name: given[name] for name in where})
@@ -159,4 +143,9 @@ def _finish(given: dict[str, Any], progress: Progress) -> None:
         progress.said("no candidate has been trained yet; there is nothing to report")
         return
     print_table(front_table(record))
+    verdict = verdict_of(record)
+    for line in verdict.lines() if verdict else ():
+        print_text(line)
+    if further := next_command(record, verdict):
+        print_text(f"Next: {further}")
     click.echo(f"report: {place.page}")

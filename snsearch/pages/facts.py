@@ -23,8 +23,12 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
     return (
         (
             "What the error is",
-            f"share of wrong {scored} images after a short proxy training, not the error of a finished one",
+            f"share of wrong {scored} images after a short proxy training, not the error of a finished one"
+            if study.lengths is None
+            else f"in the chart and the table, the share of wrong {scored} images by which the search chooses, at the "
+            "resolution of training; in the answer above, that of test images, by seeds that did not choose",
         ),
+        *([("Length of training", study.lengths.describe())] if study.lengths else []),
         ("Data", study.settings.data_description),
         *([("Images as used", images)] if (images := _images_words(study)) else []),
         ("Recipe", study.settings.recipe.describe()),
@@ -155,7 +159,12 @@ def run_facts(study: StudyRecord) -> tuple[Facts, ...]:
 
 
 def unscored_facts(study: StudyRecord) -> Facts:
-    """Trials and further seeds without a score, with their reasons."""
+    """Trials that were left on their way, trials and further seeds without a score, with their reasons."""
+    left = [
+        (f"#{t.number} {t.words}", f"error {t.proxy.error:.1%}; {t.reason}")
+        for t in study.trials
+        if t.status == "stopped" and t.proxy is not None
+    ]
     lost = [(f"#{t.number} {t.status}", t.reason) for t in study.trials if t.status in ("failed", "interrupted")]
     seeds = [(f"#{t.number} seed {seed} failed", reason) for t in study.trials for seed, reason in t.lost_seeds]
-    return (*lost, *seeds)
+    return (*left, *lost, *seeds)

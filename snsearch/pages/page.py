@@ -22,7 +22,7 @@ from snsearch.pages.facts import provenance_facts, proxy_facts, run_facts, unsco
 from snsearch.pages.sections import Facts, Section, sections_of
 from snsearch.pages.templating import render_template, write_page
 from snsearch.solver import Row, Solution, layout
-from snsearch.study import StudyRecord, scores_of, unit_of
+from snsearch.study import StudyRecord, Verdict, next_command, scores_of, unit_of, verdict_of
 from snsearch.units import format_count, format_mflops, format_resolution, format_stages, three_digits
 
 
@@ -71,6 +71,7 @@ def report_data(study: StudyRecord) -> ReportData:
     counted, measured = counted_by_core(study), measured_by_device(study)
     rows = candidate_rows(scored, lambda key: provenance_of(key, settings.cost_name, counted, measured))
     counted_again = recount(rows, settings.budget)
+    verdict = verdict_of(study)
     groups = tuple(sorted({row.architecture.groups for row in rows}))
     front = sorted((row for row in rows if row.on_front), key=lambda row: row.cost)
     at = f"{format_resolution(settings.budget.resolution)}, {settings.budget.classes} classes"
@@ -80,7 +81,7 @@ def report_data(study: StudyRecord) -> ReportData:
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         version=__version__,
         rows=rows,
-        summary=summary(rows, settings.cost_axis),
+        summary=_answer(study, verdict, rows),
         cost_label=settings.cost_label,
         cost_axis=settings.cost_axis,
         scatter=_scatter(rows, groups, unit_of(settings.cost_axis)),
@@ -101,7 +102,7 @@ def report_data(study: StudyRecord) -> ReportData:
         provenance=provenance_facts(study),
         runs=run_facts(study),
         unscored=unscored_facts(study),
-        document=_document(study, rows),
+        document=_document(study, rows, verdict),
     )
 
 
@@ -159,9 +160,19 @@ def _solution(row: CandidateRow, study: StudyRecord) -> Solution:
     )
 
 
-def _document(study: StudyRecord, rows: Sequence[CandidateRow]) -> dict[str, Any]:
+def _answer(study: StudyRecord, verdict: Verdict | None, rows: Sequence[CandidateRow]) -> tuple[str, ...]:
+    """What the study comes to, in sentences, and the command that would say more."""
+    lines = tuple(verdict.lines()) if verdict is not None else summary(rows, study.settings.cost_axis)
+    if study.lengths is None:  # of an earlier version
+        return lines
+    further = next_command(study, verdict)
+    return (*lines, f"Next: {further}") if further else lines
+
+
+def _document(study: StudyRecord, rows: Sequence[CandidateRow], verdict: Verdict | None) -> dict[str, Any]:
     return {
         "schema": 1,
+        "verdict": None if verdict is None else verdict.document(next_command(study, verdict)),
         "study": study.name,
         "settings": encode(study.settings),
         "candidates": [

@@ -32,9 +32,18 @@ class Observer:
         """Images of the data set are read: first their headers, then all of them; an export is checked on them."""
 
     def searching(
-        self, head: str, records: Callable[[], Sequence[TrialRecord]], trials: int, workers: int, unit: str
+        self,
+        head: str,
+        records: Callable[[], Sequence[TrialRecord]],
+        spent: Callable[[], float],
+        total: float,
+        workers: int,
+        unit: str,
     ) -> None:
-        """A search begins; `records` returns its trials so far, whose cost is in `unit`."""
+        """A search begins; `records` returns its trials so far, whose cost is in `unit`.
+
+        `spent` returns how many full trainings' worth of work is done, of a `total`.
+        """
 
     def training(self, head: str, done: int, total: int, workers: int) -> None:
         """A list of trainings begins, some of which are done already."""
@@ -46,7 +55,7 @@ class Observer:
         """A training goes on."""
 
     def ended(self, record: TrialRecord, worker: int) -> None:
-        """A candidate of a search is done."""
+        """A candidate of a search is trained further, or failed."""
 
     def scored(self, name: str, result: ProxyResult, worker: int) -> None:
         """A training of a list is done and kept."""
@@ -77,15 +86,18 @@ def read_dataset(
     *,
     deployed: int | None = None,
     options: Options | None = None,
+    scored_on_test: bool | None = None,
 ) -> Dataset:
     """The data set of a `--data` text at `side` pixels; the observer hears what was skipped, and a summary.
 
-    `deployed` is the deployed network's pixels per side, above which no training resolution is chosen. Raises
-    DataError.
+    `deployed` is the deployed network's pixels per side, above which no training resolution is chosen;
+    `scored_on_test` as for load_data. Raises DataError.
     """
     from snsearch.training import load_data
 
-    dataset = load_data(data, side=side, deployed=deployed, options=options, progress=observer.read)
+    dataset = load_data(
+        data, side=side, deployed=deployed, options=options, scored_on_test=scored_on_test, progress=observer.read
+    )
     for skipped in dataset.skipped[:_SHOWN_SKIPPED]:
         observer.said(f"skipped {skipped.name}: {skipped.reason}")
     if len(dataset.skipped) > _SHOWN_SKIPPED:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from snsearch.codec import Stored, differences, encode
 from snsearch.network import Architecture, Costs
 from snsearch.solver import Budget, Design
-from snsearch.study.rungs import Rungs
+from snsearch.study.lengths import Lengths
 from snsearch.study.sampler_names import Sampler
 from snsearch.training import CurvePoint, ProxyResult, Recipe
 from snsearch.units import format_stages
@@ -21,11 +21,19 @@ Attachment = Literal["measured", "counted"]  # on devices; on the caches of core
 OTHER_IMAGES = "the images or their labels changed"
 
 
+_FOLLOWS_FROM_COST_NAME = ("cost_label", "cost_axis", "cost_factor", "cost_judged")
+
+
+def _settings_of_schema_2(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a study from before there was a pilot; candidates were stopped at rungs."""
+    return {"pilot": False} | {name: value for name, value in values.items() if name != "rungs"}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What decides a study's results: kept in it, and compared when it is resumed."""
 
-    STORED: ClassVar = Stored(schema=2)
+    STORED: ClassVar = Stored(schema=3, older=(2,), upgrade=_settings_of_schema_2)
 
     space: str
     space_digest: str
@@ -35,20 +43,22 @@ class Settings:
     data: str
     data_fingerprint: str
     data_description: str
-    recipe: Recipe
+    recipe: Recipe  # of a full training, before the pilot
+    pilot: bool  # whether a pilot may make it longer
     seed: int
     cost_name: str
     cost_label: str
     cost_axis: str
+    cost_factor: float | None = None  # of a predicted cost's 95 % interval, either way
+    cost_judged: tuple[float, float] | None = None  # the range of costs that the prediction was judged on
     sampler: Sampler
-    rungs: Rungs
 
     def difference(self, other: Settings, images_changed: Callable[[], str] = lambda: OTHER_IMAGES) -> list[str]:
         """Which settings differ, in words, for a study that cannot be resumed with others.
 
         How the data is named does not count: its fingerprint decides; `images_changed` says what changed.
         """
-        names = ("data", "data_description", "data_fingerprint", "cost_label", "cost_axis")
+        names = ("data", "data_description", "data_fingerprint", *_FOLLOWS_FROM_COST_NAME)
         lines = differences(encode(other), encode(self), names)
         return lines if self.data_fingerprint == other.data_fingerprint else [*lines, images_changed()]
 
@@ -66,7 +76,8 @@ class TrialRecord:
     binding: str | None
     notes: tuple[str, ...]
     cost: float | None  # the second objective
-    proxy: ProxyResult | None  # of a candidate that was stopped early, its score there
+    published: bool = False  # whether the design is a published one, at this budget
+    proxy: ProxyResult | None  # the training that the search chooses by, as far as it goes
     curve: tuple[CurvePoint, ...]  # as far as it goes, also while it is trained
     repeats: tuple[ProxyResult, ...]  # trainings with further seeds
     lost_seeds: tuple[tuple[int, str], ...]  # further seeds whose training failed, and why
@@ -76,9 +87,15 @@ class TrialRecord:
     finished: datetime | None
 
     @property
+    def finals(self) -> tuple[ProxyResult, ...]:
+        """Trainings with seeds that did not choose the candidate, scored on test images, by seed."""
+        return tuple(result for result in self.repeats if result.scored_on == "test" and result.correct)
+
+    @property
     def results(self) -> tuple[ProxyResult, ...]:
-        """Every training of the candidate, one a seed."""
-        return () if self.proxy is None else (self.proxy, *self.repeats)
+        """The training that the search chooses by, and those with further seeds that were scored alike."""
+        alike = () if self.proxy is None else tuple(r for r in self.repeats if r.scored_on == self.proxy.scored_on)
+        return () if self.proxy is None else (self.proxy, *alike)
 
     @property
     def words(self) -> str:
@@ -102,6 +119,8 @@ class StudyRecord:
     provenance: tuple[dict[str, Any], ...]  # one entry a run: versions, host, command, start
     trials: tuple[TrialRecord, ...]
     attachments: Mapping[Attachment, tuple[dict[str, Any], ...]]  # JSON records that other wings keep in the study
+    lengths: Lengths | None = None  # of trainings; None before the pilot is over
+    noise: float | None = None  # standard deviation of one full training, as the search found it
     url: str = field(default="", repr=False, compare=False)  # of the storage that it was read from
 
     def _repr_html_(self) -> str:

@@ -17,11 +17,12 @@ from .processes import Stop as Stop
 from .processes import run_processes as run_processes
 from .processes import spawn_context as spawn_context
 from .proxy import CurvePoint as CurvePoint
-from .proxy import OnPoint as OnPoint
+from .proxy import Part as Part
 from .proxy import ProxyResult as ProxyResult
 from .proxy import Recipe as Recipe
 from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import default_recipe as default_recipe
+from .proxy import full_recipe as full_recipe
 from .proxy import train_proxy as train_proxy
 from .sample import load_sample as load_sample
 from .sources import describe_data as describe_data
@@ -33,3 +34,4 @@ from .weights_file import Training as Training
 from .weights_file import load_into as load_into
 from .weights_file import read_weights as read_weights
 from .weights_file import write_weights as write_weights
+from .workers import Workers as Workers

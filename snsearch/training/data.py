@@ -121,28 +121,41 @@ class Batches:
         self._augmentation = augmentation
         self._batch_size = min(batch_size, len(images))
         self._generator = torch.Generator().manual_seed(seed)
+        self._order = torch.empty(0, dtype=torch.int64)  # of the pass under way, what is left of it
         self._mean, self._std = _statistics(images)
 
     def __len__(self) -> int:
         return len(self._images) // self._batch_size
 
     @property
-    def state(self) -> Tensor:
-        """The random state, to continue from."""
-        return self._generator.get_state()
+    def state(self) -> dict[str, Tensor]:
+        """Where the drawing is, to continue from."""
+        return {"random": self._generator.get_state(), "order": self._order.to(torch.int32)}
 
     @state.setter
-    def state(self, value: Tensor) -> None:
-        self._generator.set_state(value)
+    def state(self, value: dict[str, Tensor]) -> None:
+        self._generator.set_state(value["random"].cpu())
+        self._order = value["order"].cpu().long()
+
+    @property
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation per channel, of pixels from 0 to 255: what `normalise` takes."""
+        return tuple(self._mean.flatten().tolist()), tuple(self._std.flatten().tolist())
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """The next batch: normalised (B, C, H, W) float32, channels_last, and labels (B,).
+
+        Behind the last whole batch of a pass, the next one begins, in a new order.
+        """
+        if len(self._order) < self._batch_size:
+            self._order = torch.randperm(len(self._images), generator=self._generator)
+        indices, self._order = self._order.tensor_split([self._batch_size])
+        indices = indices.to(self._images.labels.device)
+        return self.normalise(self._window(indices)), self._images.labels[indices]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass in a new order: normalised (B, C, H, W) float32, channels_last, and labels (B,)."""
-        order = torch.randperm(len(self._images), generator=self._generator)
-        device = self._images.labels.device
-        for start in range(0, len(self) * self._batch_size, self._batch_size):
-            indices = order[start : start + self._batch_size].to(device)
-            x_NCHW = self._window(indices)
-            yield self.normalise(x_NCHW), self._images.labels[indices]
+        """One pass."""
+        return (self.draw() for _ in range(len(self)))
 
     def _window(self, indices: Tensor) -> Tensor:
         pixels = self._images.pixels

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import math
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
+from snsearch import __version__
 from snsearch.codec import Share, Stored, Whole, decode, encode
 from snsearch.errors import SnsearchError, StudyError
-from snsearch.files import whole_file
+from snsearch.files import faults_as, whole_file
 from snsearch.network import Architecture, build_model
 from snsearch.training.data import Batches, Dataset, Images
 from snsearch.training.found import Augmentation
+from snsearch.training.weights_file import Training, write_weights
 
 Schedule = Literal["cosine", "constant"]
 _Tensors = tuple[Tensor, ...] | list[Tensor]
+Part = Literal["validation", "test"]  # of a data set, on which a network is scored
 OnBatch = Callable[[int, int, float], None]  # images seen, images of the whole training, running loss
-# The curve so far and the images of the whole training; returns whether to continue.
-OnPoint = Callable[["tuple[CurvePoint, ...]", int], bool]
+Bits = npt.NDArray[np.bool_]
 
 
+_ROUNDING = 1e-9  # of shares
 _SUBSET_SEED = 0  # every candidate of a study trains on the same images
 
 
@@ -47,9 +54,9 @@ def _without_retired(values: dict[str, Any]) -> dict[str, Any]:
 class Recipe:
     """Everything about a proxy training except the architecture, the data and the seed.
 
-    AdamW with a linear warm-up; residual branches start at zero. What is scored are averaged weights at a constant
-    rate, with batch norm's statistics measured again: the curve is meaningful at every point, not only at its end, so
-    a candidate may be judged and stopped on the way.
+    AdamW with a linear warm-up; residual branches start at zero. What is scored are averaged weights, with batch
+    norm's statistics measured again: the curve is meaningful at every point, not only at its end, so a candidate may
+    be judged on the way.
     """
 
     STORED: ClassVar = Stored(upgrade=_without_retired)
@@ -95,10 +102,30 @@ class Recipe:
 
 
 def default_recipe(train_images: int) -> Recipe:
-    """The recipe of a search on `train_images` images: small data gets more epochs."""
+    """The recipe of a short training of 5,000 images; small data gets more epochs."""
     usual = Recipe()
     images = min(train_images, usual.images)
     return replace(usual, images=images, epochs=max(1, round(usual.images / images)))
+
+
+_POINTS = 6  # of a full training's curve
+_EPOCHS = 60  # at most: a few hundred images are not trained on for ever
+
+
+def full_recipe(train_images: int, images: int) -> Recipe:
+    """The recipe of a full training of about so many images in all, with six points on its way.
+
+    Images that are seen several times are augmented as the data set's own augmentation says.
+    """
+    epochs = max(1, min(_EPOCHS, round(images / train_images)))
+    return Recipe(
+        images=min(train_images, images),
+        epochs=epochs,
+        augmentation=None if epochs > 1 else "none",
+        curve_points=max(1, _POINTS // epochs),
+        schedule="cosine",
+        averaging=9.0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,8 +154,39 @@ class ProxyResult:
     device: str
     threads: int
     torch_version: str
-    finished: bool = True  # False: stopped early, and the score is that of the last point
+    finished: bool = True  # False: not trained to the end, and the score is that of the last point
     balanced_error: Share | None = None  # mean over the classes of each one's share of wrong images; None: not kept
+    share: Share = 1.0  # of the whole training; where it is not finished, earlier versions did not keep it
+    scored_on: Part | None = None  # None: not kept
+    correct: str = ""  # which of the test images are right, in their order; see `bits`
+
+    @property
+    def images_seen(self) -> int:
+        """Training images up to the last point, repetitions counted."""
+        return self.curve[-1].images_seen
+
+    @property
+    def bits(self) -> Bits | None:
+        """(test_images,) whether each image is right; None where that was not kept.
+
+        Raises StudyError where the text is none that `text_of` made.
+        """
+        if not self.correct:
+            return None
+        size = (self.test_images + 7) // 8
+        try:
+            packed = zlib.decompressobj().decompress(base64.b85decode(self.correct), size + 1)
+        except (ValueError, zlib.error):
+            packed = b""
+        if len(packed) != size:
+            raise StudyError(f"a training's right answers are damaged: expected {self.test_images:,} of them")
+        bits: Bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=self.test_images).astype(np.bool_)
+        return bits
+
+
+def text_of(bits: Bits) -> str:
+    """What `ProxyResult.correct` keeps: packed to bits, compressed, base 85."""
+    return base64.b85encode(zlib.compress(np.packbits(bits).tobytes(), 9)).decode("ascii")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -145,12 +203,19 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 class ProxyTraining:
-    """One training, an epoch at a time, that can be saved between epochs and continued elsewhere."""
+    """One training, a point of its curve at a time, that can be saved between points and continued elsewhere."""
 
-    monitor_images = 2000  # test images of the curve's points before the last
+    monitor_images = 2000  # images of the curve's points on the way
 
     def __init__(
-        self, arch: Architecture, dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device
+        self,
+        arch: Architecture,
+        dataset: Dataset,
+        recipe: Recipe,
+        *,
+        seed: int,
+        device: torch.device,
+        score_on: Part = "validation",
     ) -> None:
         at_proxy = arch.at_input(
             channels=dataset.channels, resolution=(dataset.side, dataset.side), classes=len(dataset.classes)
@@ -165,8 +230,10 @@ class ProxyTraining:
         chosen = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(_SUBSET_SEED))
         self._train = dataset.train.take(chosen[: recipe.images]).to(device)
         # Test sets are often in the order of their classes: whatever is measured on a part takes a mixed one.
-        mixed = torch.randperm(len(dataset.scored), generator=torch.Generator().manual_seed(_SUBSET_SEED))
-        self._test = dataset.scored.take(mixed[: recipe.test_images]).to(device)
+        scored = dataset.test if score_on == "test" else dataset.scored
+        self._score_on: Part = "test" if scored is dataset.test else "validation"
+        mixed = torch.randperm(len(scored), generator=torch.Generator().manual_seed(_SUBSET_SEED))
+        self._test = scored.take(mixed[: recipe.test_images]).to(device)
         self._batches = Batches(
             self._train, recipe.augmentation or dataset.augmentation, batch_size=recipe.batch_size, seed=seed
         )
@@ -195,70 +262,81 @@ class ProxyTraining:
         self._seconds = 0.0
         self._cpu_seconds = 0.0
         self._curve: list[CurvePoint] = []
+        self._classes, self._data = dataset.classes, dataset.describe()
         self._balanced_error: float | None = None  # at the last point of the curve
+        self._correct = ""  # at the last point, where all images were measured there
 
     @property
-    def epochs_done(self) -> int:
-        """Epochs that are finished."""
-        return self._step // len(self._batches)
+    def share(self) -> float:
+        """How much of the whole training is done, from 0 to 1."""
+        return self._step / self._steps
 
     @property
     def finished(self) -> bool:
         """Whether the recipe's last epoch is done."""
         return self._step >= self._steps
 
-    def run_epoch(self, on_batch: OnBatch | None = None, on_point: OnPoint | None = None) -> bool:
-        """Trains one epoch; False where `on_point` stopped the training at a point of the curve.
+    def advance(self, on_batch: OnBatch | None = None, *, until: float = 1.0) -> None:
+        """Trains to the next point of the curve; where `until` is reached there, all images are scored.
 
         Raises TrainingDiverged where the loss leaves the finite numbers.
         """
         started = time.perf_counter() - self._seconds
         cpu_started = time.process_time() - self._cpu_seconds
-        count = len(self._batches)
-        marks = {round(count * (i + 1) / self.recipe.curve_points) for i in range(self.recipe.curve_points)}
-        batch_size = min(self.recipe.batch_size, len(self._train))
+        mark = self._next_mark()
         losses: list[Tensor] = []
         self._network.train()
-        for number, (x_NCHW, labels) in enumerate(self._batches, start=1):
+        for number in range(self._step + 1, mark + 1):
+            x_NCHW, labels = self._batches.draw()
             with torch.autocast(self.device.type, self._half, enabled=self._half is not None):
                 loss = nn.functional.cross_entropy(self._network(x_NCHW), labels)
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             self._optimizer.zero_grad(set_to_none=True)
             self._schedule.step()
-            self._step += 1
+            self._step = number
             if self._average is not None and self._step > self._steps * self.recipe.warmup:
                 self._average.update_parameters(self._network)
             losses.append(loss.detach())
-            if (number % 8 == 0 or number == count) and on_batch is not None:
-                on_batch(self._step * batch_size, self._steps * batch_size, float(loss.detach()))
-            if number in marks:
-                train_loss = float(torch.stack(losses).mean())
-                losses.clear()
-                if not math.isfinite(train_loss):
-                    raise TrainingDiverged(
-                        f"the training loss became {train_loss} after {self._step * batch_size:,} images"
-                    )
-                self._measure(train_loss, self._step * batch_size, cpu_started)
-                self._seconds = time.perf_counter() - started
-                whole = self._steps * batch_size
-                if on_point is not None and not self.finished and not on_point(tuple(self._curve), whole):
-                    return False
-        return True
+            if (number % 8 == 0 or number == mark) and on_batch is not None:
+                on_batch(self._images(number), self._images(self._steps), float(loss.detach()))
+        train_loss = float(torch.stack(losses).mean())
+        if not math.isfinite(train_loss):
+            raise TrainingDiverged(f"the training loss became {train_loss} after {self._images(mark):,} images")
+        self._measure(train_loss, cpu_started, whole=self.share >= until - _ROUNDING)
+        self._seconds = time.perf_counter() - started
 
-    def _measure(self, train_loss: float, images_seen: int, cpu_started: float) -> None:
-        count = len(self._test) if self.finished else min(self.monitor_images, len(self._test))
-        images = self._test.take(torch.arange(count))
-        error, loss, self._balanced_error = evaluate(self._scored_network(), images, self._batches)
-        if not math.isfinite(loss):
-            raise TrainingDiverged(f"the test loss became {loss} after {images_seen:,} images")
+    def _next_mark(self) -> int:
+        """The step of the curve's next point."""
+        count, points = len(self._batches), self.recipe.curve_points
+        epoch, inside = divmod(self._step, count)
+        marks = {max(1, round(count * (point + 1) / points)) for point in range(points)}
+        return epoch * count + min(mark for mark in marks if mark > inside)
+
+    def _images(self, steps: int) -> int:
+        return steps * min(self.recipe.batch_size, len(self._train))
+
+    def score(self) -> None:
+        """Scores all images at the last point, where only a part of them was measured."""
+        if not self._correct:
+            cpu_started = time.process_time() - self._cpu_seconds
+            self._measure(self._curve.pop().train_loss, cpu_started, whole=True)
+
+    def _measure(self, train_loss: float, cpu_started: float, *, whole: bool) -> None:
+        count = len(self._test) if whole else min(self.monitor_images, len(self._test))
+        found = evaluate(self._scored_network(), self._test.take(torch.arange(count)), self._batches)
+        images_seen = self._images(self._step)
+        if not math.isfinite(found.loss):
+            raise TrainingDiverged(f"the test loss became {found.loss} after {images_seen:,} images")
+        self._balanced_error = found.balanced_error
+        self._correct = text_of(found.correct.cpu().numpy()) if whole else ""
         self._cpu_seconds = time.process_time() - cpu_started
         self._curve.append(
             CurvePoint(
                 images_seen=images_seen,
                 train_loss=train_loss,
-                test_error=error,
-                test_loss=loss,
+                test_error=found.error,
+                test_loss=found.loss,
                 test_images=count,
                 cpu_seconds=self._cpu_seconds,
             )
@@ -304,6 +382,9 @@ class ProxyTraining:
             torch_version=str(torch.__version__),
             finished=self.finished,
             balanced_error=self._balanced_error,
+            share=self.share,
+            scored_on=self._score_on,
+            correct=self._correct,
         )
 
     def save(self, path: Path) -> None:
@@ -323,6 +404,7 @@ class ProxyTraining:
             "cpu_seconds": self._cpu_seconds,
             "curve": [encode(point) for point in self._curve],
             "balanced_error": self._balanced_error,
+            "correct": self._correct,
         }
         try:
             with whole_file(path) as partial:
@@ -331,6 +413,24 @@ class ProxyTraining:
             raise StudyError(
                 f"a training's state cannot be saved as {str(path)!r}: {error}".splitlines()[0]
             ) from None
+
+    def save_weights(self, path: Path) -> None:
+        """Writes the weights that are scored, as a weights file. Raises StudyError where it cannot be written."""
+        mean, std = self._batches.statistics
+        training = Training(
+            key=self.key,
+            classes=self._classes,
+            mean=mean,
+            std=std,
+            data=self._data,
+            recipe=self.recipe.describe(),
+            seed=self.seed,
+            test_error=self._curve[-1].test_error if self._score_on == "test" else None,
+            test_images=self._curve[-1].test_images if self._score_on == "test" else None,
+            versions={"snsearch": __version__, "torch": str(torch.__version__)},
+        )
+        with faults_as(StudyError, f"the weights {str(path)!r} cannot be written"):
+            write_weights(path, self._scored_network().state_dict(), training)
 
     def load(self, path: Path) -> bool:
         """Continues from a saved state; False, with nothing changed, where it is missing or of another training."""
@@ -347,12 +447,13 @@ class ProxyTraining:
             self._average.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict({**state["schedule"], "lr_lambdas": [None] * len(self._schedule.base_lrs)})
-        self._batches.state = state["batches"].cpu()
+        self._batches.state = state["batches"]
         self._step = state["step"]
         self._seconds = state["seconds"]
         self._cpu_seconds = state["cpu_seconds"]
         self._curve = list(decode(tuple[CurvePoint, ...], state["curve"], "the curve of a saved training"))
         self._balanced_error = state["balanced_error"]
+        self._correct = state["correct"]
         return True
 
     def _identity(self) -> dict[str, Any]:
@@ -360,6 +461,7 @@ class ProxyTraining:
             "key": self.key,
             "recipe": encode(self.recipe),
             "seed": self.seed,
+            "scored": [self._score_on, len(self._test)],
             "images": len(self._train),
             # Enough to tell other data by, without hashing all of it for every candidate.
             "labels": int(self._train.labels.sum()),
@@ -387,13 +489,18 @@ def half_precision_of(device: torch.device) -> torch.dtype | None:
     return None
 
 
-def evaluate(
-    network: nn.Module, images: Images, batches: Batches, batch_size: int = 256
-) -> tuple[float, float, float]:
-    """(error, mean cross-entropy, balanced error) on images, in evaluation mode; the network's mode is restored.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """How a network does on some images."""
 
-    The balanced error is the mean over the classes of each one's share of wrong images.
-    """
+    correct: Tensor  # (N,) bool
+    error: float
+    loss: float  # mean cross-entropy
+    balanced_error: float  # mean over the classes of each one's share of wrong images
+
+
+def evaluate(network: nn.Module, images: Images, batches: Batches, batch_size: int = 256) -> Evaluation:
+    """A network on images, in evaluation mode; the network's mode is restored."""
     was_training = network.training
     network.eval()
     missed = torch.zeros(len(images), dtype=torch.bool, device=images.labels.device)
@@ -409,7 +516,12 @@ def evaluate(
     per_class = torch.bincount(images.labels)
     wrong_per_class = torch.bincount(images.labels[missed], minlength=len(per_class))
     shares = (wrong_per_class[per_class > 0] / per_class[per_class > 0]).tolist()
-    return int(missed.sum()) / len(images), float(loss) / len(images), sum(shares) / len(shares)
+    return Evaluation(
+        correct=~missed,
+        error=int(missed.sum()) / len(images),
+        loss=float(loss) / len(images),
+        balanced_error=sum(shares) / len(shares),
+    )
 
 
 def train_proxy(
@@ -421,19 +533,27 @@ def train_proxy(
     device: torch.device,
     checkpoint: Path | None = None,
     on_batch: OnBatch | None = None,
-    on_point: OnPoint | None = None,
+    until: float = 1.0,
+    score_on: Part = "validation",
+    weights: Path | None = None,
 ) -> ProxyResult:
-    """The score of an architecture after the recipe's epochs, or where `on_point` stopped the training.
+    """The score of an architecture after the recipe's epochs, or at the first point of its curve behind `until`.
 
-    With a checkpoint path the training continues from what is saved there and saves after every epoch, except the
-    only one; who keeps the result removes the file then. Raises TrainingDiverged.
+    With a checkpoint path the training continues from what is saved there and saves at every point, except the only
+    one; who keeps the result removes the file then. With a path of weights, those that were scored are kept there.
+    Raises TrainingDiverged.
+
+    Args:
+        until: share of the whole training, from 0 to 1.
+        score_on: "validation" takes the images that the data set is to be chosen by.
     """
-    training = ProxyTraining(arch, dataset, recipe, seed=seed, device=device)
-    if checkpoint is not None:
-        training.load(checkpoint)
-    while not training.finished:
-        if not training.run_epoch(on_batch, on_point):
-            break
-        if checkpoint is not None and recipe.epochs > 1:
+    training = ProxyTraining(arch, dataset, recipe, seed=seed, device=device, score_on=score_on)
+    if checkpoint is not None and training.load(checkpoint) and training.share >= until - _ROUNDING:
+        training.score()
+    while training.share < until - _ROUNDING:
+        training.advance(on_batch, until=until)
+        if checkpoint is not None and recipe.epochs * recipe.curve_points > 1:
             training.save(checkpoint)
+    if weights is not None:
+        training.save_weights(weights)
     return training.result()

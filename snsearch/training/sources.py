@@ -159,7 +159,7 @@ def load_data(
     side: int | None = None,
     deployed: int | None = None,
     options: Options | None = None,
-    scored_on_test: bool = False,
+    scored_on_test: bool | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """The data set that a `--data` text names, in memory.
@@ -172,7 +172,7 @@ def load_data(
         deployed: Pixels a side of the deployed network, above which `side` is not chosen.
         options: Splits and columns, where a guess fails.
         scored_on_test: Keep all training images for training, and score on the test images, as published figures of
-            benchmarks do.
+            benchmarks do; None: as the data set is used in the literature.
         progress: Hears of how many images the headers are read, and then how many are decoded.
 
     Raises:
@@ -182,5 +182,6 @@ def load_data(
 
     with room_for(spec):
         found = find_data(spec, options)
-        found = replace(found, scored_on_test=found.scored_on_test or scored_on_test)
+        if scored_on_test is not None:
+            found = replace(found, scored_on_test=scored_on_test)
         return loaded(survey(found, side, deployed, progress), progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,14 +12,13 @@ import pytest
 from snsearch.cli.shared import progress as progress_module
 from snsearch.cli.shared.progress import Progress
 from snsearch.network.arch import Architecture
-from snsearch.study.rungs import Rungs
 from snsearch.training.found import Step
 from tests.studies import Setup, pretended_training
 
 
 def _errors(arch: Architecture) -> tuple[float, ...]:
     last = 0.9 - arch.stage_channels[-1] / 1e4
-    return last + 0.01, last
+    return last + 0.03, last + 0.02, last + 0.01, last
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0.9, [False, False]), (1.1, [True, True])])
@@ -40,21 +38,21 @@ def test_reading_that_takes_longer_than_a_second_is_shown_step_by_step(
     assert seen == shown
 
 
-def test_off_a_terminal_a_candidate_is_one_line_and_the_pace_is_told(
+def test_off_a_terminal_a_training_is_one_line_and_the_pace_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     progress = Progress()
-    setup = Setup(tmp_path, rungs=Rungs(epsilon=0.0, keep=0.01, fewest=1), train=pretended_training(_errors))
-    search = replace(setup.search(), report=progress.report)
+    setup = Setup(tmp_path, train=pretended_training(_errors))
     with progress:
-        progress.searching("0 of 12 tried", search.study.records, 12, 1, "ms")
-        search.run(trials=12)
-    head, *lines = capsys.readouterr().err.splitlines()
-    assert head.endswith("0 of 12 tried")
-    assert [line.split()[0] for line in lines] == [f"#{number}" for number in range(12)]
-    assert all(line.endswith(" 1 s") or line.endswith(" 0.5 s") for line in lines), lines
-    assert any("others beat it there" in line for line in lines)
+        setup.search(progress)
+    head, lengths, *lines = capsys.readouterr().err.splitlines()
+    assert head.startswith("study digits: ")
+    assert lengths.startswith("a full training takes ")
+    searched = [line for line in lines if line.startswith("#")]
+    assert {int(line.split()[0][1:]) for line in searched} == {trial.number for trial in setup.study().trials}
+    assert any(" after " in line for line in searched)
+    finals = lines[len(searched) :]
+    assert finals[0].endswith("trained in full by up to 2 seeds that did not choose them")
+    assert finals[1].startswith("1/")
     pace = progress.summary()
-    assert re.fullmatch(
-        r"12 candidates tried; [\d,]+ candidates an hour, [1-7] stopped early, spent .+, about .+ left", pace
-    )
+    assert re.fullmatch(r"\d+ candidates tried, [\d.]+ of 5 full trainings' worth, spent .+", pace)

@@ -12,11 +12,11 @@ from snsearch.errors import StudyError
 from snsearch.lab import fidelity as fidelity_module
 from snsearch.lab import ranking
 from snsearch.lab.fidelity import DEFAULT, SCORINGS, Fidelity, SetFidelity, fidelity_of, notable
+from snsearch.lab.pooling import design_matrix, pooled
 from snsearch.lab.proxies import set_document
 from snsearch.lab.ranking import Array, kendall_tau
 from snsearch.lab.reference import REFERENCE, log_of, write_scores, write_set
 from snsearch.lab.scores import ScoreResult
-from snsearch.study.surrogate import design_matrix, pooled
 from snsearch.training.proxy import Recipe, default_recipe
 from tests.lab.test_reference import made_up_set
 from tests.studies import made_up_result

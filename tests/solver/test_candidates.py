@@ -8,11 +8,14 @@ from itertools import product
 
 import pytest
 
+from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.files import bundled_names
+from snsearch.network.costs import count_costs
 from snsearch.solver.budget import load_budget
-from snsearch.solver.candidates import deployed_on, digest_of, matched_set
+from snsearch.solver.candidates import MATCH_LIMIT, candidates_of, deployed_on, digest_of, matched_set
 from snsearch.solver.design import Design, label_of
 from snsearch.solver.spec import load_space
+from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
 from tests.studies import candidates_at
 
 
@@ -82,3 +85,98 @@ def test_a_spaces_digest_changes_with_its_content() -> None:
     assert digest_of(space) == digest_of(load_space("shufflenet-v1"))
     assert digest_of(replace(space, search_se=(False,))) != digest_of(space)
     assert digest_of(load_space("resnet")) != digest_of(space)
+
+
+def test_candidates_meet_40_mflops_within_a_thousandth_or_say_how_near_they_came() -> None:
+    found = candidates_of(
+        load_space("shufflenet-v1"),
+        load_budget("40"),
+        tight=True,
+        search_shuffle=False,
+        cost=OBJECTIVES["counted"].of,
+    )
+    assert len(found.solutions) + len(found.left_out) == 5 * 3 * 4 * 2
+    assert all("cannot be met" in reason for reason in found.left_out.values())
+    assert len(found.solutions) > 100
+    keys = {solution.architecture.key for solution in found.solutions.values()}
+    assert len(found.first) == len(keys)
+    for solution in found.solutions.values():
+        distance = abs(solution.costs.macs / 40e6 - 1)
+        assert distance <= 0.001 or any(f"no widths come nearer than {distance:.3%}" in n for n in solution.notes)
+        assert distance <= MATCH_LIMIT
+        assert count_costs(solution.architecture) == solution.costs
+    matched = [s for s in found.solutions.values() if abs(s.costs.macs / 40e6 - 1) <= 0.001]
+    assert len(matched) >= 0.9 * len(found.solutions)
+
+
+def test_designs_too_far_from_the_budget_are_left_out_with_the_reason() -> None:
+    found = candidates_of(
+        load_space("shufflenet-v1"),
+        load_budget("13"),
+        tight=False,
+        search_shuffle=False,
+        cost=OBJECTIVES["counted"].of,
+    )
+    assert found.left_out
+    assert all(abs(s.deviation or 0) <= MATCH_LIMIT for s in found.solutions.values())
+    assert any("comes no nearer than" in reason for reason in found.left_out.values())
+
+
+def test_caps_alone_make_candidates_that_respect_them() -> None:
+    budget = load_budget("stm32f746")
+    found = candidates_of(
+        load_space("mobilenet-v1"), budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of
+    )
+    for solution in found.solutions.values():
+        assert solution.costs.weight_bytes <= (budget.weight_bytes or 0)
+        assert solution.costs.peak_activation_bytes <= (budget.peak_activation_bytes or 0)
+
+
+def test_a_budget_that_no_design_meets_is_infeasible() -> None:
+    with pytest.raises(InfeasibleBudgetError, match="no design of shufflenet-v1"):
+        candidates_of(
+            load_space("shufflenet-v1"),
+            load_budget("0.01"),
+            tight=True,
+            search_shuffle=False,
+            cost=OBJECTIVES["counted"].of,
+        )
+
+
+def test_shuffle_is_searched_where_asked_and_possible() -> None:
+    with_it = candidates_of(
+        load_space("shufflenet-v1"), load_budget("40"), tight=True, search_shuffle=True, cost=OBJECTIVES["counted"].of
+    )
+    assert {design.shuffle for design in with_it.solutions} == {True, False}
+    with pytest.raises(SpecError, match="no switch for shuffle"):
+        candidates_of(
+            load_space("resnet"), load_budget("40"), tight=True, search_shuffle=True, cost=OBJECTIVES["counted"].of
+        )
+
+
+def test_the_published_designs_are_the_default_depth_of_every_group_count_at_the_fitting_scale() -> None:
+    found = candidates_of(
+        load_space("shufflenet-v1"),
+        load_budget("140"),
+        tight=True,
+        search_shuffle=False,
+        cost=OBJECTIVES["counted"].of,
+    )
+    assert [(d.groups, d.scale, d.depth, d.se) for d in found.published] == [
+        (g, 1.0, "paper", False) for g in (1, 2, 3, 4, 8)
+    ]
+
+
+def test_the_cost_is_the_counted_macs_and_bytes() -> None:
+    solution = next(
+        iter(
+            candidates_of(
+                load_space("resnet"),
+                load_budget("40"),
+                tight=True,
+                search_shuffle=False,
+                cost=OBJECTIVES["counted"].of,
+            ).solutions.values()
+        )
+    )
+    assert mac_and_bytes_cost(solution.costs) == (solution.costs.macs + solution.costs.bytes_moved) / 1e6

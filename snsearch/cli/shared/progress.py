@@ -51,7 +51,8 @@ class Progress(Observer):
         self._records_of: Callable[[], Sequence[TrialRecord]] | None = None
         self._records: Sequence[TrialRecord] = ()
         self._unit = ""
-        self._before = self._trials = 0
+        self._spent: Callable[[], float] = float
+        self._before = self._effort = 0.0
         self._started = 0.0
 
     def __enter__(self) -> Progress:
@@ -100,24 +101,29 @@ class Progress(Observer):
         self._bars.update(self._all, completed=done, visible=time.monotonic() - self._started > 1)
 
     def searching(
-        self, head: str, records: Callable[[], Sequence[TrialRecord]], trials: int, workers: int, unit: str
+        self,
+        head: str,
+        records: Callable[[], Sequence[TrialRecord]],
+        spent: Callable[[], float],
+        total: float,
+        workers: int,
+        unit: str,
     ) -> None:
         """Begins the display of a search."""
-        from snsearch.study import explored
-
         self._records_of, self._records, self._unit = records, records(), unit
-        self._before, self._trials, self._started = len(explored(self._records)), trials, time.monotonic()
-        self._begin(head, "candidates", self._before, trials, workers)
+        self._spent, self._before, self._effort, self._started = spent, spent(), total, time.monotonic()
+        self._begin(head, "full trainings' worth", self._before, total, workers)
 
     def training(self, head: str, done: int, total: int, workers: int) -> None:
         """Begins the display of a list of trainings."""
+        self._done, self._total = done, total
         self._begin(head, "trainings", done, total, workers)
 
-    def _begin(self, head: str, what: str, done: int, total: int, workers: int) -> None:
+    def _begin(self, head: str, what: str, done: float, total: float, workers: int) -> None:
         self.said(head)
-        self._done, self._total = done, total
         self._clear()
-        self._all = self._bars.add_task(what, total=total, completed=done)
+        self._all = self._bars.add_task(what, total=total)
+        self._bars.update(self._all, completed=done)
         self._each = [self._bars.add_task("training", total=None) for _ in range(workers)]
 
     def _clear(self) -> None:
@@ -135,19 +141,18 @@ class Progress(Observer):
         self._bars.update(self._each[worker], completed=images_seen, total=images_in_all, description=description)
 
     def ended(self, record: TrialRecord, worker: int) -> None:
-        """Shows a candidate's score, or why it has none."""
-        from snsearch.study import explored
-
+        """Shows a candidate's score so far, or why it has none."""
         assert self._records_of is not None
         assert self._all is not None
         self._records = self._records_of()
-        self._bars.update(self._all, completed=len(explored(self._records)))
-        if record.proxy is None:
+        self._bars.update(self._all, completed=self._spent())
+        if record.proxy is None or record.status in ("failed", "left out"):
             self.said(f"#{record.number} {record.status}: {record.reason}")
         elif self._live is None:
             cost = "" if record.cost is None else f", {three_digits(record.cost)} {self._unit}"
-            score = record.reason if record.status == "stopped" else f"error {record.proxy.error:.2%}{cost}"
-            self.said(f"#{record.number} {record.words}: {score}, {format_duration(record.proxy.seconds)}")
+            length = "" if record.proxy.finished else f" after {record.proxy.images_seen:,} images"
+            seconds = format_duration(record.proxy.seconds)
+            self.said(f"#{record.number} {record.words}: error {record.proxy.error:.2%}{length}{cost}, {seconds}")
 
     def scored(self, name: str, result: ProxyResult, worker: int) -> None:
         """Shows a training's score."""
@@ -196,24 +201,17 @@ class Progress(Observer):
         return Group(*parts, table) if records else Group(*parts)
 
     def _pace(self) -> str:
-        """Trials per hour, stopped early, spent and left, in a line."""
-        from snsearch.study import explored
-
-        tried = explored(self._records)
-        spent = time.monotonic() - self._started
-        fresh = len(tried) - self._before
-        words = [f"{sum(record.status == 'stopped' for record in tried)} stopped early"]
-        words += [f"spent {format_duration(spent)}"]
-        if fresh > 0:
-            words.insert(0, f"{fresh / spent * 3600:,.0f} candidates an hour")
-            words += [f"about {format_duration(spent / fresh * max(0, self._trials - len(tried)))} left"]
+        """How many candidates are tried, and the time that is spent and left, in a line."""
+        took, spent = time.monotonic() - self._started, self._spent()
+        words = [f"{len({r.design for r in self._records if r.proxy is not None})} candidates tried"]
+        words += [f"{spent:.1f} of {self._effort:g} full trainings' worth", f"spent {format_duration(took)}"]
+        if (fresh := spent - self._before) > 0 and spent < self._effort:
+            words += [f"about {format_duration(took / fresh * (self._effort - spent))} left of the search"]
         return ", ".join(words)
 
     def summary(self) -> str:
         """What the search has come to, in a line."""
-        from snsearch.study import explored
-
-        return f"{len(explored(self._records))} candidates tried; {self._pace()}"
+        return self._pace()
 
 
 @contextmanager

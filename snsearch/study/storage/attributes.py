@@ -12,7 +12,8 @@ from snsearch.codec import decode
 from snsearch.errors import StudyError
 from snsearch.network import Architecture, Costs
 from snsearch.solver import Design
-from snsearch.study.presence import Worker
+from snsearch.study.lengths import Lengths
+from snsearch.study.presence import Holder
 from snsearch.study.records import Attachment, Fault, Settings, Status, TrialRecord
 from snsearch.training import CurvePoint, ProxyResult
 
@@ -20,7 +21,6 @@ T = TypeVar("T")
 # Keys of a study's attributes: the trial's number and the seed follow.
 REPEAT = "repeat:"
 LOST = "lost repeat:"
-TAKEN = "taken repeat:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +30,7 @@ class _Kept:
     architecture: Architecture | None = None
     costs: Costs | None = None
     cost: float | None = None
+    published: bool = False
     deviation: float | None = None
     binding: str | None = None
     notes: tuple[str, ...] = ()
@@ -39,7 +40,6 @@ class _Kept:
     reason: str = ""
     fault: Fault | None = None
     duplicate_of: int | None = None
-    worker: Worker | None = None
 
 
 def parameters_of(design: Design, with_shuffle: bool) -> dict[str, Any]:
@@ -76,15 +76,22 @@ def attached(study: optuna.Study, kind: Attachment) -> tuple[dict[str, Any], ...
     )
 
 
-def worker_of(trial: FrozenTrial) -> Worker | None:
-    """The process that trains a trial; None where it died before it said so. Raises StudyError."""
-    return _kept(trial).worker
+def lengths_in(study: optuna.Study) -> Lengths | None:
+    """The lengths of a study's trainings; None before the pilot is over. Raises StudyError."""
+    stored = study.user_attrs.get("lengths")
+    return None if stored is None else decode(Lengths, stored, "the study's lengths", error=StudyError)
 
 
-def worker_in(study: optuna.Study, key: str) -> Worker | None:
-    """The process under a key of a study's attributes. Raises StudyError."""
-    stored = study.user_attrs.get(key)
-    return None if stored is None else _decoded(Worker, stored, f"the study's {key}")
+def noise_in(study: optuna.Study) -> float | None:
+    """The noise of a full training, as a search found it. Raises StudyError."""
+    stored = study.user_attrs.get("noise")
+    return None if stored is None else decode(float, stored, "the study's noise", error=StudyError)
+
+
+def holder_of(study: optuna.Study) -> Holder | None:
+    """The process that searches on a study, or did last; None in studies of earlier versions. Raises StudyError."""
+    stored = study.user_attrs.get("holder")
+    return None if stored is None else _decoded(Holder, stored, "the study's holder")
 
 
 def records_of(study: optuna.Study) -> tuple[TrialRecord, ...]:
@@ -99,7 +106,7 @@ def records_of(study: optuna.Study) -> tuple[TrialRecord, ...]:
             number, seed = _number_and_seed(key)
             lost.setdefault(number, []).append((seed, decode(str, value, f"the study's {key}", error=StudyError)))
     return tuple(
-        _record(
+        record_of(
             trial,
             tuple(sorted(repeats.get(trial.number, ()), key=lambda result: result.seed)),
             tuple(sorted(lost.get(trial.number, ()))),
@@ -128,9 +135,12 @@ def _kept(trial: FrozenTrial) -> _Kept:
     return _decoded(_Kept, trial.user_attrs, f"trial {trial.number}")
 
 
-def _record(
-    trial: FrozenTrial, repeats: tuple[ProxyResult, ...], lost_seeds: tuple[tuple[int, str], ...]
+def record_of(
+    trial: FrozenTrial,
+    repeats: tuple[ProxyResult, ...] = (),
+    lost_seeds: tuple[tuple[int, str], ...] = (),
 ) -> TrialRecord:
+    """A trial as a record. Raises StudyError with the field that is wrong."""
     kept, status = _kept(trial), _status(trial)
     if status in ("complete", "stopped") and kept.duplicate_of is None:
         for name in ("architecture", "costs", "cost", "proxy"):
@@ -146,6 +156,7 @@ def _record(
         binding=kept.binding,
         notes=kept.notes,
         cost=kept.cost,
+        published=kept.published,
         proxy=kept.proxy,
         curve=kept.proxy.curve if kept.proxy else kept.curve,
         repeats=repeats,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,9 +12,9 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.pool import NullPool
 
 from snsearch.errors import StudyError
+from snsearch.study.locks import TakenError, file_lock, server_lock
 from snsearch.study.storage.faults import Guarded, as_study_errors
 from snsearch.study.storage_url import engine_url, parse_url, shown_place, sqlite_file
-from snsearch.study.turns import Turn, turn_on_file, turn_on_server
 
 _SQLITE = b"SQLite format 3\0"  # what a file begins with
 _EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
@@ -44,29 +43,46 @@ def open_storage(url: str, *, make: bool) -> optuna.storages.BaseStorage:
 @contextmanager
 def making(url: str) -> Iterator[None]:
     """Nobody else makes tables or studies in this storage meanwhile. Raises StudyError."""
-    file = sqlite_file(url)
-    if file is not None:
-        with as_study_errors(url, opening=True):
-            file.parent.mkdir(parents=True, exist_ok=True)
-        with turn_on_file(file, partial(as_study_errors, url, opening=True)):
-            yield
-        return
-    with as_study_errors(url, opening=True):
-        try:
-            engine = create_engine(engine_url(url), poolclass=NullPool)
-        except ImportError:
-            raise _no_driver(url) from None
+    with _locked(url, "", wait=True):
+        yield
+
+
+@contextmanager
+def searching(url: str, name: str, holder: Callable[[], str]) -> Iterator[None]:
+    """Nobody else searches on the study of that name meanwhile.
+
+    Raises StudyError where somebody does; `holder` says who.
+    """
     try:
-        with turn_on_server(engine, "", partial(as_study_errors, url, opening=True)):
+        with _locked(url, name, wait=False):
             yield
-    finally:
-        engine.dispose()
+    except TakenError:
+        raise StudyError(
+            f"another search is at work on the study {name!r}{holder()}; wait for its end, or end it: the same "
+            "command then goes on"
+        ) from None
 
 
-def turn_of(url: str, name: str, storage: Any) -> Turn:
-    """The lock of the study of that name."""
-    file, guard = sqlite_file(url), partial(as_study_errors, url)
-    return turn_on_server(storage.engine, name, guard) if file is None else turn_on_file(file, guard)
+@contextmanager
+def _locked(url: str, name: str, *, wait: bool) -> Iterator[None]:
+    """Holds the lock of a study, or without a name that of the whole storage. Raises StudyError."""
+    with ExitStack() as held:
+        with as_study_errors(url, opening=True):
+            if (file := sqlite_file(url)) is not None:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                held.enter_context(file_lock(file.with_name(f"{file.name}.{name}") if name else file, wait=wait))
+            else:
+                try:
+                    engine = create_engine(engine_url(url), poolclass=NullPool)
+                except ImportError:
+                    raise _no_driver(url) from None
+                held.callback(engine.dispose)
+                held.enter_context(server_lock(engine, name, wait=wait))
+        try:
+            yield
+        finally:
+            with as_study_errors(url, opening=True):
+                held.close()
 
 
 def _check_file(file: Path, *, make: bool) -> None:

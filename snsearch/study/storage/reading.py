@@ -10,7 +10,7 @@ import optuna
 
 from snsearch.errors import StudyError
 from snsearch.study.records import Attachment, Settings, StudyRecord
-from snsearch.study.storage.attributes import attached, records_of, runs_of, settings_in
+from snsearch.study.storage.attributes import attached, lengths_in, noise_in, records_of, runs_of, settings_in
 from snsearch.study.storage.opening import open_storage
 
 
@@ -35,6 +35,8 @@ def read_study(url: str, name: str | None = None) -> StudyRecord:
             settings=settings,
             provenance=runs_of(study),
             trials=records_of(study),
+            lengths=lengths_in(study),
+            noise=noise_in(study),
             attachments={kind: attached(study, kind) for kind in get_args(Attachment)},
             url=url,
         )

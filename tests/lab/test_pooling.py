@@ -7,14 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from snsearch.lab.pooling import Array, design_matrix, features_of, pooled, predict
 from snsearch.lab.ranking import kendall_tau
 from snsearch.solver.candidates import matched_set
-from snsearch.study.surrogate import Array, design_matrix, expected_improvement, features_of, pooled, predict
 from tests.architectures import shufflenet
 from tests.studies import candidates_at
-
-FRONT = [(0.30, 1.0), (0.20, 3.0), (0.10, 6.0)]
-CORNER = (0.5, 10.0)
 
 
 def _matrix(count: int, seed: int = 0) -> Array:
@@ -86,14 +83,6 @@ def test_scores_are_left_as_they_are_where_nothing_can_be_learned() -> None:
     assert np.array_equal(pooled(_matrix(6), np.full(6, 0.2)), np.full(6, 0.2)), "scores that do not differ"
 
 
-def test_equal_scores_are_expected_everywhere_without_doubt() -> None:
-    mean, deviation = predict(_matrix(6), np.full(6, 0.25), _matrix(9))
-    assert np.array_equal(mean, np.full(9, 0.25))
-    assert np.array_equal(deviation, np.zeros(9))
-    gain = expected_improvement(mean, deviation, np.linspace(1, 9, 9), [(0.25, 2.0)], (0.25, 10.0))
-    assert gain == pytest.approx(0, abs=1e-9)
-
-
 def test_a_score_of_which_little_is_known_has_little_say() -> None:
     random = np.random.default_rng(2)
     seen = random.normal(size=(20, 3))
@@ -116,48 +105,3 @@ def _hypervolume(points: Array, corner: tuple[float, float]) -> float:
         best = points[points[:, 1] <= left, 0].min()
         area += (right - left) * max(0.0, worst - best)
     return area
-
-
-@pytest.mark.parametrize(
-    ("mean", "deviation", "cost"),
-    [
-        (0.22, 0.05, 2.0),  # between two stairs
-        (0.05, 0.02, 6.0),  # at the cost of the best
-        (0.40, 0.10, 0.5),  # cheaper than all
-        (0.12, 0.03, 8.0),  # dearer than all
-        (0.60, 0.10, 0.5),  # expected beyond the corner
-    ],
-)
-def test_expected_improvement_is_the_mean_gain_in_hypervolume(mean: float, deviation: float, cost: float) -> None:
-    drawn = np.random.default_rng(0).normal(mean, deviation, 3000)
-    before = _hypervolume(np.array(FRONT), CORNER)
-    gains = [_hypervolume(np.array([*FRONT, (score, cost)]), CORNER) - before for score in drawn]
-    [found] = expected_improvement(np.array([mean]), np.array([deviation]), np.array([cost]), FRONT, CORNER)
-    assert found == pytest.approx(np.mean(gains), abs=4 * np.std(gains) / np.sqrt(len(gains)))
-    assert found > 0
-
-
-def test_a_certain_candidate_gains_its_area_or_nothing() -> None:
-    scores = np.array([0.15, 0.25, 0.30, 0.05, 0.5])
-    costs = np.array([4.0, 3.0, 1.0, 0.5, 0.5])
-    gains = expected_improvement(scores, np.zeros(5), costs, FRONT, CORNER)
-    # 0.15 at 4 is better by 0.05 up to 6; 0.05 at 0.5 by 0.45, 0.25, 0.15 and 0.05 over 0.5, 2, 3 and 4.
-    assert gains == pytest.approx([0.1, 0, 0, 0.225 + 0.5 + 0.45 + 0.2, 0], abs=1e-9)
-
-
-def test_who_cannot_reach_the_front_gains_nothing() -> None:
-    gains = expected_improvement(np.array([0.45, 0.3]), np.array([0.01, 0.01]), np.array([5.0, 9.0]), FRONT, CORNER)
-    assert np.all(gains < 1e-12)
-
-
-def test_the_dearest_cost_that_counts_ends_the_gain() -> None:
-    means, deviations = np.full(3, 0.05), np.full(3, 0.01)
-    gains = expected_improvement(means, deviations, np.array([9.9, 10.0, 11.0]), FRONT, CORNER)
-    assert gains == pytest.approx([0.1 * 0.05, 0, 0], rel=1e-3)
-    beyond = expected_improvement(means, deviations, np.array([8.0] * 3), [*FRONT, (0.01, 12.0)], CORNER)
-    assert beyond == pytest.approx(2 * 0.05, rel=1e-3), "a stair beyond the corner takes nothing away"
-
-
-def test_without_a_front_everything_below_the_corner_is_gained() -> None:
-    gains = expected_improvement(np.array([0.2]), np.array([0.0]), np.array([4.0]), [], CORNER)
-    assert gains == pytest.approx([0.3 * 6])

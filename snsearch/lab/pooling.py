@@ -13,7 +13,6 @@ from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 from scipy.stats import rankdata
 
 from snsearch.network import Architecture
@@ -105,33 +104,3 @@ def long_run_ranks(archs: Sequence[Architecture], errors: Array, params: Sequenc
     """
     places = rankdata(pooled(design_matrix(archs), errors)) + WIDTH_WEIGHT * rankdata(-np.asarray(params))
     return np.asarray(rankdata(places), dtype=np.float64)
-
-
-def expected_improvement(
-    means: Array, deviations: Array, costs: Array, best: Sequence[tuple[float, float]], corner: tuple[float, float]
-) -> Array:
-    """(M,) expected gain in hypervolume of candidates with known costs and normally distributed scores.
-
-    A candidate lowers the staircase of the front from its own cost upwards, so the gain is the sum over steps of the
-    step's width times the expected improvement (Jones et al. 1998) on its height.
-
-    Args:
-        means, deviations, costs: (M,) of the candidates.
-        best: (score, cost) points found so far.
-        corner: the reference point: worst score and highest cost.
-    """
-    worst, dearest = corner
-    known = sorted(best, key=lambda point: (point[1], point[0]))
-    heights, starts = [worst], [-math.inf]
-    for score, cost in known:
-        if score < heights[-1]:
-            heights.append(score)
-            starts.append(cost)
-    ends = [*starts[1:], dearest]
-    gain = np.zeros_like(means)
-    deviations = np.maximum(deviations, 1e-12)  # avoids a division by zero
-    for height, start, end in zip(heights, starts, ends, strict=True):
-        width = np.maximum(0.0, np.minimum(end, dearest) - np.maximum(start, costs))
-        z = (height - means) / deviations
-        gain += width * ((height - means) * ndtr(z) + deviations * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
-    return gain

@@ -1,0 +1,84 @@
+"""How long trainings are: found by a pilot, for this data.
+
+A training that ends near chance says nothing, however many are compared. Two networks are trained in full; while
+their errors are nearer to chance than to zero, the full length is doubled. The short length is the first point of
+their curves that is at least as near to where they end as to chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from snsearch.codec import Share
+from snsearch.training import Dataset, ProxyResult, Recipe
+
+PILOTS = 2  # networks
+_MOST = 4  # times the first full length
+_FAR = 0.5  # of chance: the error of a training that is long enough
+_SHORTEST, _LONGEST = 0.1, 0.5  # shares of the full length that a short training may have
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """A full length that the pilot tried, and the mean error of its networks."""
+
+    images: int
+    error: Share
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lengths:
+    """The full and the short length of a study's trainings."""
+
+    recipe: Recipe  # of a full training
+    short: Share  # of a full training
+    chance: Share  # the error of always answering the most frequent class
+    tried: tuple[Attempt, ...]
+
+    @property
+    def images(self) -> int:
+        """Of a full training, repetitions counted."""
+        return self.recipe.images * self.recipe.epochs
+
+    def describe(self) -> str:
+        """The lengths and why, in a sentence."""
+        ends = ", ".join(f"{attempt.error:.1%} after {attempt.images:,} images" for attempt in self.tried)
+        return (
+            f"a full training takes {self.images:,} images, a short one {self.short:.0%} of it; the pilot's mean "
+            f"error: {ends} (chance: {self.chance:.1%})"
+        )
+
+
+def chance_of(dataset: Dataset) -> float:
+    """The error of always answering the most frequent class, on the images to choose by."""
+    counts = dataset.scored.labels.bincount()
+    return 1.0 - float(counts.max()) / max(1, int(counts.sum()))
+
+
+def longer(recipe: Recipe, train_images: int) -> Recipe:
+    """The recipe of twice the length: more images where there are more, else more epochs."""
+    images = min(train_images, 2 * recipe.images)
+    if images == 2 * recipe.images:
+        return replace(recipe, images=images)
+    epochs = max(recipe.epochs + 1, round(2 * recipe.images * recipe.epochs / images))
+    points = max(1, round(recipe.curve_points * recipe.epochs / epochs))
+    return replace(recipe, images=images, epochs=epochs, curve_points=points, augmentation=None)
+
+
+def is_long_enough(results: Sequence[ProxyResult], chance: float, attempts: int) -> bool:
+    """Whether the full length is long enough, or as long as it gets."""
+    return fmean(result.error for result in results) <= _FAR * chance or 2**attempts > _MOST
+
+
+def short_share(results: Sequence[ProxyResult], chance: float) -> float:
+    """The share of the full length that a short training takes."""
+    ends = fmean(result.error for result in results)
+    whole = results[0].images_seen
+    shares = [point.images_seen / whole for point in results[0].curve]
+    errors = [fmean(result.curve[at].test_error for result in results) for at in range(len(shares))]
+    for share, error in zip(shares, errors, strict=True):
+        if _SHORTEST <= share <= _LONGEST and error - ends <= chance - error:
+            return share
+    return max((share for share in shares if share <= _LONGEST), default=1.0)

@@ -1,0 +1,471 @@
+"""A search: the process that the user started owns the study, and workers train pieces of networks for it.
+
+First a pilot finds how long trainings are, then most work goes where it decides, and at the end the finalists are
+trained in full by seeds that did not choose them, until they are told apart or shown equal.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from snsearch.errors import StudyError
+from snsearch.interrupt import EndNow
+from snsearch.solver import Candidates, matched_set
+from snsearch.study.effort import MARGIN, Effort
+from snsearch.study.finalists import contenders, references_of
+from snsearch.study.ledger import Ledger
+from snsearch.study.lengths import PILOTS, Attempt, Lengths, chance_of, is_long_enough, longer, short_share
+from snsearch.study.objective import unit_of
+from snsearch.study.observer import Observer
+from snsearch.study.pairs import common_seeds
+from snsearch.study.pieces import Failed, Job, Piece, do_piece
+from snsearch.study.records import Settings, StudyRecord, TrialRecord
+from snsearch.study.steps import FULL, next_step
+from snsearch.study.storage import Study
+from snsearch.study.verdict import verdict_of
+from snsearch.training import (
+    Dataset,
+    Part,
+    ProxyResult,
+    Recipe,
+    Stop,
+    Workers,
+    keep_manifest,
+    kept_difference,
+    train_proxy,
+)
+from snsearch.units import format_stages
+
+_FAILURES_IN_A_ROW = 3
+_LOSSES = 3  # of a piece whose process dies, before it is the network's failure
+_TEST_IMAGES = 10_000  # at most
+_FOR_SEARCH = 0.5  # of a time limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a search does, and by what."""
+
+    url: str
+    name: str
+    settings: Settings
+    candidates: Candidates
+    dataset: Dataset
+    device: str
+    folder: Path  # of the study: checkpoints and weights
+    effort: Effort
+    trials: int | None = None  # networks that are begun, at least; None: the effort's
+    margin: float = MARGIN
+    time_limit: float | None = None  # seconds from `started`
+    started: float  # when the command began, of the monotonic clock
+    workers: int
+    threads: int  # of each worker
+    executor: Executor | None = None
+    train: Callable[..., ProxyResult] = train_proxy
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of unfinished trainings."""
+        return self.folder / "checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """A piece, and what becomes of its result."""
+
+    piece: Piece
+    keep: Callable[[ProxyResult], None]
+    fail: Callable[[Failed], None]
+    losses: int = 0
+
+
+def run_plan(plan: Plan, run: Mapping[str, Any], observer: Observer, stop: Stop) -> str:
+    """Makes the plan's study or goes on with it; returns why it ended.
+
+    `run` is kept in the study's provenance. Raises KeyboardInterrupt where `stop` said so, and StudyError; what is
+    done by then is kept.
+    """
+    manifest = plan.dataset.manifest
+    study = Study.open(
+        plan.url, plan.name, plan.settings, images_changed=lambda: kept_difference(plan.folder, manifest)
+    )
+    try:
+        keep_manifest(plan.folder, manifest)
+        study.add_run(dict(run))
+        job = Job(dataset=plan.dataset, device=plan.device, checkpoints=plan.checkpoints, train=plan.train)
+        with Workers(
+            job, count=plan.workers, threads=plan.threads, hear=observer.hear, stop=stop, executor=plan.executor
+        ) as workers:
+            return Search(plan, study, workers, observer, stop).run()
+    finally:
+        study.close()
+        with suppress(OSError):  # an empty folder may stay
+            plan.checkpoints.rmdir()
+
+
+class Search:
+    """One run of a search on its study."""
+
+    def __init__(self, plan: Plan, study: Study, workers: Workers, observer: Observer, stop: Stop) -> None:
+        self.plan, self.study, self.workers, self.observer, self.stop = plan, study, workers, observer, stop
+        self.ledger = Ledger(study, plan.candidates)
+        self._order = self._begin_order()
+        self._going: dict[int, float] = {}
+        self._failures = 0
+        self._seconds: list[tuple[float, float]] = []  # of pieces: shares of a full training, and how long they took
+
+    def run(self) -> str:
+        """Does what is left to do; returns why it ended."""
+        plan, ledger = self.plan, self.ledger
+        self.observer.searching(
+            f"study {self.study.name}: {plan.candidates.count} networks meet the budget "
+            f"({len(plan.candidates.left_out)} designs left out), {len(ledger.current())} tried before",
+            lambda: ledger.records,
+            self._spent,
+            plan.effort.trainings,
+            plan.workers,
+            unit_of(plan.settings.cost_axis),
+        )
+        lengths = self.study.lengths or self._pilot()
+        effort = plan.effort.of_trials(plan.trials, lengths.short)
+        reason = self._explore(lengths, effort)
+        finalists = self._finalists(lengths)
+        self._complete(lengths, finalists)
+        ledger.leave(
+            lambda record: f"left at {record.proxy.images_seen if record.proxy else 0:,} images: others promise more"
+        )
+        if plan.settings.sampler == "surrogate" or len(finalists) > 1:
+            self._finals(lengths, finalists, effort.seeds)
+        return reason
+
+    # The work, one piece after another.
+
+    def _do(self, works: Iterator[_Work | None]) -> None:
+        """Does pieces as they come, `count` at once; a None says that results must come first."""
+        flying: dict[Future[Any], _Work] = {}
+        again: list[_Work] = []  # whose process died: they are alone in the next
+        try:
+            while True:
+                if self.stop():
+                    raise KeyboardInterrupt
+                while len(flying) < self.workers.count:
+                    work = (None if flying else again.pop()) if again else next(works, None)
+                    if work is None:
+                        break
+                    flying[self.workers.submit(do_piece, work.piece)] = work
+                if not flying:
+                    return
+                for future in self.workers.wait(flying):
+                    work = flying.pop(future)
+                    if self.workers.lost(future):
+                        again.extend(self._after_loss(work))
+                    else:
+                        self._land(work, future.result())
+        except KeyboardInterrupt as error:
+            if not isinstance(error, EndNow):
+                for future in self.workers.stopped(flying):
+                    self._land(flying[future], future.result())
+            raise
+
+    def _land(self, work: _Work, outcome: ProxyResult | Failed | None) -> None:
+        if isinstance(outcome, Failed):
+            work.fail(outcome)
+        elif outcome is not None:
+            self._failures = 0
+            work.keep(outcome)
+
+    def _after_loss(self, work: _Work) -> list[_Work]:
+        if work.losses + 1 < _LOSSES:
+            return [replace(work, losses=work.losses + 1)]
+        reason = f"its process died {_LOSSES} times, from memory perhaps"
+        work.fail(Failed(reason=reason, short_of_memory=True))
+        return []
+
+    def _piece(self, network: int, recipe: Recipe, name: str, seed: int, until: float, part: Part) -> Piece:
+        return Piece(
+            name=name,
+            architecture=self.ledger.solutions[network].architecture,
+            recipe=recipe,
+            seed=seed,
+            until=until,
+            score_on=part,
+        )
+
+    def _fail(self, network: int, failed: Failed) -> None:
+        """Keeps a network's failure. Raises StudyError after several in a row."""
+        self._going.pop(network, None)
+        record = self.ledger.fail(network, failed.reason, short_of_memory=failed.short_of_memory)
+        self.observer.report("ended", record)
+        self._failures += 1
+        if self._failures < _FAILURES_IN_A_ROW:
+            return
+        if failed.short_of_memory:
+            raise StudyError(
+                f"{self._failures} trainings in a row ran out of memory; with fewer --workers, or more of it, the "
+                "same command takes them up again"
+            )
+        raise StudyError(f"{self._failures} candidates in a row failed; the last: {failed.reason}")
+
+    # How long trainings are.
+
+    def _pilot(self) -> Lengths:
+        """Finds the lengths; what it trained at the full length are the first results of the search."""
+        settings, dataset = self.plan.settings, self.plan.dataset
+        recipe, chance = settings.recipe, chance_of(dataset)
+        tried: list[Attempt] = []
+        networks = self._pilots()
+        while True:
+            found: dict[int, ProxyResult] = {}
+            failed: dict[int, Failed] = {}
+
+            self._do(self._pilot_work(network, recipe, found, failed) for network in networks)
+            if not found:
+                raise StudyError(f"the pilot's trainings failed: {next(iter(failed.values())).reason}")
+            results = [found[network] for network in networks if network in found]
+            images = recipe.images * recipe.epochs
+            tried.append(Attempt(images=images, error=sum(r.error for r in results) / len(results)))
+            if not settings.pilot or is_long_enough(results, chance, len(tried)):
+                break
+            recipe = longer(recipe, len(dataset.train))
+        lengths = Lengths(recipe=recipe, short=short_share(results, chance), chance=chance, tried=tuple(tried))
+        self.study.settle_lengths(lengths)
+        self.observer.said(lengths.describe())
+        for network, result in found.items():
+            self._keep(network, result)
+        for network, reason in failed.items():
+            self._fail(network, reason)
+        return lengths
+
+    def _pilot_work(
+        self, network: int, recipe: Recipe, found: dict[int, ProxyResult], failed: dict[int, Failed]
+    ) -> _Work:
+        return _Work(
+            piece=self._piece(network, recipe, f"pilot {network}", self.plan.settings.seed, FULL, "validation"),
+            keep=lambda result: found.__setitem__(network, result),
+            fail=lambda reason: failed.__setitem__(network, reason),
+        )
+
+    def _pilots(self) -> list[int]:
+        """Two networks that differ: the first and the last of the published line-up."""
+        order = [self._order[0], *reversed(self._order[: max(2, len(self.ledger.published))])]
+        return list(dict.fromkeys(order))[:PILOTS]
+
+    # What to train next.
+
+    def _begin_order(self) -> list[int]:
+        """All networks: the published ones, then such that represent every choice."""
+        candidates, designs = self.plan.candidates, {d: at for at, d in enumerate(self.ledger.designs)}
+        balanced = matched_set(candidates, candidates.count, self.plan.settings.seed)
+        return list(dict.fromkeys([*self.ledger.published, *(designs[design] for design in balanced)]))
+
+    def _spent(self) -> float:
+        """Full trainings' worth of work of the search's own seed so far."""
+        if self.study.lengths is None:
+            return 0.0
+        return sum(self.ledger.share(record) for record in self.ledger.current().values())
+
+    def _explore(self, lengths: Lengths, effort: Effort) -> str:
+        """Spends the effort; returns why it ended."""
+        ended = "the effort is spent"
+
+        def works() -> Iterator[_Work | None]:
+            nonlocal ended
+            while True:
+                standing = self.ledger.standing(self._order, effort.start, lengths, self._going, effort.trainings)
+                if self._late(_FOR_SEARCH):
+                    ended = "the time limit leaves no room for more"
+                    return
+                if self.plan.settings.sampler != "surrogate":
+                    work = self._sampled(lengths, standing.left)
+                    if work is None and not self._going:
+                        return
+                    yield work
+                    continue
+                seed = self.plan.settings.seed * 7919 + len(standing.observations) + len(self._going)
+                step = next_step(standing, self.ledger.space, seed)
+                if step is None:
+                    if not self._going:
+                        if standing.left >= min(lengths.short, 1 - lengths.short):
+                            ended = f"all {self.plan.candidates.count} networks of the space are trained"
+                        return
+                    yield None
+                    continue
+                yield self._step(lengths, step.network, step.share)
+
+        self._do(works())
+        return ended
+
+    def _step(self, lengths: Lengths, network: int, share: float) -> _Work:
+        record = self.ledger.begin(network)
+        self._going[network] = share
+        return _Work(
+            piece=self._piece(network, lengths.recipe, _name(record), self.plan.settings.seed, share, "validation"),
+            keep=lambda result: self._keep(network, result),
+            fail=lambda failed: self._fail(network, failed),
+        )
+
+    def _sampled(self, lengths: Lengths, left: float) -> _Work | None:
+        """A network that Optuna's sampler chooses, trained in full; None where there is no room for one."""
+        current = self.ledger.current()
+        for network, record in current.items():
+            if record.status == "running" and network not in self._going:
+                return self._step(lengths, network, FULL)
+        while left >= FULL - 1e-9 and len(current) < self.plan.candidates.count:
+            record, chosen = self.ledger.draw()
+            if chosen is not None:
+                return self._step(lengths, chosen, FULL)
+            self.observer.report("ended", record)
+            left -= 1e-2  # a sampler that repeats itself comes to an end
+        return None
+
+    def _keep(self, network: int, result: ProxyResult) -> None:
+        before = self.ledger.current().get(network)
+        done = 0.0 if before is None else self.ledger.share(before)
+        took = result.seconds - (0.0 if before is None or before.proxy is None else before.proxy.seconds)
+        self._going.pop(network, None)
+        record = self.ledger.keep(network, result)
+        self._seconds.append((self.ledger.share(record) - done, took))
+        if result.finished:
+            self._forget(network, result, "validation")
+        self.observer.report("ended", record)
+
+    def _forget(self, network: int, result: ProxyResult, part: Part) -> None:
+        recipe = self.plan.settings.recipe
+        piece = self._piece(network, recipe, "", result.seed, FULL, part)
+        (self.plan.checkpoints / piece.checkpoint).unlink(missing_ok=True)
+
+    def _late(self, share: float) -> bool:
+        """Whether that share of the time limit is over, or would be with another full training."""
+        if self.plan.time_limit is None:
+            return False
+        return time.monotonic() - self.plan.started + self._typical() > share * self.plan.time_limit
+
+    def _typical(self) -> float:
+        """Seconds of a full training."""
+        shares = sum(share for share, _ in self._seconds)
+        return sum(seconds for _, seconds in self._seconds) / shares if shares else 0.0
+
+    # The finalists.
+
+    def _finalists(self, lengths: Lengths) -> list[int]:
+        """The networks that are trained by further seeds: contenders, and the published designs beside them."""
+        current = {
+            network: record
+            for network, record in self.ledger.current().items()
+            if record.proxy is not None and record.status != "failed"
+        }
+        already = [network for network, record in current.items() if record.finals]
+        standing = self.ledger.standing(self._order, 0, lengths, {}, 0.0)
+        known = self.ledger.space.posterior(standing.observations)
+        self.study.note_noise(known.noise)
+        chosen = contenders(known, list(current), self.ledger.costs, self.plan.margin / 100)
+        published = [network for network in self.ledger.published if network in current]
+        if published:
+            groups = {network: self.ledger.solutions[network].architecture.groups for network in published}
+            references = references_of(chosen[0], published, groups, self.ledger.costs)
+            chosen += [references.usual, references.nearest]
+        return list(dict.fromkeys([*chosen, *already]))
+
+    def _complete(self, lengths: Lengths, finalists: list[int]) -> None:
+        """Trains the finalists to the full length by the search's own seed."""
+        current = self.ledger.current()
+        short = [network for network in finalists if self.ledger.share(current[network]) < FULL]
+        self._do(self._step(lengths, network, FULL) for network in short if not self._late(1.0))
+
+    def _finals(self, lengths: Lengths, finalists: list[int], seeds: int) -> None:
+        """Trains the finalists with seeds that did not choose them, one after another, until they are told apart."""
+        first = self.plan.settings.seed + 1
+        total = seeds * len(finalists)
+        records = {network: record for network, record in self.ledger.current().items() if network in finalists}
+        have = sum(len(record.finals) for record in records.values())
+        until = self._fitting(len(finalists))
+        if until <= 0 or have >= total:
+            return
+        self.observer.training(
+            f"{len(finalists)} finalists, trained in full by up to {seeds} seeds that did not choose them",
+            have,
+            total,
+            self.plan.workers,
+        )
+        for seed in range(first, first + seeds):
+            current = self.ledger.current()
+            lacking = [
+                network
+                for network in finalists
+                if seed not in {result.seed for result in current[network].finals}
+                and seed not in {lost for lost, _ in current[network].lost_seeds}
+            ]
+            if not lacking:
+                continue
+            if seed > first and self._late_for(len(lacking)):
+                return
+            self._do(self._final(lengths, network, current[network], seed, until) for network in lacking)
+            if self._decided():
+                return
+
+    def _final(self, lengths: Lengths, network: int, record: TrialRecord, seed: int, until: float) -> _Work:
+        recipe = replace(lengths.recipe, test_images=_TEST_IMAGES)
+        name = f"#{record.number}, seed {seed}"
+        piece = self._piece(network, recipe, name, seed, until, "test")
+        if seed == self.plan.settings.seed + 1:
+            piece = replace(piece, weights=self.plan.folder / "weights" / f"{record.number}.safetensors")
+
+        def keep(result: ProxyResult) -> None:
+            self.ledger.keep_final(record.number, result)
+            self._seconds.append((until, result.seconds))
+            self._forget(network, result, "test")
+            self.observer.report("scored", name, result)
+
+        def fail(failed: Failed) -> None:
+            if failed.short_of_memory:
+                self.observer.report("postponed", name, failed.reason)
+            else:
+                self.ledger.lose_final(record.number, seed, failed.reason)
+
+        return _Work(piece=piece, keep=keep, fail=fail)
+
+    def _decided(self) -> bool:
+        settings = self.plan.settings
+        record = StudyRecord(
+            name=self.study.name,
+            settings=settings,
+            provenance=(),
+            trials=self.ledger.records,
+            lengths=self.study.lengths,
+            noise=self.study.noise,
+            attachments={},
+        )
+        found = verdict_of(record, self.plan.margin)
+        finals = {trial.number: trial.finals for trial in record.trials if trial.finals}
+        return found is not None and found.decided and len(common_seeds(finals)) > 1
+
+    def _fitting(self, networks: int) -> float:
+        """The share of a full training for which the time limit has room, for one seed of every finalist."""
+        if self.plan.time_limit is None:
+            return FULL
+        left = self.plan.time_limit - (time.monotonic() - self.plan.started)
+        rounds = -(-networks // self.plan.workers)
+        typical = self._typical() * rounds
+        if typical <= 0 or left >= typical:
+            return FULL
+        points = self.plan.settings.recipe.curve_points * self.plan.settings.recipe.epochs
+        return int(max(0.0, left / typical) * points) / points
+
+    def _late_for(self, networks: int) -> bool:
+        if self.plan.time_limit is None:
+            return False
+        rounds = -(-networks // self.plan.workers)
+        return time.monotonic() - self.plan.started + rounds * self._typical() > self.plan.time_limit
+
+
+def _name(record: TrialRecord) -> str:
+    arch = record.architecture
+    if arch is None:
+        return f"#{record.number}"
+    return f"#{record.number} g={format_stages(arch.groups)} {'/'.join(map(str, arch.stage_channels))}"

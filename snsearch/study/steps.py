@@ -1,0 +1,102 @@
+"""What a search trains next: which network, and how far.
+
+Every search begins with the published designs and some that represent every choice, each trained to a share of the
+full length that has left chance behind; a few of them go on to the full length, which says what short training gets
+wrong. Then top-two Thompson sampling (Russo 2016, arXiv:1602.08448) spends the rest: a network goes one step further
+where a draw from what is known of all has it best, or on the front of error and cost.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from snsearch.study.pareto import front
+from snsearch.study.posterior import Observation, Posterior, Space
+
+FULL = 1.0
+_EARLY = 3  # networks trained in full before the choice is left to what is known
+_DRAWS = 64
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A network to train to a share of the full training."""
+
+    network: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """How far the networks of a space are trained, by the search's own seed."""
+
+    costs: Sequence[float]  # of every network: the second objective
+    begin: Sequence[int]  # networks in the order in which they are begun
+    start: int  # how many of them come before anything else
+    short: float  # share of the first step
+    done: Mapping[int, float]  # share that a network is trained to
+    going: Mapping[int, float]  # share that it is being trained to
+    gone: frozenset[int]  # networks that failed
+    observations: Sequence[Observation]
+    left: float  # full trainings that may still be spent
+
+    @property
+    def reached(self) -> dict[int, float]:
+        """The share that a network is, or is being, trained to."""
+        return {**self.done, **self.going}
+
+    def cost_of(self, network: int) -> float:
+        """Full trainings that a network's next step takes."""
+        before = self.done.get(network, 0.0)
+        return (self.short if before == 0.0 else FULL) - before
+
+
+def next_step(standing: Standing, space: Space, seed: int) -> Step | None:
+    """The next step; None where nothing is left to spend, or to train, or where results must come first."""
+    open_to = [network for network in standing.begin if _may_go_on(standing, network)]
+    affordable = [network for network in open_to if standing.cost_of(network) <= standing.left + 1e-9]
+    if not affordable:
+        return None
+    fresh = [network for network in affordable if network not in standing.reached]
+    if first := [network for network in fresh if network in standing.begin[: standing.start]]:
+        return _step(standing, first[0])
+    full = [network for network, share in standing.reached.items() if share >= FULL]
+    if len(full) < _EARLY:
+        return _early(standing, affordable, len(full))
+    known = space.posterior(standing.observations)
+    return _step(standing, _chosen(standing, known, affordable, seed))
+
+
+def _may_go_on(standing: Standing, network: int) -> bool:
+    idle = network not in standing.gone and network not in standing.going
+    return idle and standing.done.get(network, 0.0) < FULL
+
+
+def _step(standing: Standing, network: int) -> Step:
+    return Step(network=network, share=standing.short if network not in standing.done else FULL)
+
+
+def _early(standing: Standing, affordable: Sequence[int], full: int) -> Step | None:
+    """One of the networks that go on to the full length early: the best so far, then the middle one, in turn."""
+    last = {one.network: one.error for one in standing.observations}
+    ranked = sorted((network for network in affordable if network in last), key=lambda network: last[network])
+    if not ranked:
+        return None if standing.going else _step(standing, affordable[0])
+    return _step(standing, ranked[0] if full % 2 else ranked[len(ranked) // 2])
+
+
+def _chosen(standing: Standing, known: Posterior, affordable: Sequence[int], seed: int) -> int:
+    draw = random.Random(seed)
+    possible = set(affordable)
+    for drawn in known.draws(_DRAWS, draw.getrandbits(32)):
+        if draw.random() < 0.5:
+            network = int(np.argmin(drawn))
+        else:
+            network = draw.choice(front([*zip(drawn.tolist(), standing.costs, strict=True)]))
+        if network in possible:  # else it is known already, and the next draw has its place
+            return network
+    return min(affordable, key=lambda network: known.mean[network])

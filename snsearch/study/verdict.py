@@ -1,0 +1,278 @@
+"""What a search ends in: the pick, what it is compared with, and what could not be told apart.
+
+Everything is said of full trainings with seeds that did not choose the candidates, on test images, in paired
+differences. Among networks that are equal but for a margin, the one that costs least is the pick.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from snsearch.codec import Stored, encode
+from snsearch.study.effort import MARGIN
+from snsearch.study.objective import unit_of
+from snsearch.study.pairs import Difference, Noise, common_seeds, difference, error_of, noise_of
+from snsearch.study.records import StudyRecord, TrialRecord
+from snsearch.units import format_stages, three_digits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A finalist, by its full trainings."""
+
+    trial: int
+    key: str
+    words: str
+    error: float  # mean over the seeds, on test images
+    error_interval: tuple[float, float]
+    seeds: int
+    images: int  # of each training
+    full: bool  # whether that is the full length
+    cost: float  # the second objective, such as milliseconds
+    cost_interval: tuple[float, float] | None  # 95 %, of a prediction
+    extrapolated: bool  # whether the cost lies outside of what its profile was judged on
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """The pick beside another finalist, in paired differences: the pick's figure less the other's."""
+
+    name: str
+    trial: int
+    key: str
+    difference_points: float  # negative: the pick is better
+    interval_points: tuple[float, float]
+    cost_ratio: float  # the pick's cost over the other's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The answer of a search."""
+
+    STORED: ClassVar = Stored(schema=1)
+
+    pick: Choice
+    against: tuple[Comparison, ...]  # the published designs
+    others: tuple[Comparison, ...]  # the other finalists
+    fastest_equal: Choice
+    most_accurate: Choice
+    separated: bool  # whether the pick differs from every other finalist by more than the margin
+    decided: bool  # whether it differs by more, or is shown equal within the margin
+    margin_points: float
+    unit: str  # of the cost
+
+    def document(self, next_command: str | None) -> dict[str, Any]:
+        """The verdict for programs; `latency_ms` is null where the second objective is another."""
+        choices = {name: self._choice(getattr(self, name)) for name in ("pick", "fastest_equal", "most_accurate")}
+        return {
+            **choices,
+            "against": [self._comparison(one) for one in self.against],
+            "others": [self._comparison(one) for one in self.others],
+            "separated": self.separated,
+            "decided": self.decided,
+            "margin_points": self.margin_points,
+            "next": next_command,
+        }
+
+    def _choice(self, choice: Choice) -> dict[str, Any]:
+        values = {name: value for name, value in encode(choice).items() if name not in ("cost", "cost_interval")}
+        interval = None if choice.cost_interval is None else list(choice.cost_interval)
+        if self.unit == "ms":
+            return values | {"latency_ms": choice.cost, "latency_interval_ms": interval}
+        cost = {"cost": choice.cost, "cost_unit": self.unit, "cost_interval": interval}
+        return values | {"latency_ms": None, "latency_interval_ms": None} | cost
+
+    def _comparison(self, one: Comparison) -> dict[str, Any]:
+        values: dict[str, Any] = encode(one)
+        ratio = values.pop("cost_ratio")
+        return values | (
+            {"latency_ratio": ratio} if self.unit == "ms" else {"latency_ratio": None, "cost_ratio": ratio}
+        )
+
+    def lines(self) -> Iterator[str]:
+        """The verdict in sentences."""
+        pick = self.pick
+        length = (
+            "trained in full" if pick.full else f"trained on {pick.images:,} images, which is not the full length"
+        )
+        seeds = "1 seed" if pick.seeds == 1 else f"{pick.seeds} seeds"
+        yield f"Take {self.described(pick)}; {length}, {seeds}."
+        for one in self.against:
+            if one.trial == pick.trial:
+                yield f"It is {one.name} itself."
+            else:
+                yield f"Against {one.name}: {self.compared(one)}."
+        if self.most_accurate.trial != pick.trial:
+            yield (
+                f"The lowest error has {self.described(self.most_accurate)}; the pick is no worse than it but for "
+                f"{self.margin_points:g} points, and costs less."
+            )
+        open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]
+        if open_to:
+            names = ", ".join(dict.fromkeys(one.name for one in open_to))
+            yield (
+                f"Not decided: whether the pick differs from {names} by more than {self.margin_points:g} points. "
+                "More seeds would tell."
+            )
+
+    def described(self, choice: Choice) -> str:
+        """A finalist with its error and cost."""
+        half = (choice.error_interval[1] - choice.error_interval[0]) / 2
+        cost = f"{three_digits(choice.cost)} {self.unit}"
+        if choice.cost_interval is not None:
+            low, high = map(three_digits, choice.cost_interval)
+            cost += f" (95 %: {low} to {high})"
+        if choice.extrapolated:
+            cost += ", outside of what its profile was judged on"
+        return f"#{choice.trial} ({choice.words}): error {choice.error:.1%} ± {half:.1%} at {cost}"
+
+    def compared(self, one: Comparison) -> str:
+        """How the pick compares with another."""
+        low, high = one.interval_points
+        half = (high - low) / 2
+        size = f"{abs(one.difference_points):.1f} ± {half:.1f} points"
+        if max(abs(low), abs(high)) <= self.margin_points:
+            error = f"equal within {self.margin_points:g} points ({one.difference_points:+.1f} ± {half:.1f})"
+        elif high < 0:
+            error = f"{size} better"
+        elif low > 0:
+            error = f"{size} worse"
+        else:
+            error = f"not told apart ({one.difference_points:+.1f} ± {half:.1f} points)"
+        change = one.cost_ratio - 1
+        what = "time" if self.unit == "ms" else "cost"
+        cost = (
+            f"the same {what}"
+            if abs(change) < 0.005
+            else f"{abs(change):.0%} {'more' if change > 0 else 'less'} {what}"
+        )
+        return f"{error}, at {cost}"
+
+    def _is_open(self, one: Comparison) -> bool:
+        low, high = one.interval_points
+        apart = low > self.margin_points or high < -self.margin_points
+        return one.trial != self.pick.trial and not apart and max(abs(low), abs(high)) > self.margin_points
+
+
+def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | None:
+    """The verdict on a study's finalists; None where none is trained in full with further seeds yet.
+
+    Args:
+        margin: points of error below which two networks are equal; None: those of the study's last run.
+    """
+    if margin is None:
+        kept = study.provenance[-1].get("margin_points") if study.provenance else None
+        margin = float(kept) if isinstance(kept, int | float) else MARGIN
+    finals = {trial.number: trial.finals for trial in study.trials if trial.finals}
+    seeds = common_seeds(finals)
+    if not seeds:
+        return None
+    by_number = {trial.number: trial for trial in study.trials}
+    noise = noise_of(finals, otherwise=study.noise or 0.0)
+    costs = {number: by_number[number].cost or 0.0 for number in finals}
+    errors = {number: error_of(results, noise)[0] for number, results in finals.items()}
+    best = min(finals, key=lambda number: (errors[number], costs[number]))
+    share = margin / 100
+    equal = [n for n in finals if n == best or difference(finals[n], finals[best], noise).no_worse(share)]
+    pick = min(equal, key=lambda number: (costs[number], errors[number]))
+    apart = {n: difference(finals[pick], finals[n], noise) for n in finals if n != pick}
+    names = _references(study, by_number[pick], finals)
+
+    def choice(number: int) -> Choice:
+        return _choice(study, by_number[number], noise)
+
+    def comparison(number: int, name: str) -> Comparison:
+        found = apart.get(number) or Difference(mean=0.0, half=0.0, seeds=len(seeds))
+        architecture = by_number[number].architecture
+        assert architecture is not None, "a finalist was trained"
+        return Comparison(
+            name=name,
+            trial=number,
+            key=architecture.key,
+            difference_points=100 * found.mean,
+            interval_points=(100 * found.interval[0], 100 * found.interval[1]),
+            cost_ratio=costs[pick] / costs[number] if costs[number] else math.inf,
+        )
+
+    others = [n for n in finals if n != pick and n not in names]
+    return Verdict(
+        pick=choice(pick),
+        against=tuple(comparison(number, name) for number, name in names.items()),
+        others=tuple(comparison(number, f"#{number}") for number in others),
+        fastest_equal=choice(pick),
+        most_accurate=choice(best),
+        separated=all(found.beyond(share) for found in apart.values()),
+        decided=all(found.beyond(share) or found.within(share) for found in apart.values()),
+        margin_points=margin,
+        unit=unit_of(study.settings.cost_axis),
+    )
+
+
+def next_command(study: StudyRecord, verdict: Verdict | None) -> str | None:
+    """The command that would tell apart what could not be; None where nothing is left to tell apart."""
+    run = study.provenance[-1].get("command") if study.provenance else None
+    if not isinstance(run, list) or (verdict is not None and verdict.decided and verdict.pick.full):
+        return None
+    words = [str(word) for word in run]
+    if verdict is not None and verdict.pick.full:
+        words = _with_effort(words)
+    if "--time-limit" in words:
+        at = words.index("--time-limit")
+        del words[at : at + 2]
+    return shlex.join(words)
+
+
+def _with_effort(words: list[str]) -> list[str]:
+    """The command with the next greater effort."""
+    if "--effort" not in words:
+        return [*words, "--effort", "thorough"]
+    at = words.index("--effort") + 1
+    return [*words[:at], "thorough" if words[at] != "quick" else "standard", *words[at + 1 :]]
+
+
+def _references(study: StudyRecord, pick: TrialRecord, finals: Mapping[int, Sequence[Any]]) -> dict[int, str]:
+    """The published designs among the finalists that the pick is compared with, by number."""
+    published = [trial for trial in study.trials if trial.published and trial.number in finals]
+    if not published:
+        return {}
+    usual = next((trial for trial in published if _groups(trial) == 3), published[len(published) // 2])
+    nearest = min(published, key=lambda trial: abs((trial.cost or 0.0) - (pick.cost or 0.0)))
+    names = {usual.number: f"the published g={_groups_words(usual)}"}
+    if nearest.number != usual.number:
+        names[nearest.number] = f"the published g={_groups_words(nearest)}, nearest to it in cost"
+    return names
+
+
+def _groups(trial: TrialRecord) -> int | None:
+    groups = set(trial.architecture.groups) if trial.architecture else set()
+    return groups.pop() if len(groups) == 1 else None
+
+
+def _groups_words(trial: TrialRecord) -> str:
+    return format_stages(trial.architecture.groups) if trial.architecture else "?"
+
+
+def _choice(study: StudyRecord, trial: TrialRecord, noise: Noise) -> Choice:
+    error, interval = error_of(trial.finals, noise)
+    settings, cost = study.settings, trial.cost or 0.0
+    factor, judged = settings.cost_factor, settings.cost_judged
+    assert trial.architecture is not None, "a finalist was trained"
+    return Choice(
+        trial=trial.number,
+        key=trial.architecture.key,
+        words=trial.words,
+        error=error,
+        error_interval=interval,
+        seeds=len(trial.finals),
+        images=min(result.images_seen for result in trial.finals),
+        full=all(result.finished for result in trial.finals),
+        cost=cost,
+        cost_interval=None if factor is None else (cost / factor, cost * factor),
+        extrapolated=judged is not None
+        and factor is not None
+        and not judged[0] / factor <= cost <= judged[1] * factor,
+    )

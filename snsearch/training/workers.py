@@ -1,0 +1,233 @@
+"""Workers: calls in spawned processes, or in this one, that report what they do and stop at a safe point.
+
+Any executor with the interface of `concurrent.futures` can take the calls; the processes are those of the standard
+library. Spawned, not forked: torch's threads do not survive a fork. Small networks use one core well and two badly,
+so calls in parallel beat threads in a call.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+import torch
+import torch.multiprocessing
+
+from snsearch.errors import StudyError
+from snsearch.interrupt import SIGNALS, EndNow, held_signals, release_signals
+
+Report = Callable[..., None]  # what happened, and with what
+Stop = Callable[[], bool]
+Event = tuple[str, int, tuple[Any, ...]]  # what happened, which worker, with what
+# What the workers hold, what the call is about, how to report, whether to stop (by raising KeyboardInterrupt).
+Call = Callable[[Any, Any, Report, Stop], Any]
+
+_PATIENCE = 0.2  # seconds between two looks at what the workers say, and at whether the user asked to stop
+
+
+class Workers:
+    """Up to `count` calls at once; to be used in a `with` block, which ends the processes.
+
+    Args:
+        job: what every call needs; it goes to a process once. Tensors in it are shared, not copied.
+        count: one runs calls in this process, where no executor is given.
+        threads: torch's threads of a process.
+        hear: gets what the calls report, in this process.
+        stop: whether the user asked to stop; every call is told.
+        executor: takes the calls, each with the job; it cannot report.
+    """
+
+    def __init__(
+        self,
+        job: Any,
+        *,
+        count: int,
+        threads: int,
+        hear: Callable[[Event], None],
+        stop: Stop,
+        executor: Executor | None = None,
+    ) -> None:
+        self.count = count
+        self._job, self._threads, self._hear, self._stop = job, threads, hear, stop
+        self._given = executor
+        self._pool: _Pool | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.end(at_once=isinstance(error, EndNow))
+            if error is None or not isinstance(error, EndNow):
+                self._pass_on()  # of work that was done before it stopped
+            self._pool = None
+
+    def submit(self, call: Call, task: Any) -> Future[Any]:
+        """Begins a call, or does it here. Raises KeyboardInterrupt where it stopped here, and StudyError."""
+        if self._given is not None:
+            return self._given.submit(_alone, call, self._job, task)
+        if self.count == 1:
+            done: Future[Any] = Future()
+            try:
+                done.set_result(
+                    call(self._job, task, lambda kind, *details: self._hear((kind, 0, details)), self._stop)
+                )
+            except Exception as error:
+                done.set_exception(error)
+            return done
+        if self._pool is None:
+            self._pool = _Pool(self._job, self.count, self._threads)
+        return self._pool.submit(call, task)
+
+    def wait(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
+        """Those that are done, at least one; meanwhile what the calls report is heard.
+
+        Raises KeyboardInterrupt where the user asked to stop before one was.
+        """
+        pending = list(futures)
+        while True:
+            done, _ = wait(pending, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
+            self._pass_on()
+            if done:
+                return [future for future in pending if future in done]
+            if self._stop():
+                raise KeyboardInterrupt
+
+    def stopped(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
+        """Asks the calls to stop at their next safe points, and waits for that; those that came to their ends."""
+        pending = list(futures)
+        if self._pool is not None:
+            self._pool.stop()
+        for future in pending:
+            future.cancel()
+        while wait(pending, timeout=_PATIENCE).not_done:
+            self._pass_on()
+        self._pass_on()
+        return [future for future in pending if not future.cancelled() and future.exception() is None]
+
+    def lost(self, future: Future[Any]) -> bool:
+        """Whether a call that is done was lost with its process; the next call starts new ones."""
+        if not isinstance(future.exception(), BrokenProcessPool):
+            return False
+        if self._pool is not None:
+            self._pool.end(at_once=True)
+            self._pool = None
+        return True
+
+    def _pass_on(self) -> None:
+        if self._pool is not None:
+            for event in self._pool.events():
+                self._hear(event)
+
+
+class _Pool:
+    """The standard library's processes, which hold a job, report through a queue, and end with this process."""
+
+    def __init__(self, job: Any, count: int, threads: int) -> None:
+        context = torch.multiprocessing.get_context("spawn")
+        with held_signals():  # from multiprocessing's own process, which then lets some through here
+            self._events, self._asked = context.SimpleQueue(), context.Event()
+            lifeline, self._lifeline = context.Pipe(duplex=False)
+            numbers = context.SimpleQueue()
+            for number in range(count):
+                numbers.put(number)
+        self._lifeline_end = lifeline
+        self._executor = ProcessPoolExecutor(
+            count, context, _begin, (job, threads, self._events, self._asked, lifeline, numbers)
+        )
+
+    def submit(self, call: Call, task: Any) -> Future[Any]:
+        try:
+            with held_signals(), _main_module_left_out():  # a process that starts does not know yet what they mean
+                return self._executor.submit(_do, call, task)
+        except BrokenProcessPool as error:
+            lost: Future[Any] = Future()
+            lost.set_exception(error)
+            return lost
+        except (OSError, RuntimeError) as error:
+            raise StudyError(
+                f"the data could not be shared with a worker ({error}); --workers 1 trains in this process"
+            ) from None
+
+    def events(self) -> Iterator[Event]:
+        """What the calls reported since."""
+        while not self._events.empty():
+            yield self._events.get()
+
+    def stop(self) -> None:
+        """Asks every call to stop at its next safe point."""
+        self._asked.set()
+
+    def end(self, *, at_once: bool) -> None:
+        """Ends the processes: at a safe point of theirs, or at once."""
+        self._asked.set()
+        if at_once:
+            self._lifeline.close()  # which ends every process that waits for it
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        with suppress(OSError):
+            self._lifeline.close()
+        self._lifeline_end.close()
+
+
+_here: dict[str, Any] = {}  # of a worker's process
+
+
+def _begin(job: Any, threads: int, events: Any, asked: Any, lifeline: Connection, numbers: Any) -> None:
+    """A worker's process begins."""
+    # Ctrl-C and a closed terminal reach the whole process group; the main process passes them on.
+    for number in {*SIGNALS} - {signal.SIGTERM}:
+        signal.signal(number, signal.SIG_IGN)
+    release_signals()
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    _here.update(job=job, events=events, asked=asked, number=numbers.get())
+
+
+def _end_with(lifeline: Connection) -> None:
+    """Ends this process once the main process is gone, or closed the line."""
+    with suppress(OSError, EOFError):
+        lifeline.poll(None)
+    os._exit(1)
+
+
+def _do(call: Call, task: Any) -> Any:
+    """One call in a worker's process."""
+    number, events = _here["number"], _here["events"]
+    try:
+        return call(
+            _here["job"], task, lambda kind, *details: events.put((kind, number, details)), _here["asked"].is_set
+        )
+    except KeyboardInterrupt:  # which would end the process
+        return None
+
+
+def _alone(call: Call, job: Any, task: Any) -> Any:
+    """One call in somebody else's executor."""
+    return call(job, task, lambda kind, *details: None, lambda: False)
+
+
+@contextmanager
+def _main_module_left_out() -> Iterator[None]:
+    """Lets a spawned process not run the user's script again: a job needs none of it, and few scripts guard it."""
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    main.__spec__, main.__file__ = None, None
+    try:
+        yield
+    finally:
+        main.__spec__ = spec
+        if file is None:
+            del main.__file__
+        else:
+            main.__file__ = file
