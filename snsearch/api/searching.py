@@ -189,7 +189,12 @@ def search(
     )
     say_what_to_expect(plan, seen, go_ahead=go_ahead)
     run = environment(_command(given))
-    run |= {"margin_points": margin, "proxy_device": plan.device, "workers": plan.workers, "skipped_count": len(dataset.skipped)}
+    run |= {
+        "margin_points": margin,
+        "proxy_device": plan.device,
+        "workers": plan.workers,
+        "skipped_count": len(dataset.skipped),
+    }
     if dataset.skipped:
         run["skipped_images"] = [f"{skipped.name}: {skipped.reason}" for skipped in dataset.skipped[:50]]
     if dataset.description:

@@ -73,7 +73,8 @@ def _seed_words(trials: Sequence[TrialRecord]) -> str:
 
 def _interval_words(trials: Sequence[TrialRecord]) -> str:
     images = sorted({result.test_images for trial in trials for result in trial.results})
-    of_images = f"the {' or '.join(f'{count:,}' for count in images)} test images (Agresti and Coull)"
+    kind = "validation" if any(r.scored_on == "validation" for t in trials for r in t.results) else "test"
+    of_images = f"the {' or '.join(f'{count:,}' for count in images)} {kind} images (Agresti and Coull)"
     if seed_noise([trial.results for trial in trials]) is None:
         return (
             f"95 %, from {of_images} alone; they leave out the spread between seeds, which on small data can be as "

@@ -32,7 +32,7 @@ class Effort:
 
 EFFORTS: dict[str, Effort] = {
     "quick": Effort(start=6, trainings=5.0, seeds=2),
-    "standard": Effort(start=12, trainings=10.0, seeds=3),
+    "standard": Effort(start=12, trainings=12.0, seeds=5),
     "thorough": Effort(start=24, trainings=30.0, seeds=8),
 }
 STANDARD: EffortName = "standard"

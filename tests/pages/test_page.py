@@ -16,26 +16,35 @@ import pytest
 from snsearch.codec import encode
 from snsearch.device.counting.record import CountedNetwork
 from snsearch.errors import StudyError
+from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs
 from snsearch.pages.page import ReportData, render, report_data, write_report
 from snsearch.pages.sections import Section
 from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space
+from snsearch.study.effort import Effort
 from snsearch.study.records import Settings, StudyRecord, TrialRecord
-from snsearch.study.storage import read_study
-from tests.studies import Setup, made_up_counts
+from snsearch.study.search import run_plan
+from tests.studies import Log, Setup, made_up_counts, pretended_training
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028"
 
 
+def _errors(arch: Architecture) -> tuple[float, ...]:
+    last = 0.5 - arch.stage_channels[-1] / 4000
+    return last + 0.2, last + 0.1, last
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
-    setup = Setup(tmp_path_factory.mktemp("study"))
-    search = setup.search()
-    search.study.add_run({"command": ["snsearch", "search"], "started": "2026-01-01T00:00:00+00:00", "cores": 2})
-    search.run(trials=6)
-    return read_study(setup.url)
+    setup = Setup(tmp_path_factory.mktemp("study"), train=pretended_training(_errors))
+    run = {"command": ["snsearch", "search"], "started": "2026-01-01T00:00:00+00:00", "cores": 2}
+    plan = setup.plan(effort=Effort(start=6, trainings=9.0, seeds=1))
+    run_plan(plan, run, Log(), lambda: False)
+    found = setup.study()
+    whole = (trial for trial in found.trials if trial.status == "complete")
+    return replace(found, trials=tuple(replace(trial, number=number) for number, trial in enumerate(whole)))
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +57,9 @@ def _scored(study: StudyRecord, scores: list[tuple[float, float]], test_images: 
     trials = []
     for trial, (error, cost) in zip(study.candidates, scores, strict=False):
         assert trial.proxy is not None
-        trials.append(replace(trial, cost=cost, proxy=replace(trial.proxy, error=error, test_images=test_images)))
-    return replace(study, trials=tuple(trials))
+        proxy = replace(trial.proxy, error=error, test_images=test_images)
+        trials.append(replace(trial, cost=cost, proxy=proxy, repeats=()))
+    return replace(study, trials=tuple(trials), lengths=None)
 
 
 def test_the_rows_are_the_study_s_candidates(study: StudyRecord, data: ReportData) -> None:
@@ -164,10 +174,11 @@ def test_a_study_without_a_trained_candidate_has_no_report(study: StudyRecord) -
 
 def test_every_error_comes_with_its_proxy_data_seeds_and_spread(data: ReportData) -> None:
     facts = dict(data.proxy)
-    assert "short proxy training" in facts["What the error is"]
+    assert "validation images by which the search chooses" in facts["What the error is"]
+    assert facts["Length of training"].startswith("a full training takes 256 images, a short one ")
     assert "digits" in facts["Data"]
     assert facts["Seeds"] == "0: one per candidate, so the spread between seeds is not measured"
-    assert "179 test images" in facts["Intervals"]
+    assert "10,000 validation images" in facts["Intervals"]
     assert "not a latency" in facts["Second objective"]
 
 
@@ -346,7 +357,7 @@ def test_a_stored_network_that_cannot_be_built_is_found_out(study: StudyRecord) 
 def test_the_summary_gives_costs_with_their_unit(data: ReportData) -> None:
     unit = data.cost_axis.partition(" (")[0]
     assert unit
-    assert re.search(rf" at \d+\.\d+ {re.escape(unit)}\.$", data.summary[0])
+    assert re.search(rf" at \d+\.\d+ {re.escape(unit)}; trained in full, 1 seed\.$", data.summary[0])
 
 
 def test_writing_leaves_no_partial_file(data: ReportData, tmp_path: Path) -> None:

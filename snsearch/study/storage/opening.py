@@ -57,7 +57,7 @@ def searching(url: str, name: str, holder: Callable[[], str]) -> Iterator[None]:
         with _locked(url, name, wait=False):
             yield
     except TakenError:
-        raise StudyError(
+        raise TakenError(
             f"another search is at work on the study {name!r}{holder()}; wait for its end, or end it: the same "
             "command then goes on"
         ) from None
