@@ -123,7 +123,7 @@ def main() -> None:
             for repeat in range(REPEATS + 1):
                 training = ProxyTraining(deployed, dataset, recipe, seed=0, device=torch.device("cpu"))
                 start = time.perf_counter()
-                training.run_epoch()
+                training.advance()
                 fast = IMAGES / (time.perf_counter() - start)
                 slow = train_plain(arch, images)
                 if repeat:  # the first round warms up

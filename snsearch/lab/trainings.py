@@ -12,7 +12,6 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,16 @@ from snsearch.files import faults_as, whole_file
 from snsearch.network import Architecture
 from snsearch.study import Observer
 from snsearch.training import (
+    LOSSES,
     Dataset,
-    Event,
     Machine,
     ProxyResult,
     Recipe,
     Report,
     Stop,
     TrainingDiverged,
-    run_processes,
-    spawn_context,
+    Work,
+    Workers,
     train_proxy,
 )
 
@@ -199,36 +198,31 @@ def run_trainings(
     with log:
         done = log.read()
         left = tuple(task for task in tasks if task.identity not in done)
-        by_identity = {task.identity: task for task in left}
         diverged: list[str] = []
         known = len(tasks) - len(left)
         observer.training(f"{len(tasks)} trainings, {known} of them done before", known, len(tasks), machine.workers)
 
-        def hear(event: Event) -> None:
-            kind, worker, details = event
-            if kind == "trained":
-                observer.hear(event)
-                return
-            task = by_identity[details[0]]
-            if kind == "begun":
-                observer.begun(task.name, task.architecture, worker)
-            elif kind == "diverged":
-                diverged.append(f"{task.name}: {details[1]}")
-            else:
-                log.append(task, details[1])
+        def work(task: Training) -> Work:
+            def keep(outcome: ProxyResult | str) -> None:
+                if isinstance(outcome, str):
+                    diverged.append(f"{task.name}: {outcome}")
+                    return
+                log.append(task, outcome)
                 _checkpoint(checkpoints, task).unlink(missing_ok=True)
-                observer.scored(task.name, details[1], worker)
+                observer.report("scored", task.name, outcome)
 
-        if not left:
-            return
-        do = partial(_do, dataset=dataset, device=machine.device, checkpoints=checkpoints, train=train)
-        if machine.workers == 1:
-            for task in left:
-                do(task, lambda kind, *details: hear((kind, 0, details)), stop)
-        else:
-            job = (left, do, spawn_context().Value("i", 0))
-            workers = min(machine.workers, len(left))
-            run_processes(_work, job, workers=workers, threads=machine.threads, hear=hear, stop=stop)
+            def lost() -> None:
+                raise StudyError(
+                    f"{task.name}: its process died {LOSSES} times; the same command takes its work up again, with "
+                    "fewer --workers if memory ran out"
+                )
+
+            return Work(task=task, done=keep, lost=lost)
+
+        job = _Job(dataset=dataset, device=machine.device, checkpoints=checkpoints, train=train)
+        workers = min(machine.workers, max(1, len(left)))
+        with Workers(job, count=workers, threads=machine.threads, hear=observer.hear, stop=stop) as crew:
+            crew.run(_do, iter([work(task) for task in left]))
         if checkpoints.is_dir() and not any(checkpoints.iterdir()):
             checkpoints.rmdir()
         if diverged:
@@ -236,50 +230,40 @@ def run_trainings(
             raise StudyError(f"a training diverged: {diverged[0]}{others}")
 
 
-def _work(job: tuple[Sequence[Training], Callable[..., None], Any], worker: int, report: Report, stop: Stop) -> str:
-    """Does the trainings that no other worker has begun; the job has a counter that all workers share."""
-    tasks, do, next_task = job
-    while True:
-        with next_task.get_lock():
-            index = next_task.value
-            next_task.value += 1
-        if index >= len(tasks):
-            return "every training is done"
-        do(tasks[index], report, stop)
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What every training needs."""
+
+    dataset: Dataset
+    device: torch.device
+    checkpoints: Path
+    train: Train
 
 
-def _do(
-    task: Training,
-    report: Report,
-    stop: Stop,
-    *,
-    dataset: Dataset,
-    device: torch.device,
-    checkpoints: Path,
-    train: Train,
-) -> None:
-    """Does one training and reports its progress and end. Raises KeyboardInterrupt where `stop` says so."""
+def _do(job: _Job, task: Training, report: Report, stop: Stop) -> ProxyResult | str:
+    """Does one training; where its loss left the finite numbers, what was seen.
+
+    Raises KeyboardInterrupt where `stop` says so.
+    """
 
     def on_batch(images_seen: int, images_in_all: int, loss: float) -> None:
         if stop():
             raise KeyboardInterrupt
         report("trained", images_seen, images_in_all, loss)
 
-    report("begun", task.identity)
+    report("begun", task.name, task.architecture)
     try:
-        result = train(
+        return job.train(
             task.architecture,
-            dataset,
+            job.dataset,
             task.recipe,
             seed=task.seed,
-            device=device,
-            checkpoint=_checkpoint(checkpoints, task),
+            device=job.device,
+            checkpoint=_checkpoint(job.checkpoints, task),
             on_batch=on_batch,
         )
     except TrainingDiverged as error:
-        report("diverged", task.identity, str(error))
-    else:
-        report("ended", task.identity, result)
+        return str(error)
 
 
 def _checkpoint(folder: Path, task: Training) -> Path:

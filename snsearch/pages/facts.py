@@ -25,8 +25,8 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
             "What the error is",
             f"share of wrong {scored} images after a short proxy training, not the error of a finished one"
             if study.lengths is None
-            else f"in the chart and the table, the share of wrong {scored} images by which the search chooses, at the "
-            "resolution of training; in the answer above, that of test images, by seeds that did not choose",
+            else f"in the chart and the table, the share of wrong {scored} images by which the search chooses, at "
+            "the resolution of training; in the answer above, that of test images, by seeds that did not choose",
         ),
         *([("Length of training", study.lengths.describe())] if study.lengths else []),
         ("Data", study.settings.data_description),

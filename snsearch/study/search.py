@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from snsearch.errors import StudyError
-from snsearch.interrupt import EndNow
 from snsearch.solver import Candidates, matched_set
 from snsearch.study.effort import MARGIN, Effort
 from snsearch.study.finalists import contenders, references_of
@@ -30,11 +29,13 @@ from snsearch.study.steps import FULL, next_step
 from snsearch.study.storage import Study
 from snsearch.study.verdict import verdict_of
 from snsearch.training import (
+    LOSSES,
     Dataset,
     Part,
     ProxyResult,
     Recipe,
     Stop,
+    Work,
     Workers,
     keep_manifest,
     kept_difference,
@@ -43,7 +44,6 @@ from snsearch.training import (
 from snsearch.units import format_stages
 
 _FAILURES_IN_A_ROW = 3
-_LOSSES = 3  # of a piece whose process dies, before it is the network's failure
 _TEST_IMAGES = 10_000  # at most
 _FOR_SEARCH = 0.5  # of a time limit
 
@@ -73,16 +73,6 @@ class Plan:
     def checkpoints(self) -> Path:
         """The folder of unfinished trainings."""
         return self.folder / "checkpoints"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Work:
-    """A piece, and what becomes of its result."""
-
-    piece: Piece
-    keep: Callable[[ProxyResult], None]
-    fail: Callable[[Failed], None]
-    losses: int = 0
 
 
 def run_plan(plan: Plan, run: Mapping[str, Any], observer: Observer, stop: Stop) -> str:
@@ -115,6 +105,7 @@ class Search:
     def __init__(self, plan: Plan, study: Study, workers: Workers, observer: Observer, stop: Stop) -> None:
         self.plan, self.study, self.workers, self.observer, self.stop = plan, study, workers, observer, stop
         self.ledger = Ledger(study, plan.candidates)
+        self._lengths = study.lengths  # None before the pilot is over
         self._order = self._begin_order()
         self._going: dict[int, float] = {}
         self._failures = 0
@@ -132,7 +123,7 @@ class Search:
             plan.workers,
             unit_of(plan.settings.cost_axis),
         )
-        lengths = self.study.lengths or self._pilot()
+        lengths = self._lengths or self._pilot()
         effort = plan.effort.of_trials(plan.trials, lengths.short)
         reason = self._explore(lengths, effort)
         finalists = self._finalists(lengths)
@@ -146,46 +137,19 @@ class Search:
 
     # The work, one piece after another.
 
-    def _do(self, works: Iterator[_Work | None]) -> None:
-        """Does pieces as they come, `count` at once; a None says that results must come first."""
-        flying: dict[Future[Any], _Work] = {}
-        again: list[_Work] = []  # whose process died: they are alone in the next
-        try:
-            while True:
-                if self.stop():
-                    raise KeyboardInterrupt
-                while len(flying) < self.workers.count:
-                    work = (None if flying else again.pop()) if again else next(works, None)
-                    if work is None:
-                        break
-                    flying[self.workers.submit(do_piece, work.piece)] = work
-                if not flying:
-                    return
-                for future in self.workers.wait(flying):
-                    work = flying.pop(future)
-                    if self.workers.lost(future):
-                        again.extend(self._after_loss(work))
-                    else:
-                        self._land(work, future.result())
-        except KeyboardInterrupt as error:
-            if not isinstance(error, EndNow):
-                for future in self.workers.stopped(flying):
-                    self._land(flying[future], future.result())
-            raise
+    def _do(self, works: Iterator[Work | None]) -> None:
+        self.workers.run(do_piece, works)
 
-    def _land(self, work: _Work, outcome: ProxyResult | Failed | None) -> None:
-        if isinstance(outcome, Failed):
-            work.fail(outcome)
-        elif outcome is not None:
-            self._failures = 0
-            work.keep(outcome)
+    def _work(self, piece: Piece, keep: Callable[[ProxyResult], None], fail: Callable[[Failed], None]) -> Work:
+        def done(outcome: ProxyResult | Failed) -> None:
+            if isinstance(outcome, Failed):
+                fail(outcome)
+            else:
+                self._failures = 0
+                keep(outcome)
 
-    def _after_loss(self, work: _Work) -> list[_Work]:
-        if work.losses + 1 < _LOSSES:
-            return [replace(work, losses=work.losses + 1)]
-        reason = f"its process died {_LOSSES} times, from memory perhaps"
-        work.fail(Failed(reason=reason, short_of_memory=True))
-        return []
+        lost = Failed(reason=f"its process died {LOSSES} times, from memory perhaps", short_of_memory=True)
+        return Work(task=piece, done=done, lost=lambda: fail(lost))
 
     def _piece(self, network: int, recipe: Recipe, name: str, seed: int, until: float, part: Part) -> Piece:
         return Piece(
@@ -235,6 +199,7 @@ class Search:
             recipe = longer(recipe, len(dataset.train))
         lengths = Lengths(recipe=recipe, short=short_share(results, chance), chance=chance, tried=tuple(tried))
         self.study.settle_lengths(lengths)
+        self._lengths = lengths
         self.observer.said(lengths.describe())
         for network, result in found.items():
             self._keep(network, result)
@@ -244,8 +209,8 @@ class Search:
 
     def _pilot_work(
         self, network: int, recipe: Recipe, found: dict[int, ProxyResult], failed: dict[int, Failed]
-    ) -> _Work:
-        return _Work(
+    ) -> Work:
+        return self._work(
             piece=self._piece(network, recipe, f"pilot {network}", self.plan.settings.seed, FULL, "validation"),
             keep=lambda result: found.__setitem__(network, result),
             fail=lambda reason: failed.__setitem__(network, reason),
@@ -266,7 +231,7 @@ class Search:
 
     def _spent(self) -> float:
         """Full trainings' worth of work of the search's own seed so far."""
-        if self.study.lengths is None:
+        if self._lengths is None:
             return 0.0
         return sum(self.ledger.share(record) for record in self.ledger.current().values())
 
@@ -274,7 +239,7 @@ class Search:
         """Spends the effort; returns why it ended."""
         ended = "the effort is spent"
 
-        def works() -> Iterator[_Work | None]:
+        def works() -> Iterator[Work | None]:
             nonlocal ended
             while True:
                 standing = self.ledger.standing(self._order, effort.start, lengths, self._going, effort.trainings)
@@ -301,16 +266,16 @@ class Search:
         self._do(works())
         return ended
 
-    def _step(self, lengths: Lengths, network: int, share: float) -> _Work:
+    def _step(self, lengths: Lengths, network: int, share: float) -> Work:
         record = self.ledger.begin(network)
         self._going[network] = share
-        return _Work(
+        return self._work(
             piece=self._piece(network, lengths.recipe, _name(record), self.plan.settings.seed, share, "validation"),
             keep=lambda result: self._keep(network, result),
             fail=lambda failed: self._fail(network, failed),
         )
 
-    def _sampled(self, lengths: Lengths, left: float) -> _Work | None:
+    def _sampled(self, lengths: Lengths, left: float) -> Work | None:
         """A network that Optuna's sampler chooses, trained in full; None where there is no room for one."""
         current = self.ledger.current()
         for network, record in current.items():
@@ -409,7 +374,7 @@ class Search:
             if self._decided():
                 return
 
-    def _final(self, lengths: Lengths, network: int, record: TrialRecord, seed: int, until: float) -> _Work:
+    def _final(self, lengths: Lengths, network: int, record: TrialRecord, seed: int, until: float) -> Work:
         recipe = replace(lengths.recipe, test_images=_TEST_IMAGES)
         name = f"#{record.number}, seed {seed}"
         piece = self._piece(network, recipe, name, seed, until, "test")
@@ -428,7 +393,7 @@ class Search:
             else:
                 self.ledger.lose_final(record.number, seed, failed.reason)
 
-        return _Work(piece=piece, keep=keep, fail=fail)
+        return self._work(piece, keep, fail)
 
     def _decided(self) -> bool:
         settings = self.plan.settings
@@ -437,7 +402,7 @@ class Search:
             settings=settings,
             provenance=(),
             trials=self.ledger.records,
-            lengths=self.study.lengths,
+            lengths=self._lengths,
             noise=self.study.noise,
             attachments={},
         )

@@ -11,11 +11,6 @@ from .manifest import keep_manifest as keep_manifest
 from .manifest import kept_difference as kept_difference
 from .memory import available_memory as available_memory
 from .memory import ran_out_of_memory as ran_out_of_memory
-from .processes import Event as Event
-from .processes import Report as Report
-from .processes import Stop as Stop
-from .processes import run_processes as run_processes
-from .processes import spawn_context as spawn_context
 from .proxy import CurvePoint as CurvePoint
 from .proxy import Part as Part
 from .proxy import ProxyResult as ProxyResult
@@ -34,4 +29,9 @@ from .weights_file import Training as Training
 from .weights_file import load_into as load_into
 from .weights_file import read_weights as read_weights
 from .weights_file import write_weights as write_weights
+from .workers import LOSSES as LOSSES
+from .workers import Event as Event
+from .workers import Report as Report
+from .workers import Stop as Stop
+from .workers import Work as Work
 from .workers import Workers as Workers

@@ -298,7 +298,7 @@ class ProxyTraining:
             if self._average is not None and self._step > self._steps * self.recipe.warmup:
                 self._average.update_parameters(self._network)
             losses.append(loss.detach())
-            if (number % 8 == 0 or number == mark) and on_batch is not None:
+            if number % len(self._batches) % 8 == 0 and on_batch is not None:
                 on_batch(self._images(number), self._images(self._steps), float(loss.detach()))
         train_loss = float(torch.stack(losses).mean())
         if not math.isfinite(train_loss):

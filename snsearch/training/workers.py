@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
@@ -31,7 +32,24 @@ Event = tuple[str, int, tuple[Any, ...]]  # what happened, which worker, with wh
 # What the workers hold, what the call is about, how to report, whether to stop (by raising KeyboardInterrupt).
 Call = Callable[[Any, Any, Report, Stop], Any]
 
+LOSSES = 3  # of a piece of work whose process dies, before it is given up
 _PATIENCE = 0.2  # seconds between two looks at what the workers say, and at whether the user asked to stop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One call, and what becomes of it.
+
+    Args:
+        task: what the call is about.
+        done: takes what it returned.
+        lost: is called where its process died, several times.
+    """
+
+    task: Any
+    done: Callable[[Any], None]
+    lost: Callable[[], None]
+    losses: int = 0
 
 
 class Workers:
@@ -73,7 +91,40 @@ class Workers:
                 self._pass_on()  # of work that was done before it stopped
             self._pool = None
 
-    def submit(self, call: Call, task: Any) -> Future[Any]:
+    def run(self, call: Call, works: Iterator[Work | None]) -> None:
+        """Does works as they come, `count` at once, until there are none; a None says that results must come first.
+
+        A work whose process died is done again, with none beside it: the system may have ended it for memory.
+        Raises KeyboardInterrupt where the user asked to stop; what came to its end is handed over.
+        """
+        flying: dict[Future[Any], Work] = {}
+        again: list[Work] = []
+        try:
+            while True:
+                if self._stop():
+                    raise KeyboardInterrupt
+                while len(flying) < self.count:
+                    work = (None if flying else again.pop()) if again else next(works, None)
+                    if work is None:
+                        break
+                    flying[self._submit(call, work.task)] = work
+                if not flying:
+                    return
+                for future in self._wait(flying):
+                    work = flying.pop(future)
+                    if not self._is_lost(future):
+                        work.done(future.result())
+                    elif work.losses + 1 < LOSSES:
+                        again.append(replace(work, losses=work.losses + 1))
+                    else:
+                        work.lost()
+        except KeyboardInterrupt as error:
+            if not isinstance(error, EndNow):
+                for future in self._stopped(flying):
+                    flying[future].done(future.result())
+            raise
+
+    def _submit(self, call: Call, task: Any) -> Future[Any]:
         """Begins a call, or does it here. Raises KeyboardInterrupt where it stopped here, and StudyError."""
         if self._given is not None:
             return self._given.submit(_alone, call, self._job, task)
@@ -90,7 +141,7 @@ class Workers:
             self._pool = _Pool(self._job, self.count, self._threads)
         return self._pool.submit(call, task)
 
-    def wait(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
+    def _wait(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
         """Those that are done, at least one; meanwhile what the calls report is heard.
 
         Raises KeyboardInterrupt where the user asked to stop before one was.
@@ -104,7 +155,7 @@ class Workers:
             if self._stop():
                 raise KeyboardInterrupt
 
-    def stopped(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
+    def _stopped(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
         """Asks the calls to stop at their next safe points, and waits for that; those that came to their ends."""
         pending = list(futures)
         if self._pool is not None:
@@ -114,9 +165,10 @@ class Workers:
         while wait(pending, timeout=_PATIENCE).not_done:
             self._pass_on()
         self._pass_on()
-        return [future for future in pending if not future.cancelled() and future.exception() is None]
+        ended = [future for future in pending if not future.cancelled() and future.exception() is None]
+        return [future for future in ended if future.result() is not None]
 
-    def lost(self, future: Future[Any]) -> bool:
+    def _is_lost(self, future: Future[Any]) -> bool:
         """Whether a call that is done was lost with its process; the next call starts new ones."""
         if not isinstance(future.exception(), BrokenProcessPool):
             return False

@@ -26,14 +26,16 @@ from snsearch.study.storage import read_study
 from tests.studies import pretended_training
 
 ROOT = Path(snsearch.__file__).parents[1]
-SMALL: dict[str, Any] = {"data": "digits", "resolution": 96, "proxy_images": 64, "finalists": 0, "workers": 1}
-PRETENDED = pretended_training(lambda arch: (0.9 - arch.stage_channels[-1] / 2000,))
+SMALL: dict[str, Any] = {"data": "digits", "resolution": 96, "full_images": 64, "effort": "quick", "workers": 1}
+PRETENDED = pretended_training(
+    lambda arch: (1 - arch.stage_channels[-1] / 2000, 0.9 - arch.stage_channels[-1] / 2000)
+)
 
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     out = tmp_path_factory.mktemp("reports")
-    return api.search(3, objective="peak-memory", trials=6, out=out, train=PRETENDED, **SMALL)
+    return api.search(3, objective="peak-memory", out=out, train=PRETENDED, **SMALL)
 
 
 def test_defaults_are_the_command_lines() -> None:
@@ -62,9 +64,9 @@ SCRIPT = """
 import sys
 import snsearch
 found = snsearch.search(
-    3, data="digits", resolution=96, proxy_images=64, finalists=0, workers=2, trials=int(sys.argv[1])
+    3, data="digits", resolution=96, full_images=64, effort=sys.argv[1], workers=2
 )
-print(len(found.candidates))
+print(len(found.candidates) >= 3)
 """
 
 
@@ -83,15 +85,15 @@ def _script(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 @pytest.mark.long
 def test_a_script_without_a_guard_searches_with_several_workers(tmp_path: Path) -> None:
-    with _script(tmp_path, "3") as process:
+    with _script(tmp_path, "quick") as process:
         out, err = process.communicate(timeout=300)
-    assert (process.returncode, out.strip()) == (0, "3"), err
+    assert (process.returncode, out.strip()) == (0, "True"), err
 
 
 @pytest.mark.long
 def test_ctrl_c_in_a_script_leaves_a_usable_study(tmp_path: Path) -> None:
     study = tmp_path / "reports" / "shufflenet-v1-3-digits" / "study.db"
-    with _script(tmp_path, "200") as process:
+    with _script(tmp_path, "thorough") as process:
         while not (study.is_file() and _has_candidates(study)):
             assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
@@ -99,7 +101,6 @@ def test_ctrl_c_in_a_script_leaves_a_usable_study(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in err
     record = api.load_study(study)
     assert record.candidates
-    assert "running" not in {trial.status for trial in record.trials}
 
 
 def _has_candidates(study: Path) -> bool:
@@ -112,11 +113,11 @@ def _has_candidates(study: Path) -> bool:
 def test_a_record_knows_its_study_and_goes_on(searched: StudyRecord, tmp_path: Path) -> None:
     assert api.load_study(searched.name, storage=searched.url) == searched
     out = Path(searched.url.removeprefix("sqlite:///")).parents[1]
-    again = api.search(3, objective="peak-memory", trials=7, out=out, train=PRETENDED, **SMALL)
-    assert len(again.candidates) == 7
+    again = api.search(3, objective="peak-memory", trials=30, out=out, train=PRETENDED, **SMALL)
+    assert len({trial.design for trial in again.trials}) >= 30 > len({trial.design for trial in searched.trials})
     assert again.provenance[0]["command"] == [
-        *("snsearch", "search", "--budget", "3", "--data", "digits", "--resolution", "96x96", "--trials", "6"),
-        *("--finalists", "0", "--objective", "peak-memory", "--out", str(out), "--proxy-images", "64"),
+        *("snsearch", "search", "--budget", "3", "--data", "digits", "--resolution", "96x96", "--effort", "quick"),
+        *("--objective", "peak-memory", "--out", str(out), "--full-images", "64"),
         *("--workers", "1"),
     ]
     page = api.report(searched)

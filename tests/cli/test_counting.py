@@ -35,7 +35,7 @@ from tests.studies import made_up_counts, pretended_training, train_in
 
 URL = "counted://cortex-a72"
 NAME = "shufflenet-v1-3-digits"
-SEARCH = ("search", *SMALL, "--trials", "4")
+SEARCH = ("search", *SMALL, "--effort", "standard")
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_measuring_a_study_on_a_core_keeps_each_count_once_and_writes_the_page_a
     assert {one.subject for one in counts_of(_study())} == _worth()
     assert "Counted on cortex-a72" in _page()
     assert run("measure", NAME, "--all", "--device", URL, "--format", "json").code == 0
-    assert len(counts_of(_study())) == len(_study().candidates) > len(_worth())
+    assert len(counts_of(_study())) == len(_study().candidates) >= len(_worth())
     assert run("measure", NAME, "--device", "counted://cortex-a76").code == 0
     assert "Counted on cortex-a76" in _page()
     assert len(counts_of(_study())) == len(_study().candidates) + len(_worth())
@@ -190,7 +190,7 @@ def test_an_interrupt_ends_counting_behind_the_network_and_the_search_has_its_pa
     run: Callable[..., Outcome], counter: PretendedCounter
 ) -> None:
     counter.before = lambda index: os.kill(os.getpid(), signal.SIGINT)
-    outcome = run(*SEARCH, "--finalists", "2", "--device", URL)
+    outcome = run(*SEARCH, "--device", URL)
     assert outcome.code == 130
     assert "stopping at the next step" in outcome.err
     assert len(counts_of(_study())) == 1 < len(_worth())

@@ -19,8 +19,8 @@ from tests.training.test_folder import fill, picture
 
 Run = Callable[..., Any]
 SMALL = (
-    "--budget", "3", "--resolution", "96", "--proxy-epochs", "1", "--proxy-images", "64", "--workers", "1",
-    "--threads", "1", "--trials", "1", "--finalists", "0",
+    "--budget", "3", "--resolution", "96", "--full-images", "32", "--workers", "1", "--threads", "1",
+    "--effort", "quick", "--time-limit", "0.1s",
 )  # fmt: skip
 
 
@@ -141,7 +141,7 @@ def test_search_prints_the_summary_first_and_the_page_says_it(run: Run, here: Pa
     ]
     assert "images are 96x80, brought to 3x64x64" in outcome.err
     record = read_study(f"sqlite:///{here / 'reports' / 'shufflenet-v1-3-pets' / 'study.db'}")
-    [result] = [trial.proxy for trial in record.trials if trial.proxy is not None]
+    result = next(trial.proxy for trial in record.trials if trial.proxy is not None)
     assert (result.train_images, result.test_images) == (6, 2)  # chosen by validation images
     assert result.balanced_error is not None
     page = (here / "reports" / "shufflenet-v1-3-pets" / "report.html").read_text(encoding="utf-8")
@@ -199,7 +199,8 @@ def test_a_search_says_its_memory_and_time_and_needs_yes_beyond_what_is_free(
     monkeypatch.setattr(training, "available_memory", lambda: 2**20, raising=False)
     refused = run("search", *digits)
     assert refused.code == 3
-    assert "expected for 1 training, 1 worker: about 0.4 GiB of memory" in " ".join(refused.err.split())
+    said = " ".join(refused.err.split())
+    assert "expected for the work of up to 13 full trainings of 32 images, 1 worker: about" in said
     assert "0.0 GiB are free" in refused.err
     assert "--yes" in refused.err
     assert not list(here.rglob("study.db"))

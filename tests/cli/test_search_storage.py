@@ -28,8 +28,8 @@ from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Outcome]
 SMALL = (
-    *("search", "--budget", "3", "--resolution", "96", "--data", "digits", "--proxy-images", "256"),
-    *("--workers", "1", "--threads", "1", "--finalists", "0", "--no-early-stop", "--trials", "4"),
+    *("search", "--budget", "3", "--resolution", "96", "--data", "digits", "--full-images", "256"),
+    *("--workers", "1", "--threads", "1", "--effort", "quick"),
 )
 NAME = "shufflenet-v1-3-digits"
 SECRET = "s3cret+pw"
@@ -44,14 +44,14 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def during(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
-    """What is done while the second candidate trains, if anything; nothing is trained in fact."""
+    """What is done while the second candidate behind the pilot trains, if anything; nothing is trained in fact."""
     faults: list[Callable[[], object]] = []
     train = pretended_training(lambda arch: (0.9 - arch.stage_channels[-1] / 1e4,))
     begun: list[None] = []
 
     def train_or_fail(*arguments: Any, **options: Any) -> Any:
         begun.append(None)
-        if len(begun) == 2 and faults:
+        if len(begun) == 4 and faults:
             faults.pop()()
         return train(*arguments, **options)
 
@@ -99,7 +99,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
     assert "report.html' cannot be written: No space left on device" in outcome.err, "a remark before the cause"
     filler.unlink()
     assert run(*SMALL, "--out", str(small_disk)).code == 0
-    assert len(read_study(f"sqlite:///{small_disk}/{NAME}/study.db").candidates) == 4
+    assert len(read_study(f"sqlite:///{small_disk}/{NAME}/study.db").candidates) >= 3
 
 
 def test_a_study_on_a_read_only_disk_is_read_and_not_searched(run: Run, small_disk: Path, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_killed_server_ends_the_search_and_the_same_command_goes_on(
     assert SECRET not in outcome.err
     postgresql_server.start()
     assert run(*search).code == 0
-    assert len(read_study(url).candidates) == 4
+    assert len(read_study(url).candidates) >= 3
 
 
 def test_what_ended_the_work_is_raised_where_finishing_fails_too() -> None:

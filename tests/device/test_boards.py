@@ -85,7 +85,7 @@ def test_a_search_ends_in_parity_on_the_device_and_its_page_shows_no_time_of_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     name = "shufflenet-v1-3-digits"
-    outcome = run("search", *SMALL, "--trials", "2", "--device", "board")
+    outcome = run("search", *SMALL, "--device", "board")
     assert outcome.code == 0, outcome.err
     assert "predicted for Snapdragon 820" in outcome.err
     record = read_study(f"sqlite:///reports/{name}/study.db")

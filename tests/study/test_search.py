@@ -448,7 +448,9 @@ def test_a_second_search_is_refused_by_name_and_a_dead_one_is_no_hindrance(
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"ready\n"
-        with pytest.raises(StudyError, match=rf"another search is at work on .*process {other.pid} of this machine"):
+        with pytest.raises(
+            StudyError, match=rf"(?s)another search is at work on .*process {other.pid} of this machine"
+        ):
             Study.open(setup.url, "digits", setup.settings())
         other.kill()
     assert setup.search() == "the effort is spent"

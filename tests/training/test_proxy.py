@@ -13,6 +13,7 @@ from torch import Tensor
 from snsearch.codec import decode, encode
 from snsearch.errors import StudyError
 from snsearch.network.arch import Architecture
+from snsearch.network.torch_model import build_model
 from snsearch.solver.budget import mflops_budget
 from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled, solve
@@ -20,17 +21,20 @@ from snsearch.solver.spec import load_space
 from snsearch.training.builtin import DEBIAN_FASHION
 from snsearch.training.data import Batches, Dataset, Images
 from snsearch.training.proxy import (
-    CurvePoint,
+    Evaluation,
     ProxyResult,
     ProxyTraining,
     Recipe,
     TrainingDiverged,
     default_recipe,
     evaluate,
+    full_recipe,
     pick_device,
+    text_of,
     train_proxy,
 )
 from snsearch.training.sources import load_data
+from snsearch.training.weights_file import read_weights
 from tests.studies import RECIPE, accelerators, small_budget
 
 CPU = torch.device("cpu")
@@ -102,13 +106,13 @@ def test_a_training_saved_between_epochs_goes_on_as_if_never_stopped(
     recipe = replace(RECIPE, epochs=3, augmentation="crop+flip")
     whole = train_proxy(small, digits, recipe, seed=5, device=CPU)
     begun = ProxyTraining(small, digits, recipe, seed=5, device=CPU)
-    begun.run_epoch()
+    _epoch(begun)
     begun.save(tmp_path / "state.pt")
     resumed = ProxyTraining(small, digits, recipe, seed=5, device=CPU)
     assert resumed.load(tmp_path / "state.pt")
-    assert resumed.epochs_done == 1
+    assert resumed.share == pytest.approx(1 / 3)
     while not resumed.finished:
-        resumed.run_epoch()
+        resumed.advance()
     assert _scores(resumed.result()) == _scores(whole)
 
 
@@ -118,7 +122,7 @@ def test_train_proxy_takes_up_a_checkpoint_and_leaves_the_whole_training_in_it(
     recipe = replace(RECIPE, epochs=2)
     path = tmp_path / "state.pt"
     begun = ProxyTraining(small, digits, recipe, seed=0, device=CPU)
-    begun.run_epoch()
+    _epoch(begun)
     begun.save(path)
     seen: list[int] = []
     result = train_proxy(
@@ -164,7 +168,10 @@ def test_whoever_listens_hears_of_every_epoch_however_few_batches_it_has(
 def test_a_test_loss_that_is_not_finite_is_a_divergence(
     digits: Dataset, small: Architecture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snsearch.training.proxy.evaluate", lambda *_: (0.9, float("nan"), 0.9))
+    monkeypatch.setattr(
+        "snsearch.training.proxy.evaluate",
+        lambda *_: Evaluation(correct=torch.ones(1), error=0.9, loss=float("nan"), balanced_error=0.9),
+    )
     with pytest.raises(TrainingDiverged, match="the test loss became nan"):
         train_proxy(small, digits, RECIPE, seed=0, device=CPU)
 
@@ -188,7 +195,7 @@ def test_a_broken_checkpoint_begins_the_training_anew(
     path.write_bytes(content)
     training = ProxyTraining(small, digits, RECIPE, seed=0, device=CPU)
     assert not training.load(path)
-    assert training.epochs_done == 0
+    assert training.share == 0
 
 
 def test_a_checkpoint_of_another_seed_or_recipe_is_not_taken(
@@ -196,7 +203,7 @@ def test_a_checkpoint_of_another_seed_or_recipe_is_not_taken(
 ) -> None:
     recipe = replace(RECIPE, epochs=2)
     begun = ProxyTraining(small, digits, recipe, seed=0, device=CPU)
-    begun.run_epoch()
+    _epoch(begun)
     begun.save(tmp_path / "state.pt")
     for other in (
         ProxyTraining(small, digits, recipe, seed=1, device=CPU),
@@ -230,7 +237,7 @@ def test_a_diverging_training_raises_with_the_images_seen(digits: Dataset, small
     with torch.no_grad():
         next(training._network.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingDiverged, match="nan after 128 images"):
-        training.run_epoch()
+        _epoch(training)
 
 
 def test_fewer_images_than_a_batch_make_one_smaller_batch(digits: Dataset, small: Architecture) -> None:
@@ -276,50 +283,83 @@ def test_training_runs_on_every_device_of_this_machine(digits: Dataset, small: A
     assert result.loss < 5
 
 
-def test_a_training_that_is_told_to_stop_ends_at_that_point(digits: Dataset, small: Architecture) -> None:
-    whole = train_proxy(small, digits, RECIPE, seed=0, device=CPU)
-    heard: list[tuple[int, int]] = []
-
-    def stop(curve: tuple[CurvePoint, ...], images: int) -> bool:
-        heard.append((curve[-1].images_seen, images))
-        return False
-
-    stopped = train_proxy(small, digits, RECIPE, seed=0, device=CPU, on_point=stop)
-    assert heard == [(128, 256)]
-    assert not stopped.finished
-    assert _scores(replace(whole, curve=whole.curve[:1]))[2] == _scores(stopped)[2]
-    assert (stopped.error, stopped.loss) == (whole.curve[0].test_error, whole.curve[0].test_loss)
-    assert decode(ProxyResult, encode(stopped), "it") == stopped
-
-
-def test_a_training_that_goes_on_is_asked_at_every_point_but_the_last_and_not_changed(
-    digits: Dataset, small: Architecture
-) -> None:
-    recipe = replace(RECIPE, epochs=2)
-    heard: list[int] = []
-
-    def go_on(curve: tuple[CurvePoint, ...], images: int) -> bool:
-        heard.append(len(curve))
-        assert images == 512
-        return True
-
-    asked = train_proxy(small, digits, recipe, seed=0, device=CPU, on_point=go_on)
-    assert heard == [1, 2, 3]
-    assert asked.finished
-    assert _scores(asked) == _scores(train_proxy(small, digits, recipe, seed=0, device=CPU))
-
-
-def test_a_training_stopped_in_its_second_epoch_keeps_the_first_in_its_checkpoint(
+def test_a_training_may_end_at_a_point_of_its_curve_and_go_on_from_there(
     digits: Dataset, small: Architecture, tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, epochs=2)
+    whole = train_proxy(small, digits, recipe, seed=0, device=CPU)
     path = tmp_path / "state.pt"
-    stopped = train_proxy(
-        small, digits, recipe, seed=0, device=CPU, checkpoint=path, on_point=lambda curve, images: len(curve) < 3
-    )
-    assert len(stopped.curve) == 3
+    part = train_proxy(small, digits, recipe, seed=0, device=CPU, checkpoint=path, until=0.25)
+    assert (part.finished, part.share, part.images_seen) == (False, 0.25, 128)
+    assert (part.error, part.loss) == (whole.curve[0].test_error, whole.curve[0].test_loss)
+    assert decode(ProxyResult, encode(part), "it") == part
+    further = train_proxy(small, digits, recipe, seed=0, device=CPU, checkpoint=path, until=0.6)
+    assert further.share == 0.75, "the first point behind it"
     resumed = train_proxy(small, digits, recipe, seed=0, device=CPU, checkpoint=path)
-    assert _scores(resumed) == _scores(train_proxy(small, digits, recipe, seed=0, device=CPU))
+    assert _scores(resumed) == _scores(whole)
+    assert resumed.finished
+
+
+def test_every_image_is_scored_where_a_training_ends_and_a_part_on_the_way(
+    digits: Dataset, small: Architecture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ProxyTraining, "monitor_images", 50)
+    recipe = replace(RECIPE, curve_points=4)
+    whole = train_proxy(small, digits, recipe, seed=0, device=CPU)
+    assert [point.test_images for point in whole.curve] == [50, 50, 50, 179]
+    path = tmp_path / "state.pt"
+    train_proxy(small, digits, recipe, seed=0, device=CPU, checkpoint=path, until=0.5)
+    again = train_proxy(small, digits, recipe, seed=0, device=CPU, checkpoint=path, until=0.25)
+    assert [point.test_images for point in again.curve] == [50, 179], "it is further already"
+
+
+def test_right_answers_are_kept_one_bit_an_image(digits: Dataset, small: Architecture) -> None:
+    result = train_proxy(small, digits, RECIPE, seed=0, device=CPU)
+    bits = result.bits
+    assert bits is not None
+    assert bits.shape == (179,)
+    assert 1 - bits.mean() == pytest.approx(result.error)
+    for damaged in ("no base 85 ~", result.correct[:8], text_of(bits[:20])):
+        with pytest.raises(StudyError, match="right answers are damaged: expected 179"):
+            replace(result, correct=damaged).bits  # noqa: B018
+    assert replace(result, correct="").bits is None
+
+
+def test_a_network_is_scored_on_validation_images_or_on_test_images(small: Architecture) -> None:
+    apart = load_data("digits", scored_on_test=False)
+    assert apart.validation is not None
+    chosen = train_proxy(small, apart, RECIPE, seed=0, device=CPU)
+    judged = train_proxy(small, apart, RECIPE, seed=0, device=CPU, score_on="test")
+    assert (chosen.scored_on, chosen.test_images) == ("validation", len(apart.validation))
+    assert (judged.scored_on, judged.test_images) == ("test", 179)
+    assert [p.train_loss for p in chosen.curve] == [p.train_loss for p in judged.curve], "the training is the same"
+
+
+def test_the_weights_that_were_scored_are_kept_where_asked(
+    digits: Dataset, small: Architecture, tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "it.safetensors"
+    result = train_proxy(small, digits, RECIPE, seed=3, device=CPU, score_on="test", weights=path)
+    state, training = read_weights(path)
+    assert training is not None
+    assert (training.seed, training.test_error, training.test_images) == (3, result.error, 179)
+    network = build_model(Architecture.from_key(training.key))
+    network.load_state_dict(state)
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (training.mean, training.std))
+    with torch.inference_mode():
+        answers = network.eval()((digits.test.pixels.float() - mean) / std).argmax(1)
+    assert float((answers != digits.test.labels).float().mean()) == pytest.approx(result.error, abs=0.006)
+
+
+@pytest.mark.parametrize(("train_images", "images"), [(54_000, 30_000), (1_458, 30_000), (200, 30_000), (5, 1)])
+def test_a_full_recipe_has_as_many_images_as_there_are_and_six_points_or_one_an_epoch(
+    train_images: int, images: int
+) -> None:
+    recipe = full_recipe(train_images, images)
+    assert recipe.images == min(train_images, images)
+    assert recipe.images * recipe.epochs <= 1.5 * images
+    assert recipe.epochs * recipe.curve_points >= 6
+    assert (recipe.augmentation == "none") == (recipe.epochs == 1)
 
 
 def test_cpu_seconds_rise_along_the_curve_and_across_a_checkpoint(
@@ -327,7 +367,7 @@ def test_cpu_seconds_rise_along_the_curve_and_across_a_checkpoint(
 ) -> None:
     recipe = replace(RECIPE, epochs=2)
     begun = ProxyTraining(small, digits, recipe, seed=0, device=CPU)
-    begun.run_epoch()
+    _epoch(begun)
     begun.save(tmp_path / "state.pt")
     seconds = [
         point.cpu_seconds
@@ -343,6 +383,13 @@ AVERAGING = replace(
 )
 
 
+def _epoch(training: ProxyTraining) -> None:
+    """Trains to the end of an epoch."""
+    epoch = int(training.share * training.recipe.epochs + 1e-9) + 1
+    while training.share < epoch / training.recipe.epochs - 1e-9:
+        training.advance()
+
+
 def _weights(training: ProxyTraining) -> list[Tensor]:
     return [parameter.detach().clone() for parameter in training._network.parameters()]
 
@@ -354,7 +401,7 @@ def test_averaged_weights_are_the_polynomial_mean_of_those_behind_the_warm_up(
     steps: list[list[Tensor]] = []
     training._optimizer.register_step_post_hook(lambda *details: steps.append(_weights(training)))
     while not training.finished:
-        training.run_epoch()
+        _epoch(training)
     assert len(steps) == 12
     behind = steps[3:]  # a quarter of the steps warms up
     # Weights t = 0, 1, ... enter with (1 + g) / (t + 1 + g), and what is there shrinks by the rest.
@@ -369,9 +416,9 @@ def test_averaged_weights_are_the_polynomial_mean_of_those_behind_the_warm_up(
         assert left == pytest.approx(0)
         assert torch.allclose(averaged, mean, atol=1e-5)
     result = training.result()
-    error, loss, _ = evaluate(training._average.module, training._test, training._batches)
-    assert (result.error, result.loss) == (error, pytest.approx(loss))
-    assert loss != pytest.approx(evaluate(training._network, training._test, training._batches)[1])
+    found = evaluate(training._average.module, training._test, training._batches)
+    assert (result.error, result.loss) == (found.error, pytest.approx(found.loss))
+    assert found.loss != pytest.approx(evaluate(training._network, training._test, training._batches).loss)
 
 
 def test_half_precision_is_the_multiplications_alone_and_is_told(
@@ -385,7 +432,7 @@ def test_half_precision_is_the_multiplications_alone_and_is_told(
     first = next(module for module in training._network.modules() if isinstance(module, torch.nn.Conv2d))
     first.register_forward_hook(lambda module, given, made: seen.add(made.dtype) if module.training else None)
     while not training.finished:
-        training.run_epoch()
+        _epoch(training)
     assert seen == {torch.bfloat16}
     assert {value.dtype for value in training._network.parameters()} == {torch.float32}
     half = training.result()
@@ -399,7 +446,7 @@ def test_averaging_leaves_the_trained_weights_as_they_would_be(digits: Dataset, 
     for recipe in (AVERAGING, replace(AVERAGING, averaging=0.0), replace(AVERAGING, recalibration=100)):
         training = ProxyTraining(small, digits, recipe, seed=0, device=CPU)
         while not training.finished:
-            training.run_epoch()
+            _epoch(training)
         networks.append(training._network.state_dict())
     for other in networks[1:]:
         assert all(torch.equal(networks[0][name], other[name]) for name in networks[0])
@@ -411,7 +458,7 @@ def test_recalibration_changes_statistics_for_the_evaluation_only(
 ) -> None:
     recipe = replace(AVERAGING, epochs=1, averaging=averaging, recalibration=100)
     training = ProxyTraining(small, digits, recipe, seed=0, device=CPU)
-    training.run_epoch()
+    _epoch(training)
     before = {name: value.clone() for name, value in training._network.state_dict().items()}
     scored = training._scored_network()
     after = training._network.state_dict()
@@ -433,7 +480,7 @@ def test_a_saved_training_with_averages_goes_on_as_if_never_stopped(
     recipe = replace(AVERAGING, recalibration=64, schedule="constant")
     whole = train_proxy(small, digits, recipe, seed=5, device=CPU)
     begun = ProxyTraining(small, digits, recipe, seed=5, device=CPU)
-    begun.run_epoch()
+    _epoch(begun)
     begun.save(tmp_path / "state.pt")
     resumed = train_proxy(small, digits, recipe, seed=5, device=CPU, checkpoint=tmp_path / "state.pt")
     assert _scores(resumed) == _scores(whole)
@@ -489,8 +536,8 @@ def test_the_balanced_error_is_the_mean_over_the_classes() -> None:
 
     labels = torch.tensor([0] * 9 + [2])  # class 1 has no image
     images = Images(pixels=torch.zeros(10, 1, 8, 8, dtype=torch.uint8), labels=labels)
-    error, _, balanced = evaluate(Zero(), images, Batches(images, "none", batch_size=4, seed=0), batch_size=4)
-    assert (error, balanced) == (0.1, 0.5)
+    found = evaluate(Zero(), images, Batches(images, "none", batch_size=4, seed=0), batch_size=4)
+    assert (found.error, found.balanced_error) == (0.1, 0.5)
 
 
 def test_recipes_of_earlier_versions_are_read_unless_they_use_an_option_that_is_gone() -> None:

@@ -49,28 +49,35 @@ def making(url: str) -> Iterator[None]:
 
 @contextmanager
 def searching(url: str, name: str, holder: Callable[[], str]) -> Iterator[None]:
-    """Nobody else searches on the study of that name meanwhile.
+    """Nobody else searches on the study of that name meanwhile; in SQLite, on none of the file's studies.
 
-    Raises StudyError where somebody does; `holder` says who.
+    Raises TakenError where somebody does; `holder` says who.
     """
-    try:
-        with _locked(url, name, wait=False):
-            yield
-    except TakenError:
-        raise TakenError(
-            f"another search is at work on the study {name!r}{holder()}; wait for its end, or end it: the same "
-            "command then goes on"
-        ) from None
+    with ExitStack() as held:
+        try:
+            held.enter_context(_locked(url, name, wait=False))
+        except TakenError:
+            raise TakenError(
+                f"another search is at work on {shown_place(url)!r}{holder()}; wait for its end, or end it: the same "
+                "command then goes on"
+            ) from None
+        if sqlite_file(url) is None:
+            with making(url):  # tables, for a moment
+                open_storage(url, make=True).remove_session()
+        yield
 
 
 @contextmanager
 def _locked(url: str, name: str, *, wait: bool) -> Iterator[None]:
-    """Holds the lock of a study, or without a name that of the whole storage. Raises StudyError."""
+    """Holds the lock of a study on a server, or without a name that of the storage; SQLite has one a file.
+
+    Raises StudyError.
+    """
     with ExitStack() as held:
         with as_study_errors(url, opening=True):
             if (file := sqlite_file(url)) is not None:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(file_lock(file.with_name(f"{file.name}.{name}") if name else file, wait=wait))
+                held.enter_context(file_lock(file, wait=wait))
             else:
                 try:
                     engine = create_engine(engine_url(url), poolclass=NullPool)

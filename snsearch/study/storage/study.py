@@ -29,7 +29,7 @@ from snsearch.study.storage.attributes import (
     runs_of,
     settings_in,
 )
-from snsearch.study.storage.opening import making, open_storage, searching
+from snsearch.study.storage.opening import open_storage, searching
 from snsearch.study.storage.samplers import sampler_of
 from snsearch.training import ProxyResult
 
@@ -63,19 +63,18 @@ class Study:
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with ExitStack() as opened:
-            opened.enter_context(searching(url, name, lambda: _holder_in(url, name)))
-            with making(url):
-                storage = open_storage(url, make=True)
-                opened.callback(storage.remove_session)
-                study = optuna.create_study(
-                    study_name=name, storage=storage, directions=["minimize", "minimize"], load_if_exists=True
-                )
-                # The sampler's random state is not stored: a resumed study goes on from its seed and length.
-                seed = (settings.seed + len(study.trials)) % 2**32
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                    study.sampler = sampler_of(settings.sampler, seed)
-                _settle(study, settings, images_changed)
+            opened.enter_context(searching(url, name, lambda: _holder_in(url)))
+            storage = open_storage(url, make=True)
+            opened.callback(storage.remove_session)
+            study = optuna.create_study(
+                study_name=name, storage=storage, directions=["minimize", "minimize"], load_if_exists=True
+            )
+            # The sampler's random state is not stored: a resumed study goes on from its seed and length.
+            seed = (settings.seed + len(study.trials)) % 2**32
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.sampler = sampler_of(settings.sampler, seed)
+            _settle(study, settings, images_changed)
             study.set_user_attr("holder", encode(this_process()))
             return cls(study, settings, storage, opened.pop_all())
         raise AssertionError("an exit stack lets no error through")
@@ -155,17 +154,18 @@ class Study:
         return records_of(self._study)
 
 
-def _holder_in(url: str, name: str) -> str:
-    """Who searches on a study, as far as it says."""
+def _holder_in(url: str) -> str:
+    """Who searches on a storage: the last that began, as far as it is said."""
     try:
         storage = open_storage(url, make=False)
         try:
-            holder = holder_of(optuna.load_study(study_name=name, storage=storage))
+            studies = [optuna.load_study(study_name=n, storage=storage) for n in optuna.get_all_study_names(storage)]
+            found = [holder for study in studies if (holder := holder_of(study)) is not None]
         finally:
             storage.remove_session()
-    except (SnsearchError, KeyError):  # it has just begun
+    except SnsearchError:  # it has just begun
         return ""
-    return "" if holder is None else f" ({holder.describe()})"
+    return f" ({max(found, key=lambda one: one.since).describe()})" if found else ""
 
 
 def _settle(study: optuna.Study, settings: Settings, images_changed: Callable[[], str]) -> None:
