@@ -58,12 +58,12 @@ class Standing:
 def next_step(standing: Standing, space: Space, seed: int) -> Step | None:
     """The next step; None where nothing is left to spend, or to train, or where results must come first."""
     open_to = [network for network in standing.begin if _may_go_on(standing, network)]
+    fresh = [network for network in open_to if network not in standing.reached]
+    if first := [network for network in fresh if network in standing.begin[: standing.start]]:
+        return _step(standing, first[0])  # as many as were asked for, whatever is left
     affordable = [network for network in open_to if standing.cost_of(network) <= standing.left + 1e-9]
     if not affordable:
         return None
-    fresh = [network for network in affordable if network not in standing.reached]
-    if first := [network for network in fresh if network in standing.begin[: standing.start]]:
-        return _step(standing, first[0])
     full = [network for network, share in standing.reached.items() if share >= FULL]
     if len(full) < _EARLY:
         return _early(standing, affordable, len(full))

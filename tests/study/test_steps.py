@@ -1,0 +1,121 @@
+"""Steps: what a search trains next, and that it comes to the best network by few trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snsearch.study.posterior import Observation, Space
+from snsearch.study.steps import FULL, Standing, Step, next_step
+
+NETWORKS = 30
+FEATURES = np.random.default_rng(0).normal(size=(NETWORKS, 3))
+SPACE = Space((FEATURES - FEATURES.mean(0)) / FEATURES.std(0))
+
+
+def standing(done: Mapping[int, float] | None = None, **options: Any) -> Standing:
+    done = done or {}
+    given: dict[str, Any] = {
+        "costs": [1.0] * NETWORKS,
+        "begin": list(range(NETWORKS)),
+        "start": 4,
+        "short": 0.25,
+        "done": done,
+        "going": {},
+        "gone": frozenset(),
+        "observations": [Observation(network=n, share=s, seed=0, error=0.5 - 0.01 * n) for n, s in done.items()],
+        "left": 10.0,
+    }
+    return Standing(**given | options)
+
+
+def test_the_first_networks_are_begun_in_their_order_however_little_is_left() -> None:
+    assert next_step(standing(), SPACE, 0) == Step(network=0, share=0.25)
+    assert next_step(standing({0: 0.25}, left=0.0), SPACE, 0) == Step(network=1, share=0.25)
+    assert next_step(standing({0: 0.25}, going={1: 0.25}), SPACE, 0) == Step(network=2, share=0.25)
+    assert next_step(standing({0: 0.25}, gone=frozenset({1})), SPACE, 0) == Step(network=2, share=0.25)
+
+
+def test_a_few_go_on_to_the_full_length_before_the_choice_is_left_to_what_is_known() -> None:
+    begun = dict.fromkeys(range(4), 0.25)
+    assert next_step(standing(begun), SPACE, 0) == Step(network=1, share=FULL), "the middle one"
+    assert next_step(standing(begun | {1: FULL}), SPACE, 0) == Step(network=3, share=FULL), "the best one"
+    assert next_step(standing(begun, going=dict.fromkeys(range(4), FULL)), SPACE, 0) is not None
+
+
+def test_nothing_is_left_to_do_where_nothing_may_be_spent_or_trained() -> None:
+    begun = dict.fromkeys(range(4), 0.25)
+    assert next_step(standing(begun, left=0.2), SPACE, 0) is None
+    everything = dict.fromkeys(range(NETWORKS), FULL)
+    assert next_step(standing(everything), SPACE, 0) is None
+
+
+def test_a_network_under_way_or_gone_is_not_chosen() -> None:
+    done = dict.fromkeys(range(4), FULL)
+    for seed in range(20):
+        step = next_step(standing(done, going={5: 0.25}, gone=frozenset({6})), SPACE, seed)
+        assert step is not None
+        assert step.network not in {0, 1, 2, 3, 5, 6}
+        assert step.share == 0.25
+
+
+def search(seed: int, effort: float, noise: float = 0.003) -> tuple[int, np.ndarray[Any, Any]]:
+    """The network that a made-up search finds best, and the true errors: linear in the features, with a rest."""
+    random = np.random.default_rng(seed)
+    truth = 0.3 + SPACE.linear[:, 0] * 0.02 + random.normal(size=NETWORKS) * 0.003
+    misled = random.normal(size=3) * 0.005
+    noises = random.normal(size=NETWORKS) * noise
+    done: dict[int, float] = {}
+    seen: list[Observation] = []
+    left = effort
+    while True:
+        now = standing(done, observations=tuple(seen), left=left)
+        step = next_step(now, SPACE, len(seen))
+        if step is None:
+            break
+        left -= now.cost_of(step.network)
+        done[step.network] = step.share
+        bias = 0.2 + FEATURES[step.network] @ misled
+        error = truth[step.network] + noises[step.network] + (1 - step.share) * bias
+        seen.append(Observation(network=step.network, share=step.share, seed=0, error=float(error)))
+    full = [network for network, share in done.items() if share >= FULL]
+    known = SPACE.posterior(seen)
+    return min(full, key=lambda network: known.mean[network]), truth
+
+
+def test_short_trainings_that_mislead_are_corrected_by_those_in_full() -> None:
+    regrets, chances = [], []
+    for seed in range(8):
+        found, truth = search(seed, effort=8.0)
+        regrets.append((truth[found] - truth.min()) / truth.std())
+        random = np.random.default_rng(seed)
+        chances.append((truth[random.permutation(NETWORKS)[:8]].min() - truth.min()) / truth.std())
+    assert np.median(regrets) <= 0.25
+    assert np.mean(regrets) < np.mean(chances), "better than as many random full trainings without noise"
+
+
+def test_half_of_the_draws_look_for_networks_on_the_front() -> None:
+    # One network costs little and is worse; on the front of error and cost it has a place of its own.
+    done = dict.fromkeys(range(8), FULL)
+    seen = [Observation(network=n, share=FULL, seed=0, error=0.2) for n in done]
+    costs = [10.0] * NETWORKS
+    costs[20] = 1.0
+    chosen = [next_step(standing(done, observations=seen, costs=costs), SPACE, seed) for seed in range(60)]
+    often = sum(step is not None and step.network == 20 for step in chosen)
+    assert often > 60 / 22 * 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_posterior_is_near_what_was_seen_and_unsure_of_what_was_not(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    truth = 0.3 + 0.02 * SPACE.linear[:, seed] + random.normal(size=NETWORKS) * 0.002
+    seen = [Observation(network=n, share=FULL, seed=0, error=float(truth[n])) for n in range(0, NETWORKS, 2)]
+    known = SPACE.posterior(seen)
+    assert np.corrcoef(known.mean[::2], truth[::2])[0, 1] > 0.95
+    assert np.corrcoef(known.mean[1::2], truth[1::2])[0, 1] > 0.8
+    assert known.deviation[1::2].mean() > known.deviation[::2].mean()
+    drawn = known.draws(2000, seed)
+    assert drawn.mean(0) == pytest.approx(known.mean, abs=4 * known.deviation.max() / 2000**0.5)

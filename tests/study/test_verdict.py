@@ -1,0 +1,161 @@
+"""Verdicts: paired differences with honest intervals, the faster among equals, and the next command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from snsearch.study.pairs import Noise, common_seeds, difference, error_of, noise_of
+from snsearch.study.records import StudyRecord, TrialRecord
+from snsearch.study.verdict import Verdict, next_command, verdict_of
+from snsearch.training.proxy import ProxyResult, text_of
+from tests.studies import Setup, candidates_at, made_up_record, made_up_result
+
+
+def result(bits: np.ndarray[tuple[int], np.dtype[np.bool_]], seed: int) -> ProxyResult:
+    """A full training that gets those images right."""
+    error = float(1 - bits.mean())
+    made_up = made_up_result((error,), seed=seed, score_on="test")
+    return replace(made_up, test_images=len(bits), correct=text_of(bits))
+
+
+def finals(
+    error: float, seeds: Sequence[int], *, noise: float = 0.0, images: int = 4000, draw: int = 0
+) -> list[ProxyResult]:
+    """Full trainings of one network: hard images are hard for every network, and a seed moves the error."""
+    hardness = np.random.default_rng(99).random(images)
+    random = np.random.default_rng(draw)
+    return [result(hardness > error + noise * random.normal(), seed) for seed in seeds]
+
+
+def test_the_interval_of_a_difference_leaves_out_what_the_two_share() -> None:
+    ours, theirs = finals(0.30, range(3), draw=1), finals(0.31, range(3), draw=2)
+    found = difference(ours, theirs, Noise(deviation=0.0, degrees=4))
+    assert found.mean == pytest.approx(-0.01, abs=0.002)
+    assert found.half < 0.005, "the same images are hard for both"
+    assert error_of(ours, Noise(deviation=0.0, degrees=4))[1][1] - found.mean > 0.31
+
+
+def test_nineteen_of_twenty_intervals_hold_the_true_difference() -> None:
+    held = []
+    for draw in range(300):
+        three = {
+            n: finals(e, range(3), noise=0.01, images=1000, draw=1000 * n + draw)
+            for n, e in enumerate((0.30, 0.32, 0.35))
+        }
+        found = difference(three[0], three[1], noise_of(three, 0.0))
+        low, high = found.interval
+        held.append(low <= -0.02 <= high)
+    assert 0.9 <= np.mean(held) <= 1.0
+
+
+def test_noise_is_pooled_over_networks_without_what_seeds_share() -> None:
+    common = {0: 0.02, 1: -0.01, 2: 0.03}
+    three = {n: [made_up_result((e + common[s],), seed=s) for s in common] for n, e in enumerate((0.3, 0.4, 0.5))}
+    assert noise_of(three, 9.9).deviation == pytest.approx(0.0, abs=1e-12)
+    assert noise_of(three, 9.9).degrees == 4
+    assert noise_of({0: three[0]}, 9.9).deviation == 9.9
+    assert common_seeds({0: three[0], 1: three[1][1:]}) == (1, 2)
+    assert common_seeds({}) == ()
+
+
+@pytest.fixture
+def setup(tmp_path) -> Setup:  # type: ignore[no-untyped-def]
+    return Setup(tmp_path)
+
+
+def study(setup: Setup, *rows: tuple[float, float, bool], seeds: int = 3, command: Sequence[str] = ()) -> StudyRecord:
+    """A study of finalists: the error, the cost, and whether the design is a published one."""
+    solutions = list(candidates_at("40").solutions.values())
+    trials: list[TrialRecord] = []
+    for number, (error, cost, published) in enumerate(rows):
+        made = made_up_record(number, solutions[number], error, cost=cost)
+        trials.append(
+            replace(made, published=published, repeats=tuple(finals(error, range(1, seeds + 1), draw=number)))
+        )
+    return StudyRecord(
+        name="made-up",
+        settings=setup.settings(),
+        provenance=({"command": list(command)},) if command else (),
+        trials=tuple(trials),
+        attachments={},
+        noise=0.005,
+    )
+
+
+def verdict(record: StudyRecord, margin: float = 0.5) -> Verdict:
+    found = verdict_of(record, margin)
+    assert found is not None
+    return found
+
+
+def test_the_faster_of_two_that_are_equal_within_the_margin_is_the_pick(setup: Setup) -> None:
+    found = verdict(study(setup, (0.300, 20.0, True), (0.302, 10.0, False), (0.350, 5.0, False)))
+    assert found.pick.trial == found.fastest_equal.trial == 1
+    assert found.most_accurate.trial == 0
+    assert found.decided
+    assert not found.separated
+    assert [one.trial for one in found.against] == [0]
+    words = " ".join(found.lines())
+    assert "Take #1" in words
+    assert "equal within 0.5 points" in words
+    assert "at 50% less cost" in words
+
+
+def test_a_pick_that_is_better_than_all_is_separated(setup: Setup) -> None:
+    found = verdict(study(setup, (0.40, 10.0, True), (0.30, 20.0, False)))
+    assert (found.pick.trial, found.separated, found.decided) == (1, True, True)
+    [against] = found.against
+    assert against.difference_points == pytest.approx(-10, abs=0.5)
+    assert against.interval_points[0] < against.difference_points < against.interval_points[1] < -8
+    assert against.cost_ratio == 2.0
+    assert "points better, at 100% more cost" in " ".join(found.lines())
+
+
+def test_a_published_design_may_be_the_pick(setup: Setup) -> None:
+    found = verdict(study(setup, (0.30, 10.0, True), (0.40, 20.0, False)))
+    assert found.pick.trial == 0
+    assert found.against[0].difference_points == 0
+    assert any(line.startswith("It is the published") for line in found.lines())
+
+
+def test_what_is_open_is_said_with_the_command_that_goes_on(setup: Setup) -> None:
+    rows = ((0.300, 20.0, True), (0.306, 10.0, False))
+    one_seed = study(setup, *rows, seeds=1, command=("snsearch", "search", "--budget", "40", "--time-limit", "5min"))
+    found = verdict(one_seed)
+    assert not found.decided
+    assert any(line.startswith("Not decided: whether the pick differs from #1 ") for line in found.lines())
+    assert next_command(one_seed, found) == "snsearch search --budget 40 --effort thorough"
+    quick = replace(one_seed, provenance=({"command": ["snsearch", "search", "--effort", "quick"]},))
+    assert next_command(quick, found) == "snsearch search --effort standard"
+
+
+def test_a_decided_verdict_needs_no_command_and_an_earlier_study_has_no_verdict(setup: Setup) -> None:
+    record = study(setup, (0.40, 10.0, True), (0.30, 20.0, False), command=("snsearch", "search"))
+    assert next_command(record, verdict(record)) is None
+    assert verdict_of(replace(record, trials=tuple(replace(t, repeats=()) for t in record.trials))) is None
+
+
+def test_the_document_has_latencies_only_where_the_cost_is_one(setup: Setup) -> None:
+    record = study(setup, (0.40, 10.0, True), (0.30, 20.0, False))
+    document = verdict(record).document("snsearch search")
+    assert document["pick"]["latency_ms"] is None
+    assert (document["pick"]["cost"], document["pick"]["cost_unit"]) == (20.0, "MMACs + MB moved")
+    assert document["against"][0]["latency_ratio"] is None
+    assert document["next"] == "snsearch search"
+    timed = replace(
+        record,
+        settings=replace(record.settings, cost_axis="ms (a board)", cost_factor=1.25, cost_judged=(11.0, 15.0)),
+    )
+    document = verdict(timed).document(None)
+    assert document["pick"]["latency_ms"] == 20.0
+    assert document["pick"]["latency_interval_ms"] == [16.0, 25.0]
+    assert document["pick"]["extrapolated"]
+    assert document["against"][0]["latency_ratio"] == 2.0
+    assert set(document) == {
+        *("pick", "against", "others", "fastest_equal", "most_accurate", "separated", "decided", "margin_points"),
+        "next",
+    }
