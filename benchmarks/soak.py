@@ -26,6 +26,7 @@ from benchmarks.moments import EVENTS, Event, Moment, To, environment, logged
 from snsearch.errors import StudyError
 from snsearch.study.records import StudyRecord
 from snsearch.study.storage import read_study
+from snsearch.study.verdict import verdict_of
 
 STRIKES: tuple[tuple[str, To], ...] = (
     ("SIGINT", "process"),
@@ -36,13 +37,13 @@ STRIKES: tuple[tuple[str, To], ...] = (
     ("SIGKILL", "process"),  # leaves workers to themselves
     ("SIGKILL", "group"),
 )
-TRIALS = 3
-EPOCH_IMAGES = 256
-BATCHES_PER_EPOCH = 4
+FULL_IMAGES = 512
+BATCH_IMAGES = 64
+BETWEEN_POINTS = 128  # images at most: what a killed training loses
 COMMAND = (
     *(sys.executable, "-m", "benchmarks.moments", "search", "--budget", "3", "--resolution", "96"),
-    *("--data", "digits", "--proxy-images", str(EPOCH_IMAGES), "--proxy-epochs", "2", "--no-early-stop"),
-    *("--trials", str(TRIALS), "--finalists", "1", "--seeds", "2", "--threads", "1", "--study", "soak"),
+    *("--data", "digits", "--full-images", str(FULL_IMAGES), "--effort", "quick", "--threads", "1"),
+    *("--study", "soak"),
 )
 _ROOT = Path(__file__).parents[1]
 
@@ -74,7 +75,7 @@ class Struck:
     exit_code: int
     candidates_before: int  # trained when the signal had ended the search
     resumed: bool  # the same command went on to the end
-    lost_images: int  # trained again, of two epochs of each training
+    lost_images: int  # trained again
     faults: tuple[str, ...]
 
 
@@ -119,8 +120,11 @@ def strike(folder: Path, seed: int, undisturbed: Reference) -> Struck:
         faults.append(f"the same command ended with {second.code}, processes {second.left} left: {second.error}")
     after = _study(folder)
     scores = _scores(after)
-    if len(after.candidates) != TRIALS or any(trial.status == "running" for trial in after.trials):
-        faults.append(f"{len(after.candidates)} of {TRIALS} candidates, {[trial.status for trial in after.trials]}")
+    if (
+        any(trial.status not in ("complete", "stopped", "left out") for trial in after.trials)
+        or verdict_of(after) is None
+    ):
+        faults.append(f"no verdict, {[trial.status for trial in after.trials]}")
     if any(score != scores.get(key) for key, score in trained.items() if len(score) == len(scores.get(key, ()))):
         faults.append("a candidate that was trained has another score now")
     if missing := trained.keys() - scores.keys():
@@ -128,9 +132,9 @@ def strike(folder: Path, seed: int, undisturbed: Reference) -> Struck:
     if workers == 1 and scores != undisturbed.scores:
         faults.append("the study is not that of a search that nothing struck")
     batches = sum(len(logged(folder / name, "batch")) for name in ("log 1", "log 2"))
-    lost = (batches - undisturbed.events["batch"]) * EPOCH_IMAGES // BATCHES_PER_EPOCH
-    if not 0 <= lost <= workers * EPOCH_IMAGES:
-        faults.append(f"{lost} images were trained again; an epoch of each worker in flight is {EPOCH_IMAGES}")
+    lost = batches * BATCH_IMAGES - _images(after)
+    if not 0 <= lost <= workers * BETWEEN_POINTS:
+        faults.append(f"{lost} images were trained again; between two points of a curve are {BETWEEN_POINTS}")
     return Struck(
         seed=seed,
         workers=workers,
@@ -147,18 +151,16 @@ def _faults_of_end(first: Ended, moment: Moment, before: StudyRecord | None, fol
     """What is wrong with how the struck search ended."""
     faults = [f"processes {first.left} are left"] if first.left else []
     killed = moment.signal == "SIGKILL"
-    whole = before is not None and len(before.candidates) == TRIALS
     # A signal that is heard when nothing is left to stop changes nothing.
-    too_late = whole and first.code == 0 and "stopping at the next step" in first.error
+    ended = before is not None and verdict_of(before) is not None
+    too_late = ended and first.code == 0 and "stopping at the next step" in first.error
     if first.code != (-signal.SIGKILL if killed else 130) and (killed or not too_late):
         faults.append(f"exit code {first.code}: {first.error}")
     if "Traceback" in first.error:
         faults.append(f"a traceback: {first.error}")
-    if before is not None and not killed:
-        if before.candidates and not (folder / "reports" / "soak" / "report.html").is_file():
-            faults.append("no page")
-        if any(trial.status == "running" for trial in before.trials):
-            faults.append("a trial is left running")
+    has_page = (folder / "reports" / "soak" / "report.html").is_file()
+    if before is not None and before.candidates and not killed and not has_page:
+        faults.append("no page")
     return faults
 
 
@@ -171,11 +173,17 @@ def _scores(record: StudyRecord) -> dict[str, Any]:
     return {
         trial.architecture.key: [
             (result.seed, result.error, result.loss, [point.test_error for point in result.curve])
-            for result in trial.results
+            for result in (*trial.results, *trial.finals)
         ]
         for trial in record.candidates
         if trial.architecture is not None
     }
+
+
+def _images(record: StudyRecord) -> int:
+    """Training images of everything that a study keeps, repetitions counted."""
+    kept = [result for trial in record.trials for result in (*trial.results, *trial.finals)]
+    return sum(result.images_seen for result in kept)
 
 
 def _run(folder: Path, workers: int, moment: Moment | None) -> Ended:
@@ -247,7 +255,7 @@ def _line(struck: Struck) -> str:
     moment = struck.moment
     return (
         f"seed {struck.seed}: {moment.signal} to the {moment.to} at {moment.event} {moment.n}, "
-        f"{struck.workers} worker(s): exit {struck.exit_code}, {struck.candidates_before} of {TRIALS} candidates, "
+        f"{struck.workers} worker(s): exit {struck.exit_code}, {struck.candidates_before} candidates, "
         f"{'resumed' if struck.resumed else 'NOT RESUMED'}, {struck.lost_images} images trained again"
         + "".join(f"\n  FAULT: {fault}" for fault in struck.faults)
     )
@@ -258,7 +266,7 @@ def _write(undisturbed: Reference, done: list[Struck]) -> None:
         "what": "searches of digits struck by a signal at a seeded event, and the same command again",
         "python": platform.python_version(),
         "events": undisturbed.events,
-        "epoch_images": EPOCH_IMAGES,
+        "full_images": FULL_IMAGES,
         "moments": len(done),
         "with_faults": sum(bool(struck.faults) for struck in done),
         "rows": [asdict(struck) for struck in done],

@@ -34,6 +34,10 @@ class Ledger:
         self._published = {self._of_key[candidates.solutions[d].architecture.key] for d in candidates.published}
         self.failed_now: set[int] = set()  # in this run; those that ran out of memory are tried again by the next
         self._records = {record.number: record for record in study.records()}
+        for record in self.records:
+            if record.status == "running" and record.architecture is None:
+                study.fail(record.number, "left out", "the search ended as it began this")
+                self._reread(record.number)
 
     @property
     def records(self) -> tuple[TrialRecord, ...]:
@@ -129,7 +133,6 @@ class Ledger:
         solution = self.candidates.solutions[design]
         self.study.note(
             number,
-            architecture=encode(solution.architecture),
             costs=encode(solution.costs),
             cost=self.costs[network],
             published=network in self._published,
@@ -137,6 +140,7 @@ class Ledger:
             binding=solution.binding,
             notes=list(solution.notes),
             **({} if proxy is None else {"proxy": encode(proxy)}),
+            architecture=encode(solution.architecture),  # last: a trial that has one has all
         )
         return self._reread(number)
 

@@ -387,6 +387,21 @@ def test_a_search_that_is_asked_to_stop_ends_at_the_next_step_and_is_usable(tmp_
     assert setup.study().trials == ()
 
 
+@pytest.mark.parametrize("noted", [{}, {"costs": None, "cost": 1.0}])
+def test_a_trial_that_a_killed_search_had_just_begun_is_left_out_and_its_network_tried(
+    setup: Setup, noted: dict[str, Any]
+) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    design = setup.candidates().published[0]
+    number, _ = study.ask(setup.candidates().choices, design)
+    study.note(number, **noted)
+    study.close()
+    assert setup.search() == "the effort is spent"
+    record = setup.study()
+    assert record.trials[0].status == "left out"
+    assert design in {trial.design for trial in record.candidates}
+
+
 def die_of_one(arch: Architecture, *arguments: Any, **options: Any) -> ProxyResult:
     """A training whose process is killed for one of the published designs."""
     if arch.groups[0] == 4 and arch.stem_channels == 12:
