@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 GOLDEN = Path(__file__).parent / "fixtures" / "figures.json"
-SAMPLE = Path(__file__).parents[1] / "reports" / "sample" / "study.db"
+SAMPLE = Path(__file__).parent / "fixtures" / "v1" / "study.db"  # was reports/sample
 SPACES = ("mobilenet-v1", "resnet", "resnext", "shufflenet-v1", "vgg-like", "xception-like")
 DEVICES = ("snapdragon-810", "snapdragon-820", "ncnn-raspberry-pi-4", "counted-cortex-a72")
 

@@ -23,6 +23,8 @@ from snsearch.training import Options, parse_splits, resolve_data
 from snsearch.units import format_resolution, parse_duration
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from snsearch.study import StudyRecord
     from snsearch.training import ProxyResult
 
@@ -62,6 +64,7 @@ def search(
     workers: int | None = None,
     threads: int | None = None,
     proxy_device: str = "auto",
+    executor: Executor | None = None,
     observer: Observer | None = None,
     train: Callable[..., ProxyResult] | None = None,
 ) -> StudyRecord:
@@ -101,6 +104,8 @@ def search(
         workers: candidates trained at once, each in a process; None: one per core.
         threads: CPU threads of a worker; None: its share of the cores.
         proxy_device: "auto", "cpu", "cuda" or "mps".
+        executor: of the kind of `concurrent.futures`, which does the trainings, `workers` at once, in the place of
+            processes of this machine; checkpoints are files in `out`.
         observer: hears of the progress.
         train: in the place of `train_proxy`; with several workers, importable by its module and name.
 
@@ -185,6 +190,7 @@ def search(
         started=started,
         workers=machine.workers,
         threads=machine.threads,
+        executor=executor,
         train=train or train_proxy,
     )
     say_what_to_expect(plan, seen, go_ahead=go_ahead)
@@ -221,7 +227,7 @@ def _command(given: dict[str, Any]) -> list[str]:
     words = ["snsearch", "search"]
     for name, parameter in inspect.signature(search).parameters.items():
         value, option = given[name], "yes" if name == "go_ahead" else name.replace("_", "-")
-        if name in ("observer", "train") or value == parameter.default:
+        if name in ("observer", "train", "executor") or value == parameter.default:
             continue
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
