@@ -1,3 +1,4 @@
+from .api import KnownCount as KnownCount
 from .api import NetworkCount as NetworkCount
 from .api import Prediction as Prediction
 from .api import Solutions as Solutions
@@ -10,6 +11,7 @@ from .api import export as export
 from .api import load_data as load_data
 from .api import load_study as load_study
 from .api import measure as measure
+from .api import networks as networks
 from .api import predict as predict
 from .api import profiles as profiles
 from .api import report as report
@@ -26,6 +28,8 @@ from .latency import Profile as Profile
 from .network import Architecture as Architecture
 from .network import ConventionCount as ConventionCount
 from .network import CostReport as CostReport
+from .network import KnownNetwork as KnownNetwork
+from .network import NamedNetwork as NamedNetwork
 from .solver import Budget as Budget
 from .solver import Solution as Solution
 from .solver import SpaceSpec as SpaceSpec

@@ -5,9 +5,11 @@ from .device_calls import devices as devices
 from .device_calls import profile_device as profile_device
 from .exporting import export as export
 from .measuring import Outcome as Outcome
-from .networks import NetworkCount as NetworkCount
-from .networks import build as build
-from .networks import count as count
+from .network_calls import KnownCount as KnownCount
+from .network_calls import NetworkCount as NetworkCount
+from .network_calls import build as build
+from .network_calls import count as count
+from .network_calls import networks as networks
 from .places import Place as Place
 from .places import names_a_study as names_a_study
 from .places import place_of as place_of

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from snsearch.api.networks import architecture_of
+from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
 from snsearch.api.studies import load_study
 from snsearch.device import Device, device_of
 from snsearch.errors import DataError, DeviceError, SpecError, StudyError
 from snsearch.files import names_a_file
 from snsearch.interrupt import stop_on_signals
-from snsearch.network import Architecture
+from snsearch.network import AnyNetwork, network_of
 from snsearch.prose import printable
 from snsearch.solver import Solution
 from snsearch.study import Observer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    network: Architecture | Solution | str | Path,
+    network: AnyNetwork | Solution | str | Path,
     to: str,
     out: str | Path,
     *,
@@ -53,7 +53,8 @@ def export(
     The folder appears whole, or not at all.
 
     Args:
-        network: an architecture, a solution, a key, "STUDY#TRIAL", or a weights file that names its network.
+        network: an architecture, a solution, a key, a known network's name, "STUDY#TRIAL", or a weights file that
+            names its network.
         to: "onnx", "ncnn", "torch" (a Python file and its weights) or "pt2" (torch.export).
         out: folder of the files; it is missing or empty.
         weights: a weights file (.safetensors), or a state dict that torch.save wrote; None: random ones.
@@ -138,7 +139,7 @@ def export(
     )
 
 
-def _side(arch: Architecture) -> int:
+def _side(arch: AnyNetwork) -> int:
     height, width = arch.resolution
     if height != width:
         raise DataError(
@@ -148,7 +149,7 @@ def _side(arch: Architecture) -> int:
 
 
 def _subject(
-    network: Architecture | Solution | str | Path, weights: Path | None, seed: int, storage: str | None
+    network: AnyNetwork | Solution | str | Path, weights: Path | None, seed: int, storage: str | None
 ) -> Subject:
     """What is to be exported, from all the ways to name it."""
     from snsearch.exports import subject_of
@@ -173,7 +174,7 @@ def _subject(
             raise SpecError(
                 f"weights {text!r} do not say which network they are of; give its key, and them as weights"
             )
-        return subject_of(Architecture.from_key(training.key), Path(text))
+        return subject_of(network_of(training.key), Path(text))
     return subject_of(architecture_of(text if text else network), weights, seed=seed)  # type: ignore[arg-type]
 
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snsearch.api.networks import architecture_of
+from snsearch.api.network_calls import architecture_of
 from snsearch.device import device_names, named_profile, profile_path
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names, read_given
 from snsearch.latency import DEFAULT_PROFILE, Profile
-from snsearch.network import Architecture, count_macs
+from snsearch.network import AnyNetwork, Architecture, count_macs
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
 from snsearch.units import (
@@ -32,7 +32,7 @@ from snsearch.units import (
 class Prediction:
     """A network's predicted latency."""
 
-    architecture: Architecture
+    architecture: AnyNetwork
     solution: Solution | None  # if the network was given as one
     ms: float
     interval: tuple[float, float]  # 95 %, in milliseconds
@@ -44,15 +44,20 @@ class Prediction:
         return prediction_table([self]).html(wide=True)
 
 
+def _groups(one: Prediction) -> tuple[int, ...]:
+    """The groups of each stage, where the network has stages."""
+    return one.architecture.groups if isinstance(one.architecture, Architecture) else ()
+
+
 COLUMNS: tuple[Column[Prediction], ...] = (
     Column("space", lambda p: "" if p.solution is None else p.solution.space, data=("csv",), place="wide"),
     Column("key", lambda p: p.architecture.key, data=("csv",), place="wide"),
     Column(
         "groups",
-        lambda p: plain_stages(p.architecture.groups),
+        lambda p: plain_stages(groups) if (groups := _groups(p)) else None,
         heading="g",
         align="right",
-        text=lambda p: format_stages(p.architecture.groups),
+        text=lambda p: format_stages(groups) if (groups := _groups(p)) else "",
     ),
     Column("scale", lambda p: None if p.solution is None else plain_number(p.solution.scale), align="right", drop=1),
     Column(
@@ -115,11 +120,11 @@ def profiles(*names: str) -> tuple[Profile, ...]:
     return tuple(named_profile(name) for name in names or (*bundled_names("profiles"), *own))
 
 
-def predict(network: Architecture | Solution | str, *, profile: str | Profile = DEFAULT_PROFILE) -> Prediction:
+def predict(network: AnyNetwork | Solution | str, *, profile: str | Profile = DEFAULT_PROFILE) -> Prediction:
     """A network's latency on a device, predicted by the device's profile.
 
     Args:
-        network: an architecture, a solution or an architecture's key.
+        network: an architecture, a solution, an architecture's key or the name of a known network.
         profile: a record, a bundled name, the name or URL of your own device, or the path of a TOML file.
 
     Raises:
@@ -190,8 +195,8 @@ def calibrate(
     """A profile of your own device, fitted on latencies that you measured on it.
 
     Args:
-        figures: milliseconds by architecture key, or a CSV file with the columns key and latency_ms, and family
-            where several networks are alike; all measured with one library, thread count and precision.
+        figures: milliseconds by key or name of the network, or a CSV file with the columns key and latency_ms, and
+            family where several networks are alike; all measured with one library, thread count and precision.
         name: of the profile.
         device: as every prediction names it.
         library: that ran the networks, with its version.
