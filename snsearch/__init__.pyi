@@ -1,3 +1,4 @@
+from .api import Comparison as Comparison
 from .api import KnownCount as KnownCount
 from .api import NetworkCount as NetworkCount
 from .api import Prediction as Prediction
@@ -5,6 +6,7 @@ from .api import Solutions as Solutions
 from .api import budgets as budgets
 from .api import build as build
 from .api import calibrate as calibrate
+from .api import compare as compare
 from .api import count as count
 from .api import devices as devices
 from .api import export as export

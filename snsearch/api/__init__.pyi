@@ -1,3 +1,5 @@
+from .comparing import Comparison as Comparison
+from .comparing import compare as compare
 from .device_calls import add_device as add_device
 from .device_calls import check_device as check_device
 from .device_calls import counting_needs as counting_needs

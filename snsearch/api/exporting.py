@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
-from snsearch.api.studies import load_study
+from snsearch.api.studies import trial_of
 from snsearch.device import Device, device_of
-from snsearch.errors import DataError, DeviceError, SpecError, StudyError
+from snsearch.errors import DataError, DeviceError, SpecError
 from snsearch.files import names_a_file
 from snsearch.interrupt import stop_on_signals
 from snsearch.network import AnyNetwork, network_of
@@ -155,15 +154,9 @@ def _subject(
     from snsearch.exports import subject_of
 
     text = str(network) if isinstance(network, str | Path) else ""
-    if match := re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text):
-        study = load_study(match["study"], storage=storage)
-        number = int(match["trial"])
-        trial = next((one for one in study.trials if one.number == number), None)
-        if trial is None:
-            raise StudyError(f"{study.name} has no trial #{number}; its trials are #0 to #{len(study.trials) - 1}")
-        if trial.architecture is None:
-            raise StudyError(f"#{number} of {study.name} has no network: it is {trial.status} ({trial.reason})")
-        return subject_of(trial.architecture, weights, seed=seed, study=study, trial=trial)
+    if (found := trial_of(text, storage)) is not None:
+        study, trial, architecture = found
+        return subject_of(architecture, weights, seed=seed, study=study, trial=trial)
     if Path(text).suffix == WEIGHTS_SUFFIX or (text and names_a_file(text)):
         if weights is not None:
             raise SpecError(f"{text!r} is a weights file already; name the network, or give no other weights")

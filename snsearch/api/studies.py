@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snsearch.api.places import names_a_study, place_of
 from snsearch.api.searching import data_options
-from snsearch.errors import DeviceError
+from snsearch.errors import DeviceError, StudyError
 from snsearch.study import Observer
 from snsearch.training import resolve_data
 
 if TYPE_CHECKING:
     from snsearch.api.measuring import Outcome
-    from snsearch.network import AnyNetwork
-    from snsearch.study import StudyRecord
+    from snsearch.network import AnyNetwork, Architecture
+    from snsearch.study import StudyRecord, TrialRecord
     from snsearch.training import Dataset
 
 
@@ -103,6 +104,21 @@ def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> P
         return render(data)
     write_report(data, Path(path))
     return Path(path)
+
+
+def trial_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialRecord, Architecture] | None:
+    """The study, the trial and its network that "STUDY#TRIAL" names; None for another text. Raises StudyError."""
+    match = re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text)
+    if match is None:
+        return None
+    study = load_study(match["study"], storage=storage)
+    number = int(match["trial"])
+    trial = next((one for one in study.trials if one.number == number), None)
+    if trial is None:
+        raise StudyError(f"{study.name} has no trial #{number}; its trials are #0 to #{len(study.trials) - 1}")
+    if trial.architecture is None:
+        raise StudyError(f"#{number} of {study.name} has no network: it is {trial.status} ({trial.reason})")
+    return study, trial, trial.architecture
 
 
 def measure(

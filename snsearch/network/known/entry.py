@@ -24,6 +24,8 @@ class KnownNetwork:
     mflops: float | None = None  # printed, in millions of multiply-adds
     params: float | None = None  # printed, in millions
     figures: str = ""  # where the printed figures are from; "": from `source`
+    # Printed, of ImageNet's validation images with one central crop, in percent; each after its own training.
+    top1_error: float | None = None
     note: str = ""  # why a count is more than 1 % from the printed one
     benchncnn: str = ""  # its name in ncnn's benchncnn
     family: str  # networks that are alike: held out together

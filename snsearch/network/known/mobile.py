@@ -255,12 +255,18 @@ MOBILE: tuple[KnownNetwork, ...] = (
             source="arXiv:1704.04861, Table 1",
             network=mobilenet_v1(scale),
             mflops=mflops,
+            top1_error=error,
             params=params,
             figures="arXiv:1704.04861, Table 6",
             benchncnn="mobilenet" if scale == 1 else "",
             family="MobileNet",
         )
-        for scale, mflops, params in ((0.25, 41, 0.5), (0.5, 149, 1.3), (0.75, 325, 2.6), (1, 569, 4.2))
+        for scale, mflops, params, error in (
+            (0.25, 41, 0.5, 49.4),
+            (0.5, 149, 1.3, 36.3),
+            (0.75, 325, 2.6, 31.6),
+            (1, 569, 4.2, 29.4),
+        )
     ),
     KnownNetwork(
         name="mobilenet-v2-1x",
@@ -268,6 +274,7 @@ MOBILE: tuple[KnownNetwork, ...] = (
         source="arXiv:1801.04381, Table 2",
         network=mobilenet_v2(1),
         mflops=300,
+        top1_error=28,
         params=3.4,
         figures="arXiv:1801.04381, Table 4",
         note="without batch norm's scales and shifts there are 3.47 M parameters, as the authors' code says",
@@ -342,6 +349,7 @@ MOBILE: tuple[KnownNetwork, ...] = (
         source="arXiv:1806.00178",
         network=igcv3(1),
         mflops=318,
+        top1_error=27.8,
         params=3.5,
         figures="arXiv:1806.00178, Table 6",
         note="the paper says twice as deep as MobileNet v2, and does not print the layers",

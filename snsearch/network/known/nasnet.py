@@ -104,6 +104,7 @@ NASNET: tuple[KnownNetwork, ...] = (
         source="arXiv:1707.07012, Figure 4 and released code",
         network=nasnet_a,
         mflops=564,
+        top1_error=26,
         params=5.3,
         figures="arXiv:1707.07012, Table 3",
         family="NASNet",

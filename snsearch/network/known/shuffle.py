@@ -88,21 +88,22 @@ SHUFFLE: tuple[KnownNetwork, ...] = (
             source=f"{_TABLE_1}; the first convolution is that of the authors' code",
             network=shufflenet_v1(groups, first, stem),
             mflops=mflops,
+            top1_error=error,
             figures=figures,
             benchncnn="shufflenet" if (scale, groups) == ("1x", 3) else "",
             family="ShuffleNet",
             note=_NOTES.get((scale, groups), ""),
         )
-        for scale, groups, first, stem, mflops, figures in (
-            ("0.5x", 3, 120, 12, 38, "arXiv:1707.01083, Table 8"),
-            ("0.5x", 4, 144, 12, 38, _TABLE_5),
-            ("1x", 1, 144, 24, 143, _TABLE_1),
-            ("1x", 2, 200, 24, 140, _TABLE_1),
-            ("1x", 3, 240, 24, 137, _TABLE_1),
-            ("1x", 4, 272, 24, 133, _TABLE_1),
-            ("1x", 8, 384, 24, 137, _TABLE_1),
-            ("1.5x", 3, 360, 24, 292, _TABLE_5),
-            ("2x", 3, 480, 48, 524, _TABLE_5),
+        for scale, groups, first, stem, mflops, error, figures in (
+            ("0.5x", 3, 120, 12, 38, 43.2, "arXiv:1707.01083, Table 8"),
+            ("0.5x", 4, 144, 12, 38, 41.6, _TABLE_5),
+            ("1x", 1, 144, 24, 143, 33.6, _TABLE_1),
+            ("1x", 2, 200, 24, 140, 32.7, _TABLE_1),
+            ("1x", 3, 240, 24, 137, 32.6, _TABLE_1),
+            ("1x", 4, 272, 24, 133, 32.8, _TABLE_1),
+            ("1x", 8, 384, 24, 137, 32.4, _TABLE_1),
+            ("1.5x", 3, 360, 24, 292, 28.5, _TABLE_5),
+            ("2x", 3, 480, 48, 524, 26.3, _TABLE_5),
         )
     ),
     KnownNetwork(
@@ -111,6 +112,7 @@ SHUFFLE: tuple[KnownNetwork, ...] = (
         source=_TABLE_5,
         network=shufflenet_v1(3, 480, 48, se=16),
         mflops=527,
+        top1_error=24.7,
         family="ShuffleNet",
     ),
     *(
@@ -121,16 +123,17 @@ SHUFFLE: tuple[KnownNetwork, ...] = (
             network=shufflenet_v2(widths, last),
             mflops=mflops,
             params=params,
+            top1_error=error,
             figures="arXiv:1807.11164, Table 8; parameters: the authors' code",
             note="the printed layers make what is counted here; torchvision has 0.04, 0.14, 0.30 and 0.58 G",
             benchncnn="shufflenet_v2" if scale == "1x" else "",
             family="ShuffleNet v2",
         )
-        for scale, widths, last, mflops, params in (
-            ("0.5x", (48, 96, 192), 1024, 41, 1.4),
-            ("1x", (116, 232, 464), 1024, 146, 2.3),
-            ("1.5x", (176, 352, 704), 1024, 299, 3.5),
-            ("2x", (244, 488, 976), 2048, 591, 7.4),
+        for scale, widths, last, mflops, params, error in (
+            ("0.5x", (48, 96, 192), 1024, 41, 1.4, 39.7),
+            ("1x", (116, 232, 464), 1024, 146, 2.3, 30.6),
+            ("1.5x", (176, 352, 704), 1024, 299, 3.5, 27.4),
+            ("2x", (244, 488, 976), 2048, 591, 7.4, 25.1),
         )
     ),
 )
