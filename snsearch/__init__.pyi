@@ -16,6 +16,7 @@ from .api import measure as measure
 from .api import networks as networks
 from .api import predict as predict
 from .api import profiles as profiles
+from .api import read_benchncnn as read_benchncnn
 from .api import report as report
 from .api import sample as sample
 from .api import search as search

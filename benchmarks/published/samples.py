@@ -169,11 +169,7 @@ def snapdragon_820() -> tuple[Sample, ...]:
 LEFT_OUT_NCNN = ("alexnet", "vgg16")
 
 NETWORKS_NCNN: dict[str, tuple[str, Make]] = {
-    **{
-        one.benchncnn: (one.family, partial(nets.known, one.name))
-        for one in KNOWN.values()
-        if one.benchncnn and one.benchncnn not in LEFT_OUT_NCNN
-    },
+    **{one.benchncnn: (one.family, partial(nets.known, one.name)) for one in KNOWN.values() if one.benchncnn},
     "mobilenet_ssd": ("MobileNet", nets.mobilenet_ssd),
     "yolov4-tiny": ("YOLO", nets.yolov4_tiny),
 }

@@ -13,7 +13,7 @@ from snsearch.api.network_calls import architecture_of
 from snsearch.device import device_names, named_profile, profile_path
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names, read_given
-from snsearch.latency import DEFAULT_PROFILE, Profile
+from snsearch.latency import DEFAULT_PROFILE, NCNN_PROFILE, BenchNcnn, Profile, parse_benchncnn
 from snsearch.network import AnyNetwork, Architecture, count_macs
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
@@ -180,8 +180,19 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
     return found
 
 
+def read_benchncnn(path: str | Path) -> BenchNcnn:
+    """What ncnn's benchncnn printed, saved to a file. Raises SpecError."""
+    path = Path(path)
+    where = f'benchncnn "{path.name}"'
+    try:
+        lines = read_given(path, 2**20).splitlines()
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{where}: cannot be read: {error}") from None
+    return parse_benchncnn(lines, where)
+
+
 def calibrate(
-    figures: str | Path | Mapping[str, float],
+    figures: str | Path | Mapping[str, float] | BenchNcnn,
     *,
     name: str,
     device: str,
@@ -190,13 +201,14 @@ def calibrate(
     threads: int = 1,
     precision: str = "float32",
     source: str = "own figures",
-    prior: str | Profile = DEFAULT_PROFILE,
+    prior: str | Profile | None = None,
 ) -> Profile:
     """A profile of your own device, fitted on latencies that you measured on it.
 
     Args:
         figures: milliseconds by key or name of the network, or a CSV file with the columns key and latency_ms, and
-            family where several networks are alike; all measured with one library, thread count and precision.
+            family where several networks are alike; or what `read_benchncnn` read. All are measured with one
+            library, thread count and precision.
         name: of the profile.
         device: as every prediction names it.
         library: that ran the networks, with its version.
@@ -205,7 +217,7 @@ def calibrate(
         precision: of the networks.
         source: of the figures.
         prior: the profile that the rates are drawn to, the more the fewer figures there are; best one of the same
-            library.
+            library. None: that of the Snapdragon 820, or for benchncnn of a board that runs ncnn.
 
     Returns:
         The profile; its `to_toml()` is the text of a file that `predict` and `snsearch latency --profile` read.
@@ -223,9 +235,14 @@ def calibrate(
     """
     from snsearch.latency import calibrate_own  # loads numpy and scipy
 
-    measured = (
-        [(key, key, ms) for key, ms in figures.items()] if isinstance(figures, Mapping) else _measured(Path(figures))
-    )
+    measured: Sequence[tuple[str, str, float]]
+    if isinstance(figures, BenchNcnn):
+        measured, prior = figures.measured, prior or NCNN_PROFILE
+    elif isinstance(figures, Mapping):
+        measured = [(key, key, ms) for key, ms in figures.items()]
+    else:
+        measured = _measured(Path(figures))
+    prior = prior or DEFAULT_PROFILE
     return calibrate_own(
         measured,
         named_profile(prior) if isinstance(prior, str) else prior,

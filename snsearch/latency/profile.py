@@ -20,6 +20,7 @@ from snsearch.toml_files import find_file, read_toml, toml_of
 from snsearch.units import three_digits
 
 DEFAULT_PROFILE = "snapdragon-820"
+NCNN_PROFILE = "ncnn-raspberry-pi-zero-2"  # whose ratios of rates serve other devices that run ncnn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

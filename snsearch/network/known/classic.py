@@ -103,7 +103,6 @@ CLASSIC: tuple[KnownNetwork, ...] = (
         top1_error=42.8,
         params=60,
         figures="arXiv:1707.01083, Table 6; parameters: arXiv:1704.04861, Table 9",
-        benchncnn="alexnet",
         family="AlexNet",
     ),
     KnownNetwork(
@@ -116,7 +115,6 @@ CLASSIC: tuple[KnownNetwork, ...] = (
         params=138,
         figures="arXiv:1707.01083, Table 6; parameters: arXiv:1409.1556, Table 2",
         note="the printed MFLOPs are those of the convolutions alone, 15,347 M",
-        benchncnn="vgg16",
         family="VGG",
     ),
     KnownNetwork(

@@ -27,5 +27,6 @@ class KnownNetwork:
     # Printed, of ImageNet's validation images with one central crop, in percent; each after its own training.
     top1_error: float | None = None
     note: str = ""  # why a count is more than 1 % from the printed one
-    benchncnn: str = ""  # its name in ncnn's benchncnn
+    # Its name in ncnn's benchncnn; "" too for AlexNet and VGG-16, most of whose time is that of huge classifiers.
+    benchncnn: str = ""
     family: str  # networks that are alike: held out together
