@@ -174,11 +174,11 @@ class BlockBuilder:
         """Channel i*(C/g)+j moves to j*g+i (ShuffleNet, Figure 1)."""
         return self._elementwise(name, "channel_shuffle", (source,), self.ops[source].channels, groups=groups)
 
-    def add(self, name: str, left: int, right: int) -> int:
-        """Element-wise sum, then ReLU. Raises SpecError where the shapes differ."""
+    def add(self, name: str, left: int, right: int, activation: Activation = "relu") -> int:
+        """Element-wise sum, then ReLU or another activation. Raises SpecError where the shapes differ."""
         read = self.ops[left]
         self.must_match(name, read, self.ops[right])
-        return self._elementwise(name, "add", (left, right), read.channels, "relu")
+        return self._elementwise(name, "add", (left, right), read.channels, activation)
 
     def concat(self, name: str, left: int, right: int) -> int:
         """Channel concatenation, then ReLU."""

@@ -109,7 +109,7 @@ SINGLE: dict[str, Ops] = {
         for activation in get_args(Activation)
         for what, make in (
             ("a convolution", lambda net, by=activation: net.layer("c", 0, 8, activation=by)),
-            ("a sum", lambda net, by=activation: net.sum("s", 0, net.activate("a", 0), by)),
+            ("a sum", lambda net, by=activation: net.add("s", 0, net.activate("a", 0), by)),
             ("its own", lambda net, by=activation: net.layer("c", net.activate("a", 0, by), 8)),
         )
     },

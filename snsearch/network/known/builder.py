@@ -110,12 +110,6 @@ class ChainBuilder(BlockBuilder):
         channels = sum(self.ops[source].channels for source in sources)
         return self._elementwise(name, "concat", sources, channels, activation)
 
-    def sum(self, name: str, left: int, right: int, activation: Activation = "none") -> int:
-        """Element-wise sum; without an activation unless one is given."""
-        index = self.add(name, left, right)
-        self.ops[index] = self.ops[index]._replace(activation=activation)
-        return index
-
     def activate(self, name: str, source: int, activation: Activation = "relu") -> int:
         """An activation that is no operator's epilogue."""
         return self._elementwise(name, "activate", (source,), self.ops[source].channels, activation)

@@ -85,7 +85,7 @@ def inverted_residual(
     at = net.layer("project", at, channels, groups=groups, activation="none")
     if adds:
         net.ops[at] = net.ops[at]._replace(ends_branch=True)
-        net.sum("add", 0, at)
+        net.add("add", 0, at, "none")
 
 
 def inverted_residuals(
@@ -156,7 +156,7 @@ def igcv3(scale: float, groups: int = 2, *, merged: bool = False) -> Describe:
                 at = net.layer("project", at, channels, groups=groups, activation="none")
                 if stride == 1 and read == channels:
                     net.ops[at] = net.ops[at]._replace(ends_branch=True)
-                    net.sum("add", 0, at)
+                    net.add("add", 0, at, "none")
         _last(net, max(1280, rounded(1280 * scale)), "relu6", classes)
 
     return describe

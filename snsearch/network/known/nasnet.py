@@ -44,7 +44,7 @@ class _Cells:
         return self.net.window(f"{self.name}.{branch}", source, kind, 3, stride)  # type: ignore[arg-type]
 
     def sum(self, number: int, left: int, right: int) -> int:
-        return self.net.sum(f"{self.name}.sum{number}", left, right)
+        return self.net.add(f"{self.name}.sum{number}", left, right, "none")
 
     def normal(self, name: str, before: int, last: int, channels: int) -> int:
         """A normal cell; `before` is the output of the cell before the last one."""

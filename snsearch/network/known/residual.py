@@ -86,14 +86,14 @@ def xception(net: ChainBuilder, classes: int) -> None:
                 at = net.begin("stage3")
                 for name in ("first", "second", "third"):
                     at = separable(net, name, net.activate(f"{name}_relu", at), 728)
-                net.sum("add", 0, at)
+                net.add("add", 0, at, "none")
         at = net.begin("stage4" if index == 3 else "stage2")
         if index:
             at = net.activate("first_relu", at)
         at = separable(net, "first", at, first)
         at = separable(net, "second", net.activate("second_relu", at), second)
         at = net.window("pool", at, "max_pool")
-        net.sum("add", net.layer("shortcut", 0, second, 1, 2, activation="none"), at)
+        net.add("add", net.layer("shortcut", 0, second, 1, 2, activation="none"), at, "none")
     at = separable(net, "first", net.begin("stage5"), 1536)
     at = separable(net, "second", net.activate("first_relu", at), 2048)
     net.activate("second_relu", at)
