@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from benchmarks.published import networks as nets
@@ -12,6 +12,8 @@ from snsearch.latency.fitting import Role, Sample
 from snsearch.latency.forms import CACHES
 from snsearch.latency.terms import Terms, ops_terms
 from snsearch.network.costs import op_macs
+from snsearch.network.known.builder import rounded
+from snsearch.network.known.catalogue import KNOWN
 from snsearch.network.operators import Op
 
 FOLDER = Path(__file__).parent
@@ -154,7 +156,7 @@ def snapdragon_820() -> tuple[Sample, ...]:
             ops, name = nets.mobilenet_v1(1, height, width), "MobileNet"
         else:
             # 224 in the paper; its 55x55 first output needs 227, or padding.
-            ops, name = nets.alexnet(max(height, 227), max(width, 227), classifier=False), "AlexNet"
+            ops, name = nets.alexnet_features(max(height, 227), max(width, 227)), "AlexNet"
         # The one network whose layers are larger than 1x1 says what those cost.
         role: Role = "known" if row["model"] == "AlexNet" else "judged"
         found.append(sample(f"{name} @{row['resolution']}", row["model"], ops, float(row["ms"]), role=role))
@@ -163,26 +165,14 @@ def snapdragon_820() -> tuple[Sample, ...]:
 
 # ncnn's published benchmark list, one thread.
 
-NETWORKS_NCNN: dict[str, tuple[str, Make]] = {
-    "squeezenet": ("SqueezeNet", nets.squeezenet),
-    "mobilenet": ("MobileNet", lambda: nets.mobilenet_v1(1)),
-    "mobilenet_ssd": ("MobileNet", nets.mobilenet_ssd),
-    "mobilenet_v2": ("inverted residuals", lambda: nets.mobilenet_v2(1)),
-    "mobilenet_v3": ("inverted residuals", nets.mobilenet_v3),
-    "mnasnet": ("inverted residuals", nets.mnasnet),
-    "proxylessnasnet": ("inverted residuals", nets.proxylessnas),
-    "efficientnet_b0": ("inverted residuals", nets.efficientnet_b0),
-    "shufflenet": ("ShuffleNet", lambda: nets.shufflenet_v1(3, 240)),
-    "shufflenet_v2": ("ShuffleNet v2", lambda: nets.shufflenet_v2((116, 232, 464), merged=False)),
-    "regnety_400m": ("ResNet", nets.regnety_400m),
-    "resnet18": ("ResNet", nets.resnet18),
-    "resnet50": ("ResNet", nets.resnet50),
-    "googlenet": ("GoogLeNet", nets.googlenet),
-    "yolov4-tiny": ("YOLO", nets.yolov4_tiny),
-}
-
 # In the table and not among the samples: dominated by classifiers of 60 to 120 million weights, as no space here has.
 LEFT_OUT_NCNN = ("alexnet", "vgg16")
+
+NETWORKS_NCNN: dict[str, tuple[str, Make]] = {
+    **{one.benchncnn: (one.family, partial(nets.known, one.name)) for one in KNOWN.values() if one.benchncnn},
+    "mobilenet_ssd": ("MobileNet", nets.mobilenet_ssd),
+    "yolov4-tiny": ("YOLO", nets.yolov4_tiny),
+}
 
 # Device and core as the list prints them -> name of the profile.
 NCNN_DEVICES = {
@@ -267,7 +257,7 @@ def note_10_blocks() -> tuple[Sample, ...]:
         side, read, inner, made, kernel, stride = (
             int(row[key]) for key in ("side", "channels_in", "channels_inner", "channels_out", "kernel", "stride")
         )
-        gated = nets.rounded(inner / 4, 8) if row["se"] == "1" else 0
+        gated = rounded(inner / 4, 8) if row["se"] == "1" else 0
         block = nets.inverted_residual(read, inner, made, side, kernel=kernel, stride=stride, squeezed=gated)
         shape = f"{side}x{side}, {read} to {made}"
         found.append(sample(f"{shape}, k={kernel} of {inner}", shape, block, float(row["ms"])))

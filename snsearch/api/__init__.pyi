@@ -1,3 +1,5 @@
+from .comparing import Comparison as Comparison
+from .comparing import compare as compare
 from .device_calls import add_device as add_device
 from .device_calls import check_device as check_device
 from .device_calls import counting_needs as counting_needs
@@ -5,9 +7,11 @@ from .device_calls import devices as devices
 from .device_calls import profile_device as profile_device
 from .exporting import export as export
 from .measuring import Outcome as Outcome
-from .networks import NetworkCount as NetworkCount
-from .networks import build as build
-from .networks import count as count
+from .network_calls import KnownCount as KnownCount
+from .network_calls import NetworkCount as NetworkCount
+from .network_calls import build as build
+from .network_calls import count as count
+from .network_calls import networks as networks
 from .places import Place as Place
 from .places import names_a_study as names_a_study
 from .places import place_of as place_of
@@ -17,6 +21,7 @@ from .predictions import calibrate as calibrate
 from .predictions import predict as predict
 from .predictions import prediction_table as prediction_table
 from .predictions import profiles as profiles
+from .predictions import read_benchncnn as read_benchncnn
 from .searching import data_options as data_options
 from .searching import search as search
 from .solutions import Solutions as Solutions

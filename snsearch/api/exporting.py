@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from snsearch.api.networks import architecture_of
+from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
-from snsearch.api.studies import load_study
+from snsearch.api.studies import trial_of
 from snsearch.device import Device, device_of
-from snsearch.errors import DataError, DeviceError, SpecError, StudyError
+from snsearch.errors import DataError, DeviceError, SpecError
 from snsearch.files import names_a_file
 from snsearch.interrupt import stop_on_signals
-from snsearch.network import Architecture
+from snsearch.network import AnyNetwork, network_of
 from snsearch.prose import printable
 from snsearch.solver import Solution
 from snsearch.study import Observer
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def export(
-    network: Architecture | Solution | str | Path,
+    network: AnyNetwork | Solution | str | Path,
     to: str,
     out: str | Path,
     *,
@@ -53,7 +52,8 @@ def export(
     The folder appears whole, or not at all.
 
     Args:
-        network: an architecture, a solution, a key, "STUDY#TRIAL", or a weights file that names its network.
+        network: an architecture, a solution, a key, a known network's name, "STUDY#TRIAL", or a weights file that
+            names its network.
         to: "onnx", "ncnn", "torch" (a Python file and its weights) or "pt2" (torch.export).
         out: folder of the files; it is missing or empty.
         weights: a weights file (.safetensors), or a state dict that torch.save wrote; None: random ones.
@@ -138,7 +138,7 @@ def export(
     )
 
 
-def _side(arch: Architecture) -> int:
+def _side(arch: AnyNetwork) -> int:
     height, width = arch.resolution
     if height != width:
         raise DataError(
@@ -148,21 +148,15 @@ def _side(arch: Architecture) -> int:
 
 
 def _subject(
-    network: Architecture | Solution | str | Path, weights: Path | None, seed: int, storage: str | None
+    network: AnyNetwork | Solution | str | Path, weights: Path | None, seed: int, storage: str | None
 ) -> Subject:
     """What is to be exported, from all the ways to name it."""
     from snsearch.exports import subject_of
 
     text = str(network) if isinstance(network, str | Path) else ""
-    if match := re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text):
-        study = load_study(match["study"], storage=storage)
-        number = int(match["trial"])
-        trial = next((one for one in study.trials if one.number == number), None)
-        if trial is None:
-            raise StudyError(f"{study.name} has no trial #{number}; its trials are #0 to #{len(study.trials) - 1}")
-        if trial.architecture is None:
-            raise StudyError(f"#{number} of {study.name} has no network: it is {trial.status} ({trial.reason})")
-        return subject_of(trial.architecture, weights, seed=seed, study=study, trial=trial)
+    if (found := trial_of(text, storage)) is not None:
+        study, trial, architecture = found
+        return subject_of(architecture, weights, seed=seed, study=study, trial=trial)
     if Path(text).suffix == WEIGHTS_SUFFIX or (text and names_a_file(text)):
         if weights is not None:
             raise SpecError(f"{text!r} is a weights file already; name the network, or give no other weights")
@@ -173,7 +167,7 @@ def _subject(
             raise SpecError(
                 f"weights {text!r} do not say which network they are of; give its key, and them as weights"
             )
-        return subject_of(Architecture.from_key(training.key), Path(text))
+        return subject_of(network_of(training.key), Path(text))
     return subject_of(architecture_of(text if text else network), weights, seed=seed)  # type: ignore[arg-type]
 
 

@@ -23,7 +23,7 @@ from snsearch.device import (
 from snsearch.engine import engine_of, write_model
 from snsearch.errors import DeviceError, StudyError
 from snsearch.interrupt import stop_on_signals
-from snsearch.network import Architecture, OpGraph
+from snsearch.network import AnyNetwork, OpGraph
 from snsearch.pages import keep_counts, keep_measurement, measurements_of, worth_measuring
 from snsearch.study import Observer, StudyRecord
 
@@ -31,7 +31,7 @@ Outcome = Measurement | Unmeasured | CountedNetwork
 
 
 def outcomes_of(
-    archs: Sequence[Architecture],
+    archs: Sequence[AnyNetwork],
     device: Device,
     observer: Observer,
     keep: Callable[[Outcome], None] = lambda outcome: None,
@@ -90,7 +90,7 @@ def study_outcomes(
 
 
 def _timed(
-    archs: Sequence[Architecture],
+    archs: Sequence[AnyNetwork],
     device: Device,
     runner: Path | None,
     again: bool,
@@ -120,7 +120,7 @@ def _timed(
 
 
 def _counted(
-    archs: Sequence[Architecture], device: Device, runner: Path | None, again: bool, stop: Callable[[], bool]
+    archs: Sequence[AnyNetwork], device: Device, runner: Path | None, again: bool, stop: Callable[[], bool]
 ) -> Iterator[CountedNetwork]:
     core = cpu_of(device.url)
     counter = open_counter(core, runner)

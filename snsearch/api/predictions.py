@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from snsearch.api.networks import architecture_of
+from snsearch.api.network_calls import architecture_of
 from snsearch.device import device_names, named_profile, profile_path
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names, read_given
-from snsearch.latency import DEFAULT_PROFILE, Profile
-from snsearch.network import Architecture, count_macs
+from snsearch.latency import DEFAULT_PROFILE, NCNN_PROFILE, BenchNcnn, Profile, parse_benchncnn
+from snsearch.network import AnyNetwork, Architecture, count_macs
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
 from snsearch.units import (
@@ -32,7 +32,7 @@ from snsearch.units import (
 class Prediction:
     """A network's predicted latency."""
 
-    architecture: Architecture
+    architecture: AnyNetwork
     solution: Solution | None  # if the network was given as one
     ms: float
     interval: tuple[float, float]  # 95 %, in milliseconds
@@ -44,15 +44,20 @@ class Prediction:
         return prediction_table([self]).html(wide=True)
 
 
+def _groups(one: Prediction) -> tuple[int, ...]:
+    """The groups of each stage, where the network has stages."""
+    return one.architecture.groups if isinstance(one.architecture, Architecture) else ()
+
+
 COLUMNS: tuple[Column[Prediction], ...] = (
     Column("space", lambda p: "" if p.solution is None else p.solution.space, data=("csv",), place="wide"),
     Column("key", lambda p: p.architecture.key, data=("csv",), place="wide"),
     Column(
         "groups",
-        lambda p: plain_stages(p.architecture.groups),
+        lambda p: plain_stages(groups) if (groups := _groups(p)) else None,
         heading="g",
         align="right",
-        text=lambda p: format_stages(p.architecture.groups),
+        text=lambda p: format_stages(groups) if (groups := _groups(p)) else "",
     ),
     Column("scale", lambda p: None if p.solution is None else plain_number(p.solution.scale), align="right", drop=1),
     Column(
@@ -115,11 +120,11 @@ def profiles(*names: str) -> tuple[Profile, ...]:
     return tuple(named_profile(name) for name in names or (*bundled_names("profiles"), *own))
 
 
-def predict(network: Architecture | Solution | str, *, profile: str | Profile = DEFAULT_PROFILE) -> Prediction:
+def predict(network: AnyNetwork | Solution | str, *, profile: str | Profile = DEFAULT_PROFILE) -> Prediction:
     """A network's latency on a device, predicted by the device's profile.
 
     Args:
-        network: an architecture, a solution or an architecture's key.
+        network: an architecture, a solution, an architecture's key or the name of a known network.
         profile: a record, a bundled name, the name or URL of your own device, or the path of a TOML file.
 
     Raises:
@@ -175,8 +180,19 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
     return found
 
 
+def read_benchncnn(path: str | Path) -> BenchNcnn:
+    """What ncnn's benchncnn printed, saved to a file. Raises SpecError."""
+    path = Path(path)
+    where = f'benchncnn "{path.name}"'
+    try:
+        lines = read_given(path, 2**20).splitlines()
+    except (OSError, ValueError) as error:
+        raise SpecError(f"{where}: cannot be read: {error}") from None
+    return parse_benchncnn(lines, where)
+
+
 def calibrate(
-    figures: str | Path | Mapping[str, float],
+    figures: str | Path | Mapping[str, float] | BenchNcnn,
     *,
     name: str,
     device: str,
@@ -185,13 +201,14 @@ def calibrate(
     threads: int = 1,
     precision: str = "float32",
     source: str = "own figures",
-    prior: str | Profile = DEFAULT_PROFILE,
+    prior: str | Profile | None = None,
 ) -> Profile:
     """A profile of your own device, fitted on latencies that you measured on it.
 
     Args:
-        figures: milliseconds by architecture key, or a CSV file with the columns key and latency_ms, and family
-            where several networks are alike; all measured with one library, thread count and precision.
+        figures: milliseconds by key or name of the network, or a CSV file with the columns key and latency_ms, and
+            family where several networks are alike; or what `read_benchncnn` read. All are measured with one
+            library, thread count and precision.
         name: of the profile.
         device: as every prediction names it.
         library: that ran the networks, with its version.
@@ -200,7 +217,7 @@ def calibrate(
         precision: of the networks.
         source: of the figures.
         prior: the profile that the rates are drawn to, the more the fewer figures there are; best one of the same
-            library.
+            library. None: that of the Snapdragon 820, or for benchncnn of a board that runs ncnn.
 
     Returns:
         The profile; its `to_toml()` is the text of a file that `predict` and `snsearch latency --profile` read.
@@ -218,9 +235,14 @@ def calibrate(
     """
     from snsearch.latency import calibrate_own  # loads numpy and scipy
 
-    measured = (
-        [(key, key, ms) for key, ms in figures.items()] if isinstance(figures, Mapping) else _measured(Path(figures))
-    )
+    measured: Sequence[tuple[str, str, float]]
+    if isinstance(figures, BenchNcnn):
+        measured, prior = figures.measured, prior or NCNN_PROFILE
+    elif isinstance(figures, Mapping):
+        measured = [(key, key, ms) for key, ms in figures.items()]
+    else:
+        measured = _measured(Path(figures))
+    prior = prior or DEFAULT_PROFILE
     return calibrate_own(
         measured,
         named_profile(prior) if isinstance(prior, str) else prior,

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snsearch.api.places import names_a_study, place_of
 from snsearch.api.searching import data_options
-from snsearch.errors import DeviceError
+from snsearch.errors import DeviceError, StudyError
 from snsearch.study import Observer
 from snsearch.training import resolve_data
 
 if TYPE_CHECKING:
     from snsearch.api.measuring import Outcome
-    from snsearch.network import Architecture
-    from snsearch.study import StudyRecord
+    from snsearch.network import AnyNetwork, Architecture
+    from snsearch.study import StudyRecord, TrialRecord
     from snsearch.training import Dataset
 
 
@@ -105,8 +106,23 @@ def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> P
     return Path(path)
 
 
+def trial_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialRecord, Architecture] | None:
+    """The study, the trial and its network that "STUDY#TRIAL" names; None for another text. Raises StudyError."""
+    match = re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text)
+    if match is None:
+        return None
+    study = load_study(match["study"], storage=storage)
+    number = int(match["trial"])
+    trial = next((one for one in study.trials if one.number == number), None)
+    if trial is None:
+        raise StudyError(f"{study.name} has no trial #{number}; its trials are #0 to #{len(study.trials) - 1}")
+    if trial.architecture is None:
+        raise StudyError(f"#{number} of {study.name} has no network: it is {trial.status} ({trial.reason})")
+    return study, trial, trial.architecture
+
+
 def measure(
-    what: StudyRecord | str | Path | Architecture | Sequence[Architecture],
+    what: StudyRecord | str | Path | AnyNetwork | Sequence[AnyNetwork],
     device: str,
     *,
     everything: bool = False,
@@ -121,7 +137,7 @@ def measure(
     What was measured there before is not measured again. A study keeps what is measured of its candidates.
 
     Args:
-        what: a study (a record, name, folder or study.db), an architecture, its key, or several architectures.
+        what: a study (a record, name, folder or study.db), a network, its key or known name, or several networks.
         device: a device that was added, "local", "ssh://[user@]host[:port]", "adb://SERIAL" or "counted://CORE".
         everything: of a study, all candidates and not only the front, ties and finalists.
         again: measure also what was measured before.
@@ -148,7 +164,7 @@ def measure(
 
     found = device_of(device)
     from snsearch.api.measuring import outcomes_of, study_outcomes
-    from snsearch.network import Architecture
+    from snsearch.network import Architecture, NamedNetwork, network_of
     from snsearch.study import StudyRecord
 
     asked = Conditions(core=core, sustained_minutes=sustained)
@@ -158,8 +174,8 @@ def measure(
     observer = observer or Observer()
     if isinstance(what, str | Path):
         named = names_a_study(str(what), None, Path("reports"))
-        what = load_study(what) if named else Architecture.from_key(str(what))
+        what = load_study(what) if named else network_of(str(what))
     if isinstance(what, StudyRecord):
         return study_outcomes(what, found, observer, everything=everything, again=again, conditions=asked, runner=own)
-    archs = [what] if isinstance(what, Architecture) else what
+    archs = [what] if isinstance(what, Architecture | NamedNetwork) else what
     return outcomes_of(archs, found, observer, again=again, conditions=asked, runner=own)

@@ -24,7 +24,9 @@ from snsearch.interrupt import ended_by_signals
 COMMANDS = {
     "solve": ("solve", "Solve channel counts that meet a budget."),
     "sample": ("sample", "Draw networks of a space that meet a budget."),
+    "networks": ("networks", "List known networks beside their printed figures."),
     "count": ("count", "Count a network under each counting convention."),
+    "compare": ("compare", "Compare networks side by side."),
     "data": ("data", "Describe a data set as a search would use it."),
     "search": ("search", "Search networks that meet a budget; ends in a report."),
     "fidelity": ("fidelity", "Judge cheap scores by long trainings of a matched set."),

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import click
 
 import snsearch
-from snsearch import Profile
+from snsearch import Prediction, Profile
 from snsearch.api import prediction_table
+from snsearch.cli.shared.architectures import given_for_a_space
 from snsearch.cli.shared.console import print_table
 from snsearch.cli.shared.options import (
     RESOLUTIONS,
     as_asked,
     complete_names,
+    complete_networks,
     network_options,
     space_option,
     table_options,
 )
 from snsearch.device import profile_of_device
 from snsearch.latency import DEFAULT_PROFILE, load_profile
+from snsearch.tables import Column
+
+_OWN = ("networks", "profile", "device", "form", "wide")
 
 
 def errors_line(profile: Profile) -> str:
@@ -33,6 +39,7 @@ def errors_line(profile: Profile) -> str:
 
 
 @click.command()
+@click.argument("networks", nargs=-1, metavar="[NETWORK]...", shell_complete=complete_networks)
 @space_option("shufflenet-v1")
 @network_options("params", "peak_memory", "model_size", "precision", "match", "resolution")
 @click.option(
@@ -57,6 +64,7 @@ def errors_line(profile: Profile) -> str:
 )
 @table_options("json", "csv")
 def latency(
+    networks: tuple[str, ...],
     space: str,
     resolutions: tuple[tuple[int, int], ...],
     profile: str | None,
@@ -65,18 +73,38 @@ def latency(
     wide: bool,
     **of: Any,
 ) -> None:
-    """Predict the latency of a space's networks on a device.
+    """Predict the latency of networks on a device: of every NETWORK, or of a space's networks.
 
+    NETWORK is an architecture key or a name of `snsearch networks`, and has its own input size.
     The figures are predictions of a profile, never measurements; each carries its 95 % interval and says what the
     profile is fitted on.
     """
     if profile is not None and device is not None:
         raise click.UsageError("--profile and --device both name the device; give one of them")
-    [known] = snsearch.spaces(space)
     by = load_profile(profile or DEFAULT_PROFILE) if device is None else profile_of_device(device)
+    if networks:
+        if given := given_for_a_space(_OWN):
+            raise click.UsageError(f"{', '.join(given)} apply to a space, and networks are named")
+        predictions = [snsearch.predict(network, profile=by) for network in networks]
+    else:
+        predictions = _of_space(space, resolutions, by, of)
+    threads = f"{by.threads} thread{'s' if by.threads > 1 else ''}"
+    conditions = ", ".join(filter(None, (by.core, threads, by.precision)))
+    notes = [f"library: {by.library}; {conditions}", errors_line(by)]
+    named = [Column[Prediction]("network", lambda one: names[id(one)])] if networks else []
+    names = {id(one): name for one, name in zip(predictions, networks, strict=False)}
+    table = prediction_table(predictions, notes)
+    print_table(replace(table, columns=[*named, *table.columns]), form, wide=wide)
+
+
+def _of_space(
+    space: str, resolutions: tuple[tuple[int, int], ...], by: Profile, of: dict[str, Any]
+) -> list[Prediction]:
+    """The predictions for the networks of a space that the options ask for."""
+    [known] = snsearch.spaces(space)
     asked = as_asked(of)
     several = product(asked.pop("mflops") or [()], asked.pop("groups") or known.groups, asked.pop("scale") or [()])
-    predictions = [
+    return [
         snsearch.predict(solution, profile=by)
         for mflops, groups, scale in several
         for resolution in resolutions
@@ -84,7 +112,3 @@ def latency(
             mflops=mflops, space=known, groups=[groups], scale=scale, resolution=resolution, **asked
         )
     ]
-    threads = f"{by.threads} thread{'s' if by.threads > 1 else ''}"
-    conditions = ", ".join(filter(None, (by.core, threads, by.precision)))
-    notes = [f"library: {by.library}; {conditions}", errors_line(by)]
-    print_table(prediction_table(predictions, notes), form, wide=wide)

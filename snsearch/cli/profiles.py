@@ -15,7 +15,7 @@ from snsearch.cli.shared.console import print_json, print_table, say
 from snsearch.cli.shared.options import complete_names, table_options
 from snsearch.codec import encode
 from snsearch.errors import SpecError
-from snsearch.latency import DEFAULT_PROFILE, PredictionErrors, load_profile
+from snsearch.latency import DEFAULT_PROFILE, NCNN_PROFILE, PredictionErrors, load_profile
 from snsearch.tables import Column, Table
 from snsearch.units import three_digits
 
@@ -80,33 +80,64 @@ def profiles(names: tuple[str, ...], form: str, wide: bool) -> None:
 
 
 @click.command()
-@click.argument("figures", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("figures", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--benchncnn",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="What ncnn's benchncnn printed on the device, on one thread, instead of FIGURES.",
+)
 @click.option("--name", required=True, help="The profile's name.")
 @click.option("--device", required=True, help="The device, as every prediction names it.")
-@click.option("--library", required=True, help="The library that ran the networks, with its version.")
+@click.option("--library", help="The library that ran the networks, with its version  [--benchncnn: ncnn]")
 @click.option("--core", default="", help="The processor core.")
 @click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
 @click.option("--precision", default="float32", show_default=True)
-@click.option("--source", default="own figures", show_default=True, help="Where the figures come from.")
+@click.option("--source", help="Where the figures come from  [default: own figures, or own benchncnn]")
 @click.option(
     "--prior",
-    default=DEFAULT_PROFILE,
-    show_default=True,
     metavar="NAME|FILE",
     shell_complete=complete_names("profiles"),
-    help="The profile that the rates are drawn to where there are few figures; best one of the same library.",
+    help="The profile that the rates are drawn to where there are few figures; best one of the same library  "
+    f"[default: {DEFAULT_PROFILE}; --benchncnn: {NCNN_PROFILE}]",
 )
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-def calibrate(figures: Path, prior: str, out: Path, force: bool, **about: Any) -> None:
+def calibrate(
+    figures: Path | None,
+    benchncnn: Path | None,
+    prior: str | None,
+    out: Path,
+    force: bool,
+    library: str | None,
+    source: str | None,
+    **about: Any,
+) -> None:
     """Fit a profile of your own device on FIGURES, a CSV file with the columns key and latency_ms.
 
-    Each line is a network, by its key as `snsearch solve` prints it, and its latency on the device, all with one
-    library, thread count and precision. The profile is a file that `snsearch latency --profile` reads; it says how
-    far predictions for held-out networks were from their figures.
+    Each line is a network, by its key as `snsearch solve` prints it or its name in `snsearch networks`, and its
+    latency on the device, all with one library, thread count and precision. --benchncnn takes what ncnn's own
+    benchmark prints instead. The profile is a file that `snsearch latency --profile` reads; it says how far
+    predictions for held-out networks were from their figures.
     """
     if out.exists() and not force:
         raise SpecError(f'"{out.name}" exists; name another file, or give --force')
-    profile = snsearch.calibrate(figures, prior=load_profile(prior), **about)
+    if (figures is None) == (benchncnn is None):
+        raise click.UsageError("give FIGURES or --benchncnn, one of them")
+    known: Any = figures
+    if benchncnn is not None:
+        if about["threads"] != 1:
+            raise click.UsageError("--benchncnn is a run on one thread; leave --threads out")
+        known = snsearch.read_benchncnn(benchncnn)
+        say(f"{len(known.measured)} networks are fitted on; not known here: {', '.join(known.skipped) or 'none'}")
+    elif library is None:
+        raise click.UsageError("FIGURES need --library, which ran the networks")
+    profile = snsearch.calibrate(
+        known,
+        prior=None if prior is None else load_profile(prior),
+        library=library or "ncnn",
+        source=source or ("own figures" if benchncnn is None else "own benchncnn"),
+        **about,
+    )
     out.write_text(profile.to_toml(), encoding="utf-8")
     say(f"wrote {out}: {errors_line(profile)}")

@@ -10,7 +10,7 @@ from snsearch.device.deploy import deploy
 from snsearch.device.transports.transport import Transport
 from snsearch.engine import NCNN, Engine, Weights, random_weights
 from snsearch.files import cache_folder
-from snsearch.network import Architecture, Op, OpGraph
+from snsearch.network import AnyNetwork, Architecture, Op, OpGraph
 
 # ShuffleNet 0.25x with three groups, 13 MMACs: it runs in milliseconds, and has every kind of operator.
 REFERENCE = "shufflenet.g3.b4.shuffle_stem12s2p_60x4s2-120x8s2-240x4s2_3x224x224_c1000"
@@ -57,7 +57,7 @@ def block_subject(
 
 
 def network_subject(
-    arch: Architecture, engine: Engine = NCNN, folder: Path | None = None, weights: Weights | None = None
+    arch: AnyNetwork, engine: Engine = NCNN, folder: Path | None = None, weights: Weights | None = None
 ) -> Subject:
     """The model of an architecture, named by its key. Raises SpecError and DeviceError."""
     return block_subject(arch.key, OpGraph.of(arch).ops, engine, folder, weights)

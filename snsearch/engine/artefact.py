@@ -56,7 +56,7 @@ def tensor_shapes(ops: Sequence[Op]) -> tuple[Shape, ...]:
             readers.setdefault(source, []).append(op)
     shapes: list[Shape] = []
     for index, op in enumerate(ops):
-        flat = op.kind in ("global_pool", "linear")
+        flat = op.kind in ("global_pool", "linear", "flatten")
         if op.kind == "input" and op.height == op.width == 1:
             # Linear layers and gates read vectors; a 1x1 image that a convolution or pooling reads remains an image.
             flat = all(
@@ -101,17 +101,19 @@ def check_reads_vector(ops: Sequence[Op], op: Op, shapes: Sequence[Shape]) -> No
 def padding_of(op: Op, read: Op) -> tuple[int, int, int, int]:
     """The pixels left, right, above and below with which an operator makes its output's size from that of `read`.
 
-    Half of the kernel on both sides, as torch modules pad, if that gives the size; else none, if that does; else what
-    is missing, with the odd pixel at the end. Raises SpecError if no padding gives the size.
+    The operator's own padding on both sides, as torch modules pad, if that gives the size; else none, if that does;
+    else what is missing, with the odd pixel at the end. Raises SpecError if no padding gives the size.
     """
     return *_sides(op, read.width, op.width), *_sides(op, read.height, op.height)
 
 
 def _sides(op: Op, size_in: int, size_out: int) -> tuple[int, int]:
-    for sides in (op.kernel // 2, 0):
+    for sides in (op.pad, 0):
         if (size_in + 2 * sides - op.kernel) // op.stride + 1 == size_out and size_in + 2 * sides >= op.kernel:
             return sides, sides
     missing = (size_out - 1) * op.stride + op.kernel - size_in
+    if op.ceil and missing >= op.pad:
+        return op.pad, missing - op.pad
     if not 0 <= missing < 2 * op.kernel:
         raise SpecError(
             f"{op.name}: no padding makes {size_out} of {size_in} pixels with a {op.kernel}x{op.kernel} kernel and "

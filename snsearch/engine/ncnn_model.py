@@ -21,7 +21,17 @@ from snsearch.engine.weights import Floats, Weights, random_weights
 from snsearch.network import Activation, Op
 
 MAGIC = 7767517
-ACTIVATION_TYPES: dict[Activation, int] = {"none": 0, "relu": 1, "sigmoid": 4}
+ACTIVATION_TYPES: dict[Activation, int] = {"none": 0, "relu": 1, "sigmoid": 4}  # that a layer can end with
+# Layers of their own, with their parameters. ncnn's hard ones multiply by 1/6 and add 1/2 before they clip.
+_SIXTH = {0: 1 / 6, 1: 0.5}
+ACTIVATION_LAYERS: dict[Activation, tuple[str, Mapping[int, object]]] = {
+    "relu": ("ReLU", {}),
+    "relu6": ("Clip", {0: 0.0, 1: 6.0}),
+    "sigmoid": ("Sigmoid", {}),
+    "swish": ("Swish", {}),
+    "hardsigmoid": ("HardSigmoid", _SIXTH),
+    "hardswish": ("HardSwish", _SIXTH),
+}
 ADD, MULTIPLY = 0, 2  # BinaryOp's operation types
 FLOOR = 1  # Pooling's padding mode: the given padding, output sizes rounded down
 SHAPE_HINT = -23330
@@ -83,7 +93,8 @@ class _Writer:
     def _operator(self, index: int, op: Op, bottoms: list[str]) -> str:
         """Writes one operator with its activation, and returns the name of its output blob."""
         blob, name = f"b{index}", f"{index}_{op.name}"
-        activation = ACTIVATION_TYPES[op.activation]
+        fused = op.kind in ("conv", "linear") and op.activation in ACTIVATION_TYPES
+        activation = ACTIVATION_TYPES[op.activation] if fused else 0
         match op.kind:
             case "input":
                 channels, *sides = self._shapes[index]
@@ -115,11 +126,21 @@ class _Writer:
                 self._layer("BinaryOp", name, bottoms, [blob], {0: MULTIPLY})
             case "concat":
                 self._layer("Concat", name, bottoms, [blob], {0: 0})
-        if op.activation != "none" and op.kind not in ("conv", "linear"):
-            kind = "ReLU" if op.activation == "relu" else "Sigmoid"
-            self._layer(kind, f"{name}_{op.activation}", [blob], [f"{blob}_a"], {})
-            return f"{blob}_a"
-        return blob
+            case "slice":
+                channels, *sides = self._shapes[index]
+                sizes = {2: op.offset, 3: sides[1], 4: sides[0], 5: channels}
+                self._layer("Crop", name, bottoms, [blob], sizes)
+            case "flatten":
+                image_read(self._ops, op, self._shapes)
+                self._layer("Flatten", name, bottoms, [blob], {})
+            case "activate":
+                blob = bottoms[0]
+        if op.activation == "none" or fused:
+            return blob
+        kind, parameters = ACTIVATION_LAYERS[op.activation]
+        made = f"b{index}_a"
+        self._layer(kind, f"{name}_{op.activation}", [blob], [made], parameters)
+        return made
 
     def _convolution(self, index: int, op: Op, name: str, bottoms: list[str], blob: str, activation: int) -> None:
         left, right, top, bottom = padding_of(op, image_read(self._ops, op, self._shapes))

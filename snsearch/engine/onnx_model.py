@@ -25,13 +25,19 @@ from snsearch.engine.artefact import (
     tensor_shapes,
 )
 from snsearch.engine.weights import EPSILON, Weights, random_weights
-from snsearch.network import Op
+from snsearch.network import Activation, Op
 
 OPSET = 13  # axes are inputs; runtimes of the last five years read it
 IR_VERSION = 7  # of the same release
 SUFFIX = ".onnx"
 INPUT, OUTPUT = "image", "logits"  # of `write_network`
-_ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid"}
+_SIXTH = {"alpha": 1 / 6, "beta": 0.5}
+_ACTIVATIONS: dict[Activation, tuple[str, dict[str, float]]] = {
+    "relu": ("Relu", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "hardsigmoid": ("HardSigmoid", _SIXTH),
+}
+_GATES: dict[Activation, Activation] = {"swish": "sigmoid", "hardswish": "hardsigmoid"}  # x times one of these
 
 
 def write_model(ops: Sequence[Op], weights: Weights | None = None) -> Artefact:
@@ -157,11 +163,34 @@ class _Writer:
                 self._node("Mul", name, [reads[0], gate], makes)
             case "concat":
                 self._node("Concat", name, reads, makes, axis=1)
+            case "slice":
+                ends = [
+                    self._integers(f"{name}_{part}", value)
+                    for part, value in (("first", op.offset), ("end", op.offset + op.channels), ("axis", 1))
+                ]
+                self._node("Slice", name, [*reads, *ends], makes)
+            case "flatten":
+                self._node("Flatten", name, reads, makes, axis=1)
+            case "activate":
+                return self._activation(op.activation, name, reads[0], f"{makes}_a")
             case "input":
                 raise AssertionError("the input is not an operator")
-        if op.activation == "none":
-            return makes
-        return self._node(_ACTIVATIONS[op.activation], f"{name}_{op.activation}", [makes], f"{makes}_a")
+        return self._activation(op.activation, name, makes, f"{makes}_a")
+
+    def _activation(self, activation: Activation, name: str, read: str, makes: str) -> str:
+        """Adds an activation, and returns the name of its output tensor; without one, that of the input."""
+        if activation == "none":
+            return read
+        named = f"{name}_{activation}"
+        if activation == "relu6":
+            ends = [self._constant(f"clip_{end:g}", np.array(end, np.float32)) for end in (0.0, 6.0)]
+            return self._node("Clip", named, [read, *ends], makes)
+        if activation in _GATES:
+            kind, values = _ACTIVATIONS[_GATES[activation]]
+            gate = self._node(kind, f"{named}_gate", [read], f"{makes}_g", **values)
+            return self._node("Mul", named, [read, gate], makes)
+        kind, values = _ACTIVATIONS[activation]
+        return self._node(kind, named, [read], makes, **values)
 
     def _shuffle(self, index: int, name: str, reads: list[str], makes: str) -> None:
         """View as (n, g, c/g, h, w), transpose groups and channels, flatten."""

@@ -5,7 +5,7 @@ A time is valid only if this holds on the device itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.nn import functional
 from snsearch.engine.artefact import output_indices, padding_of, read_indices, tensor_shapes
 from snsearch.engine.python_runner import model_input
 from snsearch.engine.weights import EPSILON, LayerWeights, Weights
-from snsearch.network import Op
+from snsearch.network import Activation, Op
 
 Outputs = tuple[NDArray[np.float32], ...]
 
@@ -102,8 +102,23 @@ def _operator(op: Op, ops: Sequence[Op], inputs: list[Tensor], layer: LayerWeigh
             y = torch.cat(inputs, dim=1)
         case "scale":
             y = x_NCHW * inputs[1][..., None, None]
+        case "slice":
+            y = x_NCHW[:, op.offset : op.offset + op.channels]
+        case "flatten":
+            y = x_NCHW.flatten(1)
+        case "activate":
+            y = x_NCHW
         case "input":
             raise AssertionError("the input is not an operator")
-    if op.activation == "relu":
-        return functional.relu(y)
-    return torch.sigmoid(y) if op.activation == "sigmoid" else y
+    return _ACTIVATIONS[op.activation](y)
+
+
+_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "none": lambda y: y,
+    "relu": functional.relu,
+    "relu6": functional.relu6,
+    "sigmoid": torch.sigmoid,
+    "swish": functional.silu,
+    "hardsigmoid": functional.hardsigmoid,
+    "hardswish": functional.hardswish,
+}

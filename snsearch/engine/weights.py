@@ -59,9 +59,11 @@ def weights_of(ops: Sequence[Op], state: Mapping[str, Floats]) -> Weights:
     def layer(op: Op) -> LayerWeights:
         if op.kind == "linear":
             return LayerWeights(weight=state[f"{op.name}.linear.weight"], bias=state[f"{op.name}.linear.bias"])
-        parts = {part: state[f"{op.name}.norm.{name}"] for part, name in _NORM_NAMES.items()}
         bias = state.get(f"{op.name}.conv.bias")
-        return LayerWeights(weight=state[f"{op.name}.conv.weight"], bias=bias, norm=Norm(**parts))
+        norm = None
+        if op.norm:
+            norm = Norm(**{part: state[f"{op.name}.norm.{name}"] for part, name in _NORM_NAMES.items()})
+        return LayerWeights(weight=state[f"{op.name}.conv.weight"], bias=bias, norm=norm)
 
     return {index: layer(op) for index, op in enumerate(ops) if op.kind in ("conv", "linear")}
 
@@ -117,7 +119,7 @@ def random_weights(ops: Sequence[Op], seed: int = 0) -> Weights:
                 mean=normal(op.channels, std=0.1),
                 variance=uniform(op.channels),
             )
-        std = (2 / fan_in) ** 0.5 * (_GATE_GAIN if op.activation == "sigmoid" else 1.0)
+        std = (2 / fan_in) ** 0.5 * (_GATE_GAIN if op.activation in ("sigmoid", "hardsigmoid") else 1.0)
         bias = normal(op.channels, std=0.1) if op.bias else None
         weights[index] = LayerWeights(weight=normal(*shape, std=std), bias=bias, norm=norm)
     return weights

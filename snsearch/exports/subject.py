@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from snsearch.engine import Weights, random_weights, state_of, weights_of
 from snsearch.errors import DataError, SpecError
-from snsearch.network import Architecture, Network, Op, OpGraph, build_model
+from snsearch.network import AnyNetwork, Network, Op, OpGraph, build_model, network_of
 from snsearch.study import StudyRecord, TrialRecord
 from snsearch.training import Dataset, Training, load_into, read_weights
 
@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 class Subject:
     """A network with its weights, and what it was trained and chosen on."""
 
-    arch: Architecture
+    arch: AnyNetwork
     module: Network  # in evaluation mode, on the CPU
     weights: str  # where they are from, in words
     trained: bool  # False: random weights
@@ -79,7 +79,7 @@ def _first_other(ours: Sequence[str], theirs: Sequence[str]) -> str:
 
 
 def subject_of(
-    arch: Architecture,
+    arch: AnyNetwork,
     weights: Path | None,
     *,
     seed: int = 0,
@@ -120,9 +120,9 @@ def subject_of(
     )
 
 
-def _check_network(arch: Architecture, training: Training, where: str) -> None:
+def _check_network(arch: AnyNetwork, training: Training, where: str) -> None:
     """Raises SpecError if a training's network computes something else, although its tensors have the same shapes."""
-    theirs = Architecture.from_key(training.key)
+    theirs = network_of(training.key)
     if replace(theirs, resolution=arch.resolution) != arch:
         raise SpecError(
             f"{where} are of {training.key}, which computes something else than "

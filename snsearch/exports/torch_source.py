@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pprint import pformat
 
-from snsearch.network import Architecture, Op, block_ops, blocks
+from snsearch.network import Activation, AnyNetwork, Op, network_blocks
 
 _HEAD = '''"""{key}
 
@@ -39,17 +39,28 @@ def normalise(pixels_NCHW: Tensor) -> Tensor:
 
 
 class ConvNorm(nn.Module):
-    """"Same"-padded convolution, batch norm, and ReLU where asked."""
+    """Convolution, batch norm, and activation; a bias instead of the batch norm where `norm` is False."""
 
-    def __init__(self, channels_in: int, channels: int, groups: int, kernel: int, stride: int, relu: bool) -> None:
+    def __init__(
+        self,
+        channels_in: int,
+        channels: int,
+        groups: int,
+        kernel: int,
+        stride: int,
+        activation: str = "",
+        pad: int | None = None,
+        norm: bool = True,
+        bias: bool = False,
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
-        self.relu = relu
+        pad = kernel // 2 if pad is None else pad
+        self.conv = nn.Conv2d(channels_in, channels, kernel, stride, pad, groups=groups, bias=bias)
+        self.norm = nn.BatchNorm2d(channels) if norm else nn.Identity()
+        self.activation = getattr(functional, activation) if activation else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.norm(self.conv(x))
-        return functional.relu(x) if self.relu else x
+        return self.activation(self.norm(self.conv(x)))
 
 
 class Dense(nn.Module):
@@ -63,19 +74,30 @@ class Dense(nn.Module):
         return self.linear(x)
 '''
 _FUNCTIONS = {
-    "max_pool": "functional.max_pool2d({0}, {kernel}, {stride}, {pad})",
+    "max_pool": "functional.max_pool2d({0}, {kernel}, {stride}, {pad}{ceil})",
     "avg_pool": "functional.avg_pool2d({0}, {kernel}, {stride}, {pad})",
     "global_pool": "{0}.mean(dim=(2, 3))",
     "add": "{0} + {1}",
-    "concat": "torch.cat(({0}, {1}), dim=1)",
+    "concat": "torch.cat(({all}), dim=1)",
     "scale": "{0} * {1}[:, :, None, None]",
+    "slice": "{0}[:, {offset}:{end}]",
+    "flatten": "{0}.flatten(1)",
+    "activate": "{0}",
 }
-_ACTIVATIONS = {"relu": "functional.relu({})", "sigmoid": "torch.sigmoid({})"}
+_ACTIVATIONS: dict[Activation, str] = {  # torch.nn.functional's names
+    "none": "",
+    "relu": "relu",
+    "relu6": "relu6",
+    "sigmoid": "sigmoid",
+    "swish": "silu",
+    "hardsigmoid": "hardsigmoid",
+    "hardswish": "hardswish",
+}
 _LINE = 118
 
 
 def torch_source(
-    arch: Architecture,
+    arch: AnyNetwork,
     *,
     weights: str,
     mean: Sequence[float],
@@ -98,15 +120,15 @@ def torch_source(
     )
     classes_of: dict[str, str] = {}  # the class of each structure
     parts: dict[str, list[str]] = {}  # of the network: calls of constructors
-    for placed in blocks(arch):
-        ops = block_ops(arch, placed.spec)
+    for block in network_blocks(arch):
+        ops = block.ops
         body = _body(ops)
         if body not in classes_of:
             units = sum(name.startswith("Unit") for name in classes_of.values())
-            classes_of[body] = f"Unit{units + 1}" if placed.spec.kind == "unit" else placed.name.title()
+            classes_of[body] = f"Unit{units + 1}" if block.is_unit else block.name.title()
         call = f"{classes_of[body]}({', '.join(_given(ops))})"
-        parts.setdefault(placed.name, []).append(
-            call if placed.repeats == 1 else f"*({call} for _ in range({placed.repeats}))"
+        parts.setdefault(block.name, []).append(
+            call if block.repeats == 1 else f"*({call} for _ in range({block.repeats}))"
         )
     defined = [f"\n\nclass {name}(nn.Module):\n{body}" for body, name in classes_of.items()]
     return head + "".join(defined) + _network(parts)
@@ -122,7 +144,7 @@ def _network(parts: dict[str, list[str]]) -> str:
     ]
     lines += ["", "    def __init__(self) -> None:", "        super().__init__()"]
     for name, calls in parts.items():
-        if name.startswith("stage"):
+        if name not in ("stem", "head"):
             inside = "".join(f"            {call},\n" for call in calls)
             lines.append(f"        self.{name} = nn.Sequential(\n{inside}        )")
         else:
@@ -160,7 +182,10 @@ def _body(ops: Sequence[Op]) -> str:
     for op in ops:
         if op.kind == "conv":
             parameters.append(f"{_argument(op)}: tuple[int, int, int]")
-            rest = f"kernel={op.kernel}, stride={op.stride}, relu={op.activation == 'relu'}"
+            rest = f"kernel={op.kernel}, stride={op.stride}"
+            rest += f', activation="{_ACTIVATIONS[op.activation]}"' if op.activation != "none" else ""
+            rest += f", pad={op.padding}" if op.padding is not None else ""
+            rest += "" if op.norm else f", norm=False, bias={op.bias}"
             made.append(f"        self.{op.name} = ConvNorm(*{_argument(op)}, {rest})")
         elif op.kind == "channel_shuffle":
             parameters.append(f"{_argument(op)}: int")
@@ -196,8 +221,18 @@ def _step(op: Op, ops: Sequence[Op]) -> str:
     """The expression of an operator's tensor."""
     read = [_argument(ops[source]) if source else "x" for source in op.inputs]
     if op.kind in _FUNCTIONS:
-        made = _FUNCTIONS[op.kind].format(*read, kernel=op.kernel, stride=op.stride, pad=op.kernel // 2)
+        made = _FUNCTIONS[op.kind].format(
+            *read,
+            all=", ".join(read),
+            kernel=op.kernel,
+            stride=op.stride,
+            pad=op.pad,
+            ceil=", ceil_mode=True" if op.ceil else "",
+            offset=op.offset,
+            end=op.offset + op.channels,
+        )
     else:
         owner, _, leaf = op.name.rpartition(".")
         made = f'self.{owner}["{leaf}"]({read[0]})' if owner else f"self.{op.name}({read[0]})"
-    return made if op.activation == "none" or op.kind == "conv" else _ACTIVATIONS[op.activation].format(made)
+    alone = op.activation == "none" or op.kind == "conv"
+    return made if alone else f"functional.{_ACTIVATIONS[op.activation]}({made})"

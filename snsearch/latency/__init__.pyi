@@ -1,3 +1,5 @@
+from .benchncnn import BenchNcnn as BenchNcnn
+from .benchncnn import parse_benchncnn as parse_benchncnn
 from .calibration import Calibration as Calibration
 from .calibration import calibrate as calibrate
 from .calibration import calibrate_own as calibrate_own
@@ -8,6 +10,7 @@ from .forms import KERNEL_FORMS as KERNEL_FORMS
 from .kernels import block_kernel_terms as block_kernel_terms
 from .kernels import network_kernel_terms as network_kernel_terms
 from .profile import DEFAULT_PROFILE as DEFAULT_PROFILE
+from .profile import NCNN_PROFILE as NCNN_PROFILE
 from .profile import Latency as Latency
 from .profile import PredictionErrors as PredictionErrors
 from .profile import Profile as Profile

@@ -28,7 +28,7 @@ from snsearch.latency.validation import (
     network_fold,
     pixel_scaling,
 )
-from snsearch.network import Architecture, count_macs
+from snsearch.network import count_macs, network_of
 
 LEAST_NETWORKS = 3  # for a profile of a user's own figures
 FEW_FIGURES = 16  # with more figures than this, the weakest pull to a prior is tried too
@@ -82,7 +82,7 @@ def calibrate_own(measured: Sequence[tuple[str, str, float]], prior: Profile, **
     that no figure prices, such as an operator that was not measured, has the prior's rate at this device's speed.
 
     Args:
-        measured: architecture key, family and milliseconds of each figure.
+        measured: key or name of the network, family and milliseconds of each figure.
         prior: another device's profile.
         about: the fields of Profile that describe the device, library and source.
 
@@ -94,7 +94,7 @@ def calibrate_own(measured: Sequence[tuple[str, str, float]], prior: Profile, **
         raise SpecError(f"{len(measured)} figures of {known} networks; expected at least {LEAST_NETWORKS} networks")
     samples = []
     for key, family, ms in measured:
-        arch = Architecture.from_key(key)
+        arch = network_of(key)
         terms = network_terms(arch, prior.cache_bytes)
         samples.append(
             Sample(

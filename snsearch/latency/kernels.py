@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snsearch.latency.terms import BYTES, Terms, with_elements
-from snsearch.network import Architecture, Op, block_ops, blocks, op_weights
+from snsearch.network import AnyNetwork, Op, network_blocks, op_weights
 
 PACKS = (16, 8, 4, 1)  # channels side by side; without registers for 16, packs of 16 and of 8 have one rate
 ROWS = (16, 8, 4, 2, 1)  # output channels that a matrix kernel computes at once
@@ -86,7 +86,7 @@ def _add(total: dict[str, float], op: Op, read: int, written: int, times: int) -
     elif gates:
         total["gate_bytes"] += moved
     else:
-        total["element_bytes" if kind in ("add", "concat") else "pool_bytes"] += moved
+        total["element_bytes" if kind in ("add", "concat", "activate") else "pool_bytes"] += moved
 
 
 def _add_convolution(total: dict[str, float], op: Op, read: int, written: int, times: int) -> None:
@@ -149,16 +149,16 @@ def block_kernel_terms(ops: Sequence[Op]) -> Terms:
     return _summed(total)
 
 
-def network_kernel_terms(arch: Architecture) -> Terms:
+def network_kernel_terms(network: AnyNetwork) -> Terms:
     """A network's terms. Takes about a hundred microseconds.
 
     Raises SpecError if groups do not divide channels.
     """
     total = dict.fromkeys(KERNEL_MEANINGS, 0.0)
-    for placed in blocks(arch):
-        for op, read, written in with_elements(block_ops(arch, placed.spec)):
-            _add(total, op, read * BYTES, written * BYTES, placed.repeats)
+    for block in network_blocks(network):
+        for op, read, written in with_elements(block.ops):
+            _add(total, op, read * BYTES, written * BYTES, block.repeats)
     total["networks"] = 1.0
-    height, width = arch.resolution
-    total["edge_bytes"] += (arch.input_channels * height * width + arch.classes) * BYTES
+    height, width = network.resolution
+    total["edge_bytes"] += (network.input_channels * height * width + network.classes) * BYTES
     return _summed(total)

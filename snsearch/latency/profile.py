@@ -15,11 +15,12 @@ from snsearch.errors import SpecError
 from snsearch.latency.forms import Counting
 from snsearch.latency.kernels import KERNEL_MEANINGS, network_kernel_terms
 from snsearch.latency.terms import MEANINGS, network_terms, predict_ms
-from snsearch.network import Architecture
+from snsearch.network import AnyNetwork
 from snsearch.toml_files import find_file, read_toml, toml_of
 from snsearch.units import three_digits
 
 DEFAULT_PROFILE = "snapdragon-820"
+NCNN_PROFILE = "ncnn-raspberry-pi-zero-2"  # whose ratios of rates serve other devices that run ncnn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,8 +99,8 @@ class Profile:
         low, high = map(three_digits, self.judged_ms)
         return f"outside of the {low} to {high} ms that the profile is judged by: the interval may be too narrow"
 
-    def predict(self, arch: Architecture) -> Latency:
-        """The architecture's latency. Takes one or two hundred microseconds.
+    def predict(self, arch: AnyNetwork) -> Latency:
+        """The network's latency. Takes one or two hundred microseconds.
 
         Raises SpecError if groups do not divide channels, or for a network with a term that no figure has.
         """

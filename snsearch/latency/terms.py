@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from snsearch.network import SIMD_CHANNELS, Architecture, Op, block_ops, blocks, op_weights
+from snsearch.network import SIMD_CHANNELS, AnyNetwork, Op, network_blocks, op_weights
 
 BYTES = 4
+VIEWS = ("slice", "flatten")  # other names for what is in memory already: they cost nothing
 
 Terms = Mapping[str, float]  # by name, in the order of MEANINGS
 Rates = Mapping[str, float]  # nanoseconds per unit of a term, by the term's name
@@ -44,7 +45,7 @@ def with_elements(ops: Sequence[Op]) -> Iterator[tuple[Op, int, int]]:
     """Each operator that is not an input, with the elements that it reads and those that it writes."""
     sizes = [op.channels * op.height * op.width for op in ops]  # inline: calling the property takes longer
     for op, written in zip(ops, sizes, strict=True):
-        if op.inputs:
+        if op.inputs and op.kind not in VIEWS:
             read = 0
             for index in op.inputs:
                 read += sizes[index]
@@ -103,15 +104,15 @@ def ops_terms(ops: Sequence[Op], cache_bytes: int | None = None) -> Terms:
     return total
 
 
-def network_terms(arch: Architecture, cache_bytes: int | None = None) -> Terms:
+def network_terms(network: AnyNetwork, cache_bytes: int | None = None) -> Terms:
     """A network's terms, as `ops_terms` counts them. Takes about a hundred microseconds.
 
     Raises SpecError if groups do not divide channels.
     """
     total = dict.fromkeys(MEANINGS, 0.0)
-    for placed in blocks(arch):
-        for op, read, written in with_elements(block_ops(arch, placed.spec)):
-            _add(total, op, read + written, placed.repeats, cache_bytes)
+    for block in network_blocks(network):
+        for op, read, written in with_elements(block.ops):
+            _add(total, op, read + written, block.repeats, cache_bytes)
     return total
 
 

@@ -11,17 +11,19 @@ The conventions, which hold everywhere in snsearch:
 - peak_activation_bytes: while an operator runs, its inputs, its output and every tensor that a later operator
   reads are live. A tensor is freed after its last reader. Only the fused epilogue works in place. The peak is that
   of the best order in which the operators can run. It is found exactly, block by block, since only one tensor is
-  live between two blocks. The input image counts; weights do not.
+  live between two blocks. The input image counts; weights do not. Of a block of hundreds of operators, which only
+  NASNet has, it is the peak of the listed order: one that can be met, and perhaps not the least.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from snsearch.network.arch import Architecture
-from snsearch.network.graph import OpGraph, block_ops, blocks
+from snsearch.network.graph import OpGraph, block_ops, blocks, network_blocks
+from snsearch.network.known.catalogue import AnyNetwork, NamedNetwork
 from snsearch.network.operators import Op
 from snsearch.network.structure_units import BlockSpec
 
@@ -61,7 +63,7 @@ class OpCost:
 class CostReport:
     """A network's totals, and the costs of its operators in running order."""
 
-    architecture: Architecture
+    architecture: AnyNetwork
     precision: Precision
     totals: Costs
     operators: tuple[OpCost, ...]
@@ -136,11 +138,12 @@ def peak_elements(ops: Sequence[Op], larger: Callable[..., Any] = max, smaller: 
     return next(iter(frontier.values()))[1]
 
 
-def count_macs(arch: Architecture) -> int:
+def count_macs(network: AnyNetwork) -> int:
     """The network's MACs alone. Takes tens of microseconds. Raises SpecError where groups do not divide channels."""
-    return sum(placed.repeats * sum(map(op_macs, block_ops(arch, placed.spec))) for placed in blocks(arch))
+    return sum(block.repeats * sum(map(op_macs, block.ops)) for block in network_blocks(network))
 
 
+MOST_ORDERED = 60  # operators of a block whose every order is looked at
 _MOST_KNOWN = 1 << 14
 _known: dict[Any, tuple[int, int, int, int, int]] = {}  # totals of blocks: networks of one space share many
 
@@ -152,25 +155,45 @@ def _block_totals(ops: Sequence[Op]) -> tuple[int, int, int, int, int]:
         sum(map(op_params, ops)),
         sum(map(deployed_params, ops)),
         sum(elements_moved(op, ops) for op in ops[1:]),
-        peak_elements(ops),
+        peak_elements(ops) if len(ops) <= MOST_ORDERED else _listed_peak(ops),
     )
 
 
-def count_costs(arch: Architecture, precision: Precision = "float32") -> Costs:
+def _listed_peak(ops: Sequence[Op]) -> int:
+    """The peak of live elements in the order of the list."""
+    last_reader = {source: index for index, op in enumerate(ops) for source in op.inputs}
+    live = peak = ops[0].elements
+    for index, op in enumerate(ops[1:], start=1):
+        live += op.elements
+        peak = max(peak, live)
+        live -= sum(ops[source].elements for source in set(op.inputs) if last_reader[source] == index)
+    return peak
+
+
+def _all_totals(network: AnyNetwork) -> Iterator[tuple[int, tuple[int, int, int, int, int]]]:
+    """How often each block follows itself, and its totals."""
+    if isinstance(network, NamedNetwork):
+        for block in network.blocks():
+            yield block.repeats, _block_totals(block.ops)
+        return
+    settings = (network.unit, network.bottleneck, network.shuffle, network.stem_stride, network.stem_pool)
+    for placed in blocks(network):
+        found = _known.get(key := (settings, placed.spec))
+        if found is None:
+            if len(_known) >= _MOST_KNOWN:
+                _known.clear()
+            found = _known[key] = _block_totals(block_ops(network, placed.spec))
+        yield placed.repeats, found
+
+
+def count_costs(network: AnyNetwork, precision: Precision = "float32") -> Costs:
     """The network's totals, sizes in bytes. Takes a few hundred microseconds.
 
     Raises SpecError where groups do not divide channels.
     """
     size = BYTES_PER_VALUE[precision]
     macs = params = deployed = moved = peak = 0
-    settings = (arch.unit, arch.bottleneck, arch.shuffle, arch.stem_stride, arch.stem_pool)
-    for placed in blocks(arch):
-        times = placed.repeats
-        block = _known.get(key := (settings, placed.spec))
-        if block is None:
-            if len(_known) >= _MOST_KNOWN:
-                _known.clear()
-            block = _known[key] = _block_totals(block_ops(arch, placed.spec))
+    for times, block in _all_totals(network):
         macs += times * block[0]
         params += times * block[1]
         deployed += times * block[2]

@@ -12,10 +12,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from snsearch.errors import VerificationError
-from snsearch.network.arch import Architecture
 from snsearch.network.conventions import count_conventions
 from snsearch.network.costs import count_costs
 from snsearch.network.graph import OpGraph
+from snsearch.network.known.catalogue import AnyNetwork
 from snsearch.network.torch_model import Network, build_model
 
 
@@ -44,7 +44,7 @@ class Verification:
                 raise VerificationError(f"{counter}: counted {counted:,}, but the cost report has {expected:,}")
 
 
-def _input(arch: Architecture) -> torch.Tensor:
+def _input(arch: AnyNetwork) -> torch.Tensor:
     return torch.zeros(1, arch.input_channels, *arch.resolution)
 
 
@@ -84,7 +84,7 @@ def count_with_torch(network: Network) -> int:
     return flops // 2
 
 
-def verify(arch: Architecture) -> Verification:
+def verify(arch: AnyNetwork) -> Verification:
     """The counts of thop, torch and the module's own parameters, beside those of the cost report.
 
     Raises SpecError where groups do not divide channels.

@@ -6,13 +6,15 @@ short list of operators in an order in which they can run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from snsearch.errors import SpecError
 from snsearch.network.arch import Architecture
+from snsearch.network.known.builder import Block
+from snsearch.network.known.catalogue import AnyNetwork, NamedNetwork
 from snsearch.network.operators import BlockBuilder, Op, strided
 from snsearch.network.structure_units import STRUCTURE_UNITS, BlockSpec
 
@@ -82,38 +84,55 @@ def blocks(arch: Architecture) -> Iterator[PlacedBlock]:
     yield PlacedBlock("head", BlockSpec("head", channels, arch.classes, height, width, 1, False), 1)
 
 
+def network_blocks(network: AnyNetwork) -> Iterator[Block]:
+    """The network's blocks in order, with their operators; equal neighbours are one block with a repeat count.
+
+    Raises SpecError for an unknown unit, or where groups do not divide channels.
+    """
+    if isinstance(network, NamedNetwork):
+        yield from network.blocks()
+        return
+    for placed in blocks(network):
+        yield Block(placed.name, block_ops(network, placed.spec), placed.repeats)
+
+
+def joined(chain: Iterable[Block]) -> tuple[Op, ...]:
+    """The operators of blocks, each of which reads the last tensor of the one before, with unique names."""
+    ops: list[Op] = []
+    units_in_stage: dict[str, int] = {}
+    last = 0
+    for block in chain:
+        local = block.ops
+        for _ in range(block.repeats):
+            prefix = block.name
+            if block.is_unit:
+                number = units_in_stage.get(block.name, 0)
+                units_in_stage[block.name] = number + 1
+                prefix = f"{block.name}.{number}"
+            if not ops:
+                ops.append(local[0])
+            offset = len(ops) - 1
+            for op in local[1:]:
+                inputs = tuple(last if index == 0 else index + offset for index in op.inputs)
+                ops.append(op._replace(name=f"{prefix}.{op.name}", inputs=inputs))
+            last = len(ops) - 1
+    return tuple(ops)
+
+
 @dataclass(frozen=True)
 class OpGraph:
     """The whole network as operators, in an order in which they can run; the first is the input."""
 
-    architecture: Architecture
+    architecture: AnyNetwork
     ops: tuple[Op, ...]
 
     @classmethod
-    def of(cls, arch: Architecture) -> OpGraph:
-        """The graph of an architecture, with unique operator names such as "stage2.0.expand".
+    def of(cls, arch: AnyNetwork) -> OpGraph:
+        """The graph of a network, with unique operator names such as "stage2.0.expand".
 
         Raises SpecError for an unknown unit, or where the group count does not divide the channels.
         """
-        ops: list[Op] = []
-        units_in_stage: dict[str, int] = {}
-        last = 0
-        for placed in blocks(arch):
-            for _ in range(placed.repeats):
-                local = block_ops(arch, placed.spec)
-                prefix = placed.name
-                if placed.spec.kind == "unit":
-                    number = units_in_stage.get(placed.name, 0)
-                    units_in_stage[placed.name] = number + 1
-                    prefix = f"{placed.name}.{number}"
-                if not ops:
-                    ops.append(local[0])
-                offset = len(ops) - 1
-                for op in local[1:]:
-                    inputs = tuple(last if index == 0 else index + offset for index in op.inputs)
-                    ops.append(op._replace(name=f"{prefix}.{op.name}", inputs=inputs))
-                last = len(ops) - 1
-        return cls(arch, tuple(ops))
+        return cls(arch, joined(network_blocks(arch)))
 
     @cached_property
     def digraph(self) -> nx.DiGraph:

@@ -23,8 +23,12 @@ OpKind = Literal[
     "add",
     "concat",
     "scale",
+    "slice",
+    "flatten",
+    "activate",
 ]
-Activation = Literal["none", "relu", "sigmoid"]
+# relu6 is clipped at 6; swish is x * sigmoid(x); the hard ones put relu6(x + 3) / 6 in the sigmoid's place.
+Activation = Literal["none", "relu", "relu6", "sigmoid", "swish", "hardsigmoid", "hardswish"]
 
 
 class Op(NamedTuple):
@@ -44,6 +48,15 @@ class Op(NamedTuple):
     bias: bool = False
     activation: Activation = "none"
     ends_branch: bool = False  # last convolution of a residual branch: its batch norm may be initialised to zero
+    # Pixels of padding on every side of a window's image; None: half of the kernel.
+    padding: int | None = None
+    ceil: bool = False  # a pooling window that is only partly inside makes a last pixel
+    offset: int = 0  # of a slice's first channel
+
+    @property
+    def pad(self) -> int:
+        """Pixels of padding on every side of the image."""
+        return self.kernel // 2 if self.padding is None else self.padding
 
     @property
     def elements(self) -> int:
@@ -161,11 +174,11 @@ class BlockBuilder:
         """Channel i*(C/g)+j moves to j*g+i (ShuffleNet, Figure 1)."""
         return self._elementwise(name, "channel_shuffle", (source,), self.ops[source].channels, groups=groups)
 
-    def add(self, name: str, left: int, right: int) -> int:
-        """Element-wise sum, then ReLU. Raises SpecError where the shapes differ."""
+    def add(self, name: str, left: int, right: int, activation: Activation = "relu") -> int:
+        """Element-wise sum, then ReLU or another activation. Raises SpecError where the shapes differ."""
         read = self.ops[left]
         self.must_match(name, read, self.ops[right])
-        return self._elementwise(name, "add", (left, right), read.channels, "relu")
+        return self._elementwise(name, "add", (left, right), read.channels, activation)
 
     def concat(self, name: str, left: int, right: int) -> int:
         """Channel concatenation, then ReLU."""

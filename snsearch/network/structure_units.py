@@ -92,9 +92,28 @@ def separable_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) -> 
     build.squeeze_excite(branch, spec.se_reduction)
 
 
+def interleaved_unit(build: BlockBuilder, arch: Architecture, spec: BlockSpec) -> None:
+    """Interleaved low-rank group convolutions (IGCV3, arXiv:1806.00178): two grouped 1x1 convolutions.
+
+    Between them, a shuffle interleaves the groups. The unit is wider inside, by `bottleneck`. It adds its input where
+    shapes allow, with no activation behind the sum. The network's first convolution of this kind is not grouped.
+    """
+    inner = spec.channels_in * arch.bottleneck
+    branch = build.conv("expand", 0, inner, groups=1 if spec.opens_network else spec.groups, activation="none")
+    if arch.shuffle and spec.groups > 1:
+        branch = build.channel_shuffle("shuffle", branch, spec.groups)
+    branch = build.depthwise("depthwise", branch, stride=spec.stride, activation="relu")
+    adds = spec.stride == 1 and not build.differ(spec.channels_in, spec.channels_out)
+    branch = build.conv("project", branch, spec.channels_out, groups=spec.groups, activation="none", ends_branch=adds)
+    branch = build.squeeze_excite(branch, spec.se_reduction)
+    if adds:
+        build.add("add", 0, branch, "none")
+
+
 STRUCTURE_UNITS: dict[str, UnitBuilder] = {
     "shufflenet": shufflenet_unit,
     "bottleneck": bottleneck_unit,
     "plain": plain_unit,
     "separable": separable_unit,
+    "interleaved": interleaved_unit,
 }

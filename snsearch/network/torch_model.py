@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snsearch.network.arch import Architecture
 from snsearch.network.graph import OpGraph
+from snsearch.network.known.catalogue import AnyNetwork
 from snsearch.network.operators import Activation, Op
 
 
 def _activate(x: Tensor, activation: Activation) -> Tensor:
-    if activation == "relu":
-        return functional.relu(x, inplace=True)
-    return torch.sigmoid(x) if activation == "sigmoid" else x
+    """The activation of a tensor that nothing else reads."""
+    match activation:
+        case "none":
+            return x
+        case "relu":
+            return functional.relu(x, inplace=True)
+        case "relu6":
+            return functional.relu6(x, inplace=True)
+        case "sigmoid":
+            return torch.sigmoid(x)
+        case "swish":
+            return functional.silu(x)
+        case "hardsigmoid":
+            return functional.hardsigmoid(x)
+        case "hardswish":
+            return functional.hardswish(x)
 
 
 class ConvNorm(nn.Module):
-    """Convolution, batch norm, and activation."""
+    """Convolution, batch norm where the operator has one, and activation."""
 
     def __init__(self, op: Op) -> None:
         super().__init__()
         self.conv = nn.Conv2d(
-            op.channels_in, op.channels, op.kernel, op.stride, op.kernel // 2, groups=op.groups, bias=op.bias
+            op.channels_in, op.channels, op.kernel, op.stride, op.pad, groups=op.groups, bias=op.bias
         )
-        self.norm = nn.BatchNorm2d(op.channels)
+        self.norm = nn.BatchNorm2d(op.channels) if op.norm else nn.Identity()
         self.activation: Activation = op.activation
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -57,17 +72,47 @@ class GlobalPool(nn.Module):
 
 
 class Add(nn.Module):
-    """Element-wise sum, then ReLU."""
+    """Element-wise sum, and activation."""
+
+    def __init__(self, op: Op) -> None:
+        super().__init__()
+        self.activation: Activation = op.activation
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        return functional.relu(left + right, inplace=True)
+        return _activate(left + right, self.activation)
 
 
 class Concat(nn.Module):
-    """Channel concatenation, then ReLU."""
+    """Channel concatenation, and activation."""
 
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        return functional.relu(torch.cat((left, right), dim=1), inplace=True)
+    def __init__(self, op: Op) -> None:
+        super().__init__()
+        self.activation: Activation = op.activation
+
+    def forward(self, *parts: Tensor) -> Tensor:
+        return _activate(torch.cat(parts, dim=1), self.activation)
+
+
+class Slice(nn.Module):
+    """Some of the channels."""
+
+    def __init__(self, op: Op) -> None:
+        super().__init__()
+        self.first, self.channels = op.offset, op.channels
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return x_NCHW[:, self.first : self.first + self.channels]
+
+
+class Activate(nn.Module):
+    """An activation of a tensor that others may read too."""
+
+    def __init__(self, op: Op) -> None:
+        super().__init__()
+        self.activation: Activation = op.activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x) if self.activation == "relu" else _activate(x, self.activation)
 
 
 class Scale(nn.Module):
@@ -84,19 +129,25 @@ def _module(op: Op) -> nn.Module:
         case "linear":
             return Dense(op)
         case "max_pool":
-            return nn.MaxPool2d(op.kernel, op.stride, padding=op.kernel // 2)
+            return nn.MaxPool2d(op.kernel, op.stride, padding=op.pad, ceil_mode=op.ceil)
         case "avg_pool":
-            return nn.AvgPool2d(op.kernel, op.stride, padding=op.kernel // 2)
+            return nn.AvgPool2d(op.kernel, op.stride, padding=op.pad)
         case "global_pool":
             return GlobalPool()
         case "channel_shuffle":
             return nn.ChannelShuffle(op.groups)  # as in the paper: view as (g, C/g), transpose, flatten
         case "add":
-            return Add()
+            return Add(op)
         case "concat":
-            return Concat()
+            return Concat(op)
         case "scale":
             return Scale()
+        case "slice":
+            return Slice(op)
+        case "flatten":
+            return nn.Flatten()
+        case "activate":
+            return Activate(op)
         case "input":
             raise AssertionError("the input is not an operator")
 
@@ -117,12 +168,12 @@ class Network(nn.Module):
 
     def __init__(self, graph: OpGraph) -> None:
         super().__init__()
-        self.architecture: Architecture = graph.architecture
+        self.architecture: AnyNetwork = graph.architecture
         last_reader = {source: index for index, op in enumerate(graph.ops) for source in op.inputs}
         steps = []
         for index, op in enumerate(graph.ops[1:], start=1):
             self._attach(op.name, _module(op))
-            spent = tuple(source for source in op.inputs if last_reader[source] == index)
+            spent = tuple(source for source in dict.fromkeys(op.inputs) if last_reader[source] == index)
             steps.append((op.name, op.inputs, spent))
         self._steps = tuple(steps)
 
@@ -135,14 +186,52 @@ class Network(nn.Module):
             owner = owner.get_submodule(part)
         owner.add_module(leaf, module)
 
+    @property
+    def _body(self) -> int:
+        """The steps before the head."""
+        return next(index for index, (name, _, _) in enumerate(self._steps) if name.startswith("head."))
+
     def forward(self, x_NCHW: Tensor) -> Tensor:
+        return self.forward_head(self.forward_features(x_NCHW))
+
+    def forward_features(self, x_NCHW: Tensor) -> Tensor:
+        """The last stage's output, (N, channels, H / stride, W / stride): what the head reads."""
         check_channels(x_NCHW, self.architecture.input_channels)
         tensors: dict[int, Tensor] = {0: x_NCHW}
-        for index, (name, inputs, spent) in enumerate(self._steps, start=1):
+        return self._run(tensors, 0, self._body)
+
+    def forward_head(self, features_NCHW: Tensor, pre_logits: bool = False) -> Tensor:
+        """Logits (N, classes) of what forward_features returns; before the last layer with `pre_logits`."""
+        first, last = self._body, len(self._steps)
+        if pre_logits:
+            last = max(index for index in range(first, last) if isinstance(self._layer(index), Dense | ConvNorm))
+        return self._run({first: features_NCHW}, first, last)
+
+    def _run(self, tensors: dict[int, Tensor], first: int, last: int) -> Tensor:
+        """Runs the steps from `first` up to `last`, and returns the last one's tensor."""
+        for index, (name, inputs, spent) in enumerate(self._steps[first:last], start=first + 1):
             tensors[index] = self.get_submodule(name)(*[tensors[source] for source in inputs])
             for source in spent:
                 del tensors[source]
-        return tensors[len(self._steps)]
+        return tensors[last]
+
+    def _layer(self, step: int) -> nn.Module:
+        return self.get_submodule(self._steps[step][0])
+
+    def reset_classifier(self, num_classes: int, seed: int = 0) -> None:
+        """Replaces the last layer by one of that many classes, initialised from the seed; all else stays.
+
+        Raises SpecError if the number is no positive one.
+        """
+        self.architecture = replace(self.architecture, classes=num_classes)
+        like = next(self.parameters())
+        fresh = build_model(self.architecture, seed)
+        name = next(
+            name for name, _, _ in reversed(self._steps) if isinstance(self.get_submodule(name), Dense | ConvNorm)
+        )
+        owner, _, leaf = name.rpartition(".")
+        new = fresh.get_submodule(name).to(device=like.device, dtype=like.dtype).train(self.training)
+        setattr(self.get_submodule(owner), leaf, new)
 
 
 def initialise(network: Network, seed: int, *, zero_start: bool = True) -> None:
@@ -167,17 +256,20 @@ def initialise(network: Network, seed: int, *, zero_start: bool = True) -> None:
             if isinstance(module, ConvNorm):
                 fan_in = module.conv.weight[0].numel()
                 normal(module.conv.weight, (2 / fan_in) ** 0.5)
-                module.norm.reset_running_stats()
-                nn.init.constant_(module.norm.weight, 0.0 if zero_start and name in branch_ends else 1.0)
-                nn.init.zeros_(module.norm.bias)
+                if module.conv.bias is not None:
+                    nn.init.zeros_(module.conv.bias)
+                if isinstance(module.norm, nn.BatchNorm2d):
+                    module.norm.reset_running_stats()
+                    nn.init.constant_(module.norm.weight, 0.0 if zero_start and name in branch_ends else 1.0)
+                    nn.init.zeros_(module.norm.bias)
             elif isinstance(module, Dense):
                 last = name == network._steps[-1][0]
                 normal(module.linear.weight, 0.01 if last else module.linear.in_features**-0.5)
                 nn.init.zeros_(module.linear.bias)
 
 
-def build_model(arch: Architecture, seed: int = 0, *, zero_start: bool = True) -> Network:
-    """The initialised torch module of an architecture, on the CPU, in training mode.
+def build_model(arch: AnyNetwork, seed: int = 0, *, zero_start: bool = True) -> Network:
+    """The initialised torch module of a network, on the CPU, in training mode.
 
     Neither reads nor changes torch's global random state. `seed` and `zero_start` are those of `initialise`.
 

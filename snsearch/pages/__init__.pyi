@@ -9,5 +9,6 @@ from .evidence import worth_measuring as worth_measuring
 from .page import render as render
 from .page import report_data as report_data
 from .page import write_report as write_report
+from .strips import strips_svg as strips_svg
 from .templating import render_template as render_template
 from .templating import write_page as write_page

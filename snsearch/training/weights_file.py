@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from snsearch.codec import Share, Stored, Text, Whole, decode, encode, parse_json
 from snsearch.errors import SpecError
 from snsearch.files import MAX_FILE_BYTES, unfit, write_whole
-from snsearch.network import Architecture
+from snsearch.network import network_of
 from snsearch.prose import excerpt
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Training:
 
     STORED: ClassVar = Stored(
         schema=1,
-        derived={"resolution": lambda one: list(Architecture.from_key(one.key).resolution)},
+        derived={"resolution": lambda one: list(network_of(one.key).resolution)},
     )
 
     key: Text  # of the architecture, at the resolution of the training

@@ -93,8 +93,8 @@ def test_no_network_of_any_space_has_a_term_that_the_plan_has_not(space: str) ->
         assert all(told[index] for index, value in enumerate(network_kernel_terms(arch).values()) if value)
 
 
-def test_the_other_spaces_are_all_but_the_one_whose_networks_are_shufflenets_too() -> None:
-    assert {*OTHER_SPACES, "xception-like", "shufflenet-free"} == set(bundled_names("spaces"))
+def test_the_other_spaces_are_all_but_those_that_have_shufflenets_operators() -> None:
+    assert {*OTHER_SPACES, "xception-like", "shufflenet-free", "igc"} == set(bundled_names("spaces"))
     assert {arch.unit for arch in plan().others} == {"bottleneck", "plain", "separable"}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -23,7 +23,9 @@ from snsearch.engine.weights import LayerWeights, Norm, random_weights, weights_
 from snsearch.errors import SpecError
 from snsearch.files import bundled_names
 from snsearch.network.graph import OpGraph
-from snsearch.network.operators import Op
+from snsearch.network.known.builder import ChainBuilder
+from snsearch.network.known.catalogue import network_of
+from snsearch.network.operators import Activation, Op
 from snsearch.network.torch_model import build_model
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design
@@ -60,6 +62,13 @@ def built(build: Callable[[networks.Net], object], channels: int = 8, height: in
     return tuple(net.ops)
 
 
+def chained(build: Callable[[ChainBuilder], object]) -> Ops:
+    """The operators that a function adds to an input of 8 channels."""
+    net = ChainBuilder(8, 10, 12)
+    build(net)
+    return tuple(net.ops)
+
+
 def _two_readers(net: networks.Net) -> None:
     conv = net.cbr(0, 8)
     net.join(net.add("add", conv, conv), net.cbr(0, 5, 3), 0)
@@ -90,7 +99,20 @@ SINGLE: dict[str, Ops] = {
     "halves as inputs": built(_shufflenet_v2),
     "linear on a vector": built(lambda net: net.linear("fc", 0, 7, "sigmoid"), channels=10, height=1, width=1),
     "one pixel": built(lambda net: net.cbr(net.dw(0, 2), 8, groups=2), height=1, width=1),
-    "squeezenet": networks.squeezenet(),
+    "squeezenet": networks.known("squeezenet-1.1"),
+    "slices": chained(lambda net: net.join("j", net.slice("a", 0, 4, 4), net.slice("b", 0, 0, 3), 0)),
+    "flattened": chained(lambda net: net.linear("fc", net.flatten("flat", 0), 5)),
+    "pool with a part of a window": chained(lambda net: net.window("p", 0, "max_pool", padding=0, ceil=True)),
+    "no padding, no norm": chained(lambda net: net.plain("c", 0, 6, 5, 2, padding=0)),
+    **{
+        f"{activation} of {what}": chained(make)
+        for activation in get_args(Activation)
+        for what, make in (
+            ("a convolution", lambda net, by=activation: net.layer("c", 0, 8, activation=by)),
+            ("a sum", lambda net, by=activation: net.add("s", 0, net.activate("a", 0), by)),
+            ("its own", lambda net, by=activation: net.layer("c", net.activate("a", 0, by), 8)),
+        )
+    },
 }
 
 
@@ -131,8 +153,16 @@ def test_every_operator_computes_what_torch_computes(engine: Engine, tmp_path: P
 
 
 def test_published_networks_compute_what_torch_computes(engine: Engine, tmp_path: Path) -> None:
-    names = ("mobilenet", "mobilenet_v3", "efficientnet_b0", "shufflenet", "shufflenet_v2", "regnety_400m")
-    found = run_all(engine, [(name, NETWORKS_NCNN[name][1]()) for name in names], tmp_path)
+    names = (
+        "mobilenet-v2-1x",
+        "mobilenet-v3-small",
+        "efficientnet-b0",
+        "shufflenet-v2-0.5x",
+        "regnety-400m",
+        "igcv3-d",
+    )
+    small = {name: network_of(name).at_input(channels=3, resolution=(64, 96), classes=10) for name in names}
+    found = run_all(engine, [(name, OpGraph.of(network).ops) for name, network in small.items()], tmp_path)
     assert not {name: value for name, value in found.items() if value > PARITY}
 
 

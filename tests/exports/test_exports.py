@@ -29,7 +29,7 @@ from snsearch.exports.checking import PARITY
 from snsearch.exports.subject import Subject, subject_of
 from snsearch.exports.torch_source import torch_source
 from snsearch.files import bundled_names
-from snsearch.network.arch import Architecture
+from snsearch.network.known.catalogue import AnyNetwork, network_of
 from snsearch.network.torch_model import Network, build_model
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design
@@ -51,9 +51,11 @@ FILES = {
 BUDGET = Budget(name="small", macs=1, resolution=(33, 47), classes=5)
 
 
-def networks() -> dict[str, Architecture]:
+def networks() -> dict[str, AnyNetwork]:
     """A small network of every space with and without SE, at an odd input size; and SE and groups per stage."""
-    found = {"per stage": SMALL}
+    found: dict[str, AnyNetwork] = {"per stage": SMALL}
+    for name, side in (("mobilenet-v3-small", 33), ("shufflenet-v2-0.5x", 40), ("squeezenet-1.1", 65)):
+        found[name] = network_of(name).at_input(channels=3, resolution=(side, 47), classes=5)
     for name in bundled_names("spaces"):
         space = load_space(name)
         groups = max({*space.groups, *space.search_groups})

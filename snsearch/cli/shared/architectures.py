@@ -1,4 +1,4 @@
-"""What SPEC means on the command line: an architecture key, a JSON file, or a space with options."""
+"""What SPEC means on the command line: a key, a known network's name, a JSON file, or a space with options."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from snsearch.cli.shared.options import as_asked
 from snsearch.codec import decode, parse_json
 from snsearch.errors import SpecError
 from snsearch.files import read_given
-from snsearch.network import Architecture
+from snsearch.network import KNOWN, AnyNetwork, Architecture, network_of
 
 _MOST_BYTES = 2**23
-KEY_HELP = "SPEC is an architecture key, a JSON file that `snsearch solve --format json` wrote, or a space."
+KEY_HELP = (
+    "SPEC is an architecture key, a name of `snsearch networks`, a JSON file that `snsearch solve --format json` "
+    "wrote, or a space."
+)
 
 
 def _from_document(document: Any, where: str) -> list[Architecture]:
@@ -30,29 +33,29 @@ def _from_document(document: Any, where: str) -> list[Architecture]:
     raise SpecError(f"{where}: expected an architecture, or a document of `snsearch solve --format json`")
 
 
-def architectures_of(spec: str, options: dict[str, Any], own: Sequence[str]) -> list[Architecture]:
+def architectures_of(spec: str, options: dict[str, Any], own: Sequence[str]) -> list[AnyNetwork]:
     """The architectures that SPEC and the command's options name; of a space, by default its first group count.
 
     Args:
-        spec: a key, a JSON file, a space's name or a space's file.
+        spec: a key, a known network's name, a JSON file, a space's name or a space's file.
         options: the values of `network_options`, which only a space can take.
         own: the command's parameters that apply to any SPEC.
 
     Raises SpecError.
     """
     path = Path(spec)
-    is_space = path.suffix != ".json" and ("_" not in spec or path.exists())
+    is_space = path.suffix != ".json" and ("_" not in spec or path.exists()) and spec not in KNOWN
     if not is_space and (given := given_for_a_space(own)):
-        raise SpecError(f"{spec!r} is one architecture already; {', '.join(given)} apply to a space")
+        raise SpecError(f"{spec!r} is one network already; {', '.join(given)} apply to a space")
     if path.suffix == ".json":
         try:
-            return _from_document(parse_json(read_given(path, _MOST_BYTES)), f'"{path.name}"')
+            return list(_from_document(parse_json(read_given(path, _MOST_BYTES)), f'"{path.name}"'))
         except OSError as error:
             raise SpecError(f"{spec!r} cannot be read: {error.strerror or error}") from None
         except ValueError as error:
             raise SpecError(f'"{path.name}": not valid JSON: {error}') from None
     if not is_space:
-        return [Architecture.from_key(spec)]
+        return [network_of(spec)]
     [space] = snsearch.spaces(spec)
     asked = as_asked(options)
     found = snsearch.solve(space=space, **{**asked, "groups": asked["groups"] or space.groups[:1]})

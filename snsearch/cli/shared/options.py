@@ -140,6 +140,13 @@ def complete_names(kind: Any, *extra: str) -> Callable[..., list[str]]:
     return complete
 
 
+def complete_networks(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The names of known networks."""
+    from snsearch.network import KNOWN
+
+    return [name for name in KNOWN if name.startswith(incomplete)]
+
+
 _NETWORKS = {
     "mflops": click.option("--mflops", type=MFLOPS, default=(), metavar="N[,N…]", help="Millions of multiply-adds."),
     "groups": click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from snsearch.cli.shared.console import print_json, print_table
 from snsearch.codec import encode
 from snsearch.device import CountedNetwork, Counts, Measurement, Unmeasured
-from snsearch.network import Architecture, count_macs
+from snsearch.network import count_macs, network_of
 from snsearch.tables import Column, Table
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ def _json(timed: Sequence[Timed], counted: Sequence[CountedNetwork]) -> dict[str
 
 
 def _counted_json(one: CountedNetwork) -> dict[str, Any]:
-    macs = count_macs(Architecture.from_key(one.subject))
+    macs = count_macs(network_of(one.subject))
     return {"network": one.subject, "macs": macs, **encode(one.record), "predicted": one.predicted_json()}
 
 
 def _mflops(key: str) -> float:
-    return round(count_macs(Architecture.from_key(key)) / 1e6, 4)
+    return round(count_macs(network_of(key)) / 1e6, 4)
 
 
 def _key(one: Timed) -> str:

@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 
 from snsearch.api.solutions import Resolution, pixels_of
 from snsearch.network import (
-    Architecture,
+    KNOWN,
+    AnyNetwork,
     ConventionCount,
     CostReport,
+    Costs,
+    KnownNetwork,
     OpGraph,
     Precision,
     cost_report,
     count_conventions,
+    count_costs,
+    known_network,
+    named,
+    network_of,
 )
 from snsearch.solver import Solution
 
@@ -36,20 +43,84 @@ class NetworkCount:
         return self.report.totals.macs
 
 
-def architecture_of(network: Architecture | Solution | str) -> Architecture:
-    """The architecture itself, a solution's, or a key's. Raises SpecError if the text is not a key."""
+def architecture_of(network: AnyNetwork | Solution | str) -> AnyNetwork:
+    """The network itself, a solution's, or that of a key or a known network's name. Raises SpecError."""
     if isinstance(network, str):
-        return Architecture.from_key(network)
+        return network_of(network)
     return network.architecture if isinstance(network, Solution) else network
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownCount:
+    """A known network as it is counted, beside its printed figures."""
+
+    known: KnownNetwork
+    network: AnyNetwork
+    costs: Costs
+
+    @property
+    def mflops_deviation(self) -> float | None:
+        """Counted to printed multiply-adds, less 1."""
+        return None if self.known.mflops is None else self.costs.mflops / self.known.mflops - 1
+
+    @property
+    def params_deviation(self) -> float | None:
+        """Counted to printed parameters, less 1."""
+        return None if self.known.params is None else self.costs.params / 1e6 / self.known.params - 1
+
+    @property
+    def reason(self) -> str:
+        """Why a count is more than 1 % from the printed figure; "" if none is."""
+        pairs = (
+            (self.costs.mflops, self.known.mflops, self.mflops_deviation),
+            (self.costs.params / 1e6, self.known.params, self.params_deviation),
+        )
+        far = [(mine, printed) for mine, printed, off in pairs if off is not None and abs(off) > WITHIN]
+        if not far:
+            return ""
+        if all(_rounds_to(mine, printed) for mine, printed in far if printed is not None):
+            return "equal as far as the printed figure has digits"
+        return self.known.note
+
+
+WITHIN = 0.01
+
+
+def _rounds_to(value: float, printed: float) -> bool:
+    """Whether the value is the printed figure in as many digits as that has."""
+    digits = len(f"{printed:g}".replace(".", "").strip("0"))
+    return float(f"{value:.{digits}g}") == printed
+
+
+def networks(*names: str) -> tuple[KnownCount, ...]:
+    """The known networks of the literature, counted, beside their printed figures: all, or those that are named.
+
+    Their names are taken by `count`, `predict`, `measure`, `build` and `export` as an architecture's key is.
+
+    Raises:
+        SpecError: there is no such network.
+
+    Example:
+        >>> import snsearch
+        >>> [found] = snsearch.networks("mobilenet-v2-1x")
+        >>> f"{found.costs.mflops:.1f} MFLOPs, printed: {found.known.mflops}"
+        '300.8 MFLOPs, printed: 300'
+    """
+    found = [known_network(name) for name in names] or KNOWN.values()
+    return tuple(
+        KnownCount(known=known, network=network, costs=count_costs(network))
+        for known in found
+        for network in (named(known),)
+    )
+
+
 def count(
-    network: Architecture | Solution | str, *, precision: Precision = "float32", check: bool = False
+    network: AnyNetwork | Solution | str, *, precision: Precision = "float32", check: bool = False
 ) -> NetworkCount:
     """A network's costs, and its total under each counting convention.
 
     Args:
-        network: an architecture, a solution or an architecture's key.
+        network: an architecture, a solution, an architecture's key or the name of a known network.
         precision: that sizes are counted at.
         check: run thop and torch's FlopCounterMode on the real module too.
 
@@ -83,7 +154,7 @@ def count(
 
 
 def build(
-    network: Architecture | Solution | str,
+    network: AnyNetwork | Solution | str,
     *,
     channels: int | None = None,
     classes: int | None = None,
@@ -97,13 +168,14 @@ def build(
     neither read nor changed.
 
     Args:
-        network: an architecture, a solution or an architecture's key.
+        network: an architecture, a solution, an architecture's key or the name of a known network. Trained weights
+            of known networks are not part of snsearch; load your own into the module.
         channels: of the images, instead of the network's.
         classes: of the output, instead of the network's.
-        resolution: of the images; below 64 pixels the stem reduces less, as in proxy training.
+        resolution: of the images; below 64 pixels an architecture's stem reduces less, as in proxy training.
         seed: of the weights.
-        features_only: leave the head out, and return the outputs of the stem and of every stage; the module's
-            `strides` and `channels` describe them.
+        features_only: leave the head out, and return the feature maps at the four largest strides; the module's
+            `feature_info` describes them, as timm's does.
 
     Raises:
         SpecError: the key is invalid, or groups do not divide channels.
@@ -115,8 +187,8 @@ def build(
         >>> module(torch.zeros(2, 3, 64, 64)).shape
         torch.Size([2, 10])
         >>> features = snsearch.build(found, features_only=True)
-        >>> features.strides, features.channels
-        ((4, 8, 16, 32), (12, 60, 120, 240))
+        >>> features.feature_info.reduction(), features.feature_info.channels()
+        ([4, 8, 16, 32], [12, 60, 120, 240])
         >>> [tuple(output.shape) for output in features(torch.zeros(1, 3, 64, 64))]
         [(1, 12, 16, 16), (1, 60, 8, 8), (1, 120, 4, 4), (1, 240, 2, 2)]
         >>> module(torch.zeros(2, 1, 64, 64))

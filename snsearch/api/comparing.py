@@ -1,0 +1,229 @@
+"""Networks side by side: what they cost, what they are predicted to take, and what was printed of their errors."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snsearch.api.network_calls import architecture_of
+from snsearch.api.predictions import Prediction, predict
+from snsearch.api.studies import trial_of
+from snsearch.device import named_profile
+from snsearch.errors import SpecError
+from snsearch.files import write_whole
+from snsearch.latency import Profile
+from snsearch.network import KNOWN, AnyNetwork, Costs, OpGraph, count_costs
+from snsearch.solver import Solution
+from snsearch.tables import Column, Table
+from snsearch.units import format_bytes, format_count, format_mflops, three_digits
+
+if TYPE_CHECKING:
+    from snsearch.study import StudyRecord, TrialRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """One network of a comparison."""
+
+    name: str  # as it was given
+    network: AnyNetwork
+    costs: Costs
+    depth: int
+    prediction: Prediction | None
+    printed_mflops: float | None
+    printed_error: float | None  # top-1 on ImageNet, in percent
+    proxy_error: tuple[float, float] | None  # a study's short trainings: percent, and half of its 95 % interval
+
+
+def _with_interval(pair: tuple[float, float] | None) -> str:
+    return "" if pair is None else f"{pair[0]:.1f} ± {pair[1]:.1f}"
+
+
+_COLUMNS: tuple[tuple[Callable[[Compared], object], Column[Compared]], ...] = (
+    (lambda one: one.name, Column("network", lambda one: one.name)),
+    (
+        lambda one: one.printed_error,
+        Column(
+            "printed_error",
+            lambda one: one.printed_error,
+            heading="printed top-1 error",
+            unit="%",
+            text=lambda one: "" if one.printed_error is None else f"{one.printed_error:.1f}",
+            align="right",
+        ),
+    ),
+    (
+        lambda one: one.proxy_error,
+        Column(
+            "proxy_error",
+            lambda one: None if one.proxy_error is None else [round(part, 4) for part in one.proxy_error],
+            heading="error of short trainings",
+            unit="%",
+            text=lambda one: _with_interval(one.proxy_error),
+            align="right",
+        ),
+    ),
+    (
+        lambda one: True,
+        Column(
+            "mflops",
+            lambda one: round(one.costs.mflops, 4),
+            heading="MFLOPs",
+            text=lambda one: format_mflops(one.costs.macs),
+            align="right",
+        ),
+    ),
+    (
+        lambda one: one.printed_mflops,
+        Column("printed_mflops", lambda one: one.printed_mflops, heading="printed", align="right", drop=3),
+    ),
+    (
+        lambda one: True,
+        Column(
+            "params",
+            lambda one: one.costs.params,
+            heading="parameters",
+            text=lambda one: format_count(one.costs.params),
+            align="right",
+        ),
+    ),
+    (
+        lambda one: True,
+        Column(
+            "peak_activation_bytes",
+            lambda one: one.costs.peak_activation_bytes,
+            heading="peak activations",
+            text=lambda one: format_bytes(one.costs.peak_activation_bytes),
+            align="right",
+            drop=1,
+        ),
+    ),
+    (lambda one: True, Column("depth", lambda one: one.depth, heading="layers", align="right", drop=2)),
+    (
+        lambda one: one.prediction,
+        Column(
+            "latency_ms",
+            lambda one: None if one.prediction is None else round(one.prediction.ms, 4),
+            heading="predicted",
+            unit="ms",
+            text=lambda one: "" if one.prediction is None else three_digits(one.prediction.ms),
+            align="right",
+        ),
+    ),
+    (
+        lambda one: one.prediction,
+        Column(
+            "latency_interval_ms",
+            lambda one: None if one.prediction is None else [round(side, 4) for side in one.prediction.interval],
+            heading="95 % interval",
+            unit="ms",
+            text=lambda one: (
+                "" if one.prediction is None else " to ".join(map(three_digits, one.prediction.interval))
+            ),
+            align="right",
+            drop=1,
+        ),
+    ),
+    (lambda one: True, Column("key", lambda one: one.network.key, place="wide")),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Networks side by side."""
+
+    rows: tuple[Compared, ...]
+
+    @property
+    def table(self) -> Table[Compared]:
+        """A row a network; a column that all lack is left out."""
+        columns = [column for known, column in _COLUMNS if any(known(row) is not None for row in self.rows)]
+        notes = list(dict.fromkeys(row.prediction.provenance for row in self.rows if row.prediction is not None))
+        if any(row.printed_error is not None for row in self.rows):
+            notes.append("printed errors are ImageNet's, each network after its own training; costs are counted here")
+        if any(row.proxy_error is not None for row in self.rows):
+            notes.append(
+                "errors of short trainings are those of the study's own data: they rank, and are no final errors"
+            )
+        return Table(columns=columns, rows=self.rows, notes=notes)
+
+    def html(self) -> str:
+        """A page with the table and a drawing of the networks."""
+        from snsearch.pages import strips_svg
+
+        drawn = strips_svg([(row.name, row.network, row.costs.macs) for row in self.rows])
+        title = html.escape(" / ".join(row.name for row in self.rows))
+        return (
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>'
+            "body{font:15px/1.5 system-ui,sans-serif;margin:2em;color:#222;background:#fff}"
+            "table{border-collapse:collapse;margin-bottom:1em}td,th{padding:.2em .8em;border-bottom:1px solid #ccc}"
+            "svg{max-width:100%;height:auto}svg text{font-size:13px}svg .small{font-size:11px;fill:#555}"
+            "rect{fill:#2a6f97;stroke:#fff}p{color:#444;max-width:60em}</style></head><body>"
+            f"<h1>Networks side by side</h1>{self.table.html(wide=True)}"
+            "<h2>Their stages</h2><p>Length: multiply-adds, on one scale. Height: channels, logarithmic.</p>"
+            f"{drawn}</body></html>\n"
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Writes `html()` to a file. Raises OSError."""
+        write_whole(Path(path), self.html())
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        """The comparison as a notebook shows it."""
+        return self.table.html(wide=True)
+
+
+def compare(
+    *networks: AnyNetwork | Solution | str, profile: str | Profile | None = None, storage: str | None = None
+) -> Comparison:
+    """Networks side by side: counted costs, predicted latencies, printed errors and those of a study.
+
+    Args:
+        networks: architectures, solutions, keys, names of known networks, or "STUDY#TRIAL".
+        profile: predicts latencies, as `predict` takes it; None: no latencies.
+        storage: URL of the studies' storage; None: SQLite in their folders.
+
+    Raises:
+        SpecError: there is no such network or profile, or none is given.
+        StudyError: there is no such study or trial.
+
+    Example:
+        >>> import snsearch
+        >>> found = snsearch.compare("alexnet", "shufflenet-v1-0.5x-g4")
+        >>> [(row.name, row.printed_error, round(row.costs.mflops)) for row in found.rows]
+        [('alexnet', 42.8, 724), ('shufflenet-v1-0.5x-g4', 41.6, 41)]
+    """
+    if not networks:
+        raise SpecError("no network is given; name those to compare")
+    known = named_profile(profile) if isinstance(profile, str) else profile
+    return Comparison(rows=tuple(_compared(network, known, storage) for network in networks))
+
+
+def _compared(given: AnyNetwork | Solution | str, profile: Profile | None, storage: str | None) -> Compared:
+    found = trial_of(given, storage) if isinstance(given, str) else None
+    network = architecture_of(given) if found is None else found[2]
+    printed = next((one for one in KNOWN.values() if given == one.name), None)
+    return Compared(
+        name=given if isinstance(given, str) else network.key,
+        network=network,
+        costs=count_costs(network),
+        depth=OpGraph.of(network).depth,
+        prediction=None if profile is None else predict(network, profile=profile),
+        printed_mflops=None if printed is None else printed.mflops,
+        printed_error=None if printed is None else printed.top1_error,
+        proxy_error=None if found is None else _proxy_error(found[0], found[1]),
+    )
+
+
+def _proxy_error(study: StudyRecord, trial: TrialRecord) -> tuple[float, float] | None:
+    """The error of a candidate's short trainings, and half of its interval, in percent."""
+    from snsearch.study import scores_of
+
+    candidates = study.candidates
+    scores = dict(zip((one.number for one in candidates), scores_of([t.results for t in candidates]), strict=True))
+    score = scores.get(trial.number if trial.duplicate_of is None else trial.duplicate_of)
+    return None if score is None else (100 * score.error, 100 * score.deviation_95)

@@ -1,0 +1,1 @@
+"""Networks of the literature, described once as operators, by name."""
