@@ -3,7 +3,9 @@ from .device_calls import check_device as check_device
 from .device_calls import counting_needs as counting_needs
 from .device_calls import devices as devices
 from .device_calls import profile_device as profile_device
+from .evaluating import evaluate as evaluate
 from .exporting import export as export
+from .full_training import train as train
 from .measuring import Outcome as Outcome
 from .networks import NetworkCount as NetworkCount
 from .networks import build as build

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from snsearch.api.networks import architecture_of
 from snsearch.api.searching import data_options
-from snsearch.api.studies import load_study
+from snsearch.api.studies import named_trial
 from snsearch.device import Device, device_of
-from snsearch.errors import DataError, DeviceError, SpecError, StudyError
+from snsearch.errors import DataError, DeviceError, SpecError
 from snsearch.files import names_a_file
 from snsearch.interrupt import stop_on_signals
 from snsearch.network import Architecture
@@ -154,14 +153,9 @@ def _subject(
     from snsearch.exports import subject_of
 
     text = str(network) if isinstance(network, str | Path) else ""
-    if match := re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text):
-        study = load_study(match["study"], storage=storage)
-        number = int(match["trial"])
-        trial = next((one for one in study.trials if one.number == number), None)
-        if trial is None:
-            raise StudyError(f"{study.name} has no trial #{number}; its trials are #0 to #{len(study.trials) - 1}")
-        if trial.architecture is None:
-            raise StudyError(f"#{number} of {study.name} has no network: it is {trial.status} ({trial.reason})")
+    if (named := named_trial(text, storage)) is not None:
+        study, trial = named
+        assert trial.architecture is not None
         return subject_of(trial.architecture, weights, seed=seed, study=study, trial=trial)
     if Path(text).suffix == WEIGHTS_SUFFIX or (text and names_a_file(text)):
         if weights is not None:

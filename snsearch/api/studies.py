@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snsearch.api.places import names_a_study, place_of
 from snsearch.api.searching import data_options
-from snsearch.errors import DeviceError
+from snsearch.errors import DeviceError, StudyError
 from snsearch.study import Observer
 from snsearch.training import resolve_data
 
 if TYPE_CHECKING:
     from snsearch.api.measuring import Outcome
     from snsearch.network import Architecture
-    from snsearch.study import StudyRecord
+    from snsearch.study import StudyRecord, TrialRecord
     from snsearch.training import Dataset
 
 
@@ -77,6 +78,21 @@ def load_study(
     from snsearch.study import read_study
 
     return read_study(place.url, place.name)
+
+
+def named_trial(text: str, storage: str | None) -> tuple[StudyRecord, TrialRecord] | None:
+    """The study and the trial, which has a network, of "STUDY#TRIAL"; None for another text. Raises StudyError."""
+    match = re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text)
+    if match is None:
+        return None
+    study = load_study(match["study"], storage=storage)
+    number = int(match["trial"])
+    trial = next((one for one in study.trials if one.number == number), None)
+    if trial is None:
+        raise StudyError(f"{study.name} has no trial #{number}; its trials are #0 to #{len(study.trials) - 1}")
+    if trial.architecture is None:
+        raise StudyError(f"#{number} of {study.name} has no network: it is {trial.status} ({trial.reason})")
+    return study, trial
 
 
 def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> Path | str:

@@ -26,6 +26,7 @@ from .storage import read_study as read_study
 from .storage_url import sqlite_file as sqlite_file
 from .storage_url import sqlite_url as sqlite_url
 from .storage_url import without_secrets as without_secrets
+from .summary import best_candidate as best_candidate
 from .summary import front_table as front_table
 from .surrogate import design_matrix as design_matrix
 from .surrogate import long_run_ranks as long_run_ranks
