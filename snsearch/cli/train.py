@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,8 @@ def train(network: str, form: str, resolution: tuple[int, int] | None, **options
             observer=progress,
             **options,
         )
+    if os.environ.get("RANK", "0") != "0":  # of several processes the first one prints
+        return
     if form == "json":
         print_json(made.document)
         return
