@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -131,13 +133,14 @@ def train(
         check_tensorboard()
     if epochs is not None:
         method = replace(method, epochs=epochs)
-    if stream and threads is None:
-        threads = _threads_beside(decoders)
-    machine = machine_of(device, 1, threads, tasks=1)
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of torchrun on this host
+    machine = machine_of(device, local, threads, tasks=1)
     with joined(machine.device) as ranks:
         if not ranks.first:
             seen = Observer()
         feeds = open_feeds(data, side, options=reading, stream=stream, workers=decoders, progress=seen.read)
+        if feeds.streamed and threads is None:
+            machine = machine_of(device, local, max(1, machine.threads - decoders), tasks=1)
         arch = _fitted(arch, feeds, side)
         begin = started(arch, seed, feeds.classes, None if init_from is None else Path(init_from))
         taught = None if teacher is None else teacher_of(Path(teacher), feeds.classes, feeds.channels)
@@ -218,16 +221,8 @@ def _fitted(arch: Architecture, feeds: Feeds, side: int) -> Architecture:
     return arch.at_input(channels=feeds.channels, resolution=(side, side), classes=len(feeds.classes))
 
 
-def _threads_beside(decoders: int) -> int:
-    import os
-
-    return max(1, (os.cpu_count() or 1) - decoders)
-
-
 def _command(given: dict[str, Any]) -> list[str]:
     """The command line that asks for the same as these arguments of `train`, without the storage's secrets."""
-    import inspect
-
     from snsearch.study import without_secrets
 
     network = given["network"]

@@ -96,7 +96,8 @@ def kept_state(folder: Path, plan: FinalPlan) -> dict[str, Any] | None:
 
 
 def _check_same(before: Mapping[str, Any], plan: FinalPlan, folder: Path) -> None:
-    if different := differences(before, encode(plan)):
+    # How the data is named does not count: its fingerprint decides.
+    if different := differences(before, encode(plan), ("data",)):
         raise StudyError(
             f"{str(folder)!r} holds another training ({'; '.join(different)}); name another folder, or add --force "
             "to train again"
