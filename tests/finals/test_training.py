@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +240,32 @@ def test_the_first_lines_say_what_is_trained(tmp_path: Path) -> None:
     for words in (KEY, "validation: 160 images", "recipe paper: SGD", "11 in all", "learning rate 0.0625", "on cpu"):
         assert words in text
     assert "test images: top-1 error" in "\n".join(made.lines)
+
+
+def test_events_are_written_for_tensorboard(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    snsearch.train(KEY, tmp_path, epochs=2, tensorboard=True, **SMALL)
+    read = events.EventAccumulator(str(tmp_path / "tensorboard"))
+    read.Reload()
+    rows = (tmp_path / LOG).read_text().splitlines()[1:]
+    losses = [float(row.split(",")[3]) for row in rows]
+    assert [event.value for event in read.Scalars("train_loss")] == pytest.approx(losses)
+    assert [event.step for event in read.Scalars("validation_error")] == [11, 22]
+
+
+def test_the_command_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    """As a user runs it: Ctrl-C, and again."""
+    command = [sys.executable, "-m", "snsearch", "train", KEY, "--data", "digits", "--out", str(tmp_path)]
+    command += ["--epochs", "3000", "--batch", "128", "--threads", "1", "--device", "cpu"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.startswith("epoch 2/") for line in process.stderr)
+        process.send_signal(signal.SIGINT)
+        left = process.stderr.read()
+        assert process.wait(120) == 130
+    assert "the same command goes on from here" in left
+    step = torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.startswith(f"going on behind step {step:,} of 33,000") for line in process.stderr)
+        process.kill()
