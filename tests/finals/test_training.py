@@ -20,6 +20,7 @@ from snsearch.finals.loop import FinalTraining
 from snsearch.finals.running import Trained
 from snsearch.study.observer import Observer
 from snsearch.training.weights_file import read_weights, write_weights
+from tests.training.test_feeds import jpeg
 
 SMALL: dict[str, Any] = {"data": "digits", "batch": 128, "threads": 1, "device": "cpu"}
 
@@ -269,3 +270,19 @@ def test_the_command_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) 
         assert process.stderr is not None
         assert any(line.startswith(f"going on behind step {step:,} of 33,000") for line in process.stderr)
         process.kill()
+
+
+def test_unequal_classes_are_weighed_and_said(tmp_path: Path) -> None:
+    for number in range(72):
+        path = tmp_path / "pets" / ("cat" if number < 12 else "dog") / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(number))
+    heard = Heard()
+    options = SMALL | {"data": str(tmp_path / "pets"), "batch": 16}
+    made = snsearch.train(KEY, tmp_path / "out", epochs=2, resolution=16, observer=heard, **options)
+    small, large = sorted(made.result.plan.class_weights)
+    assert large / small == pytest.approx((made.result.plan.train_images / 10 - 1) ** 0.5)
+    assert "losses weigh" in "\n".join(heard.lines)
+    streamed = snsearch.train(KEY, tmp_path / "streamed", epochs=2, resolution=16, stream=True, **options)
+    first, second = (read_weights(one.weights)[0]["stem.conv.conv.weight"] for one in (made, streamed))
+    torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-4)  # normalised by the same images
