@@ -3,6 +3,7 @@
 # make check: the same without the long tests and those on boards, servers and browsers; 4 to 5 minutes on two cores.
 # make test-cold: make test with empty caches, as on a new machine.
 # make soak: 50 searches struck by signals at seeded moments, and what each leaves; an hour or so. MOMENTS=5 for fewer.
+# Then 20 full trainings that are killed.
 # Everything is installed into .venv with the exact versions of constraints.txt.
 
 PYTHON ?= python3
@@ -41,6 +42,7 @@ bench: $(VENV)/.installed-bench
 
 soak: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.soak --moments $(MOMENTS)
+	$(BIN)/python -m benchmarks.training_kills --kills 20
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -9,6 +9,7 @@ from .api import calibrate as calibrate
 from .api import compare as compare
 from .api import count as count
 from .api import devices as devices
+from .api import evaluate as evaluate
 from .api import export as export
 from .api import load_data as load_data
 from .api import load_study as load_study
@@ -22,11 +23,14 @@ from .api import sample as sample
 from .api import search as search
 from .api import solve as solve
 from .api import spaces as spaces
+from .api import train as train
 from .device import CountedNetwork as CountedNetwork
 from .device import Device as Device
 from .device import Measurement as Measurement
 from .device import Unmeasured as Unmeasured
 from .exports import Export as Export
+from .finals import Evaluation as Evaluation
+from .finals import Trained as Trained
 from .latency import Profile as Profile
 from .network import Architecture as Architecture
 from .network import ConventionCount as ConventionCount

@@ -16,9 +16,13 @@ from typing import Literal
 
 from snsearch.errors import SnsearchError
 
-Kind = Literal["spaces", "budgets", "profiles", "cpus"]
+Kind = Literal["spaces", "budgets", "profiles", "cpus", "recipes"]
 HOME_VARIABLE = "SNSEARCH_HOME"
-_INSIDE: dict[Kind, str] = {"profiles": "latency/profiles", "cpus": "device/counting/cores"}
+_INSIDE: dict[Kind, str] = {
+    "profiles": "latency/profiles",
+    "cpus": "device/counting/cores",
+    "recipes": "finals/recipes",
+}
 
 
 MAX_FILE_BYTES = 256 * 2**20

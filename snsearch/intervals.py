@@ -1,6 +1,8 @@
-"""The 95 % point: how many standard deviations half of a two-sided 95 % interval is."""
+"""The 95 % point: how many standard deviations half of a two-sided 95 % interval is; intervals of shares."""
 
 from __future__ import annotations
+
+import math
 
 Z95 = 1.959964  # of a normal distribution
 
@@ -10,3 +12,13 @@ def student_95(degrees: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, 0.975))
+
+
+def wilson_95(hits: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share, of which `hits` in `count` were seen, after Wilson (1927); 0 to 1 without any."""
+    if not count:
+        return 0.0, 1.0
+    share, square = hits / count, Z95**2 / count
+    middle = (share + square / 2) / (1 + square)
+    half = Z95 / (1 + square) * math.sqrt(share * (1 - share) / count + square / count / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -47,6 +47,7 @@ OWNERS: dict[str, set[str]] = {
         "snsearch.study",
         "snsearch.lab",
         "snsearch.exports",
+        "snsearch.finals",
         "snsearch.cli",
     },
 }

@@ -15,6 +15,7 @@ from snsearch.files import Kind, bundled_folder, bundled_names
     ("kind", "some"),
     [
         ("spaces", {"mobilenet-v1", "resnet", "resnext", "shufflenet-v1", "vgg-like", "xception-like"}),
+        ("recipes", {"modern", "paper"}),
         ("profiles", {"snapdragon-810", "snapdragon-820"}),
         ("cpus", {"cortex-a53", "cortex-a72", "cortex-a76"}),
         ("budgets", {"paper-13", "paper-38", "paper-140", "paper-292", "paper-524", "mobile-600"}),

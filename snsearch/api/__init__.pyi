@@ -5,7 +5,9 @@ from .device_calls import check_device as check_device
 from .device_calls import counting_needs as counting_needs
 from .device_calls import devices as devices
 from .device_calls import profile_device as profile_device
+from .evaluating import evaluate as evaluate
 from .exporting import export as export
+from .full_training import train as train
 from .measuring import Outcome as Outcome
 from .network_calls import KnownCount as KnownCount
 from .network_calls import NetworkCount as NetworkCount

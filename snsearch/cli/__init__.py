@@ -32,6 +32,8 @@ COMMANDS = {
     "fidelity": ("fidelity", "Judge cheap scores by long trainings of a matched set."),
     "paper": ("paper", "Check the ShuffleNet paper's claims by proxy training."),
     "report": ("report", "Write the HTML page of a study."),
+    "train": ("train", "Train a network in full, and test it."),
+    "evaluate": ("evaluate", "Test a trained or exported network."),
     "export": ("export", "Export a network as files for a phone, checked."),
     "latency": ("latency", "Predict latencies on a device."),
     "device": ("device", "Add, list and check devices to measure on."),

@@ -1,3 +1,5 @@
+from .exported import open_exported as open_exported
+from .exported import weights_in as weights_in
 from .exporting import Export as Export
 from .exporting import check_folder as check_folder
 from .exporting import write_export as write_export

@@ -33,6 +33,7 @@ from .storage import read_study as read_study
 from .storage_url import sqlite_file as sqlite_file
 from .storage_url import sqlite_url as sqlite_url
 from .storage_url import without_secrets as without_secrets
+from .summary import best_candidate as best_candidate
 from .summary import front_table as front_table
 from .verdict import Verdict as Verdict
 from .verdict import next_command as next_command

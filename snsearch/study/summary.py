@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from snsearch.errors import StudyError
 from snsearch.study.confidence import Score, scores_of
 from snsearch.study.objective import unit_of
 from snsearch.study.pareto import front
 from snsearch.study.records import StudyRecord, TrialRecord, explored
+from snsearch.study.verdict import verdict_of
 from snsearch.tables import Column, Table
 from snsearch.units import format_count, format_mflops, three_digits
 
 Scored = tuple[TrialRecord, Score]
+
+
+def best_candidate(record: StudyRecord) -> TrialRecord:
+    """The pick of the verdict; before there is one, the candidate of the lowest error.
+
+    Raises StudyError where there is none.
+    """
+    if (verdict := verdict_of(record)) is not None:
+        return next(trial for trial in record.trials if trial.number == verdict.pick.trial)
+    trials = record.candidates
+    if not trials:
+        raise StudyError(f"{record.name} has no candidate that was trained to the end; search on, or name a trial")
+    scored = zip(trials, scores_of([trial.results for trial in trials]), strict=True)
+    return min(scored, key=lambda one: (one[1].error, one[0].cost or 0.0))[0]
 
 
 def front_table(record: StudyRecord) -> Table[Scored]:

@@ -3,6 +3,9 @@ from .data import Dataset as Dataset
 from .description import ClassCount as ClassCount
 from .description import Description as Description
 from .expectation import expect as expect
+from .feeds import Feed as Feed
+from .feeds import Feeds as Feeds
+from .feeds import open_feeds as open_feeds
 from .found import Options as Options
 from .found import Step as Step
 from .machine import Machine as Machine
@@ -18,6 +21,8 @@ from .proxy import Recipe as Recipe
 from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import default_recipe as default_recipe
 from .proxy import full_recipe as full_recipe
+from .proxy import half_precision_of as half_precision_of
+from .proxy import parameter_groups as parameter_groups
 from .proxy import train_proxy as train_proxy
 from .sample import load_sample as load_sample
 from .sources import describe_data as describe_data

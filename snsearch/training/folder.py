@@ -82,7 +82,8 @@ def _arranged(tree: Tree, base: Found, options: Options) -> Found:
                 used.append(own)
     unread = [path for path in tree.tables if path not in used]
     stray = [
-        Skipped(name=shown(str(path)), reason=f"{path.suffix.lower()} file") for path in (*unread, *tree.parquet)
+        Skipped(name=shown(str(path)), reason=f"{path.suffix.lower()} file")
+        for path in (*unread, *tree.parquet, *tree.shards)
     ]
     remarks = list(base.remarks)
     if table is not None and table in unread:

@@ -172,7 +172,7 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def _bombs_refused() -> Iterator[None]:
+def bombs_refused() -> Iterator[None]:
     """Makes a picture so large that Pillow takes it for an attack an error rather than a warning.
 
     Warning filters are the whole process's: this stands around the threads, not inside them.
@@ -224,15 +224,15 @@ def heads(read: Read, count: int) -> Iterator[Head | None]:
     return (head for head, _ in _in_threads(lambda index: _head(read(index)), count))
 
 
+def decode_image(data: bytes, color: Color, side: int, depth: Depth) -> Pixels:
+    """Pixels (C, side, side) of an image file's bytes. Decoders raise anything on a file that is broken."""
+    with _opened(data) as image:
+        return fit(_to_8_bit(data, image, depth), color, side)
+
+
 def decoded(read: Read, count: int, color: Color, side: int, depth: Depth) -> Iterator[tuple[Pixels | None, str]]:
     """Pixels (C, side, side) of each image in order, or None and why there are none."""
-
-    def one(index: int) -> Pixels:
-        data = read(index)
-        with _opened(data) as image:
-            return fit(_to_8_bit(data, image, depth), color, side)
-
-    return _in_threads(one, count)
+    return _in_threads(lambda index: decode_image(read(index), color, side, depth), count)
 
 
 def _in_threads(work: Callable[[int], T], count: int) -> Iterator[tuple[T | None, str]]:
@@ -246,6 +246,6 @@ def _in_threads(work: Callable[[int], T], count: int) -> Iterator[tuple[T | None
         except Exception as error:  # decoders raise anything on a file made or broken to that end
             return None, _reason(error)
 
-    with _bombs_refused(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+    with bombs_refused(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, count, 1024):
             yield from pool.map(guarded, range(start, min(start + 1024, count)))

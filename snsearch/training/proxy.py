@@ -239,7 +239,7 @@ class ProxyTraining:
         )
         self._steps = recipe.epochs * len(self._batches)
         self._optimizer = torch.optim.AdamW(
-            _parameter_groups(self._network, recipe.weight_decay),
+            parameter_groups(self._network, recipe.weight_decay),
             lr=recipe.learning_rate,
             betas=(0.9, 0.99),
             fused=device.type in ("cpu", "cuda", "mps"),
@@ -469,10 +469,11 @@ class ProxyTraining:
         }
 
 
-def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weights decay; biases and batch norm do not."""
-    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """The parameters that are trained: weights decay; biases and batch norm do not."""
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    weights = [parameter for parameter in trained if parameter.ndim > 1]
+    others = [parameter for parameter in trained if parameter.ndim <= 1]
     return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 

@@ -18,6 +18,7 @@ from snsearch.training.description import Description
 from snsearch.training.folder import image_folder
 from snsearch.training.found import Found, Options, Progress, Unusable, shown
 from snsearch.training.memory import room_for
+from snsearch.training.shards import shard_files
 from snsearch.training.survey import checked, survey
 from snsearch.training.tables import hub, is_saved, parquet_files, saved
 from snsearch.training.tree import scan
@@ -51,6 +52,9 @@ def _folder(argument: str, options: Options) -> Found:
     # One folder of images beside parquet files is a preview, not a class; a stray parquet file is no data set.
     if tree.parquet and len({path.parts[:-1] for path in tree.images}) < 2 and not tree.tables:
         found = parquet_files([root / path for path in tree.parquet], shown(root.name), options)
+        return replace(found, skipped=(*found.skipped, *tree.skipped))
+    if tree.shards and not tree.images and not tree.tables:
+        found = shard_files([root / path for path in tree.shards], shown(root.name), options)
         return replace(found, skipped=(*found.skipped, *tree.skipped))
     return image_folder(tree, options)
 

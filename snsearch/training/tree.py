@@ -24,6 +24,7 @@ class Tree:
     images: list[PurePosixPath] = field(default_factory=list)
     tables: list[PurePosixPath] = field(default_factory=list)  # .csv and .tsv
     parquet: list[PurePosixPath] = field(default_factory=list)
+    shards: list[PurePosixPath] = field(default_factory=list)  # .tar
     skipped: list[Skipped] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)  # links that lead out of the root, and where to
 
@@ -38,6 +39,7 @@ class Tree:
             images=moved(self.images),
             tables=moved(self.tables),
             parquet=moved(self.parquet),
+            shards=moved(self.shards),
             skipped=self.skipped,
             outside=self.outside,
         )
@@ -81,7 +83,7 @@ def scan(root: Path) -> Tree:
                 if entry.is_symlink():
                     followed.add(identity)
                 waiting.append((name, (*path_to, identity)))
-    for paths in (tree.images, tree.tables, tree.parquet):
+    for paths in (tree.images, tree.tables, tree.parquet, tree.shards):
         paths.sort()
     tree.skipped.sort(key=lambda one: one.name)
     return tree
@@ -112,8 +114,8 @@ def _note_link(tree: Tree, real: Path, entry: os.DirEntry[str], name: PurePosixP
 
 def _sort_in(tree: Tree, name: PurePosixPath, status: os.stat_result) -> None:
     suffix = name.suffix.lower()
-    # Parquet files are read in parts, however large they are.
-    if reason := unfit(status, 2**62 if suffix == ".parquet" else MAX_FILE_BYTES):
+    # These are read in parts, however large they are.
+    if reason := unfit(status, 2**62 if suffix in (".parquet", ".tar") else MAX_FILE_BYTES):
         _skip(tree, name, reason)
     elif suffix in SUFFIXES:
         tree.images.append(name)
@@ -121,6 +123,8 @@ def _sort_in(tree: Tree, name: PurePosixPath, status: os.stat_result) -> None:
         tree.tables.append(name)
     elif suffix == ".parquet":
         tree.parquet.append(name)
+    elif suffix == ".tar":
+        tree.shards.append(name)
     else:
         kind = f"{shown(suffix)} file" if suffix else "file without a suffix"
         _skip(tree, name, f"{kind}: {_HINTS[suffix]}" if suffix in _HINTS else kind)

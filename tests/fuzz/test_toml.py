@@ -13,6 +13,7 @@ from snsearch.device.counting.cpus import load_cpu
 from snsearch.device.registry import read_device
 from snsearch.errors import DeviceError, SnsearchError, SpecError
 from snsearch.files import HOME_VARIABLE, Kind, bundled_folder
+from snsearch.finals.recipe import load_recipe
 from snsearch.latency import read_profile
 from snsearch.solver.budget import read_budget
 from snsearch.solver.spec import read_space
@@ -50,6 +51,11 @@ def test_a_space_is_read_or_refused_by_name(folder: Path, text: str) -> None:
 @given(text=mutated_toml(_shipped("budgets")))
 def test_a_budget_is_read_or_refused_by_name(folder: Path, text: str) -> None:
     _check(lambda: read_budget(_written(folder, text)), SpecError, '"mine.toml"')
+
+
+@given(text=mutated_toml(_shipped("recipes")))
+def test_a_recipe_is_read_or_refused_by_name(folder: Path, text: str) -> None:
+    _check(lambda: load_recipe(str(_written(folder, text))), SpecError, '"mine.toml"')
 
 
 @given(text=mutated_toml(_shipped("profiles")))

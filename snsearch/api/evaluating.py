@@ -1,0 +1,147 @@
+"""Testing a network that was trained, or what was exported of it, on images that it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from snsearch.api.searching import data_options
+from snsearch.errors import DataError, SpecError
+from snsearch.interrupt import stop_on_signals
+from snsearch.network import Architecture
+from snsearch.study import Observer
+from snsearch.training import WEIGHTS_SUFFIX, resolve_data
+
+if TYPE_CHECKING:
+    from snsearch.finals import Evaluation
+    from snsearch.training import Feeds
+
+
+def evaluate(
+    model: str | Path,
+    data: str,
+    *,
+    on: Literal["test", "validation", "train"] = "test",
+    split: Sequence[str] = (),
+    image_column: str | None = None,
+    label_column: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    stream: bool | None = None,
+    decoders: int = 1,
+    observer: Observer | None = None,
+) -> Evaluation:
+    """What a trained network does on the images of a split: its errors with 95 % intervals, by class and confused.
+
+    Images are brought to the network's resolution, and normalised as in its training. Nothing in a file is executed,
+    except by the runtimes of exported files.
+
+    Args:
+        model: a weights file, or the folder or model file that `export` wrote; it runs in its format's own runtime,
+            but for the format "torch", whose weights are put into the module that is built here.
+        data: as for `load_data`, as are the next options but one.
+        on: which images.
+        split: folders or splits to use.
+        image_column: of the images in a table.
+        label_column: of the labels in a table.
+        device: "auto", "cpu", "cuda" or "mps"; exported files run on the CPU.
+        threads: of the CPU; None: one per core.
+        stream: decode images as they are needed; None: where they would take more than half of the free memory.
+        decoders: processes that decode streamed images.
+        observer: hears of the progress.
+
+    Raises:
+        SpecError: there is no such model, or it does not say what it takes.
+        DataError: the data cannot be read, or has other classes or channels.
+
+    Example:
+        >>> import snsearch, tempfile
+        >>> key = "shufflenet.g2.b4.shuffle_stem8s1_16x2s2-32x2s2_1x8x8_c10"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     made = snsearch.train(key, folder, data="digits", epochs=1, batch=64)
+        ...     tested = snsearch.evaluate(made.weights, "digits")
+        >>> tested == made.result.test, len(tested.per_class)
+        (True, 10)
+    """
+    seen = observer or Observer()
+    reading = data_options(split, image_column, label_column)
+    resolve_data(data)
+    from snsearch.finals import Ranks, tallied
+    from snsearch.training import machine_of, open_feeds
+
+    machine = machine_of(device, 1, threads, tasks=1)
+    opened = _Model(Path(model), machine.device)
+    height, width = opened.arch.resolution
+    if height != width:
+        raise DataError(f"the network takes {height}x{width} pixels; images are brought to squares only")
+    seen.said(f"{model}: {opened.arch.key} ({opened.what})")
+    feeds = open_feeds(data, height, options=reading, stream=stream, workers=decoders, progress=seen.read)
+    opened.check(feeds)
+    feed = getattr(feeds, on)
+    if feed is None:
+        raise DataError(f"{feeds.name} has no {on} images")
+    seen.said(f"{len(feed.labels):,} {on} images of {feeds.name}")
+    done = 0
+    with stop_on_signals(seen.stopping) as stop:
+
+        def run(pixels_NCHW: Any) -> Any:
+            nonlocal done
+            if stop():
+                raise KeyboardInterrupt
+            logits = opened.run(pixels_NCHW)
+            done += len(pixels_NCHW)
+            seen.read("checks", done, len(feed.labels))
+            return logits
+
+        tally = tallied(run, feed, opened.arch.classes, Ranks(device=machine.device))
+    if not tally.confusion.sum():
+        raise DataError(f"{feeds.name}: no {on} image can be decoded")
+    return tally.evaluation(feeds.classes)
+
+
+class _Model:
+    """A network that takes pixels, whatever it was kept as."""
+
+    def __init__(self, path: Path, device: Any) -> None:
+        from snsearch.exports import open_exported, weights_in
+
+        weights = path if path.suffix == WEIGHTS_SUFFIX else weights_in(path)
+        if weights is not None:
+            self._of_weights(weights, device)
+            return
+        found = open_exported(path)
+        self.arch, self.what, self.classes = Architecture.from_key(found.key), found.what, found.classes
+        mean, std = (np.array(one, np.float32).reshape(1, -1, 1, 1) for one in (found.mean, found.std))
+        self.run: Callable[[Any], Any] = lambda pixels: found.run(
+            np.ascontiguousarray((pixels.numpy().astype(np.float32) - mean) / std)
+        )
+
+    def _of_weights(self, path: Path, device: Any) -> None:
+        from snsearch.finals import Normaliser, run_of
+        from snsearch.network import build_model
+        from snsearch.training import load_into, read_weights
+
+        state, training = read_weights(path)
+        if training is None:
+            raise SpecError(
+                f"weights {str(path)!r} do not say which network they are of; give what snsearch train or export "
+                "wrote"
+            )
+        self.arch = Architecture.from_key(training.key)
+        self.what, self.classes = f"weights of {training.data or 'unknown data'}", training.classes
+        module = build_model(self.arch)
+        load_into(module, state, f"weights {str(path)!r}")
+        self.run = run_of(module.to(device), Normaliser(training.mean, training.std, device))
+
+    def check(self, feeds: Feeds) -> None:
+        """Raises DataError where the data asks another question."""
+        if feeds.channels != self.arch.input_channels:
+            raise DataError(
+                f"{feeds.name} has images of {feeds.channels} channels; the network takes {self.arch.input_channels}"
+            )
+        if feeds.classes != (self.classes or feeds.classes) or len(feeds.classes) != self.arch.classes:
+            strange = sorted({*feeds.classes} ^ {*self.classes})[:3]
+            raise DataError(f"{feeds.name} has other classes than the network was trained on: {', '.join(strange)}")

@@ -1,0 +1,8 @@
+"""The full training of a network that was chosen, and its error on test images.
+
+Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,14 @@
+from .loop import Normaliser as Normaliser
+from .loop import run_of as run_of
+from .loop import tallied as tallied
+from .planning import plan_of as plan_of
+from .planning import what_is_trained as what_is_trained
+from .ranks import Ranks as Ranks
+from .ranks import joined as joined
+from .recipe import load_recipe as load_recipe
+from .running import Trained as Trained
+from .running import check_tensorboard as check_tensorboard
+from .running import run_training as run_training
+from .scores import Evaluation as Evaluation
+from .starting import started as started
+from .starting import teacher_of as teacher_of
