@@ -10,6 +10,7 @@ import click
 import snsearch
 from snsearch import Profile
 from snsearch.api import prediction_table
+from snsearch.cli.shared.architectures import architectures_of
 from snsearch.cli.shared.console import print_table
 from snsearch.cli.shared.options import (
     RESOLUTIONS,
@@ -22,6 +23,8 @@ from snsearch.cli.shared.options import (
 from snsearch.device import profile_of_device
 from snsearch.latency import DEFAULT_PROFILE, load_profile
 
+_OWN = ("key", "profile", "device", "form", "wide")
+
 
 def errors_line(profile: Profile) -> str:
     """The profile's error on held-out networks beside the baselines', in words."""
@@ -33,8 +36,12 @@ def errors_line(profile: Profile) -> str:
 
 
 @click.command()
+@click.argument("key", required=False)
 @space_option("shufflenet-v1")
-@network_options("params", "peak_memory", "model_size", "precision", "match", "resolution")
+@network_options(
+    *("params", "peak_memory", "model_size", "precision", "match", "resolution"),
+    *("latency", "profile", "device", "confidence"),
+)
 @click.option(
     "--resolution",
     "resolutions",
@@ -57,6 +64,7 @@ def errors_line(profile: Profile) -> str:
 )
 @table_options("json", "csv")
 def latency(
+    key: str | None,
     space: str,
     resolutions: tuple[tuple[int, int], ...],
     profile: str | None,
@@ -65,18 +73,31 @@ def latency(
     wide: bool,
     **of: Any,
 ) -> None:
-    """Predict the latency of a space's networks on a device.
+    """Predict the latency of a space's networks on a device, or of the network of an architecture's KEY.
 
-    The figures are predictions of a profile, never measurements; each carries its 95 % interval and says what the
-    profile is fitted on.
+    KEY may also be a JSON file that `snsearch solve --format json` wrote. The figures are predictions of a profile,
+    never measurements; each carries its 95 % interval and says what the profile is fitted on.
     """
     if profile is not None and device is not None:
         raise click.UsageError("--profile and --device both name the device; give one of them")
-    [known] = snsearch.spaces(space)
     by = load_profile(profile or DEFAULT_PROFILE) if device is None else profile_of_device(device)
+    if key is None:
+        predictions = _of_space(by, space, resolutions, of)
+    else:
+        predictions = [snsearch.predict(network, profile=by) for network in architectures_of(key, of, _OWN)]
+    threads = f"{by.threads} thread{'s' if by.threads > 1 else ''}"
+    conditions = ", ".join(filter(None, (by.core, threads, by.precision)))
+    notes = [f"library: {by.library}; {conditions}", errors_line(by)]
+    print_table(prediction_table(predictions, notes), form, wide=wide)
+
+
+def _of_space(
+    by: Profile, space: str, resolutions: tuple[tuple[int, int], ...], of: dict[str, Any]
+) -> list[snsearch.Prediction]:
+    [known] = snsearch.spaces(space)
     asked = as_asked(of)
     several = product(asked.pop("mflops") or [()], asked.pop("groups") or known.groups, asked.pop("scale") or [()])
-    predictions = [
+    return [
         snsearch.predict(solution, profile=by)
         for mflops, groups, scale in several
         for resolution in resolutions
@@ -84,7 +105,3 @@ def latency(
             mflops=mflops, space=known, groups=[groups], scale=scale, resolution=resolution, **asked
         )
     ]
-    threads = f"{by.threads} thread{'s' if by.threads > 1 else ''}"
-    conditions = ", ".join(filter(None, (by.core, threads, by.precision)))
-    notes = [f"library: {by.library}; {conditions}", errors_line(by)]
-    print_table(prediction_table(predictions, notes), form, wide=wide)

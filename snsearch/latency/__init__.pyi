@@ -13,5 +13,9 @@ from .profile import PredictionErrors as PredictionErrors
 from .profile import Profile as Profile
 from .profile import load_profile as load_profile
 from .profile import read_profile as read_profile
+from .sums import latency_sums as latency_sums
+from .sums import refused_terms as refused_terms
+from .sums import rising_rates as rising_rates
 from .terms import network_terms as network_terms
 from .terms import ops_terms as ops_terms
+from .terms import predict_ms as predict_ms
