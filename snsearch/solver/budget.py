@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -64,9 +64,10 @@ class Budget:
     params: Annotated[int | None, _PARAMS] = None
     peak_activation_bytes: Annotated[int | None, _PEAK] = None
     weight_bytes: Annotated[int | None, _SIZE] = None
-    latency_ms: Annotated[float | None, _LATENCY] = None
-    profile: Annotated[Profile | None, Field(sparse=True), _PROFILE] = None
-    confidence: Annotated[float | None, _CONFIDENCE] = None
+    # Not in the repr, since that of a space, with its reference budget, is its digest.
+    latency_ms: Annotated[float | None, _LATENCY] = field(default=None, repr=False)
+    profile: Annotated[Profile | None, Field(sparse=True), _PROFILE] = field(default=None, repr=False)
+    confidence: Annotated[float | None, _CONFIDENCE] = field(default=None, repr=False)
     match: Match = "nearest"
     precision: Precision = "float32"
     resolution: Annotated[tuple[int, int], PIXELS] = (224, 224)
