@@ -1,10 +1,12 @@
 from .api import NetworkCount as NetworkCount
+from .api import PopulationCount as PopulationCount
 from .api import Prediction as Prediction
 from .api import Solutions as Solutions
 from .api import budgets as budgets
 from .api import build as build
 from .api import calibrate as calibrate
 from .api import count as count
+from .api import count_population as count_population
 from .api import devices as devices
 from .api import export as export
 from .api import load_data as load_data
@@ -26,6 +28,7 @@ from .latency import Profile as Profile
 from .network import Architecture as Architecture
 from .network import ConventionCount as ConventionCount
 from .network import CostReport as CostReport
+from .network import Population as Population
 from .solver import Budget as Budget
 from .solver import Solution as Solution
 from .solver import SpaceSpec as SpaceSpec

@@ -7,6 +7,7 @@ from .forms import FORMS as FORMS
 from .forms import KERNEL_FORMS as KERNEL_FORMS
 from .kernels import block_kernel_terms as block_kernel_terms
 from .kernels import network_kernel_terms as network_kernel_terms
+from .population import predict_population as predict_population
 from .profile import DEFAULT_PROFILE as DEFAULT_PROFILE
 from .profile import Latency as Latency
 from .profile import PredictionErrors as PredictionErrors

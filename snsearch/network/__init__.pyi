@@ -25,6 +25,10 @@ from .graph import blocks as blocks
 from .operators import SIMD_CHANNELS as SIMD_CHANNELS
 from .operators import Activation as Activation
 from .operators import Op as Op
+from .population import Population as Population
+from .population import PopulationCosts as PopulationCosts
+from .population import count_population as count_population
+from .population import over_blocks as over_blocks
 from .structure_units import STRUCTURE_UNITS as STRUCTURE_UNITS
 from .structure_units import BlockSpec as BlockSpec
 from .torch_model import Network as Network
