@@ -1,6 +1,7 @@
 from .api import Comparison as Comparison
 from .api import KnownCount as KnownCount
 from .api import NetworkCount as NetworkCount
+from .api import PopulationCount as PopulationCount
 from .api import Prediction as Prediction
 from .api import Solutions as Solutions
 from .api import budgets as budgets
@@ -8,6 +9,7 @@ from .api import build as build
 from .api import calibrate as calibrate
 from .api import compare as compare
 from .api import count as count
+from .api import count_population as count_population
 from .api import devices as devices
 from .api import evaluate as evaluate
 from .api import export as export
@@ -37,6 +39,7 @@ from .network import ConventionCount as ConventionCount
 from .network import CostReport as CostReport
 from .network import KnownNetwork as KnownNetwork
 from .network import NamedNetwork as NamedNetwork
+from .network import Population as Population
 from .solver import Budget as Budget
 from .solver import Solution as Solution
 from .solver import SpaceSpec as SpaceSpec

@@ -43,6 +43,7 @@ MFLOPS = Range("MFLOPs between 0.001 and 10,000,000, such as 140", 0.001, 10**7)
 PARAMS = Range('number such as 1900000, "1.9M" or "340k" (up to 1e12)', 1e-3, 10**12)
 BYTES = Range('size such as 262144, "256KiB", "2.4MiB" or "250kB" (up to 1024GiB)', 1e-3, 2**40)
 SECONDS = Range('duration such as 90, "90s", "20min" or "1.5h" (up to 1e9)', 1e-6, 10**9)
+MILLISECONDS = Range('latency such as "25ms", 25 or "0.2s" (from 1 ns to 1e7 ms)', 1e-6, 10**7)
 PIXELS = Range('pixels such as 224, or height x width such as "480x640" (1 to 4096)', 1, 4096)
 CLASSES = Range("a positive integer up to 1,000,000", 1, 10**6)
 GROUPS = Range("a positive integer up to 100,000", 1, 10**5)
@@ -53,6 +54,8 @@ SCALES = Range("a number from 0.01 to 100", 0.01, 100)
 RATIOS = Range("width ratios from 1 to 1000, such as 1,2.2,3.7", 1, 1000)  # of a stage to the first one
 SAMPLES = Range("a number of networks from 1 to 10,000,000", 1, 10**7)
 GROWTHS = Range("a width ratio from 1 to 16", 1, 16)  # of a stage to the one before
+
+CONFIDENCE = 0.95  # of the interval that latency profiles have
 
 _COUNT_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 _BYTES_SUFFIX = {
@@ -66,6 +69,7 @@ _BYTES_SUFFIX = {
     "gib": 1024**3,
 }
 _DURATION_SUFFIX = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_LATENCY_SUFFIX = {"": 1.0, "ms": 1.0, "s": 1e3, "us": 1e-3}
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+|nan|inf)\s*([A-Za-z]*)\s*")
 _RESOLUTION = re.compile(r"\s*(\d+)(?:\s*[xX×]\s*(\d+))?\s*")
 
@@ -90,6 +94,18 @@ def parse_bytes(text: str | int | float) -> int:
 def parse_duration(text: str | int | float) -> float:
     """The number of seconds that "90", "90s", "20min" or "1.5h" names. Raises SpecError unless in SECONDS."""
     return _parse(text, _DURATION_SUFFIX, SECONDS)
+
+
+def parse_latency(text: str | int | float) -> float:
+    """The milliseconds that "25ms", 25 or "0.2s" names. Raises SpecError unless in MILLISECONDS."""
+    return _parse(text, _LATENCY_SUFFIX, MILLISECONDS)
+
+
+def parse_confidence(text: str | float) -> float:
+    """The share that "95%" or 0.95 names. Raises SpecError for another: profiles have that interval."""
+    if str(text).strip() not in ("95%", "95 %", "0.95"):
+        raise SpecError(f'confidence {shortened(text)}: expected "95%", since profiles have the 95 % interval')
+    return CONFIDENCE
 
 
 def parse_resolution(text: str | int) -> tuple[int, int]:
@@ -154,6 +170,11 @@ def plain_number(value: float) -> float | int:
 def three_digits(value: float) -> str:
     """The value with one decimal, or with three significant digits below ten: "38.4", "6.97", "0.0946"."""
     return f"{value:.1f}" if value >= 9.995 else f"{value:.3g}"  # 9.995 rounds to ten
+
+
+def format_latency(ms: float) -> str:
+    """The latency that somebody gave, in milliseconds: "25 ms"."""
+    return f"{ms:g} ms"
 
 
 def format_count(value: float) -> str:

@@ -24,12 +24,28 @@ class Place:
         return self.folder / "report.html"
 
 
-def search_place(study: str | None, storage: str | None, out: Path, *, space: str, budget: str, data: str) -> Place:
+def search_place(
+    study: str | None,
+    storage: str | None,
+    out: Path,
+    *,
+    space: str,
+    budget: str | None,
+    data: str,
+    latency: float | None = None,
+    confidence: float | None = None,
+    profile: str | None = None,
+    device: str | None = None,
+) -> Place:
     """The place of a study that is made or resumed, named by its space, budget and data where it has no name.
 
-    Raises StudyError for a name that is no plain file name, and for a storage that is no URL.
+    A latency in milliseconds is a part of the budget, with the profile or device that predicts it. Raises StudyError
+    for a name that is no plain file name, and for a storage that is no URL.
     """
-    name = study or default_name(space, budget, data)
+    words = [] if budget is None else [budget.strip() if is_number(budget) else Path(budget).stem]
+    if latency is not None:
+        words += [f"{latency:g}ms", *(["95"] if confidence else []), Path(profile or device or "").stem]
+    name = study or default_name(space, "-".join(filter(None, words)), data)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise StudyError(
             f"study name {name!r}: expected up to 100 letters, digits, dots, dashes and underscores, "
@@ -55,9 +71,9 @@ def _check_url(storage: str | None) -> None:
 
 
 def default_name(space: str, budget: str, data: str) -> str:
-    """A study name such as shufflenet-v1-40-fashion-mnist."""
+    """A study name such as shufflenet-v1-40-fashion-mnist; of a budget in words such as "40" or "25ms-my-phone"."""
     argument = data.partition(":")[2] or data
-    parts = (Path(space).stem, budget.strip() if is_number(budget) else Path(budget).stem, Path(argument).name)
+    parts = (Path(space).stem, budget.strip(), Path(argument).name)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")[:90]
     # A name that lost letters could be another's too.
     lost = re.sub(r"[A-Za-z0-9._ /-]+", "", "".join(parts))

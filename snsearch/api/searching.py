@@ -5,22 +5,23 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snsearch.api.places import is_number, search_place
 from snsearch.api.precheck import mismatches, say_what_to_expect
-from snsearch.api.solutions import pixels_of
+from snsearch.api.solutions import latency_bounds, pixels_of
 from snsearch.api.targets import check_target, objective_of
 from snsearch.codec import suggestion
-from snsearch.device import device_of
+from snsearch.device import Device, device_of, named_profile, profile_of_device
 from snsearch.errors import SpecError
 from snsearch.interrupt import resumable
 from snsearch.prose import printable
-from snsearch.solver import load_budget, load_space, with_input
-from snsearch.study import EFFORTS, FULL_IMAGES, MARGIN, STANDARD, EffortName, Observer, Sampler
+from snsearch.solver import Budget, load_budget, load_space, with_input
+from snsearch.study import EFFORTS, FULL_IMAGES, MARGIN, STANDARD, EffortName, Observer, Sampler, objective_named
 from snsearch.training import Options, parse_splits, resolve_data
-from snsearch.units import format_resolution, parse_duration
+from snsearch.units import format_latency, format_resolution, parse_duration
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -35,8 +36,10 @@ def data_options(split: Sequence[str], image_column: str | None, label_column: s
 
 
 def search(
-    budget: str | float,
+    budget: str | float | None = None,
     *,
+    latency: float | str | None = None,
+    confidence: float | str | None = None,
     space: str = "shufflenet-v1",
     data: str = "fashion-mnist",
     split: Sequence[str] = (),
@@ -75,7 +78,10 @@ def search(
     same study.
 
     Args:
-        budget: MFLOPs at the deployed resolution, a named budget, or a TOML file.
+        budget: MFLOPs at the deployed resolution, a named budget, or a TOML file; None: the latency alone.
+        latency: at most this latency, in milliseconds or such as "25ms", predicted by `profile`, else by the device's
+            own one.
+        confidence: 0.95 or "95%" keeps the upper end of the prediction's interval within the latency.
         space: a named space, or a TOML file.
         data: as for `load_data`, as are `split`, `image_column` and `label_column`.
         split: folders or splits to use.
@@ -90,7 +96,7 @@ def search(
         margin: points of error below which two networks are equal.
         seed: of everything random.
         objective: what is weighed against the error: "latency", "params", "peak-memory" or "counted".
-        profile: latency profile; None: the device's own, else the default one.
+        profile: latency profile; None: the budget's, the device's own, else the default one.
         device: measure the front and the finalists on this device at the end.
         search_shuffle: search networks without channel shuffle too.
         tight: match the MFLOPs within 0.1 %.
@@ -130,18 +136,31 @@ def search(
     started = time.monotonic()
     if effort not in EFFORTS:
         raise SpecError(f"effort {effort!r}{suggestion(effort, EFFORTS)}")
-    named = budget if isinstance(budget, str) else f"{budget:g}"
+    named = f"{budget:g}" if isinstance(budget, int | float) else budget
     pixels = None if resolution is None else pixels_of(resolution)
     seconds = None if time_limit is None else parse_duration(time_limit)
     given |= {"budget": named, "split": tuple(split), "resolution": pixels, "time_limit": seconds, "out": str(out)}
     seen = observer or Observer()
     # What is wrong with the options is told before torch is loaded.
-    spec, at_input = load_space(space), with_input(load_budget(named), resolution=pixels)
+    target = None if device is None else device_of(device)
+    spec, limits = load_space(space), _limits(named, latency, confidence, profile, target)
+    at_input = with_input(limits, resolution=pixels)
     resolve_data(data)
     reading = data_options(split, image_column, label_column)
-    place = search_place(study, storage, Path(out), space=space, budget=named, data=data)
-    target = None if device is None else device_of(device)
-    goal = objective_of(objective, profile, target, place, seen)
+    place = search_place(
+        *(study, storage, Path(out)),
+        space=space,
+        budget=named,
+        data=data,
+        latency=None if latency is None else limits.latency_ms,
+        confidence=None if latency is None else limits.confidence,
+        profile=profile,
+        device=device,
+    )
+    if limits.profile is None:
+        goal = objective_of(objective, profile, target, place, seen)
+    else:
+        goal = objective_named(objective, limits.profile)
     if target is not None:
         check_target(target, place, seen)
     from snsearch.api.measuring import measure_found
@@ -155,7 +174,7 @@ def search(
     )
     # A bare number of MFLOPs takes channels and classes from the data.
     at_input = with_input(at_input, classes=classes)
-    on_data = deployed(at_input, dataset, named=not is_number(named), classes=classes)
+    on_data = deployed(at_input, dataset, named=named is not None and not is_number(named), classes=classes)
     for line in mismatches(on_data, dataset):
         seen.said(line)
     candidates = candidates_of(spec, on_data, tight=tight, search_shuffle=search_shuffle, cost=goal.of)
@@ -218,6 +237,35 @@ def search(
     if target is not None:
         measure_found(read_study(place.url, place.name), target, later, seen)
     return read_study(place.url, place.name)
+
+
+def _limits(
+    named: str | None,
+    latency: float | str | None,
+    confidence: float | str | None,
+    profile: str | None,
+    target: Device | None,
+) -> Budget:
+    """The budget of a search; a latency is predicted by the profile, that of the budget's file, or the device's own.
+
+    Raises SpecError, and DeviceError if the device has no profile.
+    """
+    if named is None and latency is None:
+        raise SpecError("a search needs a budget: MFLOPs, a named budget, a TOML file, or a latency")
+    given = latency_bounds(latency, None, None, confidence)
+    bounds = {name: value for name, value in given.items() if value is not None}
+    if named is None:
+        budget = Budget(name=format_latency(bounds["latency_ms"]), **bounds)
+    else:
+        budget = replace(load_budget(named), **bounds)
+    if budget.latency_ms is None:
+        return budget
+    if profile is not None:
+        return replace(budget, profile=named_profile(profile))
+    if budget.profile is None and target is not None:
+        return replace(budget, profile=profile_of_device(target.url))
+    assert budget.latency_profile is not None, "it raises without one"
+    return budget
 
 
 def _command(given: dict[str, Any]) -> list[str]:

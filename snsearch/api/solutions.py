@@ -7,8 +7,10 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from snsearch.device import named_profile, profile_of_device
 from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.files import bundled_names
+from snsearch.latency import Profile
 from snsearch.network import Precision
 from snsearch.solver import (
     Budget,
@@ -25,7 +27,16 @@ from snsearch.solver import (
 )
 from snsearch.solver import sample as sample_designs
 from snsearch.solver import solve as solve_design
-from snsearch.units import SAMPLES, format_resolution, parse_bytes, parse_count, parse_resolution
+from snsearch.units import (
+    SAMPLES,
+    format_latency,
+    format_resolution,
+    parse_bytes,
+    parse_confidence,
+    parse_count,
+    parse_latency,
+    parse_resolution,
+)
 
 Resolution = int | str | tuple[int, int]
 Groups = int | tuple[int, ...]  # of all stages, or one per stage
@@ -102,9 +113,26 @@ def _budgets(mflops: Sequence[float], named: Sequence[str | Budget], bounds: dic
     """A budget for each of the MFLOPs and names, with the further bounds; the bounds alone if there is none."""
     found = [mflops_budget(value) for value in mflops]
     found += [load_budget(one) if isinstance(one, str) else one for one in named]
-    if not found and bounds.keys() & {"params", "peak_activation_bytes", "weight_bytes"}:
+    if not found and "latency_ms" in bounds:
+        found = [Budget(name=format_latency(bounds["latency_ms"]), **bounds)]
+    elif not found and bounds.keys() & {"params", "peak_activation_bytes", "weight_bytes"}:
         found = [Budget(name="own bounds", **bounds)]
     return [replace(budget, **bounds) for budget in found]
+
+
+def latency_bounds(
+    latency: float | str | None, profile: str | Profile | None, device: str | None, confidence: float | str | None
+) -> dict[str, Any]:
+    """The fields of a budget that bound its latency, of what is given. Raises SpecError, and DeviceError."""
+    if profile is not None and device is not None:
+        raise SpecError("profile and device both name the device of a latency; give one of them")
+    if device is not None:
+        profile = profile_of_device(device)
+    return {
+        "latency_ms": None if latency is None else parse_latency(latency),
+        "profile": named_profile(profile) if isinstance(profile, str) else profile,
+        "confidence": None if confidence is None else parse_confidence(confidence),
+    }
 
 
 def _goals(
@@ -118,6 +146,10 @@ def _goals(
     model_size: int | str | None = None,
     precision: Precision | None = None,
     match: Match | None = None,
+    latency: float | str | None = None,
+    profile: str | Profile | None = None,
+    device: str | None = None,
+    confidence: float | str | None = None,
 ) -> tuple[Budget, ...]:
     """The budgets that are asked for, with the further bounds, at the input."""
     given = {
@@ -126,6 +158,7 @@ def _goals(
         "weight_bytes": None if model_size is None else parse_bytes(model_size),
         "precision": precision,
         "match": match,
+        **latency_bounds(latency, profile, device, confidence),
     }
     bounds = {name: value for name, value in given.items() if value is not None}
     pixels = None if resolution is None else pixels_of(resolution)
@@ -175,6 +208,10 @@ def solve(
     model_size: int | str | None = None,
     precision: Precision | None = None,
     match: Match | None = None,
+    latency: float | str | None = None,
+    profile: str | Profile | None = None,
+    device: str | None = None,
+    confidence: float | str | None = None,
     resolution: Resolution | None = None,
     classes: int | None = None,
     tight: bool = False,
@@ -199,6 +236,11 @@ def solve(
         model_size: at most this many bytes of weights, such as "1MiB".
         precision: that memory and size are counted at; float32 unless the budget says otherwise.
         match: "nearest" meets the MFLOPs on either side, "under" never exceeds them.
+        latency: at most this predicted latency, in milliseconds or such as "25ms". Stages leave their proportion as
+            for `tight`; of the networks at most 2 % below the limit, the one of most MACs is taken.
+        profile: that predicts it: a record, a bundled name, or the path of a TOML file.
+        device: of your own, whose profile predicts it.
+        confidence: 0.95 or "95%" keeps the upper end of the prediction's 95 % interval within the limit.
         resolution: of the input: pixels, "480x640", or (height, width); 224 unless the budget says otherwise.
         classes: of the network; 1000 unless the budget says otherwise.
         tight: let stages leave their proportion of widths a little, to come within 0.1 % of the MFLOPs.
@@ -209,6 +251,7 @@ def solve(
 
     Raises:
         SpecError: an argument that cannot be used.
+        DeviceError: the device has no profile yet.
         InfeasibleBudgetError: a budget that no network meets; its `found` holds the solutions of the others.
 
     Example:
@@ -221,6 +264,11 @@ def solve(
         >>> [found] = snsearch.solve(mflops=140, groups=[(1, 3, 8)], ratios=(1, 2.2, 3.7))
         >>> found.architecture.groups, found.architecture.stage_channels, round(found.costs.mflops, 2)
         ((1, 3, 8), (204, 456, 768), 135.69)
+        >>> for found in snsearch.solve(latency="25ms", profile="snapdragon-820", groups=(1, 3, 8)):
+        ...     print(f"{found.architecture.stage_channels} {found.costs.mflops:.1f} {found.latency.ms:.2f}")
+        (80, 284, 520) 111.6 24.99
+        (144, 288, 1020) 79.3 24.81
+        (192, 352, 1248) 53.7 24.85
     """
     goals = _goals(
         _several(mflops),
@@ -232,6 +280,10 @@ def solve(
         model_size=model_size,
         precision=precision,
         match=match,
+        latency=latency,
+        profile=profile,
+        device=device,
+        confidence=confidence,
     )
     if not goals and (tight or packed):
         raise SpecError("tight and packed solving need a budget")
@@ -280,6 +332,10 @@ def sample(
     model_size: int | str | None = None,
     precision: Precision | None = None,
     match: Match | None = None,
+    latency: float | str | None = None,
+    profile: str | Profile | None = None,
+    device: str | None = None,
+    confidence: float | str | None = None,
     resolution: Resolution | None = None,
     classes: int | None = None,
 ) -> Iterator[Solution]:
@@ -292,6 +348,7 @@ def sample(
         space: a bundled name, the path of a TOML file, or a record.
         seed: of the draws; the same seed gives the same networks.
         params, peak_memory, model_size, precision, match, resolution, classes: as in `solve`.
+        latency, profile, device, confidence: as in `solve`.
 
     Returns:
         An iterator over solutions.
@@ -319,6 +376,10 @@ def sample(
         model_size=model_size,
         precision=precision,
         match=match,
+        latency=latency,
+        profile=profile,
+        device=device,
+        confidence=confidence,
     )
     if len(goals) != 1:
         raise SpecError("a sample is drawn for one budget: give mflops, budget, or another bound")

@@ -11,7 +11,7 @@ import click
 import snsearch
 from snsearch import Prediction, Profile
 from snsearch.api import prediction_table
-from snsearch.cli.shared.architectures import given_for_a_space
+from snsearch.cli.shared.architectures import architectures_of
 from snsearch.cli.shared.console import print_table
 from snsearch.cli.shared.options import (
     RESOLUTIONS,
@@ -41,7 +41,10 @@ def errors_line(profile: Profile) -> str:
 @click.command()
 @click.argument("networks", nargs=-1, metavar="[NETWORK]...", shell_complete=complete_networks)
 @space_option("shufflenet-v1")
-@network_options("params", "peak_memory", "model_size", "precision", "match", "resolution")
+@network_options(
+    *("params", "peak_memory", "model_size", "precision", "match", "resolution"),
+    *("latency", "profile", "device", "confidence"),
+)
 @click.option(
     "--resolution",
     "resolutions",
@@ -75,24 +78,25 @@ def latency(
 ) -> None:
     """Predict the latency of networks on a device: of every NETWORK, or of a space's networks.
 
-    NETWORK is an architecture key or a name of `snsearch networks`, and has its own input size.
+    NETWORK is an architecture key, a name of `snsearch networks`, or a JSON file that `snsearch solve --format json`
+    wrote; each has its own input size.
     The figures are predictions of a profile, never measurements; each carries its 95 % interval and says what the
     profile is fitted on.
     """
     if profile is not None and device is not None:
         raise click.UsageError("--profile and --device both name the device; give one of them")
     by = load_profile(profile or DEFAULT_PROFILE) if device is None else profile_of_device(device)
+    meant = []
     if networks:
-        if given := given_for_a_space(_OWN):
-            raise click.UsageError(f"{', '.join(given)} apply to a space, and networks are named")
-        predictions = [snsearch.predict(network, profile=by) for network in networks]
+        meant = [(name, network) for name in networks for network in architectures_of(name, of, _OWN)]
+        predictions = [snsearch.predict(network, profile=by) for _, network in meant]
     else:
         predictions = _of_space(space, resolutions, by, of)
     threads = f"{by.threads} thread{'s' if by.threads > 1 else ''}"
     conditions = ", ".join(filter(None, (by.core, threads, by.precision)))
     notes = [f"library: {by.library}; {conditions}", errors_line(by)]
     named = [Column[Prediction]("network", lambda one: names[id(one)])] if networks else []
-    names = {id(one): name for one, name in zip(predictions, networks, strict=False)}
+    names = {id(one): name for one, (name, _) in zip(predictions, meant, strict=False)}
     table = prediction_table(predictions, notes)
     print_table(replace(table, columns=[*named, *table.columns]), form, wide=wide)
 

@@ -57,7 +57,7 @@ _OWN = ("spec", "device", "everything", "again", "core", "sustained", "runner", 
     "--all", "everything", is_flag=True, help="Of a study, all candidates  [default: front, ties, finalists]"
 )
 @measure_options
-@network_options()
+@network_options("latency", "profile", "device", "confidence")
 @study_options
 @table_options("json", "csv")
 def measure(

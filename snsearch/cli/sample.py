@@ -14,6 +14,7 @@ import snsearch
 from snsearch import Solution, units
 from snsearch.cli.shared.console import progress_console
 from snsearch.cli.shared.options import Quantity, complete_names, network_options, space_option
+from snsearch.device import named_profile, profile_of_device
 from snsearch.errors import SnsearchError, SpecError
 from snsearch.files import faults_as, whole_file
 from snsearch.solver import population_table
@@ -51,11 +52,18 @@ def sample(form: str, out: Path | None, count: int, **of: Any) -> None:
     """Draw networks of a space that meet a budget, to see what the space holds.
 
     Structure is drawn uniformly, ratios of widths log-uniformly; widths are solved within 0.1 % of the MFLOPs where
-    they allow it ("deviation"). No network comes twice, and the same seed gives the same ones.
+    they allow it ("deviation"). With a --profile or --device each has its predicted latency. No network comes twice,
+    and the same seed gives the same ones.
     """
     if form == "parquet" and out is None:
         raise click.UsageError("parquet is no text: give --out FILE")
-    tables = map(population_table, _parts(_shown(snsearch.sample(count, **of), count)))
+    by = of["profile"] and named_profile(of["profile"])
+    if of["device"] is not None and by is None:
+        by = profile_of_device(of["device"])
+    if by is not None:
+        of |= {"profile": None if of["latency"] is None else by, "device": None}
+    parts = _parts(_shown(snsearch.sample(count, **of), count))
+    tables = (population_table(part, by) for part in parts)
     if out is None:
         sys.stdout.writelines(_lines(tables))
         return

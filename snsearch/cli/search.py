@@ -9,14 +9,32 @@ import click
 from snsearch.cli.device import complete_devices
 from snsearch.cli.shared.console import print_table, print_text
 from snsearch.cli.shared.machine import machine_options
-from snsearch.cli.shared.options import CLASSES, DURATION, RESOLUTION, complete_names, reading_options, study_options
+from snsearch.cli.shared.options import (
+    CLASSES,
+    CONFIDENCE,
+    DURATION,
+    RESOLUTION,
+    complete_names,
+    reading_options,
+    study_options,
+)
+from snsearch.cli.shared.options import LATENCY as LATENCY_LIMIT
 from snsearch.cli.shared.progress import Progress, ending_with
 from snsearch.cli.shared.sections import SectionedCommand
 from snsearch.latency import DEFAULT_PROFILE
 from snsearch.study import EFFORTS, LATENCY, MARGIN, OBJECTIVES, STANDARD, Sampler
 
 SECTIONS = {
-    "Budget and space": ("budget", "space", "resolution", "classes", "tight", "search_shuffle"),
+    "Budget and space": (
+        "budget",
+        "latency",
+        "confidence",
+        "space",
+        "resolution",
+        "classes",
+        "tight",
+        "search_shuffle",
+    ),
     "Data": ("data", "split", "image_column", "label_column", "proxy_resolution"),
     "Effort": ("effort", "time_limit", "trials", "margin", "workers", "threads", "proxy_device"),
     "Objective and device": ("objective", "profile", "device"),
@@ -28,10 +46,21 @@ SECTIONS = {
 @click.command(cls=SectionedCommand, sections=SECTIONS)
 @click.option(
     "--budget",
-    required=True,
     metavar="N|NAME|FILE",
     shell_complete=complete_names("budgets"),
     help="MFLOPs at the deployed resolution, a budget of budgets/, or a TOML file.",
+)
+@click.option(
+    "--latency",
+    type=LATENCY_LIMIT,
+    metavar="MS",
+    help="At most this predicted latency, such as 25ms, beside the budget or alone; of --profile, else of --device.",
+)
+@click.option(
+    "--confidence",
+    type=CONFIDENCE,
+    metavar="95%",
+    help="Keep the upper end of the prediction's 95 % interval within --latency.",
 )
 @click.option(
     "--space",
@@ -82,7 +111,7 @@ SECTIONS = {
     "--profile",
     metavar="NAME|FILE|counted",
     shell_complete=complete_names("profiles", "counted"),
-    help="Latency profile of the objective (snsearch profiles); counted is --objective counted  "
+    help="Latency profile of the objective and of --latency (snsearch profiles); counted is --objective counted  "
     f"[default: the device's own, else {DEFAULT_PROFILE}]",
 )
 @click.option(
@@ -118,6 +147,8 @@ def search(**given: Any) -> None:
     """
     from snsearch import api
 
+    if given["budget"] is None and given["latency"] is None:
+        raise click.UsageError("give --budget, or --latency")
     progress = Progress()
     with ending_with(lambda: _finish(given, progress), progress), progress:
         api.search(**given, observer=progress)
@@ -132,7 +163,7 @@ def _finish(given: dict[str, Any], progress: Progress) -> None:
     from snsearch.cli.shared.outcomes import print_outcomes
     from snsearch.study import front_table, next_command, verdict_of
 
-    where = ("study", "storage", "out", "space", "budget", "data")
+    where = ("study", "storage", "out", "space", "budget", "data", "latency", "confidence", "profile", "device")
     place = api.search_place(**{name: given[name] for name in where})
     progress.said(progress.summary())
     record = api.load_study(place.name, storage=place.url)

@@ -47,7 +47,7 @@ def solve(budget: tuple[str, ...], space: str, tight: bool, packed: bool, form: 
 
     Without a budget, prints what the given groups and scales cost.
     """
-    limits = (budget, of["mflops"], of["params"], of["peak_memory"], of["model_size"])
+    limits = (budget, of["mflops"], of["params"], of["peak_memory"], of["model_size"], of["latency"])
     if (tight or packed) and not any(limits):
         raise click.UsageError("--tight and --packed need a budget; give --mflops or --budget")
     spaces = "all" if space == "all" else _names(space)

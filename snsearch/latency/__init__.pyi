@@ -9,6 +9,7 @@ from .forms import FORMS as FORMS
 from .forms import KERNEL_FORMS as KERNEL_FORMS
 from .kernels import block_kernel_terms as block_kernel_terms
 from .kernels import network_kernel_terms as network_kernel_terms
+from .population import predict_population as predict_population
 from .profile import DEFAULT_PROFILE as DEFAULT_PROFILE
 from .profile import NCNN_PROFILE as NCNN_PROFILE
 from .profile import Latency as Latency
@@ -16,5 +17,9 @@ from .profile import PredictionErrors as PredictionErrors
 from .profile import Profile as Profile
 from .profile import load_profile as load_profile
 from .profile import read_profile as read_profile
+from .sums import latency_sums as latency_sums
+from .sums import refused_terms as refused_terms
+from .sums import rising_rates as rising_rates
 from .terms import network_terms as network_terms
 from .terms import ops_terms as ops_terms
+from .terms import predict_ms as predict_ms

@@ -14,7 +14,7 @@ from snsearch.codec import Count, Field, Text, decode, filled, number, suggestio
 from snsearch.errors import SpecError
 from snsearch.latency.forms import Counting
 from snsearch.latency.kernels import KERNEL_MEANINGS, network_kernel_terms
-from snsearch.latency.terms import MEANINGS, network_terms, predict_ms
+from snsearch.latency.terms import MEANINGS, Terms, network_terms, predict_ms
 from snsearch.network import AnyNetwork
 from snsearch.toml_files import find_file, read_toml, toml_of
 from snsearch.units import three_digits
@@ -81,6 +81,17 @@ class Profile:
     pixel_scaling: Annotated[PredictionErrors, Field(key="kept_out.pixel_scaling")]
     fitted_on: Annotated[tuple[Text, ...], filled("a list of networks")]  # names of networks and blocks
 
+    def __post_init__(self) -> None:
+        rates, known = dict(self.rates), _TERMS[self.counting]
+        for place, terms in (("", self.unseen), ("[nanoseconds]: ", rates)):
+            for term in terms:
+                if term not in known:
+                    raise SpecError(f'{place}unknown term "{term}"{suggestion(term, known)}')
+        if not any(rates.values()):
+            raise SpecError("[nanoseconds]: every rate is 0; expected at least one above it")
+        if self.cache_bytes is None and rates.get("far_bytes"):
+            raise SpecError("[nanoseconds] far_bytes has a rate; expected cache_bytes beside it")
+
     @property
     def provenance(self) -> str:
         """The label of every prediction: device, kind of figures, mean error and source."""
@@ -99,12 +110,18 @@ class Profile:
         low, high = map(three_digits, self.judged_ms)
         return f"outside of the {low} to {high} ms that the profile is judged by: the interval may be too narrow"
 
+    def terms(self, network: AnyNetwork) -> Terms:
+        """A network's terms as the profile counts them. Raises SpecError if groups do not divide channels."""
+        return (
+            network_kernel_terms(network) if self.counting == "kernels" else network_terms(network, self.cache_bytes)
+        )
+
     def predict(self, arch: AnyNetwork) -> Latency:
         """The network's latency. Takes one or two hundred microseconds.
 
         Raises SpecError if groups do not divide channels, or for a network with a term that no figure has.
         """
-        terms = network_kernel_terms(arch) if self.counting == "kernels" else network_terms(arch, self.cache_bytes)
+        terms = self.terms(arch)
         for term in self.unseen:
             if terms[term]:
                 raise SpecError(
@@ -132,17 +149,7 @@ _MEANINGS = {**MEANINGS, **KERNEL_MEANINGS}
 def read_profile(path: Path) -> Profile:
     """The profile of a TOML file. Raises SpecError with the file, the key and what was expected."""
     values, where = read_toml(path, "profile")
-    profile = decode(Profile, {"core": "", "note": ""} | values, where, toml=True)
-    rates, known = dict(profile.rates), _TERMS[profile.counting]
-    for place, terms in (("", profile.unseen), (" [nanoseconds]:", rates)):
-        for term in terms:
-            if term not in known:
-                raise SpecError(f'{where}:{place} unknown term "{term}"{suggestion(term, known)}')
-    if not any(rates.values()):
-        raise SpecError(f"{where}: [nanoseconds]: every rate is 0; expected at least one above it")
-    if profile.cache_bytes is None and rates.get("far_bytes"):
-        raise SpecError(f"{where}: [nanoseconds] far_bytes has a rate; expected cache_bytes beside it")
-    return profile
+    return decode(Profile, {"core": "", "note": ""} | values, where, toml=True)
 
 
 def load_profile(text: str) -> Profile:

@@ -89,8 +89,8 @@ def _add(total: dict[str, float], op: Op, elements: int, times: int, cache_bytes
     total["weight_bytes"] += times * weights * BYTES
     total["group_pixels"] += times * pixels * groups
     if group_in % SIMD_CHANNELS or group_out % SIMD_CHANNELS:
-        padded = _padded(group_in) * _padded(group_out)
-        total["padding_macs"] += times * macs * (padded / (group_in * group_out) - 1)
+        added = _padded(group_in) * _padded(group_out) - group_in * group_out
+        total["padding_macs"] += times * pixels * groups * kernel * kernel * added
 
 
 def ops_terms(ops: Sequence[Op], cache_bytes: int | None = None) -> Terms:

@@ -2,6 +2,7 @@ from .arch import Architecture as Architecture
 from .arrays import StageArrays as StageArrays
 from .conventions import ConventionCount as ConventionCount
 from .conventions import count_conventions as count_conventions
+from .costs import BYTES_PER_VALUE as BYTES_PER_VALUE
 from .costs import CostReport as CostReport
 from .costs import Costs as Costs
 from .costs import OpCost as OpCost
@@ -10,8 +11,11 @@ from .costs import StageMacs as StageMacs
 from .costs import cost_report as cost_report
 from .costs import count_costs as count_costs
 from .costs import count_macs as count_macs
+from .costs import deployed_params as deployed_params
 from .costs import op_macs as op_macs
+from .costs import op_params as op_params
 from .costs import op_weights as op_weights
+from .costs import peak_elements as peak_elements
 from .counters import Verification as Verification
 from .counters import verify as verify
 from .features import FeatureNetwork as FeatureNetwork
@@ -29,6 +33,10 @@ from .known.entry import KnownNetwork as KnownNetwork
 from .operators import SIMD_CHANNELS as SIMD_CHANNELS
 from .operators import Activation as Activation
 from .operators import Op as Op
+from .population import Population as Population
+from .population import PopulationCosts as PopulationCosts
+from .population import count_population as count_population
+from .population import over_blocks as over_blocks
 from .structure_units import STRUCTURE_UNITS as STRUCTURE_UNITS
 from .structure_units import BlockSpec as BlockSpec
 from .torch_model import Network as Network

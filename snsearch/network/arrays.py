@@ -6,6 +6,7 @@ equals what it has on its own. Integers have 64 bits.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,23 +75,33 @@ def array_block(arch: Architecture, spec: BlockSpec) -> tuple[list[Op], Any]:
     return build.ops, build.valid
 
 
-class StageArrays(StageSums):
-    """MACs of many networks as a sum over their stages, for a solver that tries many widths at once.
+def macs_of(ops: Sequence[Op]) -> Any:
+    """MACs of a block's operators."""
+    return sum(map(op_macs, ops))
 
-    Widths are arrays that broadcast together, or integers; MACs are float64 or integers, exact up to 2**53, and NaN
-    where a network cannot be built.
+
+class StageArrays(StageSums):
+    """A figure of many networks as a sum over their stages, for a solver that tries many widths at once.
+
+    Widths are arrays that broadcast together, or integers. Figures are float64 or integers, exact up to 2**53, and
+    NaN where a network cannot be built.
     """
+
+    def __init__(self, arch: Architecture, figure: Callable[[Sequence[Op]], Any] = macs_of) -> None:
+        """`figure` is that of a block's operators, MACs by default."""
+        super().__init__(arch)
+        self._figure = figure
 
     def _block(self, spec: BlockSpec) -> Any:
         try:
             ops, valid = array_block(self._arch, spec)
         except Mixed:
             return self._by_change(spec)
-        macs = sum(map(op_macs, ops))
-        return macs if valid is True else np.where(valid, macs, np.nan)
+        figure = self._figure(ops)
+        return figure if valid is True else np.where(valid, figure, np.nan)
 
     def _by_change(self, spec: BlockSpec) -> Any:
-        """MACs where some of the networks change their width in the block, and others do not."""
+        """The figure where some of the networks change their width in the block, and others do not."""
         widths_in, widths_out = np.broadcast_arrays(spec.channels_in, spec.channels_out)
         found = np.full(widths_in.shape, np.nan)
         same = widths_in == widths_out

@@ -230,9 +230,9 @@ def cost_report(graph: OpGraph, precision: Precision = "float32") -> CostReport:
 
 
 class StageSums:
-    """MACs of a network as a sum over its stages, for a solver that varies the stages' widths.
+    """A figure of a network, such as its MACs, as a sum over its stages, for a solver that varies their widths.
 
-    `stem(channels)`, `stage(i, width_in, width_out)` of every stage and `head(width)` add up to `count_macs` of the
+    `stem(channels)`, `stage(i, width_in, width_out)` of every stage and `head(width)` add up to the figure of the
     network with those widths.
     """
 
@@ -241,15 +241,15 @@ class StageSums:
         self._placed = tuple(blocks(arch))
 
     def _block(self, spec: BlockSpec) -> Any:
-        """MACs of a block."""
+        """The figure of a block."""
         raise NotImplementedError
 
     def stem(self, channels: Any) -> Any:
-        """MACs of the first convolution."""
+        """That of the first convolution."""
         return self._block(self._placed[0].spec._replace(channels_out=channels))
 
     def stage(self, index: int, width_in: Any, width_out: Any) -> Any:
-        """MACs of stage `index` (from 0) with those input and output channels."""
+        """That of stage `index` (from 0) with those input and output channels."""
         total: Any = 0
         for placed in self._placed:
             if placed.name == f"stage{index + 2}":
@@ -259,7 +259,7 @@ class StageSums:
         return total
 
     def head(self, width: Any) -> Any:
-        """MACs of the classifier after a last stage of that width."""
+        """That of the classifier after a last stage of that width."""
         return self._block(self._placed[-1].spec._replace(channels_in=width))
 
 

@@ -10,7 +10,7 @@ from snsearch.errors import SpecError, StudyError
 from snsearch.network import count_costs
 from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.solver import Budget
-from snsearch.units import format_bytes, format_mflops
+from snsearch.units import format_bytes, format_latency, format_mflops, three_digits
 
 NEAR = 0.05  # how far from its budget a network's MFLOPs may be, as a share
 
@@ -46,7 +46,24 @@ def audits(budget: Budget, rows: Sequence[CandidateRow]) -> tuple[Audit, ...]:
             rule, held = _nearest(limit, rows)
         least, most = show(min(values)), show(max(values))
         found.append(Audit(bound=bound, limit=show(round(limit)), rule=rule, least=least, most=most, held=held))
+    if budget.latency_ms is not None:
+        found.append(_latency_audit(budget, budget.latency_ms, rows))
     return tuple(found)
+
+
+def _latency_audit(budget: Budget, limit_ms: float, rows: Sequence[CandidateRow]) -> Audit:
+    """The audit of the latency, which is predicted again for it by the profile that the study keeps."""
+    predicted = [budget.latency_profile.predict(row.architecture) for row in rows]
+    values = [one.ms if budget.confidence is None else one.high_ms for one in predicted]
+    what = "predicted latency" if budget.confidence is None else "upper end of its 95 % interval"
+    return Audit(
+        bound="Latency",
+        limit=format_latency(limit_ms),
+        rule=f"{what} on {budget.latency_profile.device}, never exceeded",
+        least=f"{three_digits(min(values))} ms",
+        most=f"{three_digits(max(values))} ms",
+        held=max(values) <= limit_ms * (1 + 1e-9),
+    )
 
 
 def _nearest(limit: float, rows: Sequence[CandidateRow]) -> tuple[str, bool]:

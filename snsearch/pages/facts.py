@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from snsearch.pages.sections import Facts
+from snsearch.solver import Budget
 from snsearch.study import COUNTED, OBJECTIVES, StudyRecord, TrialRecord, seed_noise, unit_of
 from snsearch.units import format_resolution
 
@@ -19,6 +20,9 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
     """What the error is, and what it was computed from."""
     results = [result for trial in trials for result in trial.results]
     devices = sorted({result.device for result in results})
+    at = study.settings.budget
+    matched = "latency" if at.macs is None and at.latency_ms is not None else "MFLOPs"
+    groups = groups_words(trials, study.settings.cost_axis, matched=matched)
     scored = "validation" if " validation and " in study.settings.data_description else "test"
     return (
         (
@@ -37,7 +41,7 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
         ("Intervals", _interval_words(trials)),
         ("Trained on", f"{', '.join(devices)}, {sum(r.seconds for r in results) / 60:.1f} minutes in all"),
         ("Second objective", study.settings.cost_label),
-        *([("What groups cost", words)] if (words := groups_words(trials, study.settings.cost_axis)) else []),
+        *([("What groups cost", groups)] if groups else []),
     )
 
 
@@ -86,8 +90,18 @@ def _interval_words(trials: Sequence[TrialRecord]) -> str:
     )
 
 
-def costs_by_groups(trials: Sequence[TrialRecord]) -> tuple[tuple[int, float], ...]:
-    """(group count, second objective) of ShuffleNets that differ in groups and the widths these lead to only.
+def _cost(trial: TrialRecord) -> float | None:
+    return trial.cost
+
+
+def _mflops(trial: TrialRecord) -> float | None:
+    return None if trial.costs is None else trial.costs.mflops
+
+
+def costs_by_groups(
+    trials: Sequence[TrialRecord], cost_of: Callable[[TrialRecord], float | None] = _cost
+) -> tuple[tuple[int, float], ...]:
+    """(group count, cost) of ShuffleNets that differ in groups and the widths these lead to only.
 
     The group count is that of all stages; networks with different ones do not count.
     Of all such sets the one with the most group counts, of several the first that was tried; empty if no two
@@ -95,20 +109,29 @@ def costs_by_groups(trials: Sequence[TrialRecord]) -> tuple[tuple[int, float], .
     """
     alike: dict[tuple[object, ...], dict[int, float]] = {}
     for trial in trials:
-        if trial.architecture is None or trial.cost is None or trial.architecture.unit != "shufflenet":
+        cost = cost_of(trial)
+        if trial.architecture is None or cost is None or trial.architecture.unit != "shufflenet":
             continue
         design, counts = trial.design, trial.architecture.groups
         if len(set(counts)) > 1:
             continue
         rest = (design.depth, design.se, design.scale, design.shuffle, design.ratios)
-        alike.setdefault(rest, {}).setdefault(counts[0], trial.cost)
+        alike.setdefault(rest, {}).setdefault(counts[0], cost)
     best = max(alike.values(), key=len, default={})
     return tuple(sorted(best.items())) if len(best) > 1 else ()
 
 
-def groups_words(trials: Sequence[TrialRecord], cost_axis: str) -> str | None:
-    """What groups cost in this study, beside the paper's finding; None if no two candidates are alike."""
-    costs = costs_by_groups(trials)
+def groups_words(trials: Sequence[TrialRecord], cost_axis: str, *, matched: str = "MFLOPs") -> str | None:
+    """What groups cost in this study, beside the paper's finding; None if no two candidates are alike.
+
+    Args:
+        trials: the candidates.
+        cost_axis: of the second objective.
+        matched: what the candidates have in common: "MFLOPs", or "latency", at which their MFLOPs differ.
+    """
+    if matched == "latency":
+        cost_axis = "MFLOPs"
+    costs = costs_by_groups(trials, _mflops if matched == "latency" else _cost)
     if not costs:
         return None
     listed = ", ".join(f"g={groups} {cost:.3g}" for groups, cost in costs)
@@ -117,8 +140,8 @@ def groups_words(trials: Sequence[TrialRecord], cost_axis: str) -> str | None:
     # The paper's remark is on time: it says nothing of parameters or memory.
     is_time = unit_of(cost_axis) == "ms" or cost_axis == OBJECTIVES[COUNTED].axis
     return (
-        f"{cost_axis} at equal MFLOPs, of candidates alike in all else: {listed}. From g={fewest} to g={most} that "
-        f"is {change:+.0%}." + (f" {PAPER}" if is_time else "")
+        f"{cost_axis} at equal {matched}, of candidates alike in all else: {listed}. From g={fewest} to g={most} "
+        f"that is {change:+.0%}." + (f" {PAPER}" if is_time else "")
     )
 
 
@@ -136,15 +159,17 @@ def provenance_facts(study: StudyRecord) -> Facts:
             f"{budget.input_channels}x{format_resolution(budget.resolution)}, {budget.classes} classes, "
             f"{budget.precision}",
         ),
-        (
-            "Widths",
-            "every stage free within a third of its proportion, to match the MFLOPs within 0.1 % if possible"
-            if settings.tight
-            else "in proportion",
-        ),
+        ("Widths", _widths_words(budget, tight=settings.tight)),
         ("Data", f"{settings.data}, fingerprint {settings.data_fingerprint}"),
         ("Seed", str(settings.seed)),
     )
+
+
+def _widths_words(budget: Budget, *, tight: bool) -> str:
+    free = "every stage free within a third of its proportion"
+    if budget.latency_ms is not None:
+        return f"{free} where the latency binds: the most MACs within it and at most 2 % below it, if possible"
+    return f"{free}, to match the MFLOPs within 0.1 % if possible" if tight else "in proportion"
 
 
 def run_facts(study: StudyRecord) -> tuple[Facts, ...]:

@@ -145,7 +145,7 @@ def _lines(rows: Sequence[CandidateRow], groups: Palette) -> Lines:
 
 
 def _solution(row: CandidateRow, study: StudyRecord) -> Solution:
-    trial = row.trial
+    trial, budget = row.trial, study.settings.budget
     return Solution(
         space=study.settings.space,
         title=f"#{row.number}",
@@ -153,10 +153,11 @@ def _solution(row: CandidateRow, study: StudyRecord) -> Solution:
         scale=trial.design.scale or 1.0,
         architecture=row.architecture,
         costs=row.costs,
-        budget=study.settings.budget,
+        budget=budget,
         deviation=trial.deviation,
         binding=trial.binding,
         notes=trial.notes,
+        latency=None if budget.latency_ms is None else budget.latency_profile.predict(row.architecture),
     )
 
 

@@ -17,7 +17,7 @@ from snsearch.solver.design import Design
 from snsearch.solver.solving import Solution, solve
 from snsearch.solver.spec import SpaceSpec
 
-MATCH_LIMIT = 0.05  # candidates further than this from the MFLOPs are left out: they are not comparable
+MATCH_LIMIT = 0.05  # candidates further than this from the MFLOPs or latency are left out: they are not comparable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +86,11 @@ def candidates_of(
         if solution.binding == "mflops" and abs(solution.deviation or 0.0) > MATCH_LIMIT:
             left_out[design] = f"comes no nearer than {solution.deviation:+.1%} to the budget"
             continue
+        if solution.binding == "latency" and solution.latency is not None:
+            short = 1 - solution.latency.ms / budget.latency_limit_ms
+            if short > MATCH_LIMIT:
+                left_out[design] = f"comes no nearer than {-short:+.1%} to the latency"
+                continue
         solutions[design] = solution
         first.setdefault(solution.architecture.key, design)
     if not solutions:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 
 from snsearch.network import Architecture, blocks
-from snsearch.solver.solution_table import caption_of, notes_of
+from snsearch.solver.solution_table import caption_of, interval_words, notes_of
 from snsearch.solver.solving import Solution
 from snsearch.tables import Column, Table
-from snsearch.units import format_bytes, format_count, format_mflops, format_resolution, format_stages
+from snsearch.units import format_bytes, format_count, format_mflops, format_resolution, format_stages, three_digits
 
 Row = tuple[str, ...]
 _HEAD = ("Layer", "Output", "Kernel", "Stride", "Repeat")
@@ -19,6 +19,8 @@ _TOTALS: dict[str, Callable[[Solution], str]] = {
     "Parameters": lambda s: format_count(s.costs.params),
     "Peak activations": lambda s: format_bytes(s.costs.peak_activation_bytes),
     "Model size": lambda s: format_bytes(s.costs.weight_bytes),
+    "Predicted ms": lambda s: "" if s.latency is None else three_digits(s.latency.ms),
+    "95 % interval": interval_words,
     "From budget": lambda s: "" if s.deviation is None else f"{s.deviation:+.2%}",
     "Bound by": lambda s: s.binding or "",
 }
@@ -86,6 +88,8 @@ def layout(solutions: Sequence[Solution], names: Sequence[str] | None = None) ->
     head = (*_HEAD, *(_names(solutions) if names is None else names))
     layers = [(*front, *map(str, cells)) for front, cells in _layers([s.architecture for s in solutions])]
     totals = [(name, "", "", "", "", *map(show, solutions)) for name, show in _TOTALS.items()]
+    if all(s.latency is None for s in solutions):
+        totals = [row for row in totals if row[0] not in ("Predicted ms", "95 % interval")]
     if all(s.deviation is None for s in solutions):
         totals = [row for row in totals if row[0] != "From budget"]
     if all(s.binding in (None, "mflops") for s in solutions):

@@ -190,12 +190,12 @@ def last_where(holds: Callable[[int], bool], first: int) -> int:
     return low
 
 
-def last_at_most(value: Callable[[int], int], limit: int, first: int) -> int:
+def last_at_most(value: Callable[[int], float], limit: float, first: int) -> int:
     """The last point from `first` on whose value is at most the limit; first - 1 if there is none.
 
     The values must never fall. They are expected to grow with the square of the point, as MACs do nearly.
     """
-    low, at_low = first - 1, 0
+    low, at_low = first - 1, 0.0
     high: int | None = None
     guess, halve = first, False
     while high is None or high - low > 1:
@@ -219,6 +219,18 @@ class WidthPoint:
 
     widths: tuple[int, ...]
     binding: str
+
+
+def unmet(line: WidthLine, key: str, limit: str, needs: str) -> InfeasibleBudgetError:
+    """The error of a line whose smallest network needs more of a bound than its limit, both in words."""
+    groups, classes, widths = format_stages(line.groups), line.input.classes, line.widths(line.first())
+    return InfeasibleBudgetError(
+        f"{limit} cannot be met by {line.space.name} with {groups} "
+        f"group{'' if groups == '1' else 's'} at {format_resolution(line.input.resolution)} and {classes} "
+        f"class{'es' if classes > 1 else ''}: the smallest network, {'/'.join(map(str, widths))} channels "
+        f"behind a first convolution of {line.stem(widths[0])}, needs {needs}; raise "
+        f"{key}, lower the resolution, or take fewer groups or units"
+    )
 
 
 def best_point(line: WidthLine, budget: Budget) -> WidthPoint:
@@ -245,14 +257,7 @@ def best_point(line: WidthLine, budget: Budget) -> WidthPoint:
     if failing:
         smallest = costs(first)
         worst = max(failing, key=lambda cap: cap.cost(smallest) / cap.limit)
-        groups, classes, widths = format_stages(line.groups), line.input.classes, line.widths(first)
-        raise InfeasibleBudgetError(
-            f"{worst.show(worst.limit)} cannot be met by {line.space.name} with {groups} "
-            f"group{'' if groups == '1' else 's'} at {format_resolution(line.input.resolution)} and {classes} "
-            f"class{'es' if classes > 1 else ''}: the smallest network, {'/'.join(map(str, widths))} channels "
-            f"behind a first convolution of {line.stem(widths[0])}, needs {worst.show(worst.cost(smallest))}; raise "
-            f"{worst.key}, lower the resolution, or take fewer groups or units"
-        )
+        raise unmet(line, worst.key, worst.show(worst.limit), worst.show(worst.cost(smallest)))
     if budget.macs is not None and budget.match == "nearest":
         target = budget.macs
         below = last_at_most(macs, target, first)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from random import Random
 
 from snsearch.errors import InfeasibleBudgetError, SpecError
+from snsearch.latency import Profile, predict_population
+from snsearch.network import Population
 from snsearch.solver.budget import Budget
 from snsearch.solver.drawing import draw
 from snsearch.solver.solving import Solution, solve
@@ -80,6 +82,16 @@ _COLUMNS: tuple[Column[Solution], ...] = (
 )
 
 
-def population_table(solutions: list[Solution]) -> Table[Solution]:
-    """A population as rows of plain values: what is chosen per stage is one text, whether stages agree or not."""
-    return Table(columns=_COLUMNS, rows=solutions)
+def population_table(solutions: list[Solution], profile: Profile | None = None) -> Table[Solution]:
+    """A population as rows of plain values: what is chosen per stage is one text, whether stages agree or not.
+
+    Args:
+        solutions: of one space and budget.
+        profile: adds the latency that it predicts; none where it refuses to.
+    """
+    if profile is None:
+        return Table(columns=_COLUMNS, rows=solutions)
+    predicted = predict_population(profile, Population.of([one.architecture for one in solutions])).tolist()
+    by_key = {one.architecture.key: ms for one, ms in zip(solutions, predicted, strict=True) if ms == ms}
+    latency = Column[Solution]("latency_ms", lambda s: by_key.get(s.architecture.key))
+    return Table(columns=(*_COLUMNS, latency), rows=solutions)

@@ -6,18 +6,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from snsearch.codec import encode
+from snsearch.solver.budget import Budget
 from snsearch.solver.solving import Solution
 from snsearch.tables import Column, Table
 from snsearch.units import (
     format_bytes,
     format_count,
+    format_latency,
     format_mflops,
     format_resolution,
     format_stages,
     plain_number,
     plain_resolution,
     plain_stages,
+    three_digits,
 )
+
+
+def interval_words(solution: Solution) -> str:
+    """The 95 % interval of the predicted latency: "19.2 to 32.5"; empty without a latency."""
+    latency = solution.latency
+    return "" if latency is None else f"{three_digits(latency.low_ms)} to {three_digits(latency.high_ms)}"
+
 
 _COLUMNS: tuple[Column[Solution], ...] = (
     Column("budget", lambda s: None if s.budget is None else s.budget.name, place="wide"),
@@ -91,6 +101,22 @@ _COLUMNS: tuple[Column[Solution], ...] = (
         text=lambda s: format_bytes(s.costs.peak_activation_bytes),
     ),
     Column(
+        "latency_ms",
+        lambda s: None if s.latency is None else round(s.latency.ms, 4),
+        heading="ms",
+        align="right",
+        text=lambda s: "" if s.latency is None else three_digits(s.latency.ms),
+    ),
+    Column(
+        "latency_interval_ms",
+        lambda s: None if s.latency is None else [round(s.latency.low_ms, 4), round(s.latency.high_ms, 4)],
+        heading="95 % interval",
+        unit="ms",
+        align="right",
+        text=interval_words,
+    ),
+    Column("latency_provenance", lambda s: s.latency and s.latency.provenance, place="data"),
+    Column(
         "deviation",
         lambda s: None if s.deviation is None else round(s.deviation, 6),
         heading="from budget",
@@ -125,7 +151,24 @@ def notes_of(solutions: Sequence[Solution]) -> list[str]:
         f"{s.title + ' ' if several else ''}g={format_stages(s.architecture.groups)}: {note}"
         for s in solutions
         for note in s.notes
-    ]
+    ] + list(dict.fromkeys(promise for s in solutions if s.budget is not None and (promise := promise_of(s.budget))))
+
+
+def promise_of(budget: Budget) -> str:
+    """What a prediction within the budget's latency promises; empty where the budget bounds none."""
+    if budget.latency_ms is None:
+        return ""
+    profile, limit = budget.latency_profile, format_latency(budget.latency_ms)
+    factor = f"a factor of {profile.interval_factor:.2f} either way"
+    if budget.confidence is not None:
+        means = f"with the upper end of its 95 % interval, {factor}, within {limit}"
+    else:
+        slowest = three_digits(budget.latency_ms * profile.interval_factor)
+        means = (
+            f"predicted, not promised: its 95 % interval is {factor}, so {limit} may be {slowest} ms; "
+            f"--confidence 95% keeps its upper end within {limit}"
+        )
+    return f"latency: {means} ({profile.provenance})"
 
 
 def networks_as_rows(solutions: Sequence[Solution], notes: Sequence[str] = ()) -> Table[Solution]:
@@ -135,6 +178,8 @@ def networks_as_rows(solutions: Sequence[Solution], notes: Sequence[str] = ()) -
         if column.name in _WHERE_THEY_DIFFER:
             differ = len({column.value(s) for s in solutions}) > 1
             column = replace(column, place="short" if differ else "wide")
+        if column.name.startswith("latency") and all(s.latency is None for s in solutions):
+            continue
         if column.name == "deviation" and all(s.deviation is None for s in solutions):
             column = replace(column, place="wide")
         if column.name == "binding" and any(s.binding not in (None, "mflops") for s in solutions):

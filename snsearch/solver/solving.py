@@ -8,13 +8,22 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from snsearch.errors import InfeasibleBudgetError, SpecError
+from snsearch.latency import Latency, predict_ms
 from snsearch.network import SIMD_CHANNELS, Architecture, Costs, OpGraph, count_costs
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design, check_design
-from snsearch.solver.lattice import WidthLine, WidthPoint, best_point, caps_of, nearest_multiple, stem_of_scale
+from snsearch.solver.lattice import (
+    WidthLine,
+    WidthPoint,
+    best_point,
+    caps_of,
+    nearest_multiple,
+    stem_of_scale,
+    unmet,
+)
 from snsearch.solver.spec import SpaceSpec
 from snsearch.solver.tight import TIGHT_TOLERANCE, tight_widths
-from snsearch.units import format_mflops
+from snsearch.units import format_mflops, three_digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +40,7 @@ class Solution:
     deviation: float | None  # of the MACs from the budget's, as a fraction of the budget's
     binding: str | None  # keys of the bounds that keep the network from being wider, joined by ", "
     notes: tuple[str, ...]  # what differs from what was asked for, and why
+    latency: Latency | None = None  # predicted, where the budget bounds it
 
     def _repr_html_(self) -> str:
         """The solution as a notebook shows it."""
@@ -91,13 +101,20 @@ def _budget_scale(space: SpaceSpec, budget: Budget) -> float:
     budget share their first convolution, as in the ShuffleNet paper.
     """
     bounds = caps_of(replace(budget, match="under"))
+    limit = None if budget.latency_ms is None else budget.latency_limit_ms
     design = Design(groups=min(space.groups))
     base = reference_width(space, design)
 
     def excess(scale: float) -> float:
         line = WidthLine(space=space, design=design, input=budget, scale=scale, pack=1)
-        costs = line.costs(line.nearest(base * scale))
-        return max(bound.cost(costs) / bound.limit for bound in bounds)
+        point = line.nearest(base * scale)
+        costs = line.costs(point)
+        shares = [bound.cost(costs) / bound.limit for bound in bounds]
+        if limit is not None:
+            profile = budget.latency_profile
+            terms = profile.terms(line.architecture(line.widths(point)))  # also of a network that it refuses
+            shares.append(predict_ms(dict(profile.rates), terms) / limit)
+        return max(shares)
 
     values: dict[float, float] = {}
     for scale in _scales(space):
@@ -145,6 +162,7 @@ def _solution(
         deviation=None if target is None else (costs.macs - target) / target,
         binding=binding,
         notes=_stem_note(line, arch.stem_channels) + notes,
+        latency=None if budget is None or budget.latency_ms is None else budget.latency_profile.predict(arch),
     )
 
 
@@ -178,15 +196,57 @@ def solve(space: SpaceSpec, budget: Budget, design: Design, *, tight: bool = Fal
     for scale in scales:
         line = WidthLine(space=space, design=design, input=budget, scale=scale, pack=1)
         try:
-            point = best_point(line, budget)
+            plain = _best(line, budget, tight=tight)
             break
         except InfeasibleBudgetError:
             if scale == scales[-1]:
                 raise
-    plain = _finish(line, budget, point, tight=tight)
     if not packed:
         return plain
     return _packed(line, budget, plain, tight=tight)
+
+
+def _best(line: WidthLine, budget: Budget, *, tight: bool) -> Solution:
+    if budget.latency_ms is not None:
+        return _within_latency(line, budget, tight=tight)
+    return _finish(line, budget, best_point(line, budget), tight=tight)
+
+
+def _within_latency(line: WidthLine, budget: Budget, *, tight: bool) -> Solution:
+    """The network of most MACs whose predicted latency is at most 2 % below the limit, and within the other bounds.
+
+    The network that the other bounds give, where it is not slower than that; then a note says what binds.
+    """
+    from snsearch.solver.latency_search import LATENCY_TOLERANCE, LatencySearch
+
+    limit = budget.latency_limit_ms
+    least = limit * (1 - LATENCY_TOLERANCE)
+    caps = caps_of(replace(budget, match="under"))
+    without: Solution | None = None
+    if caps:
+        others = replace(budget, latency_ms=None, profile=None, confidence=None)
+        point = best_point(line, others)
+        found = _finish(line, others, point, tight=tight and budget.macs is not None)
+        found = _solution(line, found.architecture.stage_channels, budget, point.binding, found.notes)
+        assert found.latency is not None, "the budget bounds the latency"
+        if found.latency.ms <= limit:
+            note = f"latency: {point.binding} binds first, at {three_digits(found.latency.ms)} ms"
+            without = replace(found, notes=(*found.notes, note))
+            if found.latency.ms >= least or point.binding.startswith("mflops"):
+                return found if found.latency.ms >= least else without
+    search = LatencySearch(line, budget, caps)
+    if widths := search.best(least):
+        return _solution(line, widths, budget, "latency", ())
+    if without is not None:
+        return without
+    if widths := search.best(0.0):
+        note = (
+            f"latency: no widths with every stage near its proportion are predicted within {LATENCY_TOLERANCE:.0%} "
+            f"below {three_digits(limit)} ms; of those further below, these have the most MACs"
+        )
+        return _solution(line, widths, budget, "latency", (note,))
+    smallest = budget.latency_profile.predict(line.architecture(line.widths(line.first())))
+    raise unmet(line, "latency", f"{three_digits(limit)} ms", f"{three_digits(smallest.ms)} ms (predicted)")
 
 
 def _finish(line: WidthLine, budget: Budget, point: WidthPoint, *, tight: bool) -> Solution:
@@ -216,7 +276,7 @@ def _packed(line: WidthLine, budget: Budget, plain: Solution, *, tight: bool) ->
     try:
         for pack in (2, 4, 8, 16, 32, 64):
             packed_line = replace(line, pack=pack)
-            solution = _finish(packed_line, budget, best_point(packed_line, budget), tight=tight)
+            solution = _best(packed_line, budget, tight=tight)
             if is_packed(solution.architecture):
                 break
         else:

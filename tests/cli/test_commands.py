@@ -212,8 +212,11 @@ def test_light_commands_load_nothing_heavy(arguments: list[str]) -> None:
     assert child.stdout
 
 
-def test_tight_solving_loads_numpy_and_nothing_heavier() -> None:
-    child = _python("-W", "error", "-c", LOADED_AFTER, "solve", "--mflops", "38", "--tight", "--format", "csv")
+@pytest.mark.parametrize(
+    "budget", [("--mflops", "38", "--tight"), ("--latency", "9ms", "--profile", "snapdragon-820")]
+)
+def test_solving_in_arrays_loads_numpy_and_nothing_heavier(budget: tuple[str, ...]) -> None:
+    child = _python("-W", "error", "-c", LOADED_AFTER, "solve", *budget, "--format", "csv")
     assert json.loads(child.stderr.splitlines()[-1]) == {"code": 0, "heavy": ["numpy"]}
 
 

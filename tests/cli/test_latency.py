@@ -16,6 +16,7 @@ import pytest
 from snsearch.codec import encode
 from snsearch.files import bundled_names
 from snsearch.latency.profile import load_profile, read_profile
+from snsearch.network.arch import Architecture
 from snsearch.solver.budget import mflops_budget, with_input
 from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled, solve
@@ -278,3 +279,16 @@ def test_figures_that_are_all_of_one_family_are_kept_out_network_by_network(
     assert _calibrate(run, figures, out).code == 0
     profile = read_profile(out)
     assert profile.by_family == profile.by_network
+
+
+def test_one_network_is_predicted_by_its_key(run: Run) -> None:
+    key = "shufflenet.g3.b4.shuffle_stem24s2p_240x4s2-480x8s2-960x4s2_3x224x224_c1000"
+    outcome = run("latency", key, "--profile", "snapdragon-810", "--format", "csv")
+    [row] = csv.DictReader(io.StringIO(outcome.out))
+    assert row["key"] == key
+    assert float(row["latency_ms"]) == pytest.approx(
+        load_profile("snapdragon-810").predict(Architecture.from_key(key)).ms, abs=1e-3
+    )
+    refused = run("latency", key, "--groups", "3")
+    assert refused.code == 3
+    assert "is one architecture already; --groups apply to a space" in refused.err

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from snsearch.latency.profile import load_profile
+from snsearch.network.arch import Architecture
 from tests.printed import unwrapped
 
 Run = Callable[..., Any]
@@ -58,3 +60,15 @@ def test_a_file_appears_whole_or_not_at_all(run: Run, tmp_path: Path, monkeypatc
         == 3
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_a_profile_adds_the_predicted_latency(run: Run) -> None:
+    outcome = run(*ARGUMENTS, "-n", "12", "--profile", "snapdragon-820")
+    rows = list(csv.DictReader(io.StringIO(outcome.out)))
+    profile = load_profile("snapdragon-820")
+    for row in rows:
+        assert float(row["latency_ms"]) == profile.predict(Architecture.from_key(row["key"])).ms
+    limited = run("sample", "-n", "3", "--latency", "20ms", "--profile", "snapdragon-820")
+    assert limited.code == 0, limited.err
+    for row in csv.DictReader(io.StringIO(limited.out)):
+        assert 19.0 <= float(row["latency_ms"]) <= 20.0

@@ -390,3 +390,32 @@ def test_a_time_limit_that_is_over_is_told_with_the_command_that_goes_on(run: Ru
     assert "Take #" not in outcome.out
     assert "Next: snsearch search" in outcome.out
     assert "--time-limit" not in outcome.out
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_search_for_a_latency_ends_in_a_page_and_is_resumed_with_the_same_one(run: Run, here: Path) -> None:
+    asked = ("--latency", "3ms", "--profile", "snapdragon-820", *SMALL[2:])
+    outcome = run("search", *asked)
+    assert outcome.code == 0, outcome.err
+    folder = here / "reports" / "shufflenet-v1-3ms-snapdragon-820-digits"
+    record = read_study(f"sqlite:///{folder / 'study.db'}")
+    budget = record.settings.budget
+    assert (budget.latency_ms, budget.latency_profile.name) == (3.0, "snapdragon-820")
+    assert record.settings.cost_name.startswith("latency snapdragon-820 ")
+    for trial in record.candidates:
+        assert trial.architecture is not None
+        assert 2.85 <= budget.latency_profile.predict(trial.architecture).ms <= 3.0
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "at most 3 ms on Snapdragon 820 (predicted)" in page
+    assert "predicted latency on Snapdragon 820, never exceeded" in page
+    assert run("report", folder.name).code == 0
+    other = run("search", *asked, "--confidence", "95%", "--study", folder.name)
+    assert other.code == 6
+    assert "budget confidence: None, now 0.95" in other.err
+
+
+def test_a_search_needs_a_budget_or_a_latency_and_a_latency_a_device(run: Run, here: Path) -> None:
+    assert "give --budget, or --latency" in run("search", *SMALL[2:]).err
+    outcome = run("search", "--latency", "3ms", *SMALL[2:])
+    assert outcome.code == 3
+    assert "a latency needs a device that it is predicted for" in outcome.err

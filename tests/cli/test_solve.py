@@ -431,3 +431,57 @@ def test_a_path_with_a_comma_is_one_path(run: Run, tmp_path: Path, monkeypatch: 
     Path("c,d.toml").write_text('schema = 1\nname = "mine"\nmflops = 40\n')
     outcome = run("solve", "--space", "a,b.toml,vgg-like", "--budget", "c,d.toml", "--format", "json")
     assert [found["space"] for found in json.loads(outcome.out)["solutions"]] == ["resnet", "vgg-like"]
+
+
+def _latency_solutions(run: Run, *arguments: str) -> list[dict[str, Any]]:
+    outcome = run("solve", *arguments, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    found: list[dict[str, Any]] = json.loads(outcome.out)["solutions"]
+    return found
+
+
+def test_a_latency_is_a_budget_alone_and_beside_others(run: Run, tmp_path: Path) -> None:
+    on = ("--profile", "snapdragon-820", "--groups", "1,3,8")
+    alone = _latency_solutions(run, "--latency", "25ms", *on)
+    for row in alone:
+        assert 24.5 <= row["latency_ms"] <= 25.0
+        low, high = row["latency_interval_ms"]
+        assert low < row["latency_ms"] < high
+        assert row["latency_provenance"].startswith("predicted, Snapdragon 820")
+        assert row["binding"] == "latency"
+    sure = _latency_solutions(run, "--latency", "25", "--confidence", "95%", *on)
+    assert all(24.5 <= row["latency_interval_ms"][1] <= 25.0 for row in sure)
+    beside = _latency_solutions(run, "--latency", "25ms", "--mflops", "40", *on)
+    assert [row["binding"] for row in beside] == ["mflops", "mflops", "mflops"]
+    path = tmp_path / "phone.toml"
+    path.write_text('schema = 1\nname = "phone"\nlatency_ms = 25\nprofile = "snapdragon-820"\n', encoding="utf-8")
+    named = _latency_solutions(run, "--budget", str(path), "--groups", "1,3,8")
+    assert [row["key"] for row in named] == [row["key"] for row in alone]
+
+
+def test_a_latency_says_what_it_promises_and_which_bound_binds(run: Run) -> None:
+    said = unwrapped(run("solve", "--latency", "25ms", "--profile", "snapdragon-820", "--groups", "3").out)
+    assert "at most 25 ms on Snapdragon 820 (predicted)" in said
+    assert "predicted, not promised: its 95 % interval is a factor of" in said
+    assert "Bound by latency" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--latency", "25ms"), 3, "a latency needs a device that it is predicted for; give --profile"),
+        (("--latency", "25ms", "--device", "unknown"), 8, "no device is named 'unknown'"),
+        (("--profile", "snapdragon-820", "--mflops", "40"), 3, "profile belongs to a latency"),
+        (("--latency", "25 parsecs"), 2, "expected latency such as"),
+        (("--latency", "25ms", "--confidence", "90%"), 2, 'expected "95%", since profiles have the 95 % interval'),
+        (
+            ("--latency", "0.01ms", "--profile", "snapdragon-820", "--groups", "3"),
+            4,
+            "cannot be met by shufflenet-v1",
+        ),
+    ],
+)
+def test_a_latency_that_cannot_be_used_is_told(run: Run, arguments: tuple[str, ...], code: int, message: str) -> None:
+    outcome = run("solve", *arguments)
+    assert outcome.code == code
+    assert message in unwrapped(outcome.err)

@@ -71,6 +71,8 @@ def _listed(item: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
 RESOLUTION = Quantity("pixels", units.parse_resolution)
 COUNT = Quantity("count", units.parse_count)
 BYTES = Quantity("size", units.parse_bytes)
+LATENCY = Quantity("latency", units.parse_latency)
+CONFIDENCE = Quantity("confidence", units.parse_confidence)
 DURATION = Quantity("duration", units.parse_duration)
 CLASSES = Quantity("classes", _whole(units.CLASSES))
 GROUPS = Quantity("groups", _listed(_groups))
@@ -182,6 +184,22 @@ _NETWORKS = {
         "--match",
         type=click.Choice(["nearest", "under"]),
         help="Meet the MFLOPs on either side, or never exceed them  [default: nearest]",
+    ),
+    "latency": click.option(
+        "--latency", type=LATENCY, metavar="MS", help="At most this predicted latency, such as 25ms."
+    ),
+    "profile": click.option(
+        "--profile",
+        metavar="NAME|FILE",
+        shell_complete=complete_names("profiles"),
+        help="The device of --latency: a name of `snsearch profiles`, or a profile's file.",
+    ),
+    "device": click.option("--device", metavar="NAME|URL", help="The device of --latency: one of your own."),
+    "confidence": click.option(
+        "--confidence",
+        type=CONFIDENCE,
+        metavar="95%",
+        help="Keep the upper end of the prediction's 95 % interval within --latency.",
     ),
     "resolution": click.option(
         "--resolution",
