@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from snsearch.api.networks import architecture_of
+from snsearch.api.network_calls import architecture_of
 from snsearch.api.places import names_a_study
 from snsearch.api.searching import data_options
 from snsearch.api.solutions import pixels_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snsearch.api.networks import architecture_of
+from snsearch.api.network_calls import architecture_of
 from snsearch.device import named_profile
 from snsearch.latency import Profile
 from snsearch.network import Architecture, Precision

@@ -85,7 +85,7 @@ def spaces(*names: str) -> tuple[SpaceSpec, ...]:
     Example:
         >>> import snsearch
         >>> [space.name for space in snsearch.spaces()]
-        ['mobilenet-v1', 'resnet', 'resnext', 'shufflenet-free', 'shufflenet-v1', 'vgg-like', 'xception-like']
+        ['igc', 'mobilenet-v1', 'resnet', 'resnext', 'shufflenet-free', 'shufflenet-v1', 'vgg-like', 'xception-like']
         >>> snsearch.spaces("shufflenet-v1")[0].groups
         (1, 2, 3, 4, 8)
     """

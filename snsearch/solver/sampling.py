@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 from snsearch.errors import InfeasibleBudgetError, SpecError
-from snsearch.latency import Profile, predict_population
-from snsearch.network import Population
+from snsearch.latency import Profile
 from snsearch.solver.budget import Budget
 from snsearch.solver.drawing import draw
 from snsearch.solver.solving import Solution, solve
@@ -91,6 +90,9 @@ def population_table(solutions: list[Solution], profile: Profile | None = None) 
     """
     if profile is None:
         return Table(columns=_COLUMNS, rows=solutions)
+    from snsearch.latency import predict_population  # they load numpy
+    from snsearch.network import Population
+
     predicted = predict_population(profile, Population.of([one.architecture for one in solutions])).tolist()
     by_key = {one.architecture.key: ms for one, ms in zip(solutions, predicted, strict=True) if ms == ms}
     latency = Column[Solution]("latency_ms", lambda s: by_key.get(s.architecture.key))

@@ -291,4 +291,4 @@ def test_one_network_is_predicted_by_its_key(run: Run) -> None:
     )
     refused = run("latency", key, "--groups", "3")
     assert refused.code == 3
-    assert "is one architecture already; --groups apply to a space" in refused.err
+    assert "is one network already; --groups apply to a space" in refused.err
