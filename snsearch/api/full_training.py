@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from snsearch.api.network_calls import architecture_of
+from snsearch.api.network_calls import architecture_of, own_architecture_of
 from snsearch.api.places import names_a_study
 from snsearch.api.searching import data_options
 from snsearch.api.solutions import pixels_of
@@ -192,7 +192,7 @@ def _network(
         study = load_study(text, storage=storage)
         trial = best_candidate(study)
     else:
-        arch = architecture_of(text if text else network)  # type: ignore[arg-type]
+        arch = own_architecture_of(text if text else network, "training")  # type: ignore[arg-type]
         return arch, [f"network {arch.key}"], None
     assert trial.architecture is not None
     remarks = [f"network #{trial.number} of {study.name} ({trial.words}): {trial.architecture.key}"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from snsearch.api.solutions import Resolution, pixels_of
+from snsearch.errors import SpecError
 from snsearch.network import (
     KNOWN,
     AnyNetwork,
@@ -48,6 +49,14 @@ def architecture_of(network: AnyNetwork | Solution | str) -> AnyNetwork:
     if isinstance(network, str):
         return network_of(network)
     return network.architecture if isinstance(network, Solution) else network
+
+
+def own_architecture_of(network: Architecture | Solution | str, what: str) -> Architecture:
+    """As architecture_of, for what takes no known network of another kind. Raises SpecError."""
+    found = architecture_of(network)
+    if isinstance(found, Architecture):
+        return found
+    raise SpecError(f"{what} takes networks of snsearch's spaces; {found.name} is none of them")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snsearch.api.network_calls import architecture_of
+from snsearch.api.network_calls import own_architecture_of
 from snsearch.device import named_profile
 from snsearch.latency import Profile
 from snsearch.network import Architecture, Precision
@@ -61,7 +61,7 @@ def count_population(
     from snsearch.network import count_population as count_arrays
 
     if not isinstance(networks, Population):
-        networks = Population.of([architecture_of(one) for one in networks])
+        networks = Population.of([own_architecture_of(one, "a population") for one in networks])
     known = named_profile(profile) if isinstance(profile, str) else profile
     return PopulationCount(
         costs=count_arrays(networks, precision),

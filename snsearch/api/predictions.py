@@ -181,7 +181,23 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
 
 
 def read_benchncnn(path: str | Path) -> BenchNcnn:
-    """What ncnn's benchncnn printed, saved to a file. Raises SpecError."""
+    """What ncnn's benchncnn printed, saved to a file.
+
+    Args:
+        path: file with the lines of one run on one thread.
+
+    Raises:
+        SpecError: it cannot be read, or is of several runs, several threads or a GPU, or has no network that is known.
+
+    Example:
+        >>> import pathlib, snsearch, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder) / "benchncnn.txt"
+        ...     _ = file.write_text("shufflenet  min = 20.1  max = 21.0  avg = 20.5")
+        ...     found = snsearch.read_benchncnn(file)
+        >>> found.measured
+        (('shufflenet-v1-1x-g3', 'ShuffleNet', 20.5),)
+    """
     path = Path(path)
     where = f'benchncnn "{path.name}"'
     try:

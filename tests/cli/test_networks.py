@@ -43,8 +43,8 @@ def test_known_networks_are_counted_and_priced_by_name(run: Run) -> None:
 
 def test_options_of_a_space_are_refused_beside_networks(run: Run) -> None:
     outcome = run("latency", "mobilenet-v2-1x", "--groups", "3")
-    assert outcome.code == 2
-    assert "--groups apply to a space, and networks are named" in outcome.err
+    assert outcome.code == 3
+    assert "'mobilenet-v2-1x' is one network already; --groups apply to a space" in outcome.err
 
 
 TABLE_6 = (  # arXiv:1707.01083, Table 6: network, printed error and MFLOPs

@@ -210,7 +210,7 @@ def test_a_study_gives_its_best_candidate_and_says_how_it_was_searched(tmp_path:
     best = report_data(study).summary[0]
     assert f"#{remarks[0].split('#')[1].split()[0]} (" in best
     assert data == "fashion-mnist"
-    assert "short recipe" in remarks[1]
+    assert "by its own recipe (" in remarks[1]
     trial, _, _ = _network("reports/sample#3", "reports/sample#3", None)
     assert trial == study.trials[3].architecture
 

@@ -96,7 +96,7 @@ def network_of(text: str) -> AnyNetwork:
         return named(KNOWN[text])
     match = _KEY.fullmatch(text)
     if match is None:
-        if get_close_matches(text[:60], KNOWN):
+        if "_" not in text and get_close_matches(text[:60], KNOWN):
             known_network(text)  # raises, with the name that was meant
         return Architecture.from_key(text)
     return NamedNetwork(
