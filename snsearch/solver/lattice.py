@@ -161,15 +161,30 @@ class WidthLine:
         """All costs at a point. Raises SpecError where channels do not divide."""
         return count_costs(self.architecture(self.widths(point)), self.input.precision)
 
-    def first(self) -> int:
-        """The narrowest point that can be built, as can all wider ones. Raises SpecError if there is none."""
+    def counter(self) -> Callable[[int], int]:
+        """MACs by point, as `macs`, for many points: blocks that were counted are remembered."""
+        stages = StageMacs(self.architecture(self.widths(1)))
+        stem = None if self.scale is None else self.stem(0)
+
+        def macs(point: int) -> int:
+            widths = self.widths(point)
+            return stages.total(self.stem(widths[0]) if stem is None else stem, widths)
+
+        return macs
+
+    def first(self, macs: Callable[[int], int] | None = None) -> int:
+        """The narrowest point that can be built, as can all wider ones. Raises SpecError if there is none.
+
+        `macs` is the line's `counter`, where there is one already.
+        """
+        counted = macs or self.counter()
 
         def too_narrow(point: int) -> bool:
             try:
-                self.macs(point)
+                counted(point)
             except SpecError:
                 if point >= _MOST_POINTS:
-                    raise
+                    self.macs(point)  # its error names the stage
                 return True
             return False
 
@@ -193,18 +208,23 @@ def last_where(holds: Callable[[int], bool], first: int) -> int:
 def last_at_most(value: Callable[[int], float], limit: float, first: int) -> int:
     """The last point from `first` on whose value is at most the limit; first - 1 if there is none.
 
-    The values must never fall. They are expected to grow with the square of the point, as MACs do nearly.
+    The values must never fall. They are expected to grow with the square of the point and a constant, as MACs do
+    nearly: their roots lie near a line, which says where to look next.
     """
-    low, at_low = first - 1, 0.0
-    high: int | None = None
+    low, high = first - 1, None
     guess, halve = first, False
+    points: list[tuple[int, float]] = [(0, 0.0)]  # the last two, and the roots of their values
     while high is None or high - low > 1:
         found = value(guess)
-        low, at_low, high = (guess, found, high) if found <= limit else (low, at_low, guess)
-        guess = max(low + 1, int(low * math.sqrt(limit / at_low)) if at_low else 2 * low)
+        low, high = (guess, high) if found <= limit else (low, guess)
+        points = [*points[-1:], (guess, math.sqrt(max(found, 0)))]
+        (one, at_one), (other, at_other) = points
+        rise = (at_other - at_one) / (other - one) if other != one else 0.0
+        aim = other + (math.sqrt(limit) - at_other) / rise if rise > 0 else 2.0 * guess
+        guess = max(low + 1, math.floor(min(aim, 4.0 * max(low, 1))))
         if high is not None:
             guess = (low + high) // 2 if halve else min(guess, high - 1)
-            halve = not halve
+            halve = not halve and high - low > 4
     return low
 
 
@@ -239,17 +259,12 @@ def best_point(line: WidthLine, budget: Budget) -> WidthPoint:
     Raises InfeasibleBudgetError, which names the smallest reachable cost and the bound that fails.
     """
     caps = caps_of(budget)
-    first = line.first()
-    stages = StageMacs(line.architecture(line.widths(first)))
+    macs = cache(line.counter())
+    first = line.first(macs)
     costs = cache(line.costs)
 
     def cost_of(cap: Bound, point: int) -> int:
         return cap.cost(costs(point))
-
-    @cache
-    def macs(point: int) -> int:
-        widths = line.widths(point)
-        return stages.total(line.stem(widths[0]), widths)
 
     failing = exceeded(costs(first), caps) if caps else []
     if not failing and budget.macs is not None and macs(first) > budget.macs * (1 + NEAREST_EXCESS):
