@@ -10,6 +10,7 @@ from snsearch.errors import SpecError
 from snsearch.network import (
     KNOWN,
     AnyNetwork,
+    Architecture,
     ConventionCount,
     CostReport,
     Costs,
@@ -56,7 +57,7 @@ def own_architecture_of(network: Architecture | Solution | str, what: str) -> Ar
     found = architecture_of(network)
     if isinstance(found, Architecture):
         return found
-    raise SpecError(f"{what} takes networks of snsearch's spaces; {found.name} is none of them")
+    raise SpecError(f"{what} takes networks of snsearch's spaces; {found.key} is none of them")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -187,10 +187,11 @@ def read_benchncnn(path: str | Path) -> BenchNcnn:
         path: file with the lines of one run on one thread.
 
     Raises:
-        SpecError: it cannot be read, or is of several runs, several threads or a GPU, or has no network that is known.
+        SpecError: it cannot be read, is of several runs, several threads or a GPU, or has no known network.
 
     Example:
-        >>> import pathlib, snsearch, tempfile
+        >>> import snsearch
+        >>> import pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = pathlib.Path(folder) / "benchncnn.txt"
         ...     _ = file.write_text("shufflenet  min = 20.1  max = 21.0  avg = 20.5")
