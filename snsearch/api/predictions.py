@@ -181,7 +181,22 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
 
 
 def read_benchncnn(path: str | Path) -> BenchNcnn:
-    """What ncnn's benchncnn printed, saved to a file. Raises SpecError."""
+    """What ncnn's benchncnn printed, saved to a file: latencies of known networks, for `calibrate`.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        SpecError: the file cannot be read, or is not of one run on one thread.
+
+    Example:
+        >>> import snsearch, pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = pathlib.Path(folder, "run.txt")
+        ...     _ = file.write_text("resnet18  min = 83.4  max = 84.0  avg = 83.6")
+        ...     snsearch.read_benchncnn(file).measured
+        (('resnet-18', 'ResNet', 83.6),)
+    """
     path = Path(path)
     where = f'benchncnn "{path.name}"'
     try:
