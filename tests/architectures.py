@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from snsearch.network.arch import Architecture
 
-UNIT_KINDS = ("shufflenet", "bottleneck", "plain", "separable")
+UNIT_KINDS = ("shufflenet", "bottleneck", "plain", "separable", "interleaved")
 
 
 def shufflenet(groups: int | tuple[int, ...], *stage_channels: int, stem: int = 24, **changes: Any) -> Architecture:
@@ -62,6 +62,12 @@ def architectures(
             step = math.lcm(*(bottleneck * count for count in groups[index:end]), *groups[end : end + 1])
             before = widths[-1] if widths else stem
             widths.append((before // step + draw(st.integers(1, 8))) * step)
+    elif unit == "interleaved":
+        stem = groups[0] * draw(st.integers(1, 12))
+        # A stage's own convolutions divide its width, and so does the first one of the next stage.
+        steps = [math.lcm(*groups[index : index + 2]) for index in range(stages)]
+        widths = [step * draw(st.integers(1, 8)) for step in steps]
+        strides = draw(st.lists(st.integers(1, 3), min_size=stages, max_size=stages))
     else:
         stem = draw(st.integers(1, 64))
         widths = draw(st.lists(st.integers(1, 300), min_size=stages, max_size=stages))

@@ -118,6 +118,11 @@ def network(arch: Any) -> Tally:
                 tally.conv(*small, inner, made)
                 if step > 1 or read != made:
                     tally.conv(*small, read, made)
+            elif arch.unit == "interleaved":  # arXiv:1806.00178
+                inner = read * arch.bottleneck
+                tally.conv(height, width, read, inner, groups=groups if number or unit else 1)
+                tally.conv(*small, inner, inner, kernel=3, groups=inner)
+                tally.conv(*small, inner, made, groups=groups)
             elif arch.unit == "plain":
                 tally.conv(*small, read, made, kernel=3)
                 tally.conv(*small, made, made, kernel=3)

@@ -181,23 +181,21 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
 
 
 def read_benchncnn(path: str | Path) -> BenchNcnn:
-    """What ncnn's benchncnn printed, saved to a file.
+    """What ncnn's benchncnn printed, saved to a file: latencies of known networks, for `calibrate`.
 
     Args:
-        path: file with the lines of one run on one thread.
+        path: of the file.
 
     Raises:
-        SpecError: it cannot be read, is of several runs, several threads or a GPU, or has no known network.
+        SpecError: the file cannot be read, or is not of one run on one thread.
 
     Example:
-        >>> import snsearch
-        >>> import pathlib, tempfile
+        >>> import snsearch, pathlib, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     file = pathlib.Path(folder) / "benchncnn.txt"
-        ...     _ = file.write_text("shufflenet  min = 20.1  max = 21.0  avg = 20.5")
-        ...     found = snsearch.read_benchncnn(file)
-        >>> found.measured
-        (('shufflenet-v1-1x-g3', 'ShuffleNet', 20.5),)
+        ...     file = pathlib.Path(folder, "run.txt")
+        ...     _ = file.write_text("resnet18  min = 83.4  max = 84.0  avg = 83.6")
+        ...     snsearch.read_benchncnn(file).measured
+        (('resnet-18', 'ResNet', 83.6),)
     """
     path = Path(path)
     where = f'benchncnn "{path.name}"'

@@ -24,12 +24,12 @@ from .graph import block_ops as block_ops
 from .graph import blocks as blocks
 from .graph import network_blocks as network_blocks
 from .known.catalogue import KNOWN as KNOWN
-from .known.catalogue import AnyNetwork as AnyNetwork
-from .known.catalogue import NamedNetwork as NamedNetwork
 from .known.catalogue import known_network as known_network
 from .known.catalogue import named as named
 from .known.catalogue import network_of as network_of
 from .known.entry import KnownNetwork as KnownNetwork
+from .known.named import AnyNetwork as AnyNetwork
+from .known.named import NamedNetwork as NamedNetwork
 from .operators import SIMD_CHANNELS as SIMD_CHANNELS
 from .operators import Activation as Activation
 from .operators import Op as Op

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from snsearch.network.arch import Architecture
 from snsearch.network.graph import OpGraph, block_ops, blocks, network_blocks
-from snsearch.network.known.catalogue import AnyNetwork, NamedNetwork
+from snsearch.network.known.named import AnyNetwork, NamedNetwork
 from snsearch.network.operators import Op
 from snsearch.network.structure_units import BlockSpec
 

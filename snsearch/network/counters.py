@@ -15,7 +15,7 @@ from snsearch.errors import VerificationError
 from snsearch.network.conventions import count_conventions
 from snsearch.network.costs import count_costs
 from snsearch.network.graph import OpGraph
-from snsearch.network.known.catalogue import AnyNetwork
+from snsearch.network.known.named import AnyNetwork
 from snsearch.network.torch_model import Network, build_model
 
 

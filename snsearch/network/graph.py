@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from snsearch.errors import SpecError
 from snsearch.network.arch import Architecture
 from snsearch.network.known.builder import Block
-from snsearch.network.known.catalogue import AnyNetwork, NamedNetwork
+from snsearch.network.known.named import AnyNetwork, NamedNetwork
 from snsearch.network.operators import BlockBuilder, Op, strided
 from snsearch.network.structure_units import STRUCTURE_UNITS, BlockSpec
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snsearch.network.graph import OpGraph
-from snsearch.network.known.catalogue import AnyNetwork
+from snsearch.network.known.named import AnyNetwork
 from snsearch.network.operators import Activation, Op
 
 

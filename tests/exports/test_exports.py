@@ -29,7 +29,8 @@ from snsearch.exports.checking import PARITY
 from snsearch.exports.subject import Subject, subject_of
 from snsearch.exports.torch_source import torch_source
 from snsearch.files import bundled_names
-from snsearch.network.known.catalogue import AnyNetwork, network_of
+from snsearch.network.known.catalogue import network_of
+from snsearch.network.known.named import AnyNetwork
 from snsearch.network.torch_model import Network, build_model
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design

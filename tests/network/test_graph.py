@@ -174,7 +174,7 @@ def test_a_separable_unit_is_a_depthwise_and_a_pointwise_convolution() -> None:
         (replace(SMALL, stage_channels=(6, 24)), "6 channels cannot become 6"),
         (replace(SMALL, stage_strides=(2, 1)), "changes width only where its stage has a stride of 2"),
         (replace(SMALL, stage_strides=(2, 3)), "stride"),
-        (replace(SMALL, unit="shuffel"), "unknown structure unit 'shuffel'; known: bottleneck, plain"),
+        (replace(SMALL, unit="shuffel"), "unknown structure unit 'shuffel'; known: bottleneck, interleaved, plain"),
     ],
 )
 def test_what_cannot_be_built_is_a_spec_error(arch: Architecture, message: str) -> None:

@@ -13,7 +13,8 @@ from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs, count_macs
 from snsearch.network.counters import count_with_torch
 from snsearch.network.graph import OpGraph
-from snsearch.network.known.catalogue import KNOWN, NamedNetwork, named, network_of
+from snsearch.network.known.catalogue import KNOWN, named, network_of
+from snsearch.network.known.named import NamedNetwork
 from snsearch.network.torch_model import build_model
 
 SIDES = {"alexnet": 67, "squeezenet-1.0": 65, "squeezenet-1.1": 65, "googlenet": 65, "xception": 71}

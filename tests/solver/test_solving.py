@@ -29,7 +29,7 @@ SHUFFLENET = load_space("shufflenet-v1")
 FREE = mflops_budget(1)  # the input of networks that are solved without a budget; its bound is not read
 
 # What the spaces say, once more: width step by group count, and stage ratios.
-STEP_PER_GROUP = {"shufflenet-v1": 4, "shufflenet-free": 4}
+STEP_PER_GROUP = {"shufflenet-v1": 4, "shufflenet-free": 4, "igc": 2}
 STEP = {"mobilenet-v1": 2, "resnet": 4, "resnext": 4, "vgg-like": 1, "xception-like": 4}
 RATIOS = {"mobilenet-v1": (1, 2, 4, 8, 16)}
 

@@ -100,7 +100,7 @@ def test_budgets_outside_the_range_are_refused(text: str) -> None:
     [
         (load_budget, "paper-14", "no budget is named 'paper-14'; did you mean \"paper-140\"?"),
         (load_space, "shufflenet", "no space is named 'shufflenet'; did you mean \"shufflenet-v1\"?"),
-        (load_space, "zzz", "no space is named 'zzz'; known: mobilenet-v1, resnet"),
+        (load_space, "zzz", "no space is named 'zzz'; known: igc, mobilenet-v1, resnet"),
         (load_space, "", "no space is named ''"),
         (load_space, "nowhere.toml", "space file 'nowhere.toml' does not exist"),
         (load_budget, "no/where", "budget file 'no/where' does not exist"),

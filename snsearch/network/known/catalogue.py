@@ -1,19 +1,17 @@
-"""The known networks by name, and NamedNetwork: one of them at an input size, as it is counted, priced and built."""
+"""The known networks by name, and the reading of names and keys."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import lru_cache
 
 from snsearch.codec import suggestion
 from snsearch.errors import SpecError
 from snsearch.network.arch import Architecture
-from snsearch.network.known.builder import Block, ChainBuilder
 from snsearch.network.known.classic import CLASSIC
 from snsearch.network.known.entry import Describe, KnownNetwork
 from snsearch.network.known.mobile import MOBILE
+from snsearch.network.known.named import AnyNetwork, NamedNetwork
 from snsearch.network.known.nasnet import NASNET
 from snsearch.network.known.residual import RESIDUAL
 from snsearch.network.known.shuffle import SHUFFLE
@@ -23,46 +21,8 @@ KNOWN: dict[str, KnownNetwork] = {
 }  # by name, in the order of a list
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NamedNetwork:
-    """A known network that is no Architecture, for images of a size and some classes."""
-
-    name: str
-    input_channels: int
-    resolution: tuple[int, int]  # height, width
-    classes: int
-
-    def __post_init__(self) -> None:
-        _describe(self.name)
-        if not all(type(n) is int and 0 < n < 10**9 for n in (self.input_channels, *self.resolution, self.classes)):
-            raise SpecError(f"{self.key}: expected positive numbers of channels, pixels and classes")
-
-    @property
-    def key(self) -> str:
-        """The network as one readable token; `network_of` reads it."""
-        height, width = self.resolution
-        return f"{self.name}_{self.input_channels}x{height}x{width}_c{self.classes}"
-
-    def at_input(self, *, channels: int, resolution: tuple[int, int], classes: int) -> NamedNetwork:
-        """The same on another input. Unlike an architecture's, the strides stay as they are."""
-        return replace(self, input_channels=channels, resolution=resolution, classes=classes)
-
-    def blocks(self) -> tuple[Block, ...]:
-        """The blocks of operators. Raises SpecError where an image is too small for the strides."""
-        return _blocks(self)
-
-
-AnyNetwork = Architecture | NamedNetwork
-
-
-@lru_cache(maxsize=64)
-def _blocks(network: NamedNetwork) -> tuple[Block, ...]:
-    build = ChainBuilder(network.input_channels, *network.resolution)
-    _describe(network.name)(build, network.classes)
-    return build.finished()
-
-
-def _describe(name: str) -> Describe:
+def description_of(name: str) -> Describe:
+    """What adds the blocks of a known network. Raises SpecError for an unknown one, or if it is an Architecture."""
     known = known_network(name)
     if isinstance(known.network, Architecture):
         raise SpecError(f"{name!r} is an architecture; its key is {known.network.key}")
