@@ -103,7 +103,7 @@ def test_every_third_party_package_is_a_declared_dependency() -> None:
     with (PACKAGE.parent / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     optional = project["optional-dependencies"]
-    extras = [name for extra in ("export", "hub", "ncnn", "onnxruntime", "parquet") for name in optional[extra]]
+    extras = [name for extra in ("hub", "ncnn", "onnxruntime", "parquet") for name in optional[extra]]
     declared = " ".join([*project["dependencies"], *extras]).lower()
     third_party = {m for m in GRAPH.modules if GRAPH.is_module_squashed(m)} - set(sys.stdlib_module_names)
     assert {"torch", "optuna", "click"} <= third_party

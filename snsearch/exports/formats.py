@@ -166,7 +166,7 @@ FORMATS: dict[str, Format] = {
         Format(
             name="torch",
             what="a Python file that needs torch and safetensors only, and its weights",
-            needs=(("safetensors", "export"),),
+            needs=(),
             write=_write_torch,
             open=_open_torch,
             inputs=_torch_names,

@@ -7,7 +7,6 @@ too. Nothing in a file is ever executed.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,8 +53,7 @@ class Training:
 
 
 def write_weights(path: Path, state: Mapping[str, torch.Tensor], training: Training | None = None) -> None:
-    """Writes a weights file in one step. Raises SpecError without safetensors, OSError where it cannot be written."""
-    _check_installed(f"{str(path)!r} cannot be written")
+    """Writes a weights file in one step. Raises OSError where it cannot be written."""
     from safetensors.torch import save
 
     metadata = {} if training is None else {_ENTRY: json.dumps(encode(training), allow_nan=False)}
@@ -113,13 +111,7 @@ def _shape(tensor: torch.Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "a single number"
 
 
-def _check_installed(why: str) -> None:
-    if importlib.util.find_spec("safetensors") is None:
-        raise SpecError(f'{why}: the Python package safetensors is not installed: pip install "snsearch[export]"')
-
-
 def _safetensors(path: Path, where: str) -> tuple[State, Training | None]:
-    _check_installed(where)
     from safetensors import SafetensorError, safe_open
 
     try:

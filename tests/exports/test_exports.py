@@ -220,7 +220,7 @@ def test_an_unknown_format_and_a_missing_engine_say_what_there_is(
     with pytest.raises(ExportError, match="format 'onx'; did you mean \"onnx\""):
         snsearch.export(SMALL, "onx", tmp_path / "out")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for to, extra in (("onnx", "onnxruntime"), ("ncnn", "ncnn"), ("torch", "export")):
+    for to, extra in (("onnx", "onnxruntime"), ("ncnn", "ncnn")):
         with pytest.raises(ExportError, match=rf'pip install "snsearch\[{extra}\]"'):
             snsearch.export(SMALL, to, tmp_path / "out")
 
