@@ -28,7 +28,7 @@ Array = npt.NDArray[np.float64]
 
 # Of the variance between networks: linear and smooth quality, a network's own; linear bias, a network's own; noise
 # of a training, and of a point on its way. What the data says moves them; the spread is of their logarithms.
-_SHARES = np.log([0.4, 0.3, 0.2, 0.15, 0.15, 0.25, 0.01])
+_SHARES = np.log([0.2, 0.2, 0.5, 0.1, 0.1, 0.25, 0.01])
 _SPREAD = 1.0
 _REACH = 5.0  # how far a logarithm moves at most
 _LEVELS = 25.0  # of a share's level, which is as good as unknown
