@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.matched import emoji, members, reliability, scenes, tables, train, trainer
+from benchmarks.matched import emoji, members, reliability, replay, scenes, tables, train, trainer
 from benchmarks.matched.package import Architecture, TrainingLog
 
 
@@ -209,3 +209,33 @@ def test_the_committed_results_fit_their_recipe_and_members() -> None:
 def test_snsearch_trains_as_it_did_when_the_recipe_was_frozen() -> None:
     _, expected = tables.read_frozen(tables.RESULTS / "recipe.json")
     assert trainer.check_loss() == pytest.approx(expected, abs=1e-3)
+
+
+def made_up_table(noise: float) -> replay.Table:
+    """A table of networks whose errors fall with the width; short training has them all nearer to chance."""
+    archs = tuple(
+        Architecture.from_key(f"shufflenet.g{g}.b4.shuffle_stem12s2p_{w}x4s2-{2 * w}x8s2-{4 * w}x4s2_1x96x96_c10")
+        for g in (1, 2, 4)
+        for w in range(64, 160, 16)
+    )
+    random = np.random.default_rng(0)
+    truth = np.array([0.5 - arch.stage_channels[-1] / 2000 for arch in archs])
+    final = truth + noise * random.normal(size=(2, len(archs)))
+    points = np.arange(1, 13) / 12
+    errors = final[:, :, None] + (1 - points) * (0.9 - final[:, :, None])
+    return replay.Table(
+        name="made-up", held_out=False, archs=archs, published=(0, 6, 12), errors=errors, costs=(1.0,) * len(archs)
+    )
+
+
+def test_a_replayed_search_finds_the_best_by_a_fraction_of_all_trainings() -> None:
+    found = {one.method: one for one in replay.replay(made_up_table(noise=0.002), replays=4)}
+    search = found["search"]
+    assert search.members == 18
+    assert search.median_regret <= found["10 random full trainings"].mean_regret + 0.3
+    assert search.tau is not None
+    assert search.tau_interval is not None
+    assert search.tau_interval[0] <= search.tau <= search.tau_interval[1] + 0.1
+    assert search.tau > 0.6
+    assert found["10 random full trainings"].tau is None
+    assert set(search.no_worse) == set(found) - {"search"}
