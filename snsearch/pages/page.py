@@ -22,7 +22,7 @@ from snsearch.pages.facts import provenance_facts, proxy_facts, run_facts, unsco
 from snsearch.pages.sections import Facts, Section, sections_of
 from snsearch.pages.templating import render_template, write_page
 from snsearch.solver import Row, Solution, layout
-from snsearch.study import StudyRecord, Verdict, next_command, scores_of, unit_of, verdict_of
+from snsearch.study import StudyRecord, Verdict, explored, next_command, scores_of, unit_of, verdict_of
 from snsearch.units import format_count, format_mflops, format_resolution, format_stages, three_digits
 
 
@@ -77,7 +77,8 @@ def report_data(study: StudyRecord) -> ReportData:
     at = f"{format_resolution(settings.budget.resolution)}, {settings.budget.classes} classes"
     return ReportData(
         title=f"{settings.space} for {settings.budget.describe()}",
-        subtitle=f"at {at}; proxy-trained on {settings.data}; {len(rows)} candidates, {len(front)} on the front",
+        subtitle=f"at {at}; trained on {settings.data}; {len(explored(study.trials))} candidates tried, {len(rows)} "
+        f"trained to the end, {len(front)} on the front",
         written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         version=__version__,
         rows=rows,

@@ -20,6 +20,7 @@ from .pareto import front as front
 from .pareto import possible_front as possible_front
 from .records import StudyRecord as StudyRecord
 from .records import TrialRecord as TrialRecord
+from .records import explored as explored
 from .records import trained as trained
 from .run_environment import environment as environment
 from .sampler_names import Sampler as Sampler

@@ -116,7 +116,7 @@ class Verdict:
             names = ", ".join(dict.fromkeys(one.name for one in open_to))
             yield (
                 f"Not decided: whether the pick differs from {names} by more than {self.margin_points:g} points. "
-                "More seeds would tell."
+                "More seeds narrow the intervals."
             )
 
     def described(self, choice: Choice) -> str:
