@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from snsearch.training.proxy import ProxyResult, train_proxy
+from snsearch.training.proxy import train_proxy
+from snsearch.training.recipe import ProxyResult
 
 Event = Literal["row", "file", "batch", "worker"]
 To = Literal["process", "group"]

@@ -27,7 +27,8 @@ from snsearch.solver.design import Design
 from snsearch.solver.solving import scaled
 from snsearch.solver.spec import load_space
 from snsearch.training.data import Images
-from snsearch.training.proxy import ProxyTraining, Recipe
+from snsearch.training.proxy import ProxyTraining
+from snsearch.training.recipe import Recipe
 from snsearch.training.sources import load_data
 
 IMAGES = 3200

@@ -32,7 +32,8 @@ from snsearch.study.search import Plan, run_plan
 from snsearch.study.settings import deployed, settings_of
 from snsearch.study.storage import read_study
 from snsearch.training.data import Dataset
-from snsearch.training.proxy import CurvePoint, OnBatch, Part, ProxyResult, Recipe, text_of, train_proxy
+from snsearch.training.proxy import OnBatch, train_proxy
+from snsearch.training.recipe import CurvePoint, Part, ProxyResult, Recipe, text_of
 from snsearch.training.sources import load_data
 
 RECIPE = Recipe(images=256, batch_size=64, test_images=179, curve_points=2, recalibration=128)

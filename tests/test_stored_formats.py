@@ -30,7 +30,7 @@ from snsearch.study.objective import latency_objective
 from snsearch.study.settings import deployed, settings_of
 from snsearch.study.storage import Study, read_study
 from snsearch.toml_files import toml_of
-from snsearch.training.proxy import Recipe
+from snsearch.training.recipe import Recipe
 from snsearch.training.sources import load_data
 from tests.conftest import Outcome
 

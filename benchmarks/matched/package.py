@@ -22,9 +22,9 @@ from snsearch.study.steps import Standing as Standing
 from snsearch.study.steps import next_step as next_step
 from snsearch.training.data import Dataset as Dataset
 from snsearch.training.data import Images as Images
-from snsearch.training.proxy import ProxyResult as ProxyResult
 from snsearch.training.proxy import ProxyTraining as ProxyTraining
-from snsearch.training.proxy import Recipe as Recipe
+from snsearch.training.recipe import ProxyResult as ProxyResult
+from snsearch.training.recipe import Recipe as Recipe
 from snsearch.training.sources import load_data as load_any_data
 
 # The benchmark trains on all training images and scores on the test images.

@@ -19,7 +19,7 @@ from snsearch.lab import folders, making, ranking, scores
 from snsearch.lab.reference import REFERENCE, curves_of, read_scores, read_set
 from snsearch.lab.scores import ScoreResult
 from snsearch.network.arch import Architecture
-from snsearch.training.proxy import ProxyResult, Recipe
+from snsearch.training.recipe import ProxyResult, Recipe
 from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Any]

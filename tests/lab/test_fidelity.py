@@ -17,7 +17,7 @@ from snsearch.lab.proxies import set_document
 from snsearch.lab.ranking import Array, kendall_tau
 from snsearch.lab.reference import REFERENCE, log_of, write_scores, write_set
 from snsearch.lab.scores import ScoreResult
-from snsearch.training.proxy import Recipe, default_recipe
+from snsearch.training.recipe import Recipe, default_recipe
 from tests.lab.test_reference import made_up_set
 from tests.studies import made_up_result
 

@@ -30,7 +30,7 @@ from snsearch.solver.budget import mflops_budget
 from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space
-from snsearch.training.proxy import Recipe
+from snsearch.training.recipe import Recipe
 from snsearch.training.sources import load_data
 
 Curves = dict[tuple[str, str, int], Curve]

@@ -31,7 +31,7 @@ from snsearch.solver.budget import load_budget
 from snsearch.solver.candidates import digest_of, matched_set
 from snsearch.solver.design import Design, label_of
 from snsearch.solver.spec import load_space
-from snsearch.training.proxy import Recipe
+from snsearch.training.recipe import Recipe
 from tests.studies import candidates_at, made_up_result
 
 

@@ -20,7 +20,8 @@ from snsearch.solver.spec import load_space
 from snsearch.study.observer import Observer
 from snsearch.training.data import Dataset
 from snsearch.training.machine import Machine
-from snsearch.training.proxy import ProxyResult, Recipe, TrainingDiverged, train_proxy
+from snsearch.training.proxy import TrainingDiverged, train_proxy
+from snsearch.training.recipe import ProxyResult, Recipe
 from snsearch.training.sources import load_data
 from tests.studies import RECIPE, small_budget
 

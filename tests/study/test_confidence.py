@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from snsearch.study.confidence import Score, SeedNoise, finalists, scores_of, seed_noise
-from snsearch.training.proxy import ProxyResult
+from snsearch.training.recipe import ProxyResult
 
 
 def result(error: float, *, images: int = 10_000, seed: int = 0, loss: float = 1.0) -> ProxyResult:

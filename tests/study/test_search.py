@@ -28,7 +28,8 @@ from snsearch.study.sampler_names import Sampler
 from snsearch.study.settings import deployed
 from snsearch.study.storage import Study
 from snsearch.study.verdict import next_command, verdict_of
-from snsearch.training.proxy import ProxyResult, TrainingDiverged
+from snsearch.training.proxy import TrainingDiverged
+from snsearch.training.recipe import ProxyResult
 from tests.studies import QUICK, Log, Setup, pretended_training
 
 LONGER = Effort(start=8, trainings=9.0, seeds=3)

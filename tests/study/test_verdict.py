@@ -11,7 +11,7 @@ import pytest
 from snsearch.study.pairs import Noise, common_seeds, difference, error_of, noise_of
 from snsearch.study.records import StudyRecord, TrialRecord
 from snsearch.study.verdict import Verdict, next_command, verdict_of
-from snsearch.training.proxy import ProxyResult, text_of
+from snsearch.training.recipe import ProxyResult, text_of
 from tests.studies import Setup, candidates_at, made_up_record, made_up_result
 
 

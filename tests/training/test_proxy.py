@@ -20,19 +20,8 @@ from snsearch.solver.solving import scaled, solve
 from snsearch.solver.spec import load_space
 from snsearch.training.builtin import DEBIAN_FASHION
 from snsearch.training.data import Batches, Dataset, Images
-from snsearch.training.proxy import (
-    Evaluation,
-    ProxyResult,
-    ProxyTraining,
-    Recipe,
-    TrainingDiverged,
-    default_recipe,
-    evaluate,
-    full_recipe,
-    pick_device,
-    text_of,
-    train_proxy,
-)
+from snsearch.training.proxy import Evaluation, ProxyTraining, TrainingDiverged, evaluate, pick_device, train_proxy
+from snsearch.training.recipe import ProxyResult, Recipe, default_recipe, full_recipe, text_of
 from snsearch.training.sources import load_data
 from snsearch.training.weights_file import read_weights
 from tests.studies import RECIPE, accelerators, small_budget
