@@ -138,23 +138,31 @@ def igcv3(scale: float, groups: int = 2, *, merged: bool = False) -> Describe:
     """IGCV3-D: MobileNet v2 with its pointwise convolutions in two groups, twice as deep, with shuffles between.
 
     The interleaving between a unit's two grouped convolutions is a channel shuffle before the depthwise one, which
-    commutes with it. `merged`: without it, for predictions of a library that does not move channels for it.
+    commutes with it. The authors' code shuffles behind the second one too.
+
+    Args:
+        scale: of the widths.
+        groups: of the pointwise convolutions.
+        merged: as the bundled profile of the Snapdragon 810 was fitted: without the shuffle, and the first unit is
+            MobileNet v2's.
     """
 
     def describe(net: ChainBuilder, classes: int) -> None:
         net.layer("conv", 0, rounded(32 * scale), 3, 2, activation="relu6")
-        twice = [(t, rounded(c * scale), n if n == 1 else 2 * n, s, k) for t, c, n, s, k in MOBILENET_V2]
-        inverted_residuals(net, twice[:1], activation="relu6")
-        for stage, (expansion, channels, repeats, first_stride, kernel) in enumerate(twice[1:], start=3):
-            for index in range(repeats):
+        for stage, (expansion, channels, repeats, first_stride, kernel) in enumerate(MOBILENET_V2, start=2):
+            channels = rounded(channels * scale)
+            for index in range(repeats if repeats == 1 else 2 * repeats):
                 at, stride = net.begin(f"stage{stage}"), first_stride if index == 0 else 1
                 read = net.ops[0].channels
+                if merged and expansion == 1:
+                    inverted_residual(net, read, channels, kernel, stride, activation="relu6")
+                    continue
                 at = net.layer("expand", at, read * expansion, groups=groups, activation="none")
                 at = at if merged else net.channel_shuffle("shuffle", at, groups)
                 inner = net.ops[at].channels
                 at = net.layer("depthwise", at, inner, kernel, stride, groups=inner, activation="relu6")
                 at = net.layer("project", at, channels, groups=groups, activation="none")
-                if stride == 1 and read == channels:
+                if index > 0:
                     net.ops[at] = net.ops[at]._replace(ends_branch=True)
                     net.add("add", 0, at, "none")
         _last(net, max(1280, rounded(1280 * scale)), "relu6", classes)
@@ -346,13 +354,13 @@ MOBILE: tuple[KnownNetwork, ...] = (
     KnownNetwork(
         name="igcv3-d",
         title="IGCV3-D 1x",
-        source="arXiv:1806.00178",
+        source="arXiv:1806.00178, released code",
         network=igcv3(1),
         mflops=318,
         top1_error=27.8,
         params=3.5,
-        figures="arXiv:1806.00178, Table 6",
-        note="the paper says twice as deep as MobileNet v2, and does not print the layers",
+        figures="arXiv:1807.11164, Table 8; parameters: the README of the authors' code",
+        note="the layers of the authors' code make what is counted here",
         family="IGCV3",
     ),
 )
