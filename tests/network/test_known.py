@@ -47,7 +47,7 @@ def test_counts_are_within_one_percent_of_the_printed_ones_or_the_row_says_why(o
 
 @pytest.mark.parametrize(
     ("name", "params"),
-    [  # as torchvision's documentation has them; Xception's: arXiv:1610.02357, Table 3
+    [  # as torchvision's code has them; Xception's: arXiv:1610.02357, Table 3
         ("vgg-16", 138_357_544),
         ("squeezenet-1.0", 1_248_424),
         ("squeezenet-1.1", 1_235_496),
@@ -65,6 +65,23 @@ def test_counts_are_within_one_percent_of_the_printed_ones_or_the_row_says_why(o
         ("shufflenet-v2-1x", 2_278_604),
         ("shufflenet-v2-1.5x", 3_503_624),
         ("shufflenet-v2-2x", 7_393_996),
+        # as pytorchcv's README has them (osmr/imgclsmob); AlexNet's: BVLC's model
+        ("alexnet", 60_965_224),
+        ("se-resnet-50", 28_088_024),
+        ("mobilenet-v1-0.25x", 470_072),
+        ("mobilenet-v1-0.5x", 1_331_592),
+        ("mobilenet-v1-0.75x", 2_585_560),
+        ("mobilenet-v1-1x", 4_231_976),
+        ("mnasnet-a1", 3_887_038),
+        ("proxylessnas-mobile", 4_080_512),
+        ("igcv3-d", 3_491_688),
+        ("shufflenet-v1-0.5x-g3", 718_324),
+        ("shufflenet-v1-1x-g1", 1_531_936),
+        ("shufflenet-v1-1x-g2", 1_733_848),
+        ("shufflenet-v1-1x-g3", 1_865_728),
+        ("shufflenet-v1-1x-g4", 1_968_344),
+        ("shufflenet-v1-1x-g8", 2_434_768),
+        ("nasnet-a-mobile", 5_289_978),
     ],
 )
 def test_parameters_are_those_of_other_implementations_to_the_last_one(name: str, params: int) -> None:

@@ -125,9 +125,9 @@ CLASSIC: tuple[KnownNetwork, ...] = (
         mflops=1500,
         top1_error=31.3,
         params=6.8,
-        figures="arXiv:1707.01083, Table 6; parameters: the sum of Table 1",
-        note="Table 1 prints 34 M for the first convolution, which has 118 M, and counts parameters in thousands of "
-        "1,024",
+        figures="arXiv:1707.01083, Table 6; parameters: arXiv:1704.04861, Table 8",
+        note="both are the sums of arXiv:1409.4842, Table 1, with 34 M for the first convolution, which has 118 M, "
+        "and with most parameters in thousands of 1,024",
         benchncnn="googlenet",
         family="GoogLeNet",
     ),
@@ -151,8 +151,8 @@ CLASSIC: tuple[KnownNetwork, ...] = (
         resolution=227,
         mflops=349,
         params=1.235,
-        figures="torchvision's documentation of squeezenet1_1",
-        note="printed for images of 224 pixels; 227 are those of its authors and of ncnn's list",
+        figures="torchvision's code of squeezenet1_1",
+        note="printed for images of 224 pixels; 227 are those of ncnn's list",
         benchncnn="squeezenet",
         family="SqueezeNet",
     ),

@@ -37,8 +37,8 @@ def shufflenet_v2(
         last: channels of the last convolution.
         merged: concatenation, shuffle and split are one pass over memory, as that paper's section 3 says of its own
             implementation: without the shuffle, for predictions only.
-        se: where and how far SE squeezes is not printed; behind the concatenation and to half of the channels makes
-            the six MFLOPs by which the printed 597 differ from 591.
+        se: how far SE squeezes is not printed; behind the concatenation and to half of the channels makes the six
+            MFLOPs by which the printed 597 differ from 591.
     """
 
     def describe(net: ChainBuilder, classes: int) -> None:
@@ -70,6 +70,7 @@ def _depthwise(net: ChainBuilder, name: str, source: int, stride: int) -> int:
 
 _TABLE_1 = "arXiv:1707.01083, Table 1"
 _TABLE_5 = "arXiv:1707.01083, Table 5"
+_WITH_ERROR = f"{_TABLE_1}; error: Table 2"
 _RECOUNT = "the printed channels make what is counted here"
 _NOTES = {
     (
@@ -89,21 +90,22 @@ SHUFFLE: tuple[KnownNetwork, ...] = (
             network=shufflenet_v1(groups, first, stem),
             mflops=mflops,
             top1_error=error,
-            figures=figures,
+            params=params,
+            figures=f"{figures}; parameters: the README of the authors' code" if params else figures,
             benchncnn="shufflenet" if (scale, groups) == ("1x", 3) else "",
             family="ShuffleNet",
             note=_NOTES.get((scale, groups), ""),
         )
-        for scale, groups, first, stem, mflops, error, figures in (
-            ("0.5x", 3, 120, 12, 38, 43.2, "arXiv:1707.01083, Table 8"),
-            ("0.5x", 4, 144, 12, 38, 41.6, _TABLE_5),
-            ("1x", 1, 144, 24, 143, 33.6, _TABLE_1),
-            ("1x", 2, 200, 24, 140, 32.7, _TABLE_1),
-            ("1x", 3, 240, 24, 137, 32.6, _TABLE_1),
-            ("1x", 4, 272, 24, 133, 32.8, _TABLE_1),
-            ("1x", 8, 384, 24, 137, 32.4, _TABLE_1),
-            ("1.5x", 3, 360, 24, 292, 28.5, _TABLE_5),
-            ("2x", 3, 480, 48, 524, 26.3, _TABLE_5),
+        for scale, groups, first, stem, mflops, error, params, figures in (
+            ("0.5x", 3, 120, 12, 38, 43.2, 0.7, "arXiv:1707.01083, Table 8; error: Table 2"),
+            ("0.5x", 4, 144, 12, 38, 41.6, None, _TABLE_5),
+            ("1x", 1, 144, 24, 143, 33.6, None, _WITH_ERROR),
+            ("1x", 2, 200, 24, 140, 32.7, None, _WITH_ERROR),
+            ("1x", 3, 240, 24, 137, 32.6, 1.9, _WITH_ERROR),
+            ("1x", 4, 272, 24, 133, 32.8, None, _WITH_ERROR),
+            ("1x", 8, 384, 24, 137, 32.4, 2.4, _WITH_ERROR),
+            ("1.5x", 3, 360, 24, 292, 28.5, 3.4, _TABLE_5),
+            ("2x", 3, 480, 48, 524, 26.3, 5.4, _TABLE_5),
         )
     ),
     KnownNetwork(
@@ -124,16 +126,16 @@ SHUFFLE: tuple[KnownNetwork, ...] = (
             mflops=mflops,
             params=params,
             top1_error=error,
-            figures="arXiv:1807.11164, Table 8; parameters: the authors' code",
-            note="the printed layers make what is counted here; torchvision has 0.04, 0.14, 0.30 and 0.58 G",
+            figures="arXiv:1807.11164, Table 5; error: Table 8",
+            note=f"the layers of Table 5 make what is counted here; torchvision prints {elsewhere} G for them",
             benchncnn="shufflenet_v2" if scale == "1x" else "",
             family="ShuffleNet v2",
         )
-        for scale, widths, last, mflops, params, error in (
-            ("0.5x", (48, 96, 192), 1024, 41, 1.4, 39.7),
-            ("1x", (116, 232, 464), 1024, 146, 2.3, 30.6),
-            ("1.5x", (176, 352, 704), 1024, 299, 3.5, 27.4),
-            ("2x", (244, 488, 976), 2048, 591, 7.4, 25.1),
+        for scale, widths, last, mflops, params, error, elsewhere in (
+            ("0.5x", (48, 96, 192), 1024, 41, 1.4, 39.7, "0.04"),
+            ("1x", (116, 232, 464), 1024, 146, 2.3, 30.6, "0.145"),
+            ("1.5x", (176, 352, 704), 1024, 299, 3.5, 27.4, "0.296"),
+            ("2x", (244, 488, 976), 2048, 591, 7.4, 25.1, "0.583"),
         )
     ),
 )
