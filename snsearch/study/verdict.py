@@ -111,6 +111,15 @@ class Verdict:
                 f"The lowest error has {self.described(self.most_accurate)}; the pick is no worse than it but for "
                 f"{self.margin_points:g} points, and costs less."
             )
+        cheaper = [one for one in (*self.against, *self.others) if one.cost_ratio > 1 and self._is_tied(one)]
+        if cheaper:
+            one = max(cheaper, key=lambda one: one.cost_ratio)
+            low, high = one.interval_points
+            what = "time" if self.unit == "ms" else "cost"
+            yield (
+                f"The fastest that is not told apart from it is {one.name}: {-one.difference_points:+.1f} ± "
+                f"{(high - low) / 2:.1f} points at {1 - 1 / one.cost_ratio:.0%} less {what}."
+            )
         open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]
         if open_to:
             names = ", ".join(dict.fromkeys(one.name for one in open_to))
@@ -151,6 +160,10 @@ class Verdict:
             else f"{abs(change):.0%} {'more' if change > 0 else 'less'} {what}"
         )
         return f"{error}, at {cost}"
+
+    def _is_tied(self, one: Comparison) -> bool:
+        low, high = one.interval_points
+        return one.trial != self.pick.trial and low <= 0 <= high
 
     def _is_open(self, one: Comparison) -> bool:
         low, high = one.interval_points
