@@ -21,11 +21,22 @@ from snsearch.codec import encode
 from snsearch.errors import StudyError
 from snsearch.lab.reference import read_set
 from snsearch.pages.page import render, report_data
+from snsearch.study.lengths import Attempt, Lengths
 from snsearch.study.records import Attachment, StudyRecord
-from snsearch.study.storage.attributes import attached, records_of, runs_of, settings_in, worker_in, worker_of
+from snsearch.study.storage.attributes import (
+    attached,
+    holder_of,
+    lengths_in,
+    noise_in,
+    records_of,
+    runs_of,
+    settings_in,
+)
+from snsearch.training.recipe import Recipe
 from tests.fuzz.mutations import json_values, mutated, mutated_text, read_or_refused
 from tests.studies import Setup, made_up_counts, made_up_result
 
+LENGTHS = Lengths(recipe=Recipe(), short=0.25, chance=0.9, tried=(Attempt(images=5000, error=0.3),))
 # How a refusal begins.
 WHERE = ("trial ", "the study's ")
 SET = (Path(__file__).parent.parent / "fixtures" / "v0" / "reference" / "set.json").read_text(encoding="utf-8")
@@ -45,7 +56,7 @@ def _document() -> Any:
             "binding": solution.binding,
             "notes": list(solution.notes),
             "proxy": encode(made_up_result((0.5, 0.25 - number / 100))),
-            "worker": {"host": "0123456789ab", "pid": 7, "started": "1", "seen": 0.0},
+            "published": True,
         }
         for number, solution in enumerate(list(solutions.values())[:2])
     ]
@@ -54,7 +65,9 @@ def _document() -> Any:
         "runs": [{"snsearch": "0.1.0", "command": "snsearch search", "started": "2026-01-01T00:00:00+00:00"}],
         "repeat:0:1": encode(made_up_result((0.5, 0.2), seed=1)),
         "lost repeat:1:1": "MemoryError: no room",
-        "taken repeat:0:1": trials[0]["worker"],
+        "holder": {"host": "0123456789ab", "pid": 7, "since": "2026-01-01 10:00"},
+        "noise": 0.01,
+        "lengths": encode(LENGTHS),
         "counted:x": encode(made_up_counts(solutions and next(iter(solutions.values())).architecture.key)),
     }
     return {"study": study, "trials": trials}
@@ -92,19 +105,17 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _read(study: optuna.Study) -> StudyRecord | None:
-    """What read_study makes of an open study; its claims of further seeds are read as well."""
+    """What read_study makes of an open study; who searches on it is read as well."""
     settings = settings_in(study)
-    for trial in study.get_trials():
-        worker_of(trial)
-    for key in study.user_attrs:
-        if key.startswith("taken repeat:"):
-            worker_in(study, key)
+    holder_of(study)
     read = records_of(study)
     kept = {kind: attached(study, kind) for kind in get_args(Attachment)}
     runs = runs_of(study)
     if settings is None:
         return None
-    return StudyRecord(name="digits", settings=settings, provenance=runs, trials=read, attachments=kept)
+    return StudyRecord(name="digits", settings=settings, provenance=runs, trials=read, attachments=kept,
+        lengths=lengths_in(study), noise=noise_in(study),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -158,36 +158,20 @@ def test_a_killed_server_is_told_and_the_same_study_goes_on_when_it_is_back(
     setup.storage = server.url
     study = _begun(setup)
     server.kill()
-    for call in (lambda: study.note(0, cost=1.0), study.records, study.turn.__enter__, lambda: _begun(setup)):
+    for call in (lambda: study.note(0, cost=1.0), study.records, lambda: _begun(setup)):
         with pytest.raises(StudyError, match=r"(failed|cannot be opened): .*; make sure that it answers"):
             call()
     server.start()
     study.note(0, cost=1.0)
     server.kill()
     server.start()
-    with study.turn:
-        assert study.records()[0].cost == 1.0
+    assert study.records()[0].cost == 1.0
     server.kill()
     study.close()
+    server.start()
+    _begun(setup).close()
     assert capfd.readouterr() == ("", "")
     gc.collect()
-
-
-def test_a_server_killed_within_a_turn_ends_it(setup: Setup, postgresql_server: Server) -> None:
-    setup.storage = postgresql_server.url
-    study = _begun(setup)
-
-    def note_in_turn() -> None:
-        with study.turn:
-            postgresql_server.kill()
-            study.note(0, cost=1.0)
-
-    with pytest.raises(StudyError, match="make sure that it answers"):
-        note_in_turn()
-    postgresql_server.start()
-    with study.turn:
-        study.note(0, cost=1.0)
-    study.close()
 
 
 def _at_once(count: int, work: Callable[[], object]) -> None:

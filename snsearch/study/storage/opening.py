@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
 import optuna
 from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from snsearch.errors import StudyError
@@ -88,7 +89,7 @@ def _locked(url: str, name: str, *, wait: bool) -> Iterator[None]:
         try:
             yield
         finally:
-            with as_study_errors(url, opening=True):
+            with suppress(SQLAlchemyError, OSError):  # a server that is gone has let go of it
                 held.close()
 
 
