@@ -107,8 +107,10 @@ class LatencySearch:
     def _near_the_limit(self) -> Iterator[int]:
         """Points of the line about where its latency passes the limit."""
 
-        def latency(point: int) -> float:
-            return self._latency(self._line.widths(point))
+        rates, line = dict(self._profile.rates), self._line
+
+        def latency(point: int) -> float:  # also of networks that the profile refuses
+            return predict_ms(rates, self._profile.terms(line.architecture(line.widths(point))))
 
         last = last_at_most(latency, self._limit, self._first)
         yield from range(max(self._first, last - 1), last + 3)
