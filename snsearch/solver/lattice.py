@@ -217,9 +217,8 @@ def last_at_most(value: Callable[[int], float], limit: float, first: int) -> int
     while high is None or high - low > 1:
         found = value(guess)
         low, high = (guess, high) if found <= limit else (low, guess)
-        if math.isfinite(found):  # infinite where a point cannot be had
-            points = [*points[-1:], (guess, math.sqrt(max(found, 0)))]
-        (one, at_one), (other, at_other) = points[0], points[-1]
+        points = [*points[-1:], (guess, math.sqrt(max(found, 0)))]
+        (one, at_one), (other, at_other) = points
         rise = (at_other - at_one) / (other - one) if other != one else 0.0
         aim = other + (math.sqrt(limit) - at_other) / rise if rise > 0 else 2.0 * guess
         guess = max(low + 1, math.floor(min(aim, 4.0 * max(low, 1))))
