@@ -171,10 +171,11 @@ def test_a_search_that_is_over_trains_nothing_more_and_a_greater_effort_goes_on(
 
 
 def test_a_network_that_was_left_is_taken_up_again_in_a_new_trial(setup: Setup) -> None:
-    setup.search()
+    setup.space = load_space("mobilenet-v1")  # four networks
+    setup.search(effort=Effort(start=4, trainings=3.0, seeds=1))
     left = {trial.design for trial in setup.study().trials if trial.status == "stopped"}
     assert left
-    setup.search(effort=Effort(start=6, trainings=30.0, seeds=2))
+    setup.search(effort=Effort(start=4, trainings=30.0, seeds=2))
     again = [trial for trial in setup.study().trials if trial.design in left and trial.status == "complete"]
     assert again
     assert all(trial.proxy is not None and trial.proxy.finished for trial in again)
