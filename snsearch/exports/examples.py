@@ -72,7 +72,7 @@ int load(ncnn::Net& net)  // 0: loaded
 
 
 def python_example(subject: Subject, format: Format) -> str:
-    """A script that classifies the image file of its argument; "" where no image has so many channels."""
+    """A script that prints the class of an image file; empty unless images have 1 or 3 channels."""
     channels = subject.arch.input_channels
     if channels not in _MODES:
         return ""
@@ -91,7 +91,7 @@ def python_example(subject: Subject, format: Format) -> str:
 
 
 def cpp_example(subject: Subject, format: Format) -> str:
-    """C++ that classifies pixels by ncnn; "" for other formats, and where no image has so many channels."""
+    """C++ that finds the class of pixels with ncnn; empty for other formats and numbers of channels but 1 and 3."""
     channels = subject.arch.input_channels
     if format.name != "ncnn" or channels not in _MODES:
         return ""

@@ -88,7 +88,7 @@ def subject_of(
 ) -> Subject:
     """An architecture with the weights of a file, or with random ones from the seed.
 
-    Raises SpecError for a file that is none, or of another network.
+    Raises SpecError where the file holds no weights, or those of another network.
     """
     module, training = build_model(arch), None
     if weights is None:

@@ -97,7 +97,7 @@ def run_training(
         command: the command line, for the weights file.
         save_every: seconds between checkpoints within an epoch.
         tensorboard: write events for it.
-        force: begin anew in a folder that holds another training.
+        force: start over where the folder holds another training.
 
     Raises:
         StudyError: the folder holds another training, is in use or cannot be written.

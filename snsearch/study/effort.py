@@ -23,7 +23,7 @@ class Effort:
     seeds: int
 
     def of_trials(self, trials: int | None, short: float) -> Effort:
-        """The same with at least so many networks that are begun, each to that share of a full training."""
+        """The same effort, in which at least `trials` networks are begun; `short` is what each of them costs."""
         if trials is None:
             return self
         further = max(0, trials - self.start)

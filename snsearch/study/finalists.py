@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import ndtr
@@ -13,21 +12,17 @@ from snsearch.study.posterior import Posterior
 _LIKELY = 0.5  # that a cheaper network is no worse than the best but for the margin
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class References:
-    """The published designs that a pick is compared with, as networks."""
+def references_of(groups: Sequence[Sequence[int]], costs: Sequence[float], cost: float) -> tuple[int, int]:
+    """Of some published designs, the two that a network of that cost is compared with; they may be one.
 
-    usual: int  # the published g=3, or the middle one of another line-up
-    nearest: int  # the one nearest to the best in cost
+    The first is that of g=3, or the middle one of another line-up; the second is the one nearest in cost.
 
-
-def references_of(
-    best: int, published: Sequence[int], groups: Mapping[int, Sequence[int]], costs: Sequence[float]
-) -> References:
-    """The references for a network; `groups` has the group counts of each published one's stages."""
-    usual = next((network for network in published if set(groups[network]) == {3}), published[len(published) // 2])
-    nearest = min(published, key=lambda network: abs(costs[network] - costs[best]))
-    return References(usual=usual, nearest=nearest)
+    Args:
+        groups: of the published designs: group counts per stage.
+        costs: of the published designs.
+    """
+    usual = next((at for at, counts in enumerate(groups) if set(counts) == {3}), len(groups) // 2)
+    return usual, min(range(len(costs)), key=lambda at: abs(costs[at] - cost))
 
 
 def contenders(known: Posterior, tried: Sequence[int], costs: Sequence[float], margin: float) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from snsearch.codec import encode
@@ -31,7 +31,8 @@ class Ledger:
         self.costs = [candidates.cost[design] for design in self.designs]
         self.space = Space(features_of([solution.architecture for solution in self.solutions]))
         self._of_key = {solution.architecture.key: at for at, solution in enumerate(self.solutions)}
-        self._published = {self._of_key[candidates.solutions[d].architecture.key] for d in candidates.published}
+        # The networks of the published designs, by group count.
+        self.published = [self._of_key[candidates.solutions[d].architecture.key] for d in candidates.published]
         self.failed_now: set[int] = set()  # in this run; those that ran out of memory are tried again by the next
         self._records = {record.number: record for record in study.records()}
         for record in self.records:
@@ -44,19 +45,9 @@ class Ledger:
         """The trials so far, by number."""
         return tuple(self._records.values())
 
-    @property
-    def published(self) -> list[int]:
-        """The networks of the published designs, by group count."""
-        return [
-            self._of_key[self.candidates.solutions[design].architecture.key] for design in self.candidates.published
-        ]
-
     def network_of(self, record: TrialRecord) -> int | None:
-        """The network of a trial; None of one that is none of the space's, or was never known."""
-        if record.architecture is not None:
-            return self._of_key.get(record.architecture.key)
-        solution = self.candidates.solutions.get(record.design)
-        return None if solution is None else self._of_key.get(solution.architecture.key)
+        """The network of a trial; None where the trial has none yet."""
+        return None if record.architecture is None else self._of_key.get(record.architecture.key)
 
     def current(self) -> dict[int, TrialRecord]:
         """The last trial of every network that has one; a failure of an earlier run for memory does not count."""
@@ -135,7 +126,7 @@ class Ledger:
             number,
             costs=encode(solution.costs),
             cost=self.costs[network],
-            published=network in self._published,
+            published=network in self.published,
             deviation=solution.deviation,
             binding=solution.binding,
             notes=list(solution.notes),
@@ -159,11 +150,12 @@ class Ledger:
         self.study.fail(record.number, "failed", reason, "memory" if short_of_memory else None)
         return self._reread(record.number)
 
-    def leave(self, choose: Callable[[TrialRecord], str]) -> None:
-        """Ends the trials of networks that nothing more is trained of, each with its reason."""
+    def leave(self) -> None:
+        """Ends the trials of networks of which nothing more is trained."""
         for record in self.records:
             if record.status == "running" and record.proxy is not None:
-                self.study.prune(record.number, choose(record))
+                reason = f"left at {record.proxy.images_seen:,} images: others promise more"
+                self.study.prune(record.number, reason)
                 self._reread(record.number)
 
     def keep_final(self, number: int, result: ProxyResult) -> None:

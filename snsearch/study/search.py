@@ -6,6 +6,7 @@ trained in full by seeds that did not choose them, until they are told apart or 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
@@ -128,9 +129,7 @@ class Search:
         reason = self._explore(lengths, effort)
         finalists = self._finalists(lengths)
         self._complete(lengths, finalists)
-        ledger.leave(
-            lambda record: f"left at {record.proxy.images_seen if record.proxy else 0:,} images: others promise more"
-        )
+        ledger.leave()
         if plan.settings.sampler == "surrogate" or len(finalists) > 1:
             self._finals(lengths, finalists, effort.seeds)
         return reason
@@ -307,9 +306,16 @@ class Search:
 
     def _late(self, share: float) -> bool:
         """Whether that share of the time limit is over, or would be with another full training."""
-        if self.plan.time_limit is None:
-            return False
-        return time.monotonic() - self.plan.started + self._typical() > share * self.plan.time_limit
+        return self._left(share) < self._typical()
+
+    def _left(self, share: float = 1.0) -> float:
+        """Seconds until that share of the time limit is over."""
+        limit = math.inf if self.plan.time_limit is None else self.plan.time_limit
+        return share * limit - (time.monotonic() - self.plan.started)
+
+    def _round(self, networks: int) -> float:
+        """Seconds of a full training of each of so many networks."""
+        return -(-networks // self.plan.workers) * self._typical()
 
     def _typical(self) -> float:
         """Seconds of a full training."""
@@ -332,9 +338,9 @@ class Search:
         chosen = contenders(known, list(current), self.ledger.costs, self.plan.margin / 100)
         published = [network for network in self.ledger.published if network in current]
         if published:
-            groups = {network: self.ledger.solutions[network].architecture.groups for network in published}
-            references = references_of(chosen[0], published, groups, self.ledger.costs)
-            chosen += [references.usual, references.nearest]
+            groups = [self.ledger.solutions[network].architecture.groups for network in published]
+            costs = [self.ledger.costs[network] for network in published]
+            chosen += [published[at] for at in references_of(groups, costs, self.ledger.costs[chosen[0]])]
         return list(dict.fromkeys([*chosen, *already]))
 
     def _complete(self, lengths: Lengths, finalists: list[int]) -> None:
@@ -349,7 +355,7 @@ class Search:
         total = seeds * len(finalists)
         records = {network: record for network, record in self.ledger.current().items() if network in finalists}
         have = sum(len(record.finals) for record in records.values())
-        until = self._fitting(len(finalists))
+        until = self._fitting(lengths, len(finalists))
         if until <= 0 or have >= total:
             return
         self.observer.training(
@@ -368,7 +374,7 @@ class Search:
             ]
             if not lacking:
                 continue
-            if seed > first and self._late_for(len(lacking)):
+            if seed > first and self._left() < self._round(len(lacking)):
                 return
             self._do(self._final(lengths, network, current[network], seed, until) for network in lacking)
             if self._decided():
@@ -410,23 +416,13 @@ class Search:
         finals = {trial.number: trial.finals for trial in record.trials if trial.finals}
         return found is not None and found.decided and len(common_seeds(finals)) > 1
 
-    def _fitting(self, networks: int) -> float:
+    def _fitting(self, lengths: Lengths, networks: int) -> float:
         """The share of a full training for which the time limit has room, for one seed of every finalist."""
-        if self.plan.time_limit is None:
+        left, needed = self._left(), self._round(networks)
+        if needed <= 0 or left >= needed:
             return FULL
-        left = self.plan.time_limit - (time.monotonic() - self.plan.started)
-        rounds = -(-networks // self.plan.workers)
-        typical = self._typical() * rounds
-        if typical <= 0 or left >= typical:
-            return FULL
-        points = self.plan.settings.recipe.curve_points * self.plan.settings.recipe.epochs
-        return int(max(0.0, left / typical) * points) / points
-
-    def _late_for(self, networks: int) -> bool:
-        if self.plan.time_limit is None:
-            return False
-        rounds = -(-networks // self.plan.workers)
-        return time.monotonic() - self.plan.started + rounds * self._typical() > self.plan.time_limit
+        points = lengths.recipe.curve_points * lengths.recipe.epochs
+        return int(max(0.0, left / needed) * points) / points
 
 
 def _name(record: TrialRecord) -> str:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from snsearch.codec import Stored, encode
 from snsearch.study.effort import MARGIN
+from snsearch.study.finalists import references_of
 from snsearch.study.objective import unit_of
 from snsearch.study.pairs import Difference, Noise, common_seeds, difference, error_of, noise_of
 from snsearch.study.records import StudyRecord, TrialRecord
@@ -252,17 +253,14 @@ def _references(study: StudyRecord, pick: TrialRecord, finals: Mapping[int, Sequ
     published = [trial for trial in study.trials if trial.published and trial.number in finals]
     if not published:
         return {}
-    usual = next((trial for trial in published if _groups(trial) == 3), published[len(published) // 2])
-    nearest = min(published, key=lambda trial: abs((trial.cost or 0.0) - (pick.cost or 0.0)))
+    groups = [trial.architecture.groups if trial.architecture else () for trial in published]
+    usual, nearest = (
+        published[at] for at in references_of(groups, [trial.cost or 0.0 for trial in published], pick.cost or 0.0)
+    )
     names = {usual.number: f"the published g={_groups_words(usual)}"}
     if nearest.number != usual.number:
         names[nearest.number] = f"the published g={_groups_words(nearest)}, nearest to it in cost"
     return names
-
-
-def _groups(trial: TrialRecord) -> int | None:
-    groups = set(trial.architecture.groups) if trial.architecture else set()
-    return groups.pop() if len(groups) == 1 else None
 
 
 def _groups_words(trial: TrialRecord) -> str:

@@ -90,7 +90,7 @@ _EPOCHS = 60  # at most: a few hundred images are not trained on for ever
 
 
 def full_recipe(train_images: int, images: int) -> Recipe:
-    """The recipe of a full training of about so many images in all, with six points on its way.
+    """The recipe of a full training on about `images` images, repetitions counted; its curve has six points.
 
     Images that are seen several times are augmented as the data set's own augmentation says.
     """
