@@ -15,7 +15,7 @@ from typing import Annotated
 from snsearch.codec import Field, Text, decode, number, suggestion, text
 from snsearch.device.counting.counter import SCHEME, profile_name
 from snsearch.device.transports import TRANSPORTS
-from snsearch.device.transports.transport import Transport
+from snsearch.device.transports.transport import Transport, shown_url
 from snsearch.engine import ENGINES, NCNN
 from snsearch.errors import DeviceError, SpecError
 from snsearch.files import bundled_names, faults_as, home_folder, write_whole
@@ -73,8 +73,8 @@ def checked_device_name(name: str) -> str:
     """The name if it can name a file. Raises DeviceError."""
     if not _NAME.fullmatch(name) or name == LOCAL:
         raise DeviceError(
-            f"device name {name!r}: expected up to 64 letters, digits, dots, dashes and underscores, starting with "
-            "a letter or digit, and not local, which is this host"
+            f"device name {shown_url(name)!r}: expected up to 64 letters, digits, dots, dashes and underscores, "
+            "starting with a letter or digit, and not local, which is this host"
         )
     return name
 
@@ -93,7 +93,7 @@ def connect(device: Device) -> Transport:
     """
     known = TRANSPORTS.get(device.url.partition("://")[0])
     if known is None:
-        raise DeviceError(f"device {device.url!r}: {EXPECTED_URL}")
+        raise DeviceError(f"device {shown_url(device.url)!r}: {EXPECTED_URL}")
     return known(url=device.url, options=device.ssh_options)
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -285,6 +286,16 @@ def test_ssh_addresses_keep_what_they_say(url: str, address: tuple[str, str | No
 def test_ssh_addresses_that_could_mean_something_else_are_refused(url: str) -> None:
     with pytest.raises(DeviceError, match=r"expected ssh://\[user@\]host"):
         SshTransport(url=url)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["ssh://pi:s3cr3t@board", "ssh://pi:s3cr/3t@x@b", "adb://a:s3cr3t@b", "telnet://a:s3cr3t@b", "a:s3cr3t@b"],
+)
+def test_a_password_in_a_devices_address_is_in_no_message(run: Callable[..., Any], given: str) -> None:
+    for outcome in (run("device", "add", "board", given), run("measure", "shufflenet", "--device", given)):
+        assert outcome.code not in (0, 1)
+        assert "s3cr" not in outcome.out + outcome.err
 
 
 def test_a_device_is_added_listed_and_forgotten(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

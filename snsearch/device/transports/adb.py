@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snsearch.device.programs import RunOutput, last_line, run_here
-from snsearch.device.transports.transport import PUSH_SECONDS, Transport
+from snsearch.device.transports.transport import PUSH_SECONDS, Transport, shown_url
 from snsearch.errors import DeviceError
 
 FOLDER = "/data/local/tmp/snsearch"
@@ -50,7 +50,7 @@ class AdbTransport(Transport):
         self._serial = self.url.removeprefix("adb://").removesuffix("/")
         if not self.url.startswith("adb://") or not _SERIAL.fullmatch(self._serial):
             raise DeviceError(
-                f"{self.url!r}: expected adb://SERIAL with a serial that `adb devices` lists, or adb://HOST:PORT"
+                f"{shown_url(self.url)!r}: expected adb://SERIAL with a serial that `adb devices` lists, or adb://HOST:PORT"
             )
 
     def _shell(self, script: str, timeout_s: float, doing: str) -> RunOutput:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snsearch.device.programs import RunOutput, last_line, run_here
-from snsearch.device.transports.transport import CONNECT_SECONDS, PUSH_SECONDS, Transport
+from snsearch.device.transports.transport import CONNECT_SECONDS, PUSH_SECONDS, Transport, shown_url
 from snsearch.errors import DeviceError
 
 FOLDER = ".cache/snsearch-device"  # relative to the home folder, where ssh and sftp both start
@@ -58,7 +58,7 @@ class SshTransport(Transport):
     def __post_init__(self) -> None:
         found = _URL.fullmatch(self.url)
         if not found or (found["port"] and not 1 <= int(found["port"]) <= 65535):
-            raise DeviceError(f"{self.url!r}: expected ssh://[user@]host[:port], without a password or a path")
+            raise DeviceError(f"{shown_url(self.url)!r}: expected {self.URL}, without a password or a path")
         self._host = found["host"] or found["address"]
         given = (("User", found["user"]), ("Port", found["port"]))
         self._login = [word for name, value in given if value for word in ("-o", f"{name}={value}")]

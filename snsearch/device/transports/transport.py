@@ -26,6 +26,11 @@ PUSH_SECONDS = 300.0
 _MOVE = 'chmod "$1" "$2" && mv "$2" "$3"'
 
 
+def shown_url(url: str) -> str:
+    """A device's URL, or what was given as one, that may be shown: without the password that a URL may not hold."""
+    return re.sub(r"(//[^:]*|^[^:/]*):(?!//).*@", r"\1:...@", url, flags=re.DOTALL)
+
+
 @dataclass(kw_only=True, slots=True)
 class Transport(ABC):
     """A connection to one device. Every method raises DeviceError that says what happened and what to do.
