@@ -23,7 +23,7 @@ GRAPH = grimp.build_graph("snsearch", include_external_packages=True, cache_dir=
 
 OWNERS: dict[str, set[str]] = {
     "networkx": {"snsearch.network.graph"},
-    "optuna": {"snsearch.study.storage"},
+    "optuna": {"snsearch.study.storage", "snsearch.lab.bench.methods"},
     "sqlalchemy": {"snsearch.study.storage", "snsearch.study.storage_url"},
     "thop": {"snsearch.network.counters"},
     "jinja2": {"snsearch.pages.templating"},

@@ -13,8 +13,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.matched import emoji, scenes, tables
+from benchmarks.matched import emoji, scenes
 from benchmarks.matched.package import load_data
+from snsearch.lab.bench import files
 
 GLYPHS = Path(__file__).parents[1] / "glyphs.py"
 
@@ -40,8 +41,8 @@ MAKERS: dict[str, Callable[[Path], None]] = {"emoji": make_emoji, "glyphs": make
 
 def main(arguments: argparse.Namespace) -> None:
     """Makes the sets that are not there yet; exits with 1 where a fingerprint differs from the frozen one."""
-    path = tables.RESULTS / "recipe.json"
-    frozen = tables.read_frozen(path)[0] if path.exists() else {}
+    path = files.RESULTS / "recipe.json"
+    frozen = files.read_frozen(path)[0] if path.exists() else {}
     wrong = 0
     for name in arguments.sets or MAKERS:
         if not (arguments.data / name).exists():

@@ -11,8 +11,9 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.matched import members, tables, trainer
+from benchmarks.matched import members, trainer
 from benchmarks.matched.package import Recipe, load_data
+from snsearch.lab.bench import files
 
 MFLOPS = 10.0
 HELD_OUT = "scenes"
@@ -38,15 +39,15 @@ def recipe(train_images: int, *, flip: bool) -> Recipe:
 
 def main(arguments: argparse.Namespace) -> None:
     """Freezes sets. Refuses one that is frozen: finished trainings hang on it."""
-    path = tables.RESULTS / "recipe.json"
-    frozen = list(tables.read_frozen(path)[0].values()) if path.exists() else []
+    path = files.RESULTS / "recipe.json"
+    frozen = list(files.read_frozen(path)[0].values()) if path.exists() else []
     for name in arguments.sets:
         if any(one.name == name for one in frozen):
             raise SystemExit(f"{name} is frozen already")
         dataset = load_data(str(arguments.data / name))
         values = asdict(recipe(len(dataset.train), flip=dataset.channels == 3))
         frozen.append(
-            tables.FrozenSet(
+            files.FrozenSet(
                 name=name,
                 held_out=name == HELD_OUT,
                 budget_mflops=MFLOPS,
@@ -58,8 +59,8 @@ def main(arguments: argparse.Namespace) -> None:
             *members.chosen(MFLOPS, dataset.channels, len(dataset.classes)),
             *members.drawn(MFLOPS, dataset.channels, len(dataset.classes)),
         ]
-        tables.write_members(tables.RESULTS / name / "members.csv", own)
-    tables.write_frozen(path, frozen, trainer.check_loss())
+        files.write_members(files.RESULTS / name / "members.csv", own)
+    files.write_frozen(path, frozen, trainer.check_loss())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from itertools import islice
 
-from benchmarks.matched import tables
 from benchmarks.matched.package import (
     candidates_of,
     deployed_on,
@@ -19,6 +18,7 @@ from benchmarks.matched.package import (
     matched_set,
     sample,
 )
+from snsearch.lab.bench import files
 
 COUNT = 36  # of each space
 SPACE = "shufflenet-v1"
@@ -26,7 +26,7 @@ OPEN_SPACE = "shufflenet-free"
 WITHIN = 0.001  # of the MFLOPs
 
 
-def chosen(mflops: float, channels: int, classes: int, count: int = COUNT) -> tuple[tables.Member, ...]:
+def chosen(mflops: float, channels: int, classes: int, count: int = COUNT) -> tuple[files.Member, ...]:
     """The members for data of those channels and classes."""
     budget = deployed_on(load_budget(f"{mflops:g}"), channels, classes)
     candidates = candidates_of(
@@ -35,7 +35,7 @@ def chosen(mflops: float, channels: int, classes: int, count: int = COUNT) -> tu
     published = [candidates.first[candidates.solutions[one].architecture.key] for one in candidates.published]
     others = [design for design in matched_set(candidates, candidates.count) if design not in published]
     return tuple(
-        tables.Member(
+        files.Member(
             label=f"v1 {label_of(design)}",
             space=SPACE,
             published=design in published,
@@ -47,13 +47,13 @@ def chosen(mflops: float, channels: int, classes: int, count: int = COUNT) -> tu
     )
 
 
-def drawn(mflops: float, channels: int, classes: int, count: int = COUNT) -> tuple[tables.Member, ...]:
+def drawn(mflops: float, channels: int, classes: int, count: int = COUNT) -> tuple[files.Member, ...]:
     """Random members of the open space for data of those channels and classes."""
     space, budget = load_space(OPEN_SPACE), deployed_on(load_budget(f"{mflops:g}"), channels, classes)
     found = sample(space, budget, 100 * count)
     near = (one for one in found if one.deviation is not None and abs(one.deviation) <= WITHIN)
     return tuple(
-        tables.Member(
+        files.Member(
             label=f"free {number:02} {label_of(solution.design).split()[0]}",
             space=OPEN_SPACE,
             published=False,

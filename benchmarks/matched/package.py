@@ -2,11 +2,8 @@
 
 from functools import partial
 
-from snsearch.lab.ranking import kendall_tau as kendall_tau
-from snsearch.lab.trainings import Training as Training
-from snsearch.lab.trainings import TrainingLog as TrainingLog
-from snsearch.lab.trainings import read_log as read_log
-from snsearch.latency.profile import load_profile as load_profile
+from snsearch.lab.logs import TrainingLog as TrainingLog
+from snsearch.lab.scores import zero_cost as zero_cost
 from snsearch.network.arch import Architecture as Architecture
 from snsearch.solver.budget import load_budget as load_budget
 from snsearch.solver.candidates import candidates_of as candidates_of
@@ -15,11 +12,6 @@ from snsearch.solver.candidates import matched_set as matched_set
 from snsearch.solver.design import label_of as label_of
 from snsearch.solver.sampling import sample as sample
 from snsearch.solver.spec import load_space as load_space
-from snsearch.study.posterior import Observation as Observation
-from snsearch.study.posterior import Space as Space
-from snsearch.study.posterior import features_of as features_of
-from snsearch.study.steps import Standing as Standing
-from snsearch.study.steps import next_step as next_step
 from snsearch.training.data import Dataset as Dataset
 from snsearch.training.data import Images as Images
 from snsearch.training.proxy import ProxyTraining as ProxyTraining

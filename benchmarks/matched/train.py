@@ -21,8 +21,9 @@ from pathlib import Path
 import filelock
 import torch
 
-from benchmarks.matched import tables, trainer
-from benchmarks.matched.package import Architecture, Dataset, Training, TrainingLog, load_data
+from benchmarks.matched import trainer
+from benchmarks.matched.package import Architecture, Dataset, TrainingLog, load_data
+from snsearch.lab.bench import files
 
 SEEDS = 3  # of every member
 JUDGED_SEEDS = 8  # of the published designs and the best: five for replays, three that only judge
@@ -34,11 +35,11 @@ class Task:
     """A training to be done: a member of a set with a seed."""
 
     set_name: str
-    member: tables.Member
+    member: files.Member
     seed: int
 
 
-def in_order(members: Mapping[str, Sequence[tables.Member]], seeds: Iterable[int]) -> Iterator[Task]:
+def in_order(members: Mapping[str, Sequence[files.Member]], seeds: Iterable[int]) -> Iterator[Task]:
     """Every member with every seed, seeds outermost: all members of all sets with the first seed come first."""
     for seed in seeds:
         for set_name, own in members.items():
@@ -46,7 +47,7 @@ def in_order(members: Mapping[str, Sequence[tables.Member]], seeds: Iterable[int
                 yield Task(set_name=set_name, member=member, seed=seed)
 
 
-def to_judge(members: Sequence[tables.Member], errors: Mapping[str, float]) -> list[tables.Member]:
+def to_judge(members: Sequence[files.Member], errors: Mapping[str, float]) -> list[files.Member]:
     """The published designs and the BEST members by their first seed's error, where they have one."""
     ranked = sorted((member for member in members if member.label in errors), key=lambda m: errors[m.label])
     best = {member.label for member in ranked[:BEST]}
@@ -59,7 +60,7 @@ class Bench:
     def __init__(self, data: Path, results: Path, device: str) -> None:
         self.data, self.results = data, results
         self.device = torch.device(device)
-        self.frozen, expected = tables.read_frozen(results / "recipe.json")
+        self.frozen, expected = files.read_frozen(results / "recipe.json")
         if abs((found := trainer.check_loss()) - expected) > 1e-3:
             raise SystemExit(
                 f"snsearch trains differently since the recipe was frozen: {found:.6f}, not {expected:.6f}"
@@ -75,11 +76,11 @@ class Bench:
             self._datasets[name] = dataset
         return self._datasets[name]
 
-    def members(self, names: Iterable[str]) -> dict[str, tuple[tables.Member, ...]]:
+    def members(self, names: Iterable[str]) -> dict[str, tuple[files.Member, ...]]:
         """The members of sets."""
-        return {name: tables.read_members(self.results / name / "members.csv") for name in names}
+        return {name: files.read_members(self.results / name / "members.csv") for name in names}
 
-    def identity(self, task: Task) -> tables.Identity:
+    def identity(self, task: Task) -> files.Identity:
         """What a training is called in the log."""
         return task.member.label, self.frozen[task.set_name].digest, task.seed
 
@@ -120,18 +121,9 @@ class Bench:
                 with filelock.FileLock(
                     checkpoints / "writing.lock"
                 ):  # waits for its turn, which a log's lock does not
-                    tables.append_correct(folder / "correct.csv", identity, bits)
+                    files.append_correct(folder / "correct.csv", identity, bits)
                     with log:
-                        log.append(
-                            Training(
-                                label=task.member.label,
-                                architecture=arch,
-                                recipe_name=frozen.digest,
-                                recipe=recipe,
-                                seed=task.seed,
-                            ),
-                            result,
-                        )
+                        log.append(identity, result)
                 checkpoint.unlink(missing_ok=True)
         except filelock.Timeout:
             return False
@@ -144,7 +136,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Does what the log lacks."""
     torch.set_num_threads(1)
     bench = Bench(arguments.data, arguments.results, arguments.device)
-    members: dict[str, Sequence[tables.Member]] = dict(bench.members(arguments.sets or bench.frozen))
+    members: dict[str, Sequence[files.Member]] = dict(bench.members(arguments.sets or bench.frozen))
     seeds: Iterable[int] = range(SEEDS)
     if arguments.judge:
         members = {name: to_judge(own, bench.first_errors(name)) for name, own in members.items()}
@@ -156,7 +148,7 @@ def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--results", type=Path, default=tables.RESULTS)
+    parser.add_argument("--results", type=Path, default=files.RESULTS)
     parser.add_argument("--sets", nargs="+", metavar="SET", help="[default: all]")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED")
     parser.add_argument("--judge", action="store_true")

@@ -22,7 +22,7 @@ from benchmarks.matched.package import (
     ProxyTraining,
     Recipe,
 )
-from benchmarks.matched.tables import Bits
+from snsearch.lab.bench.files import Bits
 
 if TYPE_CHECKING:
     from torch import Tensor

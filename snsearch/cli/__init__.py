@@ -29,6 +29,7 @@ COMMANDS = {
     "compare": ("compare", "Compare networks side by side."),
     "data": ("data", "Describe a data set as a search would use it."),
     "search": ("search", "Search networks that meet a budget; ends in a report."),
+    "bench": ("bench", "Replay searches on tables of full trainings."),
     "fidelity": ("fidelity", "Judge cheap scores by long trainings of a matched set."),
     "paper": ("paper", "Check the ShuffleNet paper's claims by proxy training."),
     "report": ("report", "Write the HTML page of a study."),

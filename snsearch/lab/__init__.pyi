@@ -1,3 +1,14 @@
+from .bench.columns import RESULT_COLUMNS as RESULT_COLUMNS
+from .bench.columns import TABLE_COLUMNS as TABLE_COLUMNS
+from .bench.files import check_table_names as check_table_names
+from .bench.methods import BENCH_METHODS as BENCH_METHODS
+from .bench.methods import BENCH_SEARCH as BENCH_SEARCH
+from .bench.methods import check_methods as check_methods
+from .bench.replays import Result as Result
+from .bench.replays import replay as replay
+from .bench.tables import complete_tables as complete_tables
+from .bench.tables import read_table as read_table
+from .bench.tables import table_summaries as table_summaries
 from .fidelity import SetFidelity as SetFidelity
 from .fidelity import fidelity_of as fidelity_of
 from .fidelity import notable as notable

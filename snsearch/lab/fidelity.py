@@ -17,11 +17,11 @@ import numpy as np
 from scipy.stats import rankdata
 
 from snsearch.errors import StudyError
+from snsearch.lab.logs import Curve
 from snsearch.lab.pooling import design_matrix, long_run_ranks, pooled
 from snsearch.lab.ranking import Agreement, Array, Ceiling, agreement, noise_ceiling
 from snsearch.lab.reference import REFERENCE, ReferenceSet, curves_of, read_scores, read_set
 from snsearch.lab.scores import ScoreResult
-from snsearch.lab.trainings import Curve
 from snsearch.training import default_recipe
 
 DEFAULT = "default"  # the recipe that a search trains with

@@ -19,7 +19,8 @@ from snsearch.codec import Stored, decode, differences, encode, parse_json
 from snsearch.errors import InfeasibleBudgetError, StudyError
 from snsearch.files import write_whole
 from snsearch.lab.contrasts import Contrast, Errors, common_seeds, contrast_of, difference_of, estimate_of, noise_of
-from snsearch.lab.trainings import Curve, Training
+from snsearch.lab.logs import Curve
+from snsearch.lab.trainings import Training
 from snsearch.network import Architecture, count_macs
 from snsearch.solver import MATCH_LIMIT, Design, Solution, digest_of, load_space, mflops_budget, solve
 from snsearch.training import Dataset, Recipe

@@ -10,6 +10,7 @@ from typing import Any
 
 from snsearch import __version__
 from snsearch.interrupt import resumable
+from snsearch.lab.logs import Curve, TrainingLog
 from snsearch.lab.paper import (
     LineUp,
     PaperSettings,
@@ -20,7 +21,7 @@ from snsearch.lab.paper import (
     trained_macs,
     trainings_of,
 )
-from snsearch.lab.trainings import Curve, Train, Training, TrainingLog, run_trainings
+from snsearch.lab.trainings import Train, Training, run_trainings
 from snsearch.study import Observer, read_dataset
 from snsearch.training import Dataset, Machine, Options, Recipe, machine_of, train_proxy
 

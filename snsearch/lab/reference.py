@@ -18,8 +18,9 @@ from typing import Any, ClassVar
 from snsearch.codec import Stored, decode, differences, encode, parse_json
 from snsearch.errors import StudyError
 from snsearch.files import faults_as, read_given, write_whole
+from snsearch.lab.logs import Curve, TrainingLog
 from snsearch.lab.scores import ScoreResult
-from snsearch.lab.trainings import Curve, Training, TrainingLog
+from snsearch.lab.trainings import Training
 from snsearch.network import Architecture
 from snsearch.solver import Budget, Candidates, Design, label_of
 from snsearch.training import Recipe

@@ -18,6 +18,9 @@ from .observer import Observer as Observer
 from .observer import read_dataset as read_dataset
 from .pareto import front as front
 from .pareto import possible_front as possible_front
+from .posterior import Observation as Observation
+from .posterior import Space as Space
+from .posterior import features_of as features_of
 from .records import StudyRecord as StudyRecord
 from .records import TrialRecord as TrialRecord
 from .records import explored as explored
@@ -28,6 +31,8 @@ from .search import Plan as Plan
 from .search import run_plan as run_plan
 from .settings import deployed as deployed
 from .settings import settings_of as settings_of
+from .steps import Standing as Standing
+from .steps import next_step as next_step
 from .storage import Study as Study
 from .storage import attach as attach
 from .storage import read_study as read_study

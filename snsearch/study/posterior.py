@@ -106,6 +106,7 @@ class Space:
         size, width = features.shape
         width = max(1, width)
         squared = ((features[:, None] - features[None]) ** 2).sum(-1)
+        self.features = features
         self.linear: Array = features @ features.T / width
         self.smooth: Array = np.exp(-squared / (2 * width))
         self.own: Array = np.eye(size)

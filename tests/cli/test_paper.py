@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from snsearch.lab.trainings import read_log
+from snsearch.lab.logs import read_log
 from snsearch.training.proxy import TrainingDiverged, train_proxy
 from tests.studies import pretended_training, train_in
 

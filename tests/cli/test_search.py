@@ -303,6 +303,7 @@ def test_names_of_files_cannot_steer_the_terminal() -> None:
     assert printable("Größe 漢.png") == "Größe 漢.png"
 
 
+@pytest.mark.usefixtures("pretend")
 def test_skipped_images_are_named_and_counted(run: Run, here: Path) -> None:
     from PIL import Image
 
@@ -339,6 +340,7 @@ def test_names_that_lose_letters_stay_apart() -> None:
     assert one != other
 
 
+@pytest.mark.usefixtures("pretend")
 def test_the_same_data_under_another_spelling_resumes_the_study(run: Run, here: Path) -> None:
     from PIL import Image
 
@@ -353,6 +355,7 @@ def test_the_same_data_under_another_spelling_resumes_the_study(run: Run, here: 
     assert len(read_study(f"sqlite:///{here / 'reports' / 'pets' / 'study.db'}").provenance) == 2
 
 
+@pytest.mark.usefixtures("pretend")
 def test_a_search_that_gives_up_still_writes_the_page_of_what_is_scored(
     run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,7 @@ def _write(
                     if (name, seed) == but_last and index == len(tasks) - 1:
                         continue
                     seconds = 100.0 if name == REFERENCE else 5.0
-                    log.append(task, made_up_result(tuple(errors[:, index]), seed=seed, cpu_seconds=seconds))
+                    log.append(task.identity, made_up_result(tuple(errors[:, index]), seed=seed, cpu_seconds=seconds))
     if scores:
         rows = [
             (member.label, ScoreResult(name=name, value=float(value), cpu_seconds=0.5, seed=seed))

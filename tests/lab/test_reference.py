@@ -193,7 +193,7 @@ def test_curves_are_those_of_the_sets_log(tmp_path: Path) -> None:
     assert curves_of(tmp_path) == {}
     made = made_up_set()
     with log_of(tmp_path) as log:
-        log.append(made.trainings("default", (100,))[0], made_up_result((0.4, 0.2)))
+        log.append(made.trainings("default", (100,))[0].identity, made_up_result((0.4, 0.2)))
     [(identity, curve)] = curves_of(tmp_path).items()
     assert identity == (made.members[0].label, "default", 100)
     assert [point.test_error for point in curve] == [0.4, 0.2]

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from snsearch.errors import StudyError
-from snsearch.lab import trainings
-from snsearch.lab.trainings import Train, Training, TrainingLog, read_log, run_trainings
+from snsearch.lab import logs
+from snsearch.lab.logs import TrainingLog, read_log
+from snsearch.lab.trainings import Train, Training, run_trainings
 from snsearch.network.arch import Architecture
 from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
@@ -103,8 +104,8 @@ def test_a_log_gives_back_what_was_kept(tmp_path: Path, small: Architecture, res
     assert log.read() == {}
     with log:
         assert log.read() == {}
-        log.append(task(small), result)
-        log.append(task(small, seed=1, label='"quoted"\u00e4'), result)
+        log.append(task(small).identity, result)
+        log.append(task(small, seed=1, label='"quoted"\u00e4').identity, result)
     curves = log.read()
     assert list(curves) == [("a, b", "quick", 0), ('"quoted"\u00e4', "quick", 1)]
     points = curves["a, b", "quick", 0]
@@ -124,14 +125,14 @@ def test_a_training_that_cannot_be_kept_leaves_the_log_as_it_was(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Architecture, result: ProxyResult
 ) -> None:
     with TrainingLog(tmp_path / "log.csv") as log:
-        log.append(task(small), result)
+        log.append(task(small).identity, result)
         text = log.path.read_bytes()
         with monkeypatch.context() as patched:
-            patched.setattr(trainings.os, "fsync", _full)
+            patched.setattr(logs.os, "fsync", _full)
             with pytest.raises(StudyError, match="cannot be written: No space left"):
-                log.append(task(small, seed=1), result)
+                log.append(task(small, seed=1).identity, result)
         assert log.path.read_bytes() == text
-        log.append(task(small, seed=1), result)
+        log.append(task(small, seed=1).identity, result)
     assert log.path.read_bytes().startswith(text)
     assert len(log.read()) == 2
     assert {path.name for path in tmp_path.iterdir()} <= {"log.csv", "log.csv.lock"}
@@ -157,7 +158,7 @@ def test_a_row_that_cannot_be_read_is_named_by_its_line(
 ) -> None:
     path = tmp_path / "log.csv"
     with TrainingLog(path) as log:
-        log.append(task(small), result)
+        log.append(task(small).identity, result)
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(",64,32,", ",many,32,"), encoding="utf-8")
     with pytest.raises(StudyError, match=r"line 3: .*'many'"):
@@ -272,7 +273,7 @@ def test_the_log_is_free_again_after_a_fault(
 ) -> None:
     log = TrainingLog(tmp_path / "log.csv")
     with monkeypatch.context() as patched:
-        patched.setattr(trainings.os, "fsync", _full)
+        patched.setattr(logs.os, "fsync", _full)
         with pytest.raises(StudyError, match="cannot be written: No space left"), log:
             pytest.fail("entered")
     with filelock.FileLock(tmp_path / "log.csv.lock", timeout=0):

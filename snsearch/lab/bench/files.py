@@ -1,4 +1,4 @@
-"""The files of the benchmark: members, right answers, and the frozen recipes with their digest."""
+"""The files of the bench: members, right answers, training-free scores, and the frozen recipes with their digest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import csv
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from snsearch.codec import suggestion
+from snsearch.errors import StudyError
+from snsearch.lab.logs import Identity
+
 Bits = npt.NDArray[np.bool_]  # (test images,)
-RESULTS = Path(__file__).parents[1] / "results" / "matched"
-Identity = tuple[str, str, int]  # member's label, recipe's digest, seed
+RESULTS = Path(__file__).parent / "tables"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +119,19 @@ def read_frozen(path: Path) -> tuple[dict[str, FrozenSet], float]:
     return sets, values["check_loss"]
 
 
+def table_names() -> tuple[str, ...]:
+    """The names of the tables that come with snsearch, whether they are complete or not."""
+    return tuple(sorted(read_frozen(RESULTS / "recipe.json")[0]))
+
+
+def check_table_names(names: Iterable[str]) -> None:
+    """Raises StudyError for a name that no table has."""
+    known = table_names()
+    for name in names:
+        if name not in known:
+            raise StudyError(f"no table {name!r}{suggestion(name, known)}")
+
+
 def pack(bits: Bits) -> str:
     """Right answers as text: packed to bits, compressed, base 85."""
     return base64.b85encode(zlib.compress(np.packbits(bits).tobytes(), 9)).decode()
@@ -142,4 +158,24 @@ def read_correct(path: Path) -> dict[Identity, Bits]:
         if line.endswith("\n"):
             label, recipe, seed, count, text = line.rstrip("\n").split(",")
             found[label, recipe, int(seed)] = unpack(text, int(count))
+    return found
+
+
+def write_scores(path: Path, scores: Mapping[str, Mapping[str, float]]) -> None:
+    """Writes training-free scores, by member's label and name, as CSV; a higher one expects a better network."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("label", "score", "value"))
+        writer.writerows(
+            (label, name, f"{value:.9g}") for label, own in scores.items() for name, value in own.items()
+        )
+
+
+def read_scores(path: Path) -> dict[str, dict[str, float]]:
+    """The scores of a CSV file, by member's label and name; none where there is no file."""
+    found: dict[str, dict[str, float]] = {}
+    if path.is_file():
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                found.setdefault(row["label"], {})[row["score"]] = float(row["value"])
     return found

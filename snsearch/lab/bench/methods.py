@@ -1,0 +1,164 @@
+"""Ways to find the best network of a table: the search itself, and what it is measured against.
+
+A method sees the curves of one seed, and may spend so many full trainings on them. Another method is a function and
+an entry in BENCH_METHODS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from snsearch.codec import suggestion
+from snsearch.errors import StudyError
+from snsearch.lab.bench.tables import Table
+from snsearch.study import Observation, Space, Standing, next_step
+
+Array = npt.NDArray[np.float64]
+BENCH_SEARCH = "search"
+_START = 1.2  # networks that are begun first, for each full training: as by the default search
+_FIRST = 4, 24  # at least and at most
+_SHORT = 1 / 3  # share of the full length that a short training has
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Answer:
+    """What a method comes to."""
+
+    trained: Sequence[int]  # the members among which it picks, such as those trained in full
+    belief: Array  # (members,) by which it picks: the lowest
+    predicted: Array | None = None  # (members,) errors, or what stands for them, where the method ranks all
+
+    def pick(self, present: npt.NDArray[np.bool_] | None = None) -> int | None:
+        """The member that it picks, if only some are present; None where none of them was trained."""
+        among = [at for at in self.trained if present is None or present[at]]
+        return min(among, key=lambda at: self.belief[at]) if among else None
+
+
+Method = Callable[[Table, Space, int, int, float], Answer]  # table, space, seed, draw, full trainings
+
+
+def search(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
+    """The search's own decisions. The members are its space; its front is drawn by predicted latencies."""
+    count, points = len(table.archs), table.errors.shape[2]
+    random = np.random.default_rng(draw)
+    others = [int(at) for at in random.permutation(count) if at not in table.published]
+    low, high = _FIRST
+    done: dict[int, float] = {}
+    seen: list[Observation] = []
+    left = compute
+    while True:
+        standing = Standing(
+            costs=table.costs,
+            begin=[*table.published, *others],
+            start=min(high, max(low, int(_START * compute))),
+            short=round(_SHORT * points) / points,
+            done=done,
+            going={},
+            gone=frozenset(),
+            observations=tuple(seen),
+            left=left,
+        )
+        step = next_step(standing, space, draw * 7919 + len(seen))
+        if step is None:
+            break
+        left -= standing.cost_of(step.network)
+        done[step.network] = step.share
+        error = float(table.errors[seed, step.network, round(step.share * points) - 1])
+        seen.append(Observation(network=step.network, share=step.share, seed=0, error=error))
+    predicted = space.posterior(seen).mean
+    furthest = max(done.values())
+    return Answer(
+        trained=[at for at, share in done.items() if share == furthest], belief=predicted, predicted=predicted
+    )
+
+
+def random_full(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
+    """Full trainings of networks taken at random."""
+    chosen = np.random.default_rng(draw).permutation(len(table.archs))[: int(compute)]
+    return Answer(trained=chosen.tolist(), belief=table.final[seed])
+
+
+def published(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
+    """Full trainings of the published designs."""
+    return Answer(trained=table.published, belief=table.final[seed])
+
+
+def short_then_full(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
+    """The shortest training (a twelfth) of every network, or of as many as half the effort buys; then full ones."""
+    points, count = table.errors.shape[2], len(table.archs)
+    screened = np.random.default_rng(draw).permutation(count)[: max(1, int(compute / 2 * points))]
+    first = table.errors[seed, :, 0]
+    full = max(1, int(compute - len(screened) / points))
+    best = screened[np.argsort(first[screened], kind="stable")[:full]]
+    return Answer(
+        trained=best.tolist(), belief=table.final[seed], predicted=first if len(screened) == count else None
+    )
+
+
+def tpe_hyperband(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
+    """Optuna's TPE on the error, with Hyperband; its parameters are the features of the search's own model.
+
+    A proposal means the network whose features are nearest to it, of those that are not trained in full yet; a
+    training goes on where it was stopped.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    points = table.errors.shape[2]
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=draw),
+        pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=points, reduction_factor=3),
+    )
+    ranges = {f"f{at}": (float(column.min()), float(column.max())) for at, column in enumerate(space.features.T)}
+    reached = np.zeros(len(table.archs), dtype=np.int64)
+    left = compute * points
+    while left > 0 and reached.min() < points:
+        trial = study.ask({name: optuna.distributions.FloatDistribution(*ends) for name, ends in ranges.items()})
+        wanted = np.array([trial.params[name] for name in ranges])
+        apart = ((space.features - wanted) ** 2).sum(1)
+        network = int(np.argmin(np.where(reached < points, apart, np.inf)))
+        before = reached[network]
+        for point in range(1, points + 1):
+            if point > before:
+                reached[network], left = point, left - 1
+            error = float(table.errors[seed, network, point - 1])
+            trial.report(error, point)
+            if left <= 0 or (before < point < points and trial.should_prune()):
+                break
+        study.tell(trial, error)  # a stopped trial counts with its last error, as Optuna's documents advise
+    last = table.errors[seed, np.arange(len(reached)), np.maximum(reached, 1) - 1]
+    return Answer(trained=np.flatnonzero(reached == reached.max()).tolist(), belief=last)
+
+
+def by_score(name: str, table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
+    """Full trainings of the networks that a training-free score has first."""
+    score = table.scores[name]
+    first = np.argsort(score, kind="stable")[: int(compute)]
+    return Answer(trained=first.tolist(), belief=table.final[seed], predicted=score)
+
+
+BENCH_METHODS: dict[str, Method] = {
+    BENCH_SEARCH: search,
+    "random": random_full,
+    "published": published,
+    "short": short_then_full,
+    "tpe-hyperband": tpe_hyperband,
+}
+
+
+def methods_of(table: Table) -> dict[str, Method]:
+    """All methods by name, and a table's training-free scores."""
+    return BENCH_METHODS | {name: partial(by_score, name) for name in table.scores}
+
+
+def check_methods(names: Sequence[str], table: Table) -> None:
+    """Raises StudyError for a name that is no method on a table."""
+    known = methods_of(table)
+    for name in names:
+        if name not in known:
+            raise StudyError(f"no method {name!r} on table {table.name!r}{suggestion(name, known)}")
