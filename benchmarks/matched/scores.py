@@ -1,6 +1,6 @@
 """Training-free scores of every member, for `snsearch bench` to replay. Writes scores.csv beside a table's trainings.
 
-    python -m benchmarks.matched.scores DATA [--sets emoji glyphs scenes]
+python -m benchmarks.matched.scores DATA [--sets emoji glyphs scenes]
 """
 
 from __future__ import annotations

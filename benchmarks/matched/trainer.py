@@ -22,7 +22,7 @@ from benchmarks.matched.package import (
     ProxyTraining,
     Recipe,
 )
-from snsearch.lab.bench.files import Bits
+from snsearch.training import Bits
 
 if TYPE_CHECKING:
     from torch import Tensor

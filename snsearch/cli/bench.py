@@ -10,7 +10,8 @@ from rich.progress import Progress
 
 from snsearch.cli.shared.console import print_table, progress_console
 from snsearch.cli.shared.options import table_options
-from snsearch.lab import RESULT_COLUMNS, TABLE_COLUMNS, check_table_names
+from snsearch.errors import StudyError
+from snsearch.lab import CLAIM_COLUMNS, RESULT_COLUMNS, TABLE_COLUMNS, check_table_names, table_names
 from snsearch.tables import Table
 
 if TYPE_CHECKING:
@@ -86,6 +87,25 @@ def replay(
     """Replay METHODs against compute: search, random, published, short, tpe-hyperband, or a training-free score."""
     found = list(_replayed(tables, methods, compute, replays))
     print_table(Table(columns=RESULT_COLUMNS, rows=found, notes=_NOTES), form, wide=wide)
+
+
+@bench.command()
+@click.argument("tables", nargs=-1)
+@click.option("--verdicts", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@table_options("json", "csv", "markdown")
+def claims(tables: tuple[str, ...], verdicts: int, form: str, wide: bool) -> None:
+    """Replay verdicts on TABLES, and count how many of their 95 % intervals hold what other seeds say.
+
+    Without TABLES: all that have three seeds of some networks.
+    """
+    check_table_names(tables)
+    from snsearch.lab import claims_on
+
+    found = {name: claims_on(name, verdicts=verdicts) for name in tables or table_names()}
+    if missing := [name for name in tables if found[name] is None]:
+        raise StudyError(f"table {missing[0]!r}: fewer than four of its networks have three seeds")
+    rows = [one for one in found.values() if one is not None]
+    print_table(Table(columns=CLAIM_COLUMNS, rows=rows), form, wide=wide)
 
 
 def _replayed(

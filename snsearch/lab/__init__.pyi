@@ -1,6 +1,9 @@
+from .bench.claims import claims_on as claims_on
+from .bench.columns import CLAIM_COLUMNS as CLAIM_COLUMNS
 from .bench.columns import RESULT_COLUMNS as RESULT_COLUMNS
 from .bench.columns import TABLE_COLUMNS as TABLE_COLUMNS
 from .bench.files import check_table_names as check_table_names
+from .bench.files import table_names as table_names
 from .bench.methods import BENCH_METHODS as BENCH_METHODS
 from .bench.methods import BENCH_SEARCH as BENCH_SEARCH
 from .bench.methods import check_methods as check_methods

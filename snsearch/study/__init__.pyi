@@ -16,6 +16,10 @@ from .objective import objective_named as objective_named
 from .objective import unit_of as unit_of
 from .observer import Observer as Observer
 from .observer import read_dataset as read_dataset
+from .pairs import Noise as Noise
+from .pairs import difference as difference
+from .pairs import error_of as error_of
+from .pairs import noise_of as noise_of
 from .pareto import front as front
 from .pareto import possible_front as possible_front
 from .posterior import Observation as Observation

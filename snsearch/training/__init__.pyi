@@ -18,12 +18,15 @@ from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import half_precision_of as half_precision_of
 from .proxy import parameter_groups as parameter_groups
 from .proxy import train_proxy as train_proxy
+from .recipe import Bits as Bits
 from .recipe import CurvePoint as CurvePoint
 from .recipe import Part as Part
 from .recipe import ProxyResult as ProxyResult
 from .recipe import Recipe as Recipe
+from .recipe import bits_of as bits_of
 from .recipe import default_recipe as default_recipe
 from .recipe import full_recipe as full_recipe
+from .recipe import text_of as text_of
 from .sample import load_sample as load_sample
 from .sources import describe_data as describe_data
 from .sources import load_data as load_data

@@ -148,17 +148,20 @@ class ProxyResult:
 
         Raises StudyError where the text is none that `text_of` made.
         """
-        if not self.correct:
-            return None
-        size = (self.test_images + 7) // 8
-        try:
-            packed = zlib.decompressobj().decompress(base64.b85decode(self.correct), size + 1)
-        except (ValueError, zlib.error):
-            packed = b""
-        if len(packed) != size:
-            raise StudyError(f"a training's right answers are damaged: expected {self.test_images:,} of them")
-        bits: Bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=self.test_images).astype(np.bool_)
-        return bits
+        return bits_of(self.correct, self.test_images) if self.correct else None
+
+
+def bits_of(text: str, count: int) -> Bits:
+    """(count,) what `text_of` was made from. Raises StudyError where the text is none of so many."""
+    size = (count + 7) // 8
+    try:
+        packed = zlib.decompressobj().decompress(base64.b85decode(text), size + 1)
+    except (ValueError, zlib.error):
+        packed = b""
+    if len(packed) != size:
+        raise StudyError(f"a training's right answers are damaged: expected {count:,} of them")
+    bits: Bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), count=count).astype(np.bool_)
+    return bits
 
 
 def text_of(bits: Bits) -> str:

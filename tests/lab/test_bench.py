@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from snsearch.errors import StudyError
-from snsearch.lab.bench import files, reliability
+from snsearch.lab.bench import claims, files, reliability
 from snsearch.lab.bench.methods import BENCH_METHODS, Answer, check_methods
 from snsearch.lab.bench.replays import replay
 from snsearch.lab.bench.tables import Table, complete_tables, read_table, table_summaries
@@ -256,9 +256,39 @@ def test_bench_lists_and_replays(run: Run) -> None:
     ]  # fmt: skip
 
 
+def _rights(deviation: float, networks: int = 12, seeds: int = 3) -> dict[str, dict[int, np.ndarray[Any, Any]]]:
+    """Right answers of networks of equal quality, whose errors move by the seed."""
+    random = np.random.default_rng(0)
+    return {
+        f"n{at}": {seed: random.random(2000) > 0.3 + random.normal(0, deviation) for seed in range(seeds)}
+        for at in range(networks)
+    }
+
+
+def test_claims_of_verdicts_hold_where_the_noise_is_what_it_says() -> None:
+    random = np.random.default_rng
+    held = [one for draw in range(60) for one in claims._verdict(_rights(0.02), [0, 1, 2], random(draw))]
+    assert len(held) == 180
+    assert np.mean(held) > 0.9
+
+
+def test_claims_do_not_hold_where_the_judging_seed_sees_another_order() -> None:
+    rights = _rights(0.0)
+    rights["n0"][2] = np.random.default_rng(1).random(2000) > 0.6
+    held = [one for draw in range(60) for one in claims._verdict(rights, [0, 1, 2], np.random.default_rng(draw))]
+    assert 0.5 < np.mean(held) < 1
+
+
+def test_bench_counts_the_claims_that_hold(run: Run) -> None:
+    [row] = json.loads(run("bench", "claims", "glyphs", "--verdicts", "20", "--format", "json").out)
+    assert row["claims"] == 60
+    assert row["held_interval"][0] <= row["held"] <= row["held_interval"][1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
+        (("claims", "nosuch"), 6),
         (("show", "nosuch"), 6),
         (("replay", "nosuch"), 6),
         (("replay", "search", "--compute", "1"), 2),

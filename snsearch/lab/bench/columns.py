@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from snsearch.tables import Column
 
 if TYPE_CHECKING:
+    from snsearch.lab.bench.claims import Claims
     from snsearch.lab.bench.replays import Result
     from snsearch.lab.bench.tables import Summary
 
@@ -39,6 +40,18 @@ TABLE_COLUMNS: tuple[Column[Summary], ...] = (
     ),
     Column("reliability_interval", lambda one: one.interval and list(one.interval), place="data", data=("json",)),
     Column("held_out", lambda one: one.held_out, heading="held out"),
+)  # fmt: skip
+
+CLAIM_COLUMNS: tuple[Column[Claims], ...] = (
+    Column("table", lambda one: one.table),
+    Column("members", lambda one: one.members, heading="networks", align="right"),
+    Column("verdicts", lambda one: one.verdicts, align="right"),
+    Column("claims", lambda one: one.claims, align="right"),
+    Column(
+        "held", lambda one: one.share, heading="that hold (95 %)", align="right",
+        text=lambda one: f"{one.share:.1%} ({one.interval[0]:.1%} to {one.interval[1]:.1%})",
+    ),
+    Column("held_interval", lambda one: list(one.interval), place="data", data=("json",)),
 )  # fmt: skip
 
 RESULT_COLUMNS: tuple[Column[Result], ...] = (

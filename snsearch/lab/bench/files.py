@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from snsearch.codec import suggestion
 from snsearch.errors import StudyError
 from snsearch.lab.logs import Identity
+from snsearch.training import Bits, bits_of, text_of
 
-Bits = npt.NDArray[np.bool_]  # (test images,)
 RESULTS = Path(__file__).parent / "tables"
 
 
@@ -132,23 +127,12 @@ def check_table_names(names: Iterable[str]) -> None:
             raise StudyError(f"no table {name!r}{suggestion(name, known)}")
 
 
-def pack(bits: Bits) -> str:
-    """Right answers as text: packed to bits, compressed, base 85."""
-    return base64.b85encode(zlib.compress(np.packbits(bits).tobytes(), 9)).decode()
-
-
-def unpack(text: str, count: int) -> Bits:
-    """The right answers of pack's text."""
-    packed = np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype=np.uint8)
-    return np.unpackbits(packed, count=count).astype(np.bool_)
-
-
 def append_correct(path: Path, identity: Identity, bits: Bits) -> None:
     """Adds a training's right answers to a file; a line that a killed run left torn is cut first."""
     data = path.read_bytes() if path.exists() else b""
     with path.open("ab") as file:
         file.truncate(data.rfind(b"\n") + 1)
-        file.write(f"{','.join(map(str, identity))},{len(bits)},{pack(bits)}\n".encode())
+        file.write(f"{','.join(map(str, identity))},{len(bits)},{text_of(bits)}\n".encode())
 
 
 def read_correct(path: Path) -> dict[Identity, Bits]:
@@ -157,7 +141,7 @@ def read_correct(path: Path) -> dict[Identity, Bits]:
     for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.endswith("\n"):
             label, recipe, seed, count, text = line.rstrip("\n").split(",")
-            found[label, recipe, int(seed)] = unpack(text, int(count))
+            found[label, recipe, int(seed)] = bits_of(text, int(count))
     return found
 
 
