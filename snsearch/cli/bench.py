@@ -84,7 +84,10 @@ def show(tables: tuple[str, ...], replays: int, form: str, wide: bool) -> None:
 def replay(
     methods: tuple[str, ...], tables: tuple[str, ...], compute: tuple[float, ...], replays: int, form: str, wide: bool
 ) -> None:
-    """Replay METHODs against compute: search, random, published, short, tpe-hyperband, or a training-free score."""
+    """Replay METHODs against compute: search, random, published, everything, short, tpe-hyperband, or a score.
+
+    Scores are training-free: params, synflow, grad_norm, snip, naswot, jacob_cov, zen, zico.
+    """
     found = list(_replayed(tables, methods, compute, replays))
     print_table(Table(columns=RESULT_COLUMNS, rows=found, notes=_NOTES), form, wide=wide)
 

@@ -168,6 +168,7 @@ def test_a_replayed_search_finds_the_best_by_a_fraction_of_all_trainings() -> No
     assert search.top5_recall is not None
     assert set(search.better_than) == set(found) - {"search"}
     assert found["random"].tau is None
+    assert found["everything"].tau == pytest.approx(search.tau_ceiling)
     assert found["width"].tau is not None
     assert found["width"].tau > 0.9
 
