@@ -12,9 +12,16 @@ import pytest
 import snsearch
 
 FOLDER = Path(snsearch.__file__).parent / "api"
+THAT_TRAIN = {"searching", "evaluating", "full_training"}
 
 
-@pytest.mark.parametrize("module", sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__"))
+@pytest.mark.parametrize(
+    "module",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in THAT_TRAIN else [])
+        for name in sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+    ],
+)
 def test_the_examples_print_what_they_say(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(FOLDER.parents[1])  # reports/sample is there
     results = doctest.testmod(importlib.import_module(f"snsearch.api.{module}"), optionflags=doctest.ELLIPSIS)

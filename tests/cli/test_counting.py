@@ -135,6 +135,7 @@ def test_a_search_ends_in_counts_that_stand_in_the_study_and_on_its_page(
     assert {key for key, kind in kinds.items() if kind.endswith("; counted on cortex-a72")} == _worth()
 
 
+@pytest.mark.long
 def test_measuring_a_study_on_a_core_keeps_each_count_once_and_writes_the_page_again(
     run: Callable[..., Outcome], counter: PretendedCounter
 ) -> None:
@@ -197,6 +198,7 @@ def test_an_interrupt_ends_counting_behind_the_network_and_the_search_has_its_pa
     assert "Counted on cortex-a72" in _page()
 
 
+@pytest.mark.long
 def test_a_study_is_counted_by_the_real_emulator(
     run: Callable[..., Outcome], counter: PretendedCounter, stand_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

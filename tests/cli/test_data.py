@@ -174,6 +174,7 @@ def test_a_search_at_another_size_says_that_the_images_are_the_same(run: Run, he
     assert "the images are the same files, but brought to another size" in outcome.err
 
 
+@pytest.mark.long
 def test_a_budget_of_other_channels_or_classes_is_said_in_a_line_each(run: Run, here: Path) -> None:
     fill(here / "pets", "cat", "dog")
     (here / "mine.toml").write_text(

@@ -52,6 +52,7 @@ def test_a_device_is_probed_when_it_is_added(board: str) -> None:
     assert added.runner == str(RUNNER)
 
 
+@pytest.mark.long
 def test_an_engine_belongs_to_a_device(run: Run, work: Path) -> None:
     added = run("device", "add", "ort", "local", "--engine", "onnxruntime", "--runner", str(RUNNER))
     assert added.code == 0, added.err
@@ -123,6 +124,7 @@ def test_a_check_of_an_engine_that_computes_something_else_fails(
     assert (found["sound"], found["parity"]) == (False, None)
 
 
+@pytest.mark.long
 def test_networks_are_measured_and_printed_with_all_that_they_hang_on(run: Run, board: str, work: Path) -> None:
     outcome = run("measure", SMALL, "--device", board, "--format", "json")
     assert outcome.code == 0
@@ -137,6 +139,7 @@ def test_networks_are_measured_and_printed_with_all_that_they_hang_on(run: Run, 
     assert made["reference"] == REFERENCE
 
 
+@pytest.mark.long
 def test_what_was_measured_is_not_measured_again_unless_asked(run: Run, board: str, work: Path) -> None:
     run("measure", SMALL, "--device", board)
     count = len(jobs(work))
@@ -149,6 +152,7 @@ def test_what_was_measured_is_not_measured_again_unless_asked(run: Run, board: s
     assert len(jobs(work)) > count
 
 
+@pytest.mark.long
 def test_a_space_is_measured_as_count_takes_it(run: Run, board: str) -> None:
     outcome = run(
         "measure", "shufflenet-v1", "--groups", "1,3", "--scale", "0.25", "--resolution", "64", "--classes", "10",
@@ -172,6 +176,7 @@ def test_times_of_an_emulated_device_are_printed_nowhere(run: Run, work: Path) -
     assert (row["latency_ms"], row["verdict"]) == ("", "emulated")
 
 
+@pytest.mark.long
 def test_a_device_that_fails_midway_keeps_what_it_has_and_the_same_command_goes_on(
     run: Run, board: str, work: Path
 ) -> None:

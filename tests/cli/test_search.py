@@ -165,6 +165,7 @@ def test_sigterm_to_the_whole_group_while_workers_start_ends_with_130(here: Path
     assert "Traceback" not in err
 
 
+@pytest.mark.long
 def test_a_second_ctrl_c_ends_a_search_without_a_traceback(here: Path) -> None:
     with _process(here, "--workers", "2", start_new_session=True) as process:
         assert process.stderr is not None
@@ -395,6 +396,7 @@ def test_a_time_limit_that_is_over_is_told_with_the_command_that_goes_on(run: Ru
     assert "--time-limit" not in outcome.out
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("pretend")
 def test_a_search_for_a_latency_ends_in_a_page_and_is_resumed_with_the_same_one(run: Run, here: Path) -> None:
     asked = ("--latency", "3ms", "--profile", "snapdragon-820", *SMALL[2:])

@@ -22,6 +22,7 @@ from tests.conftest import Outcome
 from tests.device.test_measuring import RUNNER, behave, jobs
 from tests.studies import pretended_training, train_in
 
+pytestmark = pytest.mark.long
 Run = Callable[..., Outcome]
 NAME = "shufflenet-v1-3-digits"
 SEARCH = ("search", *SMALL)

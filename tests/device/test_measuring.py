@@ -251,6 +251,7 @@ def test_a_model_that_cannot_be_loaded_does_not_lose_the_others(tmp_path: Path, 
     assert [one.subject for one in found if isinstance(one, Measurement)] == ["a", "c"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
@@ -273,6 +274,7 @@ def test_a_failing_run_keeps_what_was_measured_before(trouble: str, message: str
     assert [one.subject for one in kept if isinstance(one, Measurement)] == ["a", "b"]
 
 
+@pytest.mark.long
 def test_a_model_that_ends_the_runner_does_not_lose_the_others_and_two_in_succession_end_the_run(
     tmp_path: Path, work: Path
 ) -> None:
@@ -332,6 +334,7 @@ def test_models_are_removed_from_the_device_when_they_are_measured(tmp_path: Pat
     assert sorted(path.name for path in work.glob("model-*")) == ["model-reference.bin", "model-reference.param"]
 
 
+@pytest.mark.long
 def test_another_device_behind_the_name_is_refused(tmp_path: Path, work: Path) -> None:
     [made] = measured(tmp_path, "a")
     known = Device(name="board", url="local", identity=made.host.identity)
@@ -352,6 +355,7 @@ def test_a_runner_for_another_machine_is_not_pushed(tmp_path: Path, work: Path) 
     assert not list(work.glob("runner-*"))
 
 
+@pytest.mark.long
 def test_sustained_runs_a_model_alone_for_minutes_before_it_is_timed(tmp_path: Path, work: Path) -> None:
     minutes = 1 + 1 / 600
     a, b = measured(tmp_path, "a", "b", effort=replace(QUICK, warmups=2), sustained_minutes=minutes)
@@ -370,6 +374,7 @@ def test_stopping_ends_between_jobs(tmp_path: Path, work: Path) -> None:
     assert len(jobs(work)) == 3
 
 
+@pytest.mark.long
 def test_a_hot_device_is_let_cool_between_batches(
     tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,7 @@ def test_a_held_out_network_never_affects_its_own_prediction() -> None:
     assert [before.predicted_ms[i] for i in others] != [after.predicted_ms[i] for i in others]
 
 
+@pytest.mark.long
 def test_a_slow_spell_that_the_reference_tells_of_moves_no_figure(work: Path) -> None:
     chosen = small_plan(4, 2)
     behave(work, ns=law_of(chosen))
@@ -361,6 +362,7 @@ def profiled(monkeypatch: pytest.MonkeyPatch, profiled_home: tuple[Path, str]) -
     return printed
 
 
+@pytest.mark.long
 def test_the_command_prints_the_error_beside_both_baselines_and_keeps_the_profile(profiled: str, run: Run) -> None:
     for words in (
         "Fake Board 4",

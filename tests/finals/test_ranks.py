@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.training_kills import KEY
 from snsearch.training.weights_file import read_weights
 
@@ -32,6 +34,7 @@ def _torchrun(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_two_processes_train_one_network(tmp_path: Path) -> None:
     ran = _torchrun(tmp_path, "--epochs", "2", "--accumulate", "2")
     assert ran.returncode == 0, ran.stderr

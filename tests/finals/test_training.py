@@ -43,6 +43,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 # Within a step, while a checkpoint is written, and between the weights and the result.
 @pytest.mark.parametrize("seed", [1, 5, 0])
 def test_a_killed_training_goes_on_bit_for_bit(seed: int, whole: Path, tmp_path: Path) -> None:
@@ -254,6 +255,7 @@ def test_events_are_written_for_tensorboard(tmp_path: Path) -> None:
     assert [event.step for event in read.Scalars("validation_error")] == [11, 22]
 
 
+@pytest.mark.long
 def test_the_command_ends_with_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
     """As a user runs it: Ctrl-C, and again."""
     command = [sys.executable, "-m", "snsearch", "train", KEY, "--data", "digits", "--out", str(tmp_path)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from snsearch.errors import InfeasibleBudgetError, StudyError
+from snsearch.lab.logs import Curve, LoggedPoint
 from snsearch.lab.paper import (
     CLAIMS,
     FIGURES,
@@ -24,7 +25,6 @@ from snsearch.lab.paper import (
     trained_macs,
     trainings_of,
 )
-from snsearch.lab.trainings import Curve, LoggedPoint
 from snsearch.network.graph import OpGraph
 from snsearch.solver.budget import mflops_budget
 from snsearch.solver.design import Design

@@ -262,6 +262,7 @@ def test_what_is_kept_leaves_no_checkpoint_and_the_finalists_weights_stay(tmp_pa
 # Failures.
 
 
+@pytest.mark.long
 def test_a_state_that_cannot_be_saved_ends_the_search_and_fails_no_candidate(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     (tmp_path / "checkpoints").write_text("in the way", encoding="utf-8")
@@ -476,6 +477,7 @@ def test_a_second_search_is_refused_by_name_and_a_dead_one_is_no_hindrance(
 # Optuna's samplers.
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp", "random", "quasi-random"])
 def test_every_sampler_finds_candidates_and_the_same_ones_for_the_same_seed(
     setup: Setup, tmp_path: Path, sampler: Sampler
