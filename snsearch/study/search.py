@@ -127,8 +127,7 @@ class Search:
         lengths = self._lengths or self._pilot()
         effort = plan.effort.of_trials(plan.trials, lengths.short)
         reason = self._explore(lengths, effort)
-        finalists = self._finalists(lengths)
-        self._complete(lengths, finalists)
+        finalists = self._settled(lengths)
         ledger.leave()
         if plan.settings.sampler == "surrogate" or len(finalists) > 1:
             self._finals(lengths, finalists, effort.seeds)
@@ -343,11 +342,20 @@ class Search:
             chosen += [published[at] for at in references_of(groups, costs, self.ledger.costs[chosen[0]])]
         return list(dict.fromkeys([*chosen, *already]))
 
-    def _complete(self, lengths: Lengths, finalists: list[int]) -> None:
-        """Trains the finalists to the full length by the search's own seed."""
-        current = self.ledger.current()
-        short = [network for network in finalists if self.ledger.share(current[network]) < FULL]
-        self._do(self._step(lengths, network, FULL) for network in short if not self._late(1.0))
+    def _settled(self, lengths: Lengths) -> list[int]:
+        """The finalists, each trained to the full length by the search's own seed.
+
+        That may show that others should be finalists, so they are chosen again until nothing is left to train. Who is
+        chosen thus follows from what is kept, also for a search that is taken up again.
+        """
+        tried: set[int] = set()  # each once: memory may be too short for it
+        while True:
+            finalists, current = self._finalists(lengths), self.ledger.current()
+            short = [n for n in finalists if self.ledger.share(current[n]) < FULL and n not in tried]
+            if not short or self._late(1.0):
+                return finalists
+            tried.update(short)
+            self._do(self._step(lengths, network, FULL) for network in short if not self._late(1.0))
 
     def _finals(self, lengths: Lengths, finalists: list[int], seeds: int) -> None:
         """Trains the finalists with seeds that did not choose them, one after another, until they are told apart."""

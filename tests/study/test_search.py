@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -156,6 +157,34 @@ def test_a_search_that_is_interrupted_again_and_again_ends_as_an_uninterrupted_o
             break
     assert interruptions >= 5
     assert _trials(broken.study()) == _trials(setup.study())
+
+
+def test_finalists_that_change_as_they_are_trained_are_those_of_an_uninterrupted_search(tmp_path: Path) -> None:
+    def misleading(arch: Architecture) -> tuple[float, ...]:
+        early, late = (random.Random(f"{arch.key} {when}").random() for when in ("early", "late"))
+        return tuple((0.9 - 0.5 * early) * (6 - point) / 6 + (0.5 - 0.3 * late) * point / 6 for point in range(1, 7))
+
+    train, tests = pretended_training(misleading), count(1)
+
+    def interrupted_at_the_second_test(*arguments: Any, **options: Any) -> ProxyResult:
+        if options["score_on"] == "test" and next(tests) == 2:
+            raise KeyboardInterrupt
+        return train(*arguments, **options)
+
+    def finalists(setup: Setup) -> set[int]:
+        return {trial.number for trial in setup.study().trials if trial.finals}
+
+    for seed in range(4):
+        tests = count(1)
+        whole = Setup(tmp_path / f"whole {seed}", train=train, seed=seed)
+        whole.search()
+        broken = Setup(tmp_path / f"broken {seed}", train=interrupted_at_the_second_test, seed=seed)
+        with pytest.raises(KeyboardInterrupt):
+            broken.search()
+        assert len(finalists(broken)) == 1
+        broken.search()
+        assert _trials(broken.study()) == _trials(whole.study())
+        assert finalists(broken) == finalists(whole)
 
 
 def test_a_search_that_is_over_trains_nothing_more_and_a_greater_effort_goes_on(setup: Setup) -> None:
