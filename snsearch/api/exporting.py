@@ -54,7 +54,7 @@ def export(
     Args:
         network: an architecture, a solution, a key, a known network's name, "STUDY#TRIAL", or a weights file that
             names its network.
-        to: "onnx", "ncnn", "torch" (a Python file and its weights) or "pt2" (torch.export).
+        to: "onnx", "ncnn", "torch" (a Python file and its weights), "pt2" (torch.export), "litert" or "executorch".
         out: folder of the files; it is missing or empty.
         weights: a weights file (.safetensors), or a state dict that torch.save wrote; None: random ones.
         data: whose test images check the export, as for `load_data`, as are the next three.
@@ -64,7 +64,7 @@ def export(
         images: test images at most.
         device: measure the latency on this device.
         keep_batch_norm: keep batch norms as layers, which only ONNX can choose.
-        int8: write an int8 ONNX model beside the float32 one, and compare them; it needs data.
+        int8: write an int8 model (onnx, litert) beside the float32 one, and compare them; it needs data.
         keep_float: layers that stay float32 in it, by the names' beginnings; "auto": the few that matter.
         max_drop: points of accuracy that int8 may lose without a warning, and by which "auto" chooses.
         calibration_images: training images at most that int8 is calibrated on.

@@ -40,7 +40,7 @@ from snsearch.exports import FormatName
     "--device", metavar="NAME|URL", shell_complete=complete_devices, help="Measure the latency on this device."
 )
 @click.option("--keep-batch-norm", is_flag=True, help="Keep batch norms as layers (onnx); else they are folded.")
-@click.option("--int8", is_flag=True, help="Also write an int8 ONNX model, and compare it; needs --data.")
+@click.option("--int8", is_flag=True, help="Also write an int8 model (onnx, litert), and compare it; needs --data.")
 @click.option(
     "--keep-float",
     metavar="LAYERS|auto",
