@@ -46,6 +46,7 @@ OWNERS: dict[str, set[str]] = {
         "snsearch.engine",
         "snsearch.network.torch_model",
         "snsearch.network.features",
+        "snsearch.network.known.torchvision",
         "snsearch.network.counters",
         "snsearch.training",
         "snsearch.study",
