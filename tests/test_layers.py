@@ -33,6 +33,10 @@ OWNERS: dict[str, set[str]] = {
     "datasets": {"snsearch.training.tables"},
     "huggingface_hub": {"snsearch.training.tables"},
     "ncnn": {"snsearch.engine"},
+    "ai_edge_litert": {"snsearch.engine"},
+    "ai_edge_quantizer": {"snsearch.engine"},
+    "executorch": {"snsearch.engine", "snsearch.exports.converting"},
+    "litert_torch": {"snsearch.exports.converting"},
     "onnx": {"snsearch.engine"},
     "onnxruntime": {"snsearch.engine"},
     "sklearn": {"snsearch.training.builtin", "snsearch.lab.pooling"},
@@ -42,6 +46,7 @@ OWNERS: dict[str, set[str]] = {
         "snsearch.engine",
         "snsearch.network.torch_model",
         "snsearch.network.features",
+        "snsearch.network.known.torchvision",
         "snsearch.network.counters",
         "snsearch.training",
         "snsearch.study",
@@ -53,7 +58,14 @@ OWNERS: dict[str, set[str]] = {
 }
 
 # Name on the package index, where it is not that of the module.
-DISTRIBUTION = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "sklearn": "scikit-learn"}
+DISTRIBUTION = {
+    "PIL": "pillow",
+    "ai_edge_litert": "ai-edge-litert",
+    "ai_edge_quantizer": "ai-edge-quantizer",
+    "huggingface_hub": "huggingface-hub",
+    "litert_torch": "litert-torch",
+    "sklearn": "scikit-learn",
+}
 
 
 def _wing(module: str) -> str:
@@ -103,7 +115,11 @@ def test_every_third_party_package_is_a_declared_dependency() -> None:
     with (PACKAGE.parent / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     optional = project["optional-dependencies"]
-    extras = [name for extra in ("hub", "ncnn", "onnxruntime", "parquet") for name in optional[extra]]
+    extras = [
+        name
+        for extra in ("executorch", "hub", "litert", "ncnn", "onnxruntime", "parquet")
+        for name in optional[extra]
+    ]
     declared = " ".join([*project["dependencies"], *extras]).lower()
     third_party = {m for m in GRAPH.modules if GRAPH.is_module_squashed(m)} - set(sys.stdlib_module_names)
     assert {"torch", "optuna", "click"} <= third_party

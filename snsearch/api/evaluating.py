@@ -11,19 +11,22 @@ import numpy as np
 from snsearch.api.searching import data_options
 from snsearch.errors import DataError, SpecError
 from snsearch.interrupt import stop_on_signals
-from snsearch.network import Architecture
+from snsearch.network import AnyNetwork, network_of
 from snsearch.study import Observer
-from snsearch.training import WEIGHTS_SUFFIX, resolve_data
+from snsearch.training import WEIGHTS_SUFFIX, normalisation_of, resolve_data
 
 if TYPE_CHECKING:
+    from snsearch.exports import Exported
     from snsearch.finals import Evaluation
-    from snsearch.training import Feeds
+    from snsearch.training import Feeds, Normalisation
 
 
 def evaluate(
     model: str | Path,
     data: str,
     *,
+    weights: str | Path | None = None,
+    normalise: str | None = None,
     on: Literal["test", "validation", "train"] = "test",
     split: Sequence[str] = (),
     image_column: str | None = None,
@@ -42,7 +45,9 @@ def evaluate(
     Args:
         model: a weights file, or the folder or model file that `export` wrote; it runs in its format's own runtime,
             but for the format "torch", whose weights are put into the module that is built here.
-        data: as for `load_data`, as are the next options but one.
+        data: as for `load_data`, as are the options of reading it.
+        weights: of a user, a plain state dict; `model` is the network's key or name then.
+        normalise: of these weights: "imagenet" or "MEAN/STD", as for `export`; None: by the training images.
         on: which images.
         split: folders or splits to use.
         image_column: of the images in a table.
@@ -73,13 +78,14 @@ def evaluate(
     from snsearch.training import machine_of, open_feeds
 
     machine = machine_of(device, 1, threads, tasks=1)
-    opened = _Model(Path(model), machine.device)
+    opened = _Model(model, None if weights is None else Path(weights), normalise)
     height, width = opened.arch.resolution
     if height != width:
         raise DataError(f"the network takes {height}x{width} pixels; images are brought to squares only")
     seen.said(f"{model}: {opened.arch.key} ({opened.what})")
     feeds = open_feeds(data, height, options=reading, stream=stream, workers=decoders, progress=seen.read)
     opened.check(feeds)
+    images_to_logits = opened.run_on(feeds, machine.device)
     feed = getattr(feeds, on)
     if feed is None:
         raise DataError(f"{feeds.name} has no {on} images")
@@ -91,7 +97,7 @@ def evaluate(
             nonlocal done
             if stop():
                 raise KeyboardInterrupt
-            logits = opened.run(pixels_NCHW)
+            logits = images_to_logits(pixels_NCHW)
             done += len(pixels_NCHW)
             seen.read("checks", done, len(feed.labels))
             return logits
@@ -105,36 +111,56 @@ def evaluate(
 class _Model:
     """A network that takes pixels, whatever it was kept as."""
 
-    def __init__(self, path: Path, device: Any) -> None:
+    def __init__(self, model: str | Path, weights: Path | None, normalise: str | None) -> None:
         from snsearch.exports import open_exported, weights_in
 
-        weights = path if path.suffix == WEIGHTS_SUFFIX else weights_in(path)
+        path = Path(model)
+        kept = path if path.suffix == WEIGHTS_SUFFIX else weights_in(path)
+        self.arch: AnyNetwork
+        self._exported: Exported | None = None
+        self._normalisation: Normalisation | None = None
+        if weights is None and normalise is not None:
+            raise SpecError("--normalise is for --weights; trained and exported networks say how they normalise")
         if weights is not None:
-            self._of_weights(weights, device)
-            return
-        found = open_exported(path)
-        self.arch, self.what, self.classes = Architecture.from_key(found.key), found.what, found.classes
-        mean, std = (np.array(one, np.float32).reshape(1, -1, 1, 1) for one in (found.mean, found.std))
-        self.run: Callable[[Any], Any] = lambda pixels: found.run(
-            np.ascontiguousarray((pixels.numpy().astype(np.float32) - mean) / std)
-        )
+            self._of_weights(weights, network_of(str(model)))
+            if normalise is not None:
+                self._normalisation = normalisation_of(normalise, self.arch.input_channels)
+        elif kept is not None:
+            self._of_weights(kept, None)
+        else:
+            found = self._exported = open_exported(path)
+            self.arch, self.what, self.classes = network_of(found.key), found.what, found.classes
 
-    def _of_weights(self, path: Path, device: Any) -> None:
-        from snsearch.finals import Normaliser, run_of
-        from snsearch.network import build_model
+    def _of_weights(self, path: Path, arch: AnyNetwork | None) -> None:
+        from snsearch.network import build_model, in_own_names
         from snsearch.training import load_into, read_weights
 
         state, training = read_weights(path)
-        if training is None:
+        if training is None and arch is None:
             raise SpecError(
                 f"weights {str(path)!r} do not say which network they are of; give what snsearch train or export "
-                "wrote"
+                "wrote, or name the network, and them by --weights"
             )
-        self.arch = Architecture.from_key(training.key)
-        self.what, self.classes = f"weights of {training.data or 'unknown data'}", training.classes
-        module = build_model(self.arch)
-        load_into(module, state, f"weights {str(path)!r}")
-        self.run = run_of(module.to(device), Normaliser(training.mean, training.std, device))
+        if training is not None and arch is not None:
+            raise SpecError(f"weights {str(path)!r} say whose they are: snsearch evaluate {path}")
+        self.what, self.classes = "weights of unknown data", ()
+        if training is not None:
+            arch, self.classes = network_of(training.key), training.classes
+            self.what = f"weights of {training.data or 'unknown data'}"
+            self._normalisation = training.mean, training.std
+        assert arch is not None
+        self.arch, self._module = arch, build_model(arch)
+        load_into(self._module, in_own_names(arch, state), f"weights {str(path)!r}")
+
+    def run_on(self, feeds: Feeds, device: Any) -> Callable[[Any], Any]:
+        """A function from pixels to logits; it normalises by these training images where nothing else is known."""
+        from snsearch.finals import Normaliser, run_of
+
+        if (found := self._exported) is None:
+            mean, std = self._normalisation or (feeds.mean, feeds.std)
+            return run_of(self._module.to(device), Normaliser(mean, std, device))
+        shift, scale = (np.array(one, np.float32).reshape(1, -1, 1, 1) for one in (found.mean, found.std))
+        return lambda pixels: found.run(np.ascontiguousarray((pixels.numpy().astype(np.float32) - shift) / scale))
 
     def check(self, feeds: Feeds) -> None:
         """Raises DataError where the data asks another question."""

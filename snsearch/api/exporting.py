@@ -43,6 +43,7 @@ def export(
     max_drop: float = 1.0,
     calibration_images: int = 512,
     seed: int = 0,
+    normalise: str | None = None,
     storage: str | None = None,
     force: bool = False,
     observer: Observer | None = None,
@@ -54,7 +55,7 @@ def export(
     Args:
         network: an architecture, a solution, a key, a known network's name, "STUDY#TRIAL", or a weights file that
             names its network.
-        to: "onnx", "ncnn", "torch" (a Python file and its weights) or "pt2" (torch.export).
+        to: "onnx", "ncnn", "torch" (a Python file and its weights), "pt2" (torch.export), "litert" or "executorch".
         out: folder of the files; it is missing or empty.
         weights: a weights file (.safetensors), or a state dict that torch.save wrote; None: random ones.
         data: whose test images check the export, as for `load_data`, as are the next three.
@@ -64,11 +65,13 @@ def export(
         images: test images at most.
         device: measure the latency on this device.
         keep_batch_norm: keep batch norms as layers, which only ONNX can choose.
-        int8: write an int8 ONNX model beside the float32 one, and compare them; it needs data.
+        int8: write an int8 model (onnx, litert) beside the float32 one, and compare them; it needs data.
         keep_float: layers that stay float32 in it, by the names' beginnings; "auto": the few that matter.
         max_drop: points of accuracy that int8 may lose without a warning, and by which "auto" chooses.
         calibration_images: training images at most that int8 is calibrated on.
         seed: of random weights.
+        normalise: how images are normalised, where the weights do not say it: "imagenet", as torchvision's weights
+            want it, or "MEAN/STD" of pixels from 0 to 255, per channel; None: by the training images of the data.
         storage: URL of the study's storage; None: SQLite in its folder.
         force: overwrite files in the folder.
         observer: hears of the progress.
@@ -103,7 +106,7 @@ def export(
     form.check_norms(keep_batch_norm)
     kept = keep_float if keep_float == "auto" else tuple(keep_float)
     options = Int8Options(keep_float=kept, max_drop=max_drop, calibration_images=calibration_images) if int8 else None
-    subject = _subject(network, None if weights is None else Path(weights), seed, storage)
+    subject = _subject(network, None if weights is None else Path(weights), seed, normalise, storage)
     if options is not None:
         check_int8(form, data, subject.ops, options, norms_kept=keep_batch_norm)
     if not subject.trained:
@@ -148,7 +151,11 @@ def _side(arch: AnyNetwork) -> int:
 
 
 def _subject(
-    network: AnyNetwork | Solution | str | Path, weights: Path | None, seed: int, storage: str | None
+    network: AnyNetwork | Solution | str | Path,
+    weights: Path | None,
+    seed: int,
+    normalise: str | None,
+    storage: str | None,
 ) -> Subject:
     """What is to be exported, from all the ways to name it."""
     from snsearch.exports import subject_of
@@ -156,7 +163,7 @@ def _subject(
     text = str(network) if isinstance(network, str | Path) else ""
     if (found := trial_of(text, storage)) is not None:
         study, trial, architecture = found
-        return subject_of(architecture, weights, seed=seed, study=study, trial=trial)
+        return subject_of(architecture, weights, seed=seed, normalise=normalise, study=study, trial=trial)
     if Path(text).suffix == WEIGHTS_SUFFIX or (text and names_a_file(text)):
         if weights is not None:
             raise SpecError(f"{text!r} is a weights file already; name the network, or give no other weights")
@@ -167,8 +174,9 @@ def _subject(
             raise SpecError(
                 f"weights {text!r} do not say which network they are of; give its key, and them as weights"
             )
-        return subject_of(network_of(training.key), Path(text))
-    return subject_of(architecture_of(text if text else network), weights, seed=seed)  # type: ignore[arg-type]
+        return subject_of(network_of(training.key), Path(text), normalise=normalise)
+    arch = architecture_of(text if text else network)  # type: ignore[arg-type]
+    return subject_of(arch, weights, seed=seed, normalise=normalise)
 
 
 def _measured(subject: Subject, device: Device, observer: Observer) -> Measurement:
@@ -229,6 +237,7 @@ _OPTIONS: dict[str, Any] = {
     "max_drop": 1.0,
     "calibration_images": 512,
     "seed": 0,
+    "normalise": None,
     "storage": None,
     "force": False,
 }

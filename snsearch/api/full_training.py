@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from snsearch.api.network_calls import architecture_of, own_architecture_of
+from snsearch.api.network_calls import architecture_of
 from snsearch.api.places import names_a_study
 from snsearch.api.searching import data_options
 from snsearch.api.solutions import pixels_of
 from snsearch.api.studies import load_study, trial_of
 from snsearch.errors import DataError, SpecError
 from snsearch.interrupt import resumable
-from snsearch.network import Architecture
+from snsearch.network import AnyNetwork
 from snsearch.prose import printable
 from snsearch.solver import Solution
 from snsearch.study import Observer
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    network: Architecture | Solution | str | Path,
+    network: AnyNetwork | Solution | str | Path,
     out: str | Path,
     *,
     data: str | None = None,
@@ -64,7 +64,8 @@ def train(
     process on the CPU in float32 and the same threads, to the same weights bit for bit.
 
     Args:
-        network: an architecture, a solution, a key, "STUDY#TRIAL", or a study, of which the best candidate is taken.
+        network: an architecture, a solution, a key, a known network's name, "STUDY#TRIAL", or a study, of which the
+            best candidate is taken.
         out: folder of the checkpoint, the log, the weights file and the result.
         data: as for `load_data`, as are the options of reading it; None: the study's.
         recipe: "paper", "modern", or a TOML file.
@@ -181,8 +182,8 @@ def train(
 
 
 def _network(
-    network: Architecture | Solution | str | Path, text: str, storage: str | None
-) -> tuple[Architecture, list[str], str | None]:
+    network: AnyNetwork | Solution | str | Path, text: str, storage: str | None
+) -> tuple[AnyNetwork, list[str], str | None]:
     """The architecture that is named, what to say of it, and the data of its study."""
     from snsearch.study import best_candidate, scores_of
 
@@ -192,7 +193,7 @@ def _network(
         study = load_study(text, storage=storage)
         trial = best_candidate(study)
     else:
-        arch = own_architecture_of(text if text else network, "training")  # type: ignore[arg-type]
+        arch = architecture_of(text if text else network)  # type: ignore[arg-type]
         return arch, [f"network {arch.key}"], None
     assert trial.architecture is not None
     remarks = [f"network #{trial.number} of {study.name} ({trial.words}): {trial.architecture.key}"]
@@ -206,7 +207,7 @@ def _network(
     return trial.architecture, remarks, study.settings.data
 
 
-def _side(arch: Architecture, resolution: str | int | None) -> int:
+def _side(arch: AnyNetwork, resolution: str | int | None) -> int:
     height, width = arch.resolution if resolution is None else pixels_of(resolution)
     if height != width:
         raise DataError(
@@ -215,7 +216,7 @@ def _side(arch: Architecture, resolution: str | int | None) -> int:
     return height
 
 
-def _fitted(arch: Architecture, feeds: Feeds, side: int) -> Architecture:
+def _fitted(arch: AnyNetwork, feeds: Feeds, side: int) -> AnyNetwork:
     """The network for the data's channels and classes; at another resolution than its own as in short trainings."""
     if (side, side) == arch.resolution:
         return replace(arch, input_channels=feeds.channels, classes=len(feeds.classes))

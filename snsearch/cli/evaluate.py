@@ -9,13 +9,17 @@ import click
 
 import snsearch
 from snsearch.cli.shared.console import print_json, print_table, print_text
-from snsearch.cli.shared.options import reading_options
+from snsearch.cli.shared.options import NORMALISE, reading_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.codec import encode
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), metavar="FILE|FOLDER")
+@click.argument("model", type=click.Path(path_type=Path), metavar="FILE|FOLDER|NETWORK")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), metavar="FILE", help="Weights of the network that MODEL names."
+)
+@click.option("--normalise", metavar="imagenet|MEAN/STD", help=NORMALISE)
 @click.option("--data", required=True, metavar="DATA", help="As search takes it.")
 @click.option(
     "--on",
@@ -34,6 +38,9 @@ from snsearch.codec import encode
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def evaluate(model: Path, data: str, form: str, **options: Any) -> None:
     """Test a network: a weights file, or the folder or model file that `snsearch export` wrote.
+
+    With --weights, NETWORK is a key or a known network's name, and FILE a state dict, under snsearch's own names or
+    torchvision's.
 
     Errors are printed with 95 % intervals, for every class too; json has the whole confusion matrix.
     """

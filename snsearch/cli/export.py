@@ -11,7 +11,7 @@ import snsearch
 from snsearch.cli.device import complete_devices
 from snsearch.cli.shared.architectures import architectures_of
 from snsearch.cli.shared.console import print_json, print_text
-from snsearch.cli.shared.options import reading_options
+from snsearch.cli.shared.options import NORMALISE, reading_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.errors import LossyExportError, SpecError
 from snsearch.exports import FormatName
@@ -33,6 +33,7 @@ from snsearch.exports import FormatName
     metavar="FILE",
     help="A weights file (.safetensors) or a state dict (.pt)  [default: random ones]",
 )
+@click.option("--normalise", metavar="imagenet|MEAN/STD", help=NORMALISE)
 @click.option("--data", metavar="DATA", help="Check on the test images of this data, as search takes it.")
 @reading_options
 @click.option("--images", type=click.IntRange(1), default=1000, show_default=True, help="Test images at most.")
@@ -40,7 +41,7 @@ from snsearch.exports import FormatName
     "--device", metavar="NAME|URL", shell_complete=complete_devices, help="Measure the latency on this device."
 )
 @click.option("--keep-batch-norm", is_flag=True, help="Keep batch norms as layers (onnx); else they are folded.")
-@click.option("--int8", is_flag=True, help="Also write an int8 ONNX model, and compare it; needs --data.")
+@click.option("--int8", is_flag=True, help="Also write an int8 model (onnx, litert), and compare it; needs --data.")
 @click.option(
     "--keep-float",
     metavar="LAYERS|auto",

@@ -26,7 +26,7 @@ SECTIONS = {
 
 
 @click.command(cls=SectionedCommand, sections=SECTIONS)
-@click.argument("network", metavar="STUDY[#TRIAL]|KEY|FILE")
+@click.argument("network", metavar="STUDY[#TRIAL]|KEY|NETWORK|FILE")
 @click.option("--out", required=True, type=click.Path(path_type=Path), metavar="FOLDER", help="Folder of all files.")
 @click.option("--data", metavar="DATA", help="As search takes it  [default: the study's]")
 @reading_options
@@ -99,9 +99,9 @@ SECTIONS = {
 def train(network: str, form: str, resolution: tuple[int, int] | None, **options: Any) -> None:
     """Train a network in full, and test it once, at the end.
 
-    It is the best candidate of a study, one of its trials (reports/my-study#7), an architecture key, or a JSON file
-    that `snsearch solve --format json` wrote for one network. The same command goes on where it was stopped or
-    killed. `snsearch export FOLDER/weights.safetensors` takes what it wrote.
+    It is the best candidate of a study, one of its trials (reports/my-study#7), an architecture key, a known
+    network's name, or a JSON file that `snsearch solve --format json` wrote for one network. The same command goes on
+    where it was stopped or killed. `snsearch export FOLDER/weights.safetensors` takes what it wrote.
     """
     what: Any = network
     if network.endswith(".json"):

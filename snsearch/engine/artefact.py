@@ -13,6 +13,8 @@ from snsearch.files import write_whole
 from snsearch.network import Op
 
 Shape = tuple[int, ...]
+INPUT, OUTPUT = "image", "logits"  # the names in a network to give away
+OPSET = 13  # of ONNX: axes are inputs; runtimes of the last five years read it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,33 +8,21 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 from onnx import helper
 
-from snsearch.engine.onnx_model import INPUT, OUTPUT
+from snsearch.engine.artefact import INPUT, OUTPUT
+from snsearch.engine.layer_errors import LAYERS, LayerError, ReadTensors, layer_errors
 from snsearch.engine.weights import Floats
 from snsearch.network import Op
 
-LAYERS = ("conv", "linear")  # the kinds of operators with weights
 _READY = ("onnx.quant.pre_process", "onnxruntime.quant")  # tells the tools that batch norms are folded already
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LayerError:
-    """What quantisation does to a layer's output: 0 to 1, relative to each channel's root mean square."""
-
-    layer: str
-    error: float  # of its output, with all layers before it quantised
-    added: float  # of that, what its input does not have already
-
-
-class Quantiser:
-    """Quantises one model, perhaps again with other layers kept in float32, and says what that does to each layer."""
+class OnnxQuantiser:
+    """Quantises an ONNX model of `write_network`."""
 
     def __init__(self, ops: Sequence[Op], model: bytes, batches: Iterable[Floats]) -> None:
         self._ops = ops
@@ -46,10 +34,8 @@ class Quantiser:
         ready.metadata_props.add(key=_READY[0], value=_READY[1])
         onnx.save(ready, self._float)
 
-    def __enter__(self) -> Quantiser:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Removes temporary files."""
         self._folder.cleanup()
 
     def model(self, keep_float: Collection[str] = ()) -> bytes:
@@ -89,31 +75,11 @@ class Quantiser:
         nodes = onnx.load_from_string(self._model).graph.node
         return [node.name for node in nodes if int(node.name.partition("_")[0]) in kept]
 
-    def errors(self, model: bytes, most_images: int = 32) -> tuple[LayerError, ...]:
+    def errors(self, model: bytes) -> tuple[LayerError, ...]:
         """The error of every convolution and linear layer, on the first calibration images."""
         tensors = [self._tensor(index) for index in range(len(self._ops))]
-        wrong = [np.zeros(op.channels) for op in self._ops]  # squares of differences and of values, per channel
-        whole = [np.zeros(op.channels) for op in self._ops]
-        readers = [_reader(self._model, tensors), _reader(model, tensors)]
-        images = np.concatenate(self._batches[: -(-most_images // len(self._batches[0]))])[:most_images]
-        for start in range(0, len(images), 4):  # few at once: every tensor is kept
-            exact, rough = (read(images[start : start + 4]) for read in readers)
-            for at, (one, other) in enumerate(zip(exact, rough, strict=True)):
-                axes = tuple(axis for axis in range(one.ndim) if axis != 1)
-                wrong[at] += np.square(one - other, dtype=np.float64).sum(axes)
-                whole[at] += np.square(one, dtype=np.float64).sum(axes)
-        # Channels count alike, whatever their scale: the next layer's weights may make up for it.
-        shares = (np.minimum(1, part / np.maximum(all_, 1e-30)) for part, all_ in zip(wrong, whole, strict=True))
-        relative = [float(np.sqrt(share.mean())) for share in shares]
-        return tuple(
-            LayerError(
-                layer=op.name,
-                error=relative[index],
-                added=max(0.0, relative[index] ** 2 - relative[op.inputs[0]] ** 2) ** 0.5,
-            )
-            for index, op in enumerate(self._ops)
-            if op.kind in LAYERS
-        )
+        exact, rough = _reader(self._model, tensors), _reader(model, tensors)
+        return layer_errors(self._ops, exact, rough, self._batches)
 
     def _tensor(self, index: int) -> str:
         """The name of an operator's tensor behind its activation."""
@@ -124,7 +90,7 @@ class Quantiser:
         return name if op.activation == "none" else f"{name}_a"
 
 
-def _reader(content: bytes, tensors: Sequence[str]) -> Any:
+def _reader(content: bytes, tensors: Sequence[str]) -> ReadTensors:
     """A function from images to the values of those tensors; quantised ones as what the next layer reads."""
     import onnxruntime
 

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from snsearch.engine.artefact import (
+    INPUT,
+    OPSET,
+    OUTPUT,
     Artefact,
     check_reads_vector,
     folded_weights,
@@ -27,10 +30,8 @@ from snsearch.engine.artefact import (
 from snsearch.engine.weights import EPSILON, Weights, random_weights
 from snsearch.network import Activation, Op
 
-OPSET = 13  # axes are inputs; runtimes of the last five years read it
 IR_VERSION = 7  # of the same release
 SUFFIX = ".onnx"
-INPUT, OUTPUT = "image", "logits"  # of `write_network`
 _SIXTH = {"alpha": 1 / 6, "beta": 0.5}
 _ACTIVATIONS: dict[Activation, tuple[str, dict[str, float]]] = {
     "relu": ("Relu", {}),

@@ -1,3 +1,4 @@
+from .exported import Exported as Exported
 from .exported import open_exported as open_exported
 from .exported import weights_in as weights_in
 from .exporting import Export as Export

@@ -50,8 +50,8 @@ def card_of(
         "trained": subject.trained,
         "input": {
             "name": given,
-            "shape": ["N" if format.name != "ncnn" else 1, arch.input_channels, *arch.resolution],
-            "layout": "NCHW, float32, channels RGB" if arch.input_channels == 3 else "NCHW, float32",
+            "shape": ["N" if format.any_batch else 1, *_image_shape(subject, format)],
+            "layout": f"{format.layout}, float32{', channels RGB' if arch.input_channels == 3 else ''}",
             "mean": list(subject.mean),
             "std": list(subject.std),
             "normalisation": "(pixel - mean) / std per channel, pixels from 0 to 255",
@@ -70,6 +70,11 @@ def card_of(
         "commands": _commands(subject, command),
         "versions": environment(command),
     }
+
+
+def _image_shape(subject: Subject, format: Format) -> tuple[int, ...]:
+    channels, (height, width) = subject.arch.input_channels, subject.arch.resolution
+    return (channels, height, width) if format.layout == "NCHW" else (height, width, channels)
 
 
 def _counts(subject: Subject) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 image = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert("{mode}")
 image = ImageOps.fit(image, ({width}, {height}), Image.Resampling.BILINEAR)
 pixels = np.asarray(image, np.float32).reshape({height}, {width}, {channels})
-x = np.ascontiguousarray(((pixels - {mean}) / {std}).transpose(2, 0, 1)[None], np.float32)
+x = np.ascontiguousarray(((pixels - {mean}) / {std}){turned}[None], np.float32)
 {run}
 """
 _IMPORTS = {
@@ -28,6 +28,8 @@ _IMPORTS = {
     "ncnn": "import ncnn",
     "torch": "import torch\nfrom model import load",
     "pt2": "import torch",
+    "litert": "from ai_edge_litert.interpreter import Interpreter",
+    "executorch": "import torch\nfrom executorch.runtime import Runtime",
 }
 _RUN = {
     "onnx": (
@@ -42,6 +44,14 @@ _RUN = {
     "torch": "with torch.no_grad():\n    print(load()(torch.from_numpy(x)).argmax().item())",
     "pt2": (
         f'network = torch.export.load("{STEM}.pt2").module()\nprint(network(torch.from_numpy(x)).argmax().item())'
+    ),
+    "litert": (
+        f'network = Interpreter("{STEM}.tflite").get_signature_runner()\n'
+        'print(network({given}=x)["{made}"].argmax())'
+    ),
+    "executorch": (
+        f'network = Runtime.get().load_program("{STEM}.pte").load_method("forward")\n'
+        "print(network.execute([torch.from_numpy(x)])[0].argmax().item())"
     ),
 }
 
@@ -86,6 +96,7 @@ def python_example(subject: Subject, format: Format) -> str:
         channels=channels,
         mean=list(subject.mean),
         std=list(subject.std),
+        turned=".transpose(2, 0, 1)" if format.layout == "NCHW" else "",
         run=_RUN[format.name].format(given=given, made=made),
     )
 

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from snsearch.codec import decode, parse_json
-from snsearch.engine import Run, open_onnx
+from snsearch.engine import Run
 from snsearch.errors import ExportError, SpecError
 from snsearch.exports.exporting import CARD
 from snsearch.exports.formats import STEM, format_of
-from snsearch.exports.int8 import FILE as INT8_FILE
 from snsearch.files import read_limited
 
 
@@ -62,9 +61,9 @@ def open_exported(path: Path) -> Exported:
     given = _entry(card, where, "input")
     values = decode(_Input, {one: _entry(given, where, one) for one in ("mean", "std")}, where)
     form = format_of(name)
-    file = folder / INT8_FILE if path.name == INT8_FILE else None
+    tool = None if isinstance(form.int8, str) or path.name != form.int8.file else form.int8
     try:
-        run = form.open(folder) if file is None else open_onnx(file)
+        run = form.open(folder) if tool is None else tool.open(path.read_bytes())
     except ExportError:
         raise
     except Exception as error:  # runtimes raise many kinds
@@ -72,7 +71,7 @@ def open_exported(path: Path) -> Exported:
         raise SpecError(f"{str(path)!r} cannot be opened: {reason}") from None
     return Exported(
         key=_text(card, where, "key"),
-        what=f"{name}{', int8' if file is not None else ''}: {form.what}",
+        what=f"{name}{'' if tool is None else ', int8'}: {form.what}",
         classes=classes,
         mean=values.mean,
         std=values.std,

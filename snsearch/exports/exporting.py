@@ -21,7 +21,6 @@ from snsearch.exports.card_text import int8_lines, latency_words, markdown_of
 from snsearch.exports.checking import PARITY, Accuracy, Parity, compared
 from snsearch.exports.examples import cpp_example, python_example
 from snsearch.exports.formats import STEM, Format
-from snsearch.exports.int8 import FILE as INT8_FILE
 from snsearch.exports.int8 import Int8, Int8Options, write_int8
 from snsearch.exports.subject import Subject
 from snsearch.files import faults_as, read_limited, write_whole
@@ -114,8 +113,9 @@ def write_export(
         quantised = None
         if int8 is not None:
             assert dataset is not None, "check_int8 has refused it"
-            quantised = write_int8(subject, partial, dataset, int8, say)
-            files[INT8_FILE] = _described(partial / INT8_FILE)
+            assert not isinstance(format.int8, str)
+            quantised = write_int8(subject, format.int8, partial, dataset, int8, say)
+            files[format.int8.file] = _described(partial / format.int8.file)
         card = card_of(
             subject,
             format,

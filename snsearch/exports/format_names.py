@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-FormatName = Literal["onnx", "ncnn", "torch", "pt2"]
+FormatName = Literal["onnx", "ncnn", "torch", "pt2", "litert", "executorch"]

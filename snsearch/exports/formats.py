@@ -8,23 +8,55 @@ from __future__ import annotations
 import importlib.util
 import json
 import runpy
-from collections.abc import Callable
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from snsearch import __version__
 from snsearch.codec import encode, suggestion
-from snsearch.engine import INPUT, NCNN, OPSET, OUTPUT, Run, open_ncnn, open_onnx, write_network
+from snsearch.engine import (
+    INPUT,
+    NCNN,
+    OPSET,
+    OUTPUT,
+    LitertQuantiser,
+    Quantiser,
+    Run,
+    open_executorch,
+    open_litert,
+    open_ncnn,
+    open_onnx,
+)
 from snsearch.errors import ExportError
+from snsearch.exports.converting import convert
 from snsearch.exports.format_names import FormatName
 from snsearch.exports.subject import Floats, Subject
 from snsearch.exports.torch_source import torch_source
 from snsearch.files import write_whole
+from snsearch.network import Op
 from snsearch.training import Training, write_weights
 
 STEM = "model"  # of the files' names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Int8Tool:
+    """A format's own tool for int8."""
+
+    suffix: str  # of the model's file, and of the int8 one's
+    # (operators, float32 model, batches of normalised calibration images)
+    quantiser: Callable[[Sequence[Op], bytes, Iterable[Floats]], Quantiser]
+    open: Callable[[bytes], Run]
+    runtime: str  # the package that runs both
+
+    @property
+    def file(self) -> str:
+        """The int8 model's file."""
+        return f"{STEM}.int8{self.suffix}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +72,9 @@ class Format:
     inputs: Callable[[Subject], tuple[str, str]]  # the names of the input and the output
     folds: bool = False  # whether batch norm is folded
     may_keep_norms: bool = False
+    layout: Literal["NCHW", "NHWC"] = "NCHW"  # of the input
+    any_batch: bool = True  # whether it takes any number of images; False: one
+    int8: Int8Tool | str  # or why there is none
 
     def check_norms(self, keep: bool) -> None:
         """Raises ExportError if batch norms shall be kept, and the format gives no choice."""
@@ -87,8 +122,16 @@ def properties_of(subject: Subject) -> dict[str, str]:
 
 
 def _write_onnx(subject: Subject, folder: Path, keep_norms: bool) -> None:
+    from snsearch.engine import write_network
+
     content = write_network(subject.ops, subject.layers, keep_norms=keep_norms, properties=properties_of(subject))
     write_whole(folder / f"{STEM}.onnx", content)
+
+
+def _onnx_quantiser(ops: Sequence[Op], model: bytes, batches: Iterable[Floats]) -> Quantiser:
+    from snsearch.engine import OnnxQuantiser
+
+    return OnnxQuantiser(ops, model, batches)
 
 
 def _write_ncnn(subject: Subject, folder: Path, _: bool) -> None:
@@ -128,6 +171,16 @@ def _open_pt2(folder: Path) -> Run:
     return _run_of(torch.export.load(folder / f"{STEM}.pt2").module())
 
 
+def _write_converted(to: str, suffix: str) -> Callable[[Subject, Path, bool], None]:
+    def write(subject: Subject, folder: Path, _: bool) -> None:
+        with tempfile.TemporaryDirectory(prefix="snsearch-export-") as place:
+            weights = Path(place, f"{STEM}.safetensors")
+            write_weights(weights, subject.module.state_dict(), replace(training_of(subject), key=subject.arch.key))
+            convert(to, weights, folder / f"{STEM}{suffix}")
+
+    return write
+
+
 def _run_of(module: torch.nn.Module) -> Run:
     def run(images_NCHW: Floats) -> Floats:
         with torch.no_grad():
@@ -153,6 +206,7 @@ FORMATS: dict[str, Format] = {
             inputs=lambda subject: (INPUT, OUTPUT),
             folds=True,
             may_keep_norms=True,
+            int8=Int8Tool(suffix=".onnx", quantiser=_onnx_quantiser, open=open_onnx, runtime="onnxruntime"),
         ),
         Format(
             name="ncnn",
@@ -162,6 +216,8 @@ FORMATS: dict[str, Format] = {
             open=lambda folder: open_ncnn(folder / f"{STEM}.param", folder / f"{STEM}.bin"),
             inputs=lambda subject: ("b0", f"b{len(subject.ops) - 1}"),
             folds=True,
+            any_batch=False,
+            int8="ncnn's tools for int8 (ncnn2table, ncnn2int8) come neither with its Python package nor with apt",
         ),
         Format(
             name="torch",
@@ -170,6 +226,7 @@ FORMATS: dict[str, Format] = {
             write=_write_torch,
             open=_open_torch,
             inputs=_torch_names,
+            int8="the torch file is the network as it is trained",
         ),
         Format(
             name="pt2",
@@ -178,6 +235,30 @@ FORMATS: dict[str, Format] = {
             write=_write_pt2,
             open=_open_pt2,
             inputs=_torch_names,
+            int8="torch.export's int8 needs another package (torchao)",
+        ),
+        Format(
+            name="litert",
+            what="LiteRT (TensorFlow Lite), channels last, one image",
+            needs=(("litert_torch", "litert"), ("ai_edge_litert", "litert"), ("ai_edge_quantizer", "litert")),
+            write=_write_converted("litert", ".tflite"),
+            open=lambda folder: open_litert(folder / f"{STEM}.tflite"),
+            inputs=lambda subject: (INPUT, OUTPUT),
+            folds=True,
+            layout="NHWC",
+            any_batch=False,
+            int8=Int8Tool(suffix=".tflite", quantiser=LitertQuantiser, open=open_litert, runtime="ai-edge-litert"),
+        ),
+        Format(
+            name="executorch",
+            what="ExecuTorch, for XNNPACK on the CPU, one image",
+            needs=(("executorch", "executorch"),),
+            write=_write_converted("executorch", ".pte"),
+            open=lambda folder: open_executorch(folder / f"{STEM}.pte"),
+            inputs=lambda subject: ("the first argument", "the first result"),
+            folds=True,
+            any_batch=False,
+            int8="ExecuTorch's int8 needs another package (torchao) and a network that is quantised before export",
         ),
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,22 +16,16 @@ import torch
 from numpy.typing import NDArray
 
 from snsearch.codec import suggestion
-from snsearch.engine import LAYERS, LayerError, Quantiser, Run, open_onnx
+from snsearch.engine import LAYERS, LayerError, Quantiser, Run
 from snsearch.errors import ExportError
 from snsearch.exports.checking import Parity, compared
-from snsearch.exports.formats import STEM, Format
+from snsearch.exports.formats import STEM, Format, Int8Tool
 from snsearch.exports.subject import Floats, Subject
 from snsearch.files import write_whole
 from snsearch.network import Op
 from snsearch.study import environment
 from snsearch.training import Dataset
 
-FILE = f"{STEM}.int8.onnx"
-_WHY_NOT = {
-    "ncnn": "ncnn's tools for int8 (ncnn2table, ncnn2int8) come neither with its Python package nor with apt",
-    "torch": "the torch file is the network as it is trained",
-    "pt2": "torch.export's int8 needs another package (torchao)",
-}
 _BATCH = 32
 _ROUNDS, _WARM_UP = 30, 3
 
@@ -78,8 +73,8 @@ def check_int8(
     format: Format, data: str | None, ops: Sequence[Op], options: Int8Options, *, norms_kept: bool
 ) -> None:
     """Raises ExportError where the format has no int8, without data, and for a layer that there is not."""
-    if format.name in _WHY_NOT:
-        raise ExportError(f"{format.name} cannot be exported in int8: {_WHY_NOT[format.name]}; onnx can")
+    if isinstance(format.int8, str):
+        raise ExportError(f"{format.name} cannot be exported in int8: {format.int8}; onnx and litert can")
     if data is None:
         raise ExportError("int8 is calibrated on training images, and judged on test images: name them by --data")
     if norms_kept:
@@ -100,25 +95,30 @@ def _layers(ops: Sequence[Op], given: tuple[str, ...] | Literal["auto"]) -> tupl
 
 
 def write_int8(
-    subject: Subject, folder: Path, dataset: Dataset, options: Int8Options, say: Callable[[str], None]
+    subject: Subject,
+    tool: Int8Tool,
+    folder: Path,
+    dataset: Dataset,
+    options: Int8Options,
+    say: Callable[[str], None],
 ) -> Int8:
-    """Writes the int8 model beside the ONNX model in the folder, and compares the two."""
-    content = (folder / f"{STEM}.onnx").read_bytes()
+    """Writes the int8 model beside the float32 model in the folder, and compares the two."""
+    content = (folder / f"{STEM}{tool.suffix}").read_bytes()
     train = dataset.train.take(torch.arange(min(len(dataset.train), options.calibration_images)))
     starts = range(0, len(train), _BATCH)
     batches = [subject.normalise(train.pixels[start : start + _BATCH].numpy()) for start in starts]
-    exact = open_onnx(content)
-    with Quantiser(subject.ops, content, batches) as quantiser:
+    exact = tool.open(content)
+    with closing(tool.quantiser(subject.ops, content, batches)) as quantiser:
         if options.keep_float == "auto":
             kept, made = _few_kept(
-                subject.ops, quantiser, exact, train.labels.numpy(), batches, options.max_drop, say
+                subject.ops, tool, quantiser, exact, train.labels.numpy(), batches, options.max_drop, say
             )
         else:
             kept = _layers(subject.ops, options.keep_float)
             made = quantiser.model(kept)
         layers = quantiser.errors(made)
-    write_whole(folder / FILE, made)
-    rough = open_onnx(made)
+    write_whole(folder / tool.file, made)
+    rough = tool.open(made)
     parity, after = compared(subject, rough, dataset)
     _, before = compared(subject, exact, dataset)
     assert before is not None
@@ -128,7 +128,7 @@ def write_int8(
     return Int8(
         accuracy=accuracy,
         latency_ms=latency,
-        latency_of=_this_host(),
+        latency_of=_this_host(tool.runtime),
         bytes=Pair(float32=len(content), int8=len(made)),
         parity=parity,
         calibration_images=len(train),
@@ -140,6 +140,7 @@ def write_int8(
 
 def _few_kept(
     ops: Sequence[Op],
+    tool: Int8Tool,
     quantiser: Quantiser,
     exact: Run,
     labels: NDArray[np.int64],
@@ -160,7 +161,7 @@ def _few_kept(
     made = quantiser.model()
     worst = [one.layer for one in sorted(quantiser.errors(made), key=lambda one: -one.added)]
     count, wanted = 1, right(exact) - max_drop / 100
-    while right(open_onnx(made)) < wanted and 2 * len(kept) < len(worst):
+    while right(tool.open(made)) < wanted and 2 * len(kept) < len(worst):
         kept = _with_readers(ops, worst[:count])
         lost = f"int8 loses more than {max_drop:g} points of the calibration images"
         say(f"{lost}; keeping {', '.join(kept)} in float32")
@@ -188,9 +189,9 @@ def host_latency(runs: Sequence[Run], image: Floats) -> list[float]:
     return [median(samples) for samples in taken]
 
 
-def _this_host() -> str:
+def _this_host(runtime: str) -> str:
     host = environment(())["processor"]
-    return f"on this host ({host}), onnxruntime {version('onnxruntime')}, one thread; elsewhere the order may differ"
+    return f"on this host ({host}), {runtime} {version(runtime)}, one thread; elsewhere the order may differ"
 
 
 def _warnings(accuracy: Pair, latency: Pair, max_drop: float) -> Iterator[str]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from snsearch.engine import Weights, random_weights, state_of, weights_of
 from snsearch.errors import DataError, SpecError
-from snsearch.network import AnyNetwork, Network, Op, OpGraph, build_model, network_of
+from snsearch.network import AnyNetwork, Network, Op, OpGraph, build_model, in_own_names, network_of
 from snsearch.study import StudyRecord, TrialRecord
-from snsearch.training import Dataset, Training, load_into, read_weights
+from snsearch.training import Dataset, Training, load_into, normalisation_of, read_weights
 
 Floats = NDArray[np.float32]
 
@@ -32,6 +32,7 @@ class Subject:
     mean: tuple[float, ...]  # per channel, of pixels from 0 to 255
     std: tuple[float, ...]
     normalised_by: str  # where mean and std are from, in words
+    normalised: bool = False  # mean and std are known, by the weights file or the user
     training: Training | None = None  # what the weights file says
     study: StudyRecord | None = None
     trial: TrialRecord | None = None  # of the study
@@ -69,6 +70,8 @@ class Subject:
                 other = _first_other(dataset.classes, self.classes)
                 raise DataError(f"{dataset.name} has other classes than the weights: {other}")
             return self
+        if self.normalised:
+            return replace(self, classes=dataset.classes)
         mean, std = dataset.statistics
         by = f"the training images of {dataset.name}"
         return replace(self, classes=dataset.classes, mean=mean, std=std, normalised_by=by)
@@ -83,12 +86,13 @@ def subject_of(
     weights: Path | None,
     *,
     seed: int = 0,
+    normalise: str | None = None,
     study: StudyRecord | None = None,
     trial: TrialRecord | None = None,
 ) -> Subject:
     """An architecture with the weights of a file, or with random ones from the seed.
 
-    Raises SpecError where the file holds no weights, or those of another network.
+    Raises SpecError where the file holds no weights, or those of another network, or says another normalisation.
     """
     module, training = build_model(arch), None
     if weights is None:
@@ -99,11 +103,18 @@ def subject_of(
     else:
         where = f"weights {str(weights)!r}"
         state, training = read_weights(weights)
-        load_into(module, state, where)
+        load_into(module, in_own_names(arch, state), where)
         if training is not None:
             _check_network(arch, training, where)
+            if normalise is not None:
+                raise SpecError(f"{where} say how images are normalised; leave --normalise out")
         words = f"{weights.name}, sha256 {hashlib.sha256(weights.read_bytes()).hexdigest()[:16]}"
     channels = arch.input_channels
+    mean, std, by = (0.0,) * channels, (255.0,) * channels, "nothing known: 0 to 255 becomes 0 to 1"
+    if training is not None:
+        mean, std, by = training.mean, training.std, "the weights file"
+    elif normalise is not None:
+        (mean, std), by = normalisation_of(normalise, channels), f"--normalise {normalise}"
     named = training.classes if training is not None else ()
     return Subject(
         arch=arch,
@@ -111,9 +122,10 @@ def subject_of(
         weights=words,
         trained=weights is not None,
         classes=named or tuple(map(str, range(arch.classes))),
-        mean=(0.0,) * channels if training is None else training.mean,
-        std=(255.0,) * channels if training is None else training.std,
-        normalised_by="nothing known: 0 to 255 becomes 0 to 1" if training is None else "the weights file",
+        mean=mean,
+        std=std,
+        normalised_by=by,
+        normalised=training is not None or normalise is not None,
         training=training,
         study=study,
         trial=trial,

@@ -10,13 +10,13 @@ import torch
 from snsearch.finals.plan import FinalPlan, Precision, batch_of, class_weights, rate_of
 from snsearch.finals.ranks import Ranks
 from snsearch.finals.recipe import FinalRecipe
-from snsearch.network import Architecture
+from snsearch.network import AnyNetwork, network_of
 from snsearch.training import Feeds, expect, half_precision_of
 from snsearch.units import format_bytes, format_duration
 
 
 def plan_of(
-    arch: Architecture,
+    arch: AnyNetwork,
     feeds: Feeds,
     ranks: Ranks,
     recipe: FinalRecipe,
@@ -63,7 +63,7 @@ def what_is_trained(plan: FinalPlan, feeds: Feeds, ranks: Ranks, threads: int) -
         yield f"{where}; the time left is told after the first epoch"
         return
     expected = expect(
-        [Architecture.from_key(plan.key)],
+        [network_of(plan.key)],
         batch_size=plan.batch_size // plan.accumulate // plan.processes,
         images_per_training=plan.steps * plan.batch_size,
         trainings=1,

@@ -32,7 +32,7 @@ from snsearch.finals.loop import EpochRow, FinalTraining, Normaliser, run_of, ta
 from snsearch.finals.plan import FinalPlan
 from snsearch.finals.ranks import Ranks
 from snsearch.finals.starting import Start, Teacher
-from snsearch.network import Architecture, build_model
+from snsearch.network import build_model, network_of
 from snsearch.study import Observer
 from snsearch.training import Feeds, Training, write_weights
 from snsearch.units import format_duration
@@ -114,7 +114,7 @@ def run_training(
             training.restore(state)
             observer.said(f"going on behind step {training.step:,} of {plan.steps:,}")
         observer.training(f"training {plan.key}", len(training.rows), plan.epochs, 1)
-        observer.begun("epoch", Architecture.from_key(plan.key), 0)
+        observer.begun("epoch", network_of(plan.key), 0)
         with _events(folder / EVENTS, tensorboard and ranks.first, training.step) as log_event:
             _train_to_the_end(training, folder, observer, stop, save_every, log_event)
         result = _tested(training)
@@ -175,7 +175,7 @@ def _words(row: EpochRow, plan: FinalPlan, left: float) -> str:
 def _tested(training: FinalTraining) -> FinalResult:
     """The chosen weights on the test images, which are read here for the first time."""
     plan, feeds = training.plan, training.feeds
-    network = build_model(Architecture.from_key(plan.key))
+    network = build_model(network_of(plan.key))
     network.load_state_dict(training.best_state)
     device = training.ranks.device
     run = run_of(network.to(device), Normaliser(feeds.mean, feeds.std, device))

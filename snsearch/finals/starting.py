@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from snsearch.errors import SpecError
-from snsearch.network import Architecture, Network, OpGraph, build_model
+from snsearch.network import AnyNetwork, Network, build_model, in_own_names, network_of
 from snsearch.training import load_into, read_weights
 
 CHECKPOINT_SUFFIX = ".pt"
@@ -42,7 +42,7 @@ def digest_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
-def started(arch: Architecture, seed: int, classes: Sequence[str], init_from: Path | None) -> Start:
+def started(arch: AnyNetwork, seed: int, classes: Sequence[str], init_from: Path | None) -> Start:
     """The network with random weights, or with those of a weights file or checkpoint.
 
     The classifier is new where the file's classes are others. Raises SpecError where any other tensor does not fit.
@@ -52,9 +52,8 @@ def started(arch: Architecture, seed: int, classes: Sequence[str], init_from: Pa
         return Start(network=network)
     where = f"weights {str(init_from)!r}"
     state, theirs = _state_of(init_from)
-    own = network.state_dict()
-    classifier = OpGraph.of(arch).ops[-1].name
-    head = [name for name in own if name.startswith(f"{classifier}.")]
+    state, own = in_own_names(arch, state), network.state_dict()
+    head = [name for name in own if name.startswith(f"{network.classifier}.")]
     same = all(name in state and state[name].shape == own[name].shape for name in head)
     new_head = not same or (theirs is not None and theirs != tuple(classes))
     if new_head:
@@ -88,7 +87,7 @@ def teacher_of(path: Path, classes: Sequence[str], channels: int) -> Teacher:
         raise SpecError(f"{where} does not say which network it is of; expected what snsearch train wrote")
     if training.classes != tuple(classes):
         raise SpecError(f"{where} was trained on other classes; train it on the same data")
-    arch = Architecture.from_key(training.key)
+    arch = network_of(training.key)
     if arch.input_channels != channels:
         raise SpecError(f"{where} takes images of {arch.input_channels} channels; the data has {channels}")
     network = build_model(arch)

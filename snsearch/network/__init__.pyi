@@ -30,6 +30,7 @@ from .known.catalogue import network_of as network_of
 from .known.entry import KnownNetwork as KnownNetwork
 from .known.named import AnyNetwork as AnyNetwork
 from .known.named import NamedNetwork as NamedNetwork
+from .known.torchvision import in_own_names as in_own_names
 from .operators import SIMD_CHANNELS as SIMD_CHANNELS
 from .operators import Activation as Activation
 from .operators import Op as Op

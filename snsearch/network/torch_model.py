@@ -218,6 +218,12 @@ class Network(nn.Module):
     def _layer(self, step: int) -> nn.Module:
         return self.get_submodule(self._steps[step][0])
 
+    @property
+    def classifier(self) -> str:
+        """The name of the last layer with weights."""
+        names = (name for name, _, _ in reversed(self._steps))
+        return next(name for name in names if isinstance(self.get_submodule(name), Dense | ConvNorm))
+
     def reset_classifier(self, num_classes: int, seed: int = 0) -> None:
         """Replaces the last layer by one of that many classes, initialised from the seed; all else stays.
 
@@ -226,9 +232,7 @@ class Network(nn.Module):
         self.architecture = replace(self.architecture, classes=num_classes)
         like = next(self.parameters())
         fresh = build_model(self.architecture, seed)
-        name = next(
-            name for name, _, _ in reversed(self._steps) if isinstance(self.get_submodule(name), Dense | ConvNorm)
-        )
+        name = self.classifier
         owner, _, leaf = name.rpartition(".")
         new = fresh.get_submodule(name).to(device=like.device, dtype=like.dtype).train(self.training)
         setattr(self.get_submodule(owner), leaf, new)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snsearch.network import Architecture
+    from snsearch.network import AnyNetwork
     from snsearch.study.records import TrialRecord
     from snsearch.training import Dataset, Event, Options, ProxyResult, Step
 
@@ -48,7 +48,7 @@ class Observer:
     def training(self, head: str, done: int, total: int, workers: int) -> None:
         """A list of trainings begins, some of which are done already."""
 
-    def begun(self, name: str, architecture: Architecture, worker: int) -> None:
+    def begun(self, name: str, architecture: AnyNetwork, worker: int) -> None:
         """A training begins."""
 
     def trained(self, images_seen: int, images_in_all: int, loss: float, worker: int) -> None:

@@ -14,6 +14,8 @@ from .manifest import keep_manifest as keep_manifest
 from .manifest import kept_difference as kept_difference
 from .memory import available_memory as available_memory
 from .memory import ran_out_of_memory as ran_out_of_memory
+from .normalisation import Normalisation as Normalisation
+from .normalisation import normalisation_of as normalisation_of
 from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import half_precision_of as half_precision_of
 from .proxy import parameter_groups as parameter_groups

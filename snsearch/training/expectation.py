@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean
 
-from snsearch.network import Architecture, block_ops, blocks, count_costs
+from snsearch.network import AnyNetwork, count_costs, network_blocks
 
 # A process with torch, and what its kernels keep.
 _PROCESS_BYTES = 400 * 2**20
@@ -33,7 +33,7 @@ class Expectation:
 
 
 def expect(
-    networks: Iterable[Architecture],
+    networks: Iterable[AnyNetwork],
     *,
     batch_size: int,
     images_per_training: int,
@@ -46,8 +46,8 @@ def expect(
     seconds: list[float] = []
     for network in networks:
         costs = count_costs(network)
-        outputs = sum(placed.repeats * sum(op.elements for op in block_ops(network, placed.spec)[1:])
-                      for placed in blocks(network))  # fmt: skip
+        found = network_blocks(network)
+        outputs = sum(block.repeats * sum(op.elements for op in block.ops[1:]) for block in found)
         memory.append(batch_size * outputs * _BYTES_PER_OUTPUT + costs.params * _BYTES_PER_PARAMETER)
         seconds.append(costs.macs * _SECONDS_PER_MAC + outputs * _SECONDS_PER_OUTPUT
                        + costs.params * _SECONDS_PER_PARAMETER / batch_size)  # fmt: skip

@@ -26,6 +26,7 @@ from snsearch.engine.python_runner import model_input
 from snsearch.errors import DataError, DeviceError, ExportError, SpecError, StudyError
 from snsearch.exports import formats
 from snsearch.exports.checking import PARITY
+from snsearch.exports.exporting import Export
 from snsearch.exports.subject import Subject, subject_of
 from snsearch.exports.torch_source import torch_source
 from snsearch.files import bundled_names
@@ -48,6 +49,8 @@ FILES = {
     "ncnn": ["model.bin", "model.param"],
     "torch": ["model.py", "model.safetensors"],
     "pt2": ["model.pt2"],
+    "litert": ["model.tflite"],
+    "executorch": ["model.pte"],
 }
 BUDGET = Budget(name="small", macs=1, resolution=(33, 47), classes=5)
 
@@ -66,11 +69,15 @@ def networks() -> dict[str, AnyNetwork]:
     return found
 
 
-# torch.export runs the module itself: two networks are enough for the seconds that each takes.
-@pytest.mark.parametrize(
-    ("to", "name"),
-    [(to, name) for to in FORMATS for name in networks() if to != "pt2" or name in ("per stage", "resnext")],
-)
+# torch.export and the converters run the module itself: a few networks are enough for the seconds that each takes.
+FEW = {
+    "pt2": ("per stage", "resnext"),
+    "litert": ("per stage", "mobilenet-v3-small", "shufflenet-v2-0.5x"),
+    "executorch": ("per stage",),
+}
+
+
+@pytest.mark.parametrize(("to", "name"), [(to, name) for to in FORMATS for name in FEW.get(to, networks())])
 def test_every_space_s_network_computes_what_torch_computes(to: str, name: str, tmp_path: Path) -> None:
     made = snsearch.export(networks()[name], to, tmp_path / "out")
     assert made.parity.max_difference <= PARITY
@@ -80,9 +87,14 @@ def test_every_space_s_network_computes_what_torch_computes(to: str, name: str, 
     assert made.bytes == sum((tmp_path / "out" / name).stat().st_size for name in FILES[to])
 
 
-@pytest.mark.parametrize("to", FORMATS)
-def test_a_trained_network_keeps_its_accuracy(to: str, trained: Path, tmp_path: Path) -> None:
-    made = snsearch.export(trained, to, tmp_path / "out", data="digits")
+@pytest.fixture(scope="module", params=FORMATS)
+def exported(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """The trained network in each format, checked on digits."""
+    return snsearch.export(trained, request.param, tmp_path_factory.mktemp("out") / "out", data="digits")
+
+
+def test_a_trained_network_keeps_its_accuracy(exported: Export) -> None:
+    made = exported
     assert made.parity.images == 179
     assert made.parity.max_difference <= PARITY
     assert made.accuracy is not None
@@ -93,12 +105,17 @@ def test_a_trained_network_keeps_its_accuracy(to: str, trained: Path, tmp_path: 
     assert made.card["input"]["normalised_by"] == "the weights file"
 
 
-@pytest.mark.parametrize("to", FORMATS)
+def test_evaluate_finds_the_same_accuracy_in_the_exported_file(exported: Export) -> None:
+    assert exported.accuracy is not None
+    for named in (exported.files[0].parent, exported.files[0]):
+        found = snsearch.evaluate(named, "digits")
+        assert (found.images, 1 - found.error) == (179, pytest.approx(exported.accuracy.exported))
+
+
 def test_the_card_s_example_classifies_an_image_without_snsearch(
-    to: str, trained: Path, digits: Dataset, tmp_path: Path
+    exported: Export, trained: Path, digits: Dataset, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "out"
-    snsearch.export(trained, to, folder)
+    folder = exported.files[0].parent
     [example] = re.findall(r"^```python\n(.*?)^```$", (folder / "card.md").read_text("utf-8"), re.M | re.S)
     (folder / "example.py").write_text(example, encoding="utf-8")
     assert "snsearch" not in example

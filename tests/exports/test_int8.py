@@ -13,10 +13,11 @@ import onnx
 import pytest
 
 import snsearch
-from snsearch.engine.onnx_int8 import LayerError
+from snsearch.engine.layer_errors import LayerError
 from snsearch.errors import ExportError
 from snsearch.exports import int8
 from snsearch.exports.exporting import Export
+from snsearch.network.graph import OpGraph
 from snsearch.training.data import Dataset
 from snsearch.training.weights_file import read_weights, write_weights
 from tests.exports.networks import SMALL, trained_on
@@ -79,6 +80,66 @@ def test_layers_that_are_kept_are_exact(trained: Path, tmp_path: Path) -> None:
     assert layer_of(made, "head.classifier").error > 0
     with pytest.raises(ExportError, match=r"the network has no layer 'stem\.cov'; did you mean \"stem\.conv\""):
         exported(trained, tmp_path / "other", keep_float=("stem.cov",))
+
+
+@pytest.fixture(scope="module")
+def litert(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """The trained network for LiteRT, with an int8 model whose first layer is in float32."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(int8, "host_latency", lambda runs, image: [2.0, 1.0])
+        return snsearch.export(
+            trained, "litert", tmp_path_factory.mktemp("litert") / "out", data="digits", int8=True,
+            keep_float=("stem", "stage2.0.expand"), max_drop=5,
+        )  # fmt: skip
+
+
+def steps_of(model: Path) -> list[tuple[str, int, int]]:
+    """The operators of a LiteRT model: kind, type of the output's values, and the output channels of one group."""
+    from ai_edge_litert.schema_py_generated import BuiltinOperator, ModelT
+
+    names = {value: name for name, value in vars(BuiltinOperator).items() if isinstance(value, int)}
+    read = ModelT.InitFromPackedBuf(model.read_bytes(), 0)
+    [graph] = read.subgraphs
+    found = []
+    for step in graph.operators:
+        code = read.operatorCodes[step.opcodeIndex]
+        kind = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        groups = 1
+        if kind == "CONV_2D":
+            groups = graph.tensors[step.inputs[0]].shape[3] // graph.tensors[step.inputs[1]].shape[3]
+        found.append((kind, int(graph.tensors[step.outputs[0]].type), int(groups)))
+    return found
+
+
+def test_litert_has_grouped_convolutions_and_shuffles_as_they_are(litert: Export) -> None:
+    ops = OpGraph.of(SMALL).ops
+    for name in ("model.tflite", "model.int8.tflite"):
+        steps = steps_of(litert.files[0].parent / name)
+        convolved = [groups for kind, _, groups in steps if kind == "CONV_2D"]
+        depthwise = sum(kind == "DEPTHWISE_CONV_2D" for kind, _, _ in steps)
+        assert len(convolved) + depthwise == sum(op.kind == "conv" for op in ops)
+        assert {2, 4} <= set(convolved)
+        assert sum(kind == "TRANSPOSE" for kind, _, _ in steps) == sum(op.kind == "channel_shuffle" for op in ops)
+        assert not {kind for kind, _, _ in steps} & {"SPLIT", "SPLIT_V"}
+
+
+def test_litert_s_own_quantiser_keeps_the_accuracy_and_the_layers_that_are_named(litert: Export) -> None:
+    found = litert.int8
+    assert found is not None
+    assert [file.name for file in litert.files] == ["model.tflite", "model.int8.tflite", "card.json", "card.md"]
+    assert abs(found.accuracy.float32 - found.accuracy.int8) <= 0.05
+    assert (found.kept_float, found.warnings) == (("stem.conv", "stage2.0.expand"), ())
+    assert found.bytes.int8 < found.bytes.float32
+    assert [one.layer for one in found.layers][:2] == ["stem.conv", "stage2.0.expand"]
+    assert found.layers[0].error == 0  # what the next layer reads is in float32 too
+    assert all(0 <= one.added <= one.error < 0.5 for one in found.layers)
+    assert found.layers[-1].error > 0
+    folder = litert.files[0].parent
+    kinds = [(kind, type_) for kind, type_, _ in steps_of(folder / "model.int8.tflite") if "CONV" in kind]
+    float32, int8_type = 0, 9  # LiteRT's numbers of types
+    assert [type_ for _, type_ in kinds] == [float32] * 2 + [int8_type] * (len(kinds) - 2)
+    tested = snsearch.evaluate(folder / "model.int8.tflite", "digits")
+    assert 1 - tested.error == pytest.approx(found.accuracy.int8)
 
 
 def test_auto_keeps_the_few_layers_that_matter(spoilt: Path, tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ BYTES = Quantity("size", units.parse_bytes)
 LATENCY = Quantity("latency", units.parse_latency)
 CONFIDENCE = Quantity("confidence", units.parse_confidence)
 DURATION = Quantity("duration", units.parse_duration)
+NORMALISE = "How images are normalised, where --weights do not say it  [default: by the training images]"
 CLASSES = Quantity("classes", _whole(units.CLASSES))
 GROUPS = Quantity("groups", _listed(_groups))
 SWITCHES = Quantity("switches", _switches)

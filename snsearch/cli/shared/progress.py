@@ -25,7 +25,7 @@ from snsearch.units import format_duration, three_digits
 
 if TYPE_CHECKING:
     from snsearch.api import Outcome
-    from snsearch.network import Architecture
+    from snsearch.network import AnyNetwork
     from snsearch.study import TrialRecord
     from snsearch.training import ProxyResult, Step
 
@@ -130,7 +130,7 @@ class Progress(Observer):
         for task in self._bars.task_ids:
             self._bars.remove_task(task)
 
-    def begun(self, name: str, architecture: Architecture, worker: int) -> None:
+    def begun(self, name: str, architecture: AnyNetwork, worker: int) -> None:
         """Shows that a training begins."""
         self._names[worker] = name
         self._bars.reset(self._each[worker], description=escape(name), total=None)
