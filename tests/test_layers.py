@@ -27,6 +27,7 @@ OWNERS: dict[str, set[str]] = {
     "sqlalchemy": {"snsearch.study.storage", "snsearch.study.storage_url"},
     "thop": {"snsearch.network.counters"},
     "jinja2": {"snsearch.pages.templating"},
+    "vl_convert": {"snsearch.pages.vega"},
     "click": {"snsearch.cli"},
     "rich": {"snsearch.cli"},
     "PIL": {"snsearch.training.images"},
@@ -53,7 +54,12 @@ OWNERS: dict[str, set[str]] = {
 }
 
 # Name on the package index, where it is not that of the module.
-DISTRIBUTION = {"PIL": "pillow", "huggingface_hub": "huggingface-hub", "sklearn": "scikit-learn"}
+DISTRIBUTION = {
+    "PIL": "pillow",
+    "vl_convert": "vl-convert-python",
+    "huggingface_hub": "huggingface-hub",
+    "sklearn": "scikit-learn",
+}
 
 
 def _wing(module: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from snsearch.pages.sections import Facts
+from snsearch.pages.sections import Facts, Section
+from snsearch.pages.view import View
 from snsearch.solver import Budget
 from snsearch.study import COUNTED, OBJECTIVES, StudyRecord, TrialRecord, seed_noise, unit_of
 from snsearch.units import format_resolution
@@ -14,6 +15,21 @@ PAPER = (
     "ShuffleNet's paper (arXiv:1707.01083, section 4.6) found g=4 and g=8 less efficient on a Snapdragon 820, and g=3"
     " the usual trade between error and time"
 )
+
+
+def meaning_section(view: View) -> Section:
+    """What the figures mean."""
+    facts = proxy_facts(view.study, view.study.candidates)
+    return Section(name="meaning", title="What the figures mean", facts=facts)
+
+
+def provenance_section(view: View) -> Section:
+    """What was searched, by which runs, and what has no score."""
+    runs, unscored = run_facts(view.study), unscored_facts(view.study)
+    folded = {f"Run {at} of {len(runs)}": facts for at, facts in enumerate(runs, start=1)}
+    if unscored:
+        folded[f"{len(unscored)} trainings without a score"] = unscored
+    return Section(name="provenance", title="Provenance", facts=provenance_facts(view.study), folded=folded)
 
 
 def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
