@@ -8,7 +8,7 @@ from .page import report_data as report_data
 from .page import write_report as write_report
 from .sections import Chart as Chart
 from .sections import Section as Section
-from .strips import strips_svg as strips_svg
+from .strips import strips_spec as strips_spec
 from .templating import Page as Page
 from .templating import render_page as render_page
 from .templating import write_page as write_page

@@ -36,9 +36,6 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
     """What the error is, and what it was computed from."""
     results = [result for trial in trials for result in trial.results]
     devices = sorted({result.device for result in results})
-    at = study.settings.budget
-    matched = "latency" if at.macs is None and at.latency_ms is not None else "MFLOPs"
-    groups = groups_words(trials, study.settings.cost_axis, matched=matched)
     scored = "validation" if " validation and " in study.settings.data_description else "test"
     return (
         (
@@ -57,7 +54,6 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
         ("Intervals", _interval_words(trials)),
         ("Trained on", f"{', '.join(devices)}, {sum(r.seconds for r in results) / 60:.1f} minutes in all"),
         ("Second objective", study.settings.cost_label),
-        *([("What groups cost", groups)] if groups else []),
     )
 
 

@@ -15,12 +15,16 @@ from snsearch.pages.channels import channels_section
 from snsearch.pages.compare import compare_section, pairs_of
 from snsearch.pages.counted_section import counted_document, counted_sections
 from snsearch.pages.curves import curves_section
+from snsearch.pages.deployed import deployed_section
 from snsearch.pages.device_section import device_sections, measured_document
+from snsearch.pages.evidence_section import evidence_section
 from snsearch.pages.facts import meaning_section, provenance_section
 from snsearch.pages.front_section import drawn, front_section
+from snsearch.pages.operators_section import kinds_of, operators_section
 from snsearch.pages.sections import Section
 from snsearch.pages.templating import Page, render_page, write_page
 from snsearch.pages.view import View, further_columns, view_of
+from snsearch.pages.why import why_section
 from snsearch.study import StudyRecord, Verdict, explored, next_command
 from snsearch.tables import Table
 from snsearch.units import format_resolution
@@ -39,8 +43,12 @@ SECTIONS: tuple[Callable[[View], Section | Sequence[Section]], ...] = (
     front_section,
     compare_section,
     candidates_section,
+    deployed_section,
+    operators_section,
     channels_section,
+    why_section,
     curves_section,
+    evidence_section,
     device_sections,
     counted_sections,
     audit_section,
@@ -153,6 +161,7 @@ def render(report: Report) -> str:
                 "verdict": _verdict_document(study, verdict),
                 "settings": encode(study.settings),
                 "candidates": record_of(report.table) | {"drawn": drawn(report.table.rows, report.view)},
+                "kinds": kinds_of(report.view),
                 "pairs": [pair.document() for pair in pairs_of(report.view)],
             },
         )

@@ -26,6 +26,7 @@ class Chart:
         name: of its element; unique on the page.
         spec: the specification with its data.
         label: what it shows, for screen readers.
+        title: a line above it.
         legend: words with the CSS variable of their color.
         still: the specification for print and readers without scripts; None: `spec`.
         options: what the page's script needs to draw it with other axes.
@@ -34,6 +35,7 @@ class Chart:
     name: str
     spec: Spec
     label: str
+    title: str = ""
     legend: Facts = ()
     still: Spec | None = None
     options: Mapping[str, Any] | None = None
@@ -63,7 +65,7 @@ class Section:
     charts: tuple[Chart, ...] = ()
     tables: tuple[Table[Any], ...] = ()
     facts: Facts = ()
-    folded: Mapping[str, Facts] | None = None  # further facts by their heading, closed at first
+    folded: Mapping[str, Facts | Table[Any]] | None = None  # further facts and tables, closed at first
 
     def text(self, width: int, *, wide: bool = False) -> list[str]:
         """The section for a terminal, its cards without the commands that follow from one."""

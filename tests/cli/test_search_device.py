@@ -159,7 +159,11 @@ def test_an_emulated_device_shows_parity_and_draws_no_latency(run: Run, work: Pa
     section = _measured()
     assert section.title == "On emulated: no latency"
     cells = {name: set(column_of(section.tables[0], name)) for name in ("ms [95 %]", "verdict", "parity")}
-    assert cells == {"ms [95 %]": {"emulated: not a latency"}, "verdict": {"emulated"}, "parity": {"3e-07"}}
+    assert cells == {
+        "ms [95 %]": {"emulated: not a latency"},
+        "verdict": {"emulated: the device says so (qemu)"},
+        "parity": {"3e-07"},
+    }
     assert {record["measured_0"] for record in report_data(_study()).table.records()} == {None}
     document = json.loads(run("report", NAME, "--format", "json").out)
     assert {one["latency_ms"] for one in document["measurements"]} == {None}
