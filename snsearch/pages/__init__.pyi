@@ -8,6 +8,7 @@ from .page import report_data as report_data
 from .page import write_report as write_report
 from .sections import Chart as Chart
 from .sections import Section as Section
+from .several import several_sections as several_sections
 from .strips import strips_spec as strips_spec
 from .templating import Page as Page
 from .templating import render_page as render_page

@@ -80,7 +80,13 @@ def strips_spec(networks: Sequence[tuple[str, AnyNetwork]]) -> Spec:
             "encoding": {
                 "x": {"field": "start", "type": "quantitative", "title": "MFLOPs"},
                 "x2": {"field": "end"},
-                "y": {"field": "base", "type": "quantitative", "scale": {"type": "log"}, "title": "channels"},
+                "y": {
+                    "field": "base",
+                    "type": "quantitative",
+                    "scale": {"type": "log"},
+                    "title": "channels",
+                    "axis": {"values": [1, 10, 100, 1000]},
+                },
                 "y2": {"field": "channels"},
                 "color": {
                     "field": "stage",

@@ -51,7 +51,10 @@ def path(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page_at(browser: Browser, path: Path) -> Iterator[Open]:
-    """Opens a page that is drawn; what it logs is an error."""
+    """Opens a page that is drawn; what it logs is an error.
+
+    The page forbids eval, so that what is waited for has to be a function.
+    """
     contexts, heard = [], []
 
     def open_page(file: Path = path, *, width: int = 1280, **options: object) -> Page:
@@ -65,7 +68,7 @@ def page_at(browser: Browser, path: Path) -> Iterator[Open]:
         page.on("dialog", lambda dialog: (heard.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.goto(file.as_uri())
         if options.get("java_script_enabled", True):
-            page.wait_for_function("document.documentElement.dataset.drawn")
+            page.wait_for_function("() => document.documentElement.dataset.drawn")
         return page
 
     yield open_page
@@ -124,22 +127,22 @@ def test_the_axes_can_be_chosen_and_the_chart_be_zoomed(page_at: Open) -> None:
     domain = "snsearch.front.view.scale('x').domain()"
     whole = page.evaluate(domain)
     page.get_by_role("button", name="Zoom in").click()
-    page.wait_for_function(f"{domain}[0] > {whole[0]}")
+    page.wait_for_function(f"() => {domain}[0] > {whole[0]}")
     zoomed = page.evaluate(domain)
     x, y = point(page, 6)
     page.mouse.move(x, y)
     page.keyboard.down("Control")
     page.mouse.wheel(0, -100)
     page.keyboard.up("Control")
-    page.wait_for_function(f"{domain}[0] > {zoomed[0]}")
+    page.wait_for_function(f"() => {domain}[0] > {zoomed[0]}")
     page.get_by_role("button", name="Start").click()
-    page.wait_for_function(f"{domain}[0] == {whole[0]}")
+    page.wait_for_function(f"() => {domain}[0] == {whole[0]}")
     page.get_by_label("x axis").select_option(label="parameters")
-    page.wait_for_function(f"{domain}[1] > 100000")
+    page.wait_for_function(f"() => {domain}[1] > 100000")
     page.get_by_label("logarithmic").first.check()
-    page.wait_for_function("snsearch.front.view.scale('x').type === 'log'")
+    page.wait_for_function("() => snsearch.front.view.scale('x').type === 'log'")
     page.get_by_label("y axis").select_option(label="error of finalists on test images")
-    page.wait_for_function("snsearch.front.shown.length === 4")
+    page.wait_for_function("() => snsearch.front.shown.length === 4")
 
 
 def test_dragging_selects_what_the_table_shows(page_at: Open) -> None:
@@ -154,7 +157,7 @@ def test_dragging_selects_what_the_table_shows(page_at: Open) -> None:
     expect(page.locator("#candidates tbody tr")).to_have_count(1)
     assert _trials(page) == [16]
     page.get_by_role("button", name="Zoom to them").click()
-    page.wait_for_function("snsearch.front.view.scale('x').domain()[1] < 12")
+    page.wait_for_function("() => snsearch.front.view.scale('x').domain()[1] < 12")
 
 
 def test_filters_take_candidates_from_the_table_and_the_chart(page_at: Open, report: Report) -> None:
@@ -162,7 +165,7 @@ def test_filters_take_candidates_from_the_table_and_the_chart(page_at: Open, rep
     status = page.get_by_role("group", name="status")
     status.get_by_role("button", name="stopped").click()
     expect(page.locator("#candidates tbody tr")).to_have_count(len(report.rows))
-    page.wait_for_function(f"snsearch.front.shown.length === {len(report.rows)}")
+    page.wait_for_function(f"() => snsearch.front.shown.length === {len(report.rows)}")
     page.get_by_role("group", name="g", exact=True).get_by_role("button", name="8").click()
     left = [row.number for row in report.rows if row.architecture.groups[0] != 8]
     expect(page.locator("#candidates tbody tr")).to_have_count(len(left))
@@ -207,9 +210,9 @@ def test_everything_can_be_done_by_keyboard(page_at: Open) -> None:
     expect(page.locator("#said")).to_contain_text("#0 is pinned")
     expect(page.get_by_label("Pin #0", exact=True)).to_be_checked()
     page.keyboard.press("+")
-    page.wait_for_function("snsearch.front.domain !== null")
+    page.wait_for_function("() => snsearch.front.domain !== null")
     page.keyboard.press("0")
-    page.wait_for_function("snsearch.front.domain === null")
+    page.wait_for_function("() => snsearch.front.domain === null")
     head = page.get_by_role("button", name="MFLOPs")
     head.focus()
     page.keyboard.press("Enter")
@@ -241,7 +244,7 @@ def test_a_change_to_dark_draws_the_charts_again(page_at: Open) -> None:
     page = page_at(color_scheme="light")
     before = page.locator("#front-chart canvas").evaluate("e => e.toDataURL()")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"document.querySelector('#front-chart canvas').toDataURL().length !== {len(before)}")
+    page.wait_for_function(f"() => document.querySelector('#front-chart canvas').toDataURL().length !== {len(before)}")
 
 
 def test_paper_has_the_error_column_and_everything_that_was_folded(

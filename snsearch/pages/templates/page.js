@@ -46,11 +46,17 @@ async function embed(name, spec) {
   const live = $(`#${name} .live`);
   live.hidden = false;
   $(`#${name} .still`).hidden = true;
+  if (spec.facet) spec = { ...spec, spec: { ...spec.spec, width: Math.max(100, live.clientWidth - 160) } };
   const height = innerWidth < 600 ? Math.min(spec.height ?? 320, 320) : spec.height;
+  const role = live.getAttribute("role");
   const made = await vegaEmbed(live, colored({ ...spec, height, config }), {
     renderer: "canvas", ast: true, logLevel: 1, actions: false, tooltip: { theme: "custom" },
   });
   $("canvas", live)?.setAttribute("aria-hidden", "true");
+  live.setAttribute("role", role ?? "img"); // Vega has words of its own
+  live.removeAttribute("aria-roledescription");
+  live.setAttribute("aria-label", live.dataset.label ?? $(`#${name} .still`).getAttribute("aria-label"));
+  if (live.scrollWidth > live.clientWidth) live.tabIndex = 0; // so that keys can scroll it
   return made.view;
 }
 
@@ -100,7 +106,7 @@ const front = {
     figure.before(make("p", { className: "soft note tools", textContent: "Click to pin. Drag to select; Ctrl and wheel to zoom; Shift and drag to move. Keys: arrows, Enter to pin, + and -, 0 for the start." }));
     this.live = $(".live", figure);
     Object.assign(this.live, { tabIndex: 0, role: "group" });
-    this.live.setAttribute("aria-label", `${$(".still", figure).getAttribute("aria-label")}. Arrow keys go through the candidates, Enter pins one.`);
+    this.live.dataset.label = `${$(".still", figure).getAttribute("aria-label")}. Arrow keys go through the candidates, Enter pins one.`;
     this.card = make("div", { className: "hover", hidden: true });
     figure.append(this.card, this.state);
     this.live.addEventListener("pointermove", (event) => this.move(event));
