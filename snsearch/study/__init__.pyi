@@ -2,11 +2,11 @@ from .confidence import Score as Score
 from .confidence import scores_of as scores_of
 from .confidence import seed_noise as seed_noise
 from .effort import EFFORTS as EFFORTS
-from .effort import EffortName as EffortName
 from .effort import FINALISTS as FINALISTS
 from .effort import FULL_IMAGES as FULL_IMAGES
 from .effort import MARGIN as MARGIN
 from .effort import STANDARD as STANDARD
+from .effort import EffortName as EffortName
 from .lengths import Lengths as Lengths
 from .objective import COUNTED as COUNTED
 from .objective import LATENCY as LATENCY

@@ -244,7 +244,9 @@ def test_a_change_to_dark_draws_the_charts_again(page_at: Open) -> None:
     page = page_at(color_scheme="light")
     before = page.locator("#front-chart canvas").evaluate("e => e.toDataURL()")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function(f"() => document.querySelector('#front-chart canvas').toDataURL().length !== {len(before)}")
+    page.wait_for_function(
+        f"() => document.querySelector('#front-chart canvas').toDataURL().length !== {len(before)}"
+    )
 
 
 def test_paper_has_the_error_column_and_everything_that_was_folded(
