@@ -18,6 +18,7 @@ from snsearch.prose import padded, width_of, wrap
 
 R = TypeVar("R")
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _GAP = "  "
 _WORD = 20  # cells: a column is no narrower than its longest word, up to this
 _DEPTH = 3  # lines of a wrapped cell, about: leave a column out, if possible, rather than make a cell deeper
@@ -35,10 +36,13 @@ def _words(value: Any) -> str:
 
 
 def _csv_cell(value: Any) -> Any:
-    """A JSON value as a CSV cell: numbers of a list joined by "-", texts by "; "."""
+    """A JSON value as a CSV cell: numbers of a list joined by "-", texts by "; ".
+
+    A text that a spreadsheet would take for a formula gets an apostrophe in front.
+    """
     if isinstance(value, list | tuple):
-        return ("; " if any(isinstance(one, str) for one in value) else "-").join(map(str, value))
-    return value
+        value = ("; " if any(isinstance(one, str) for one in value) else "-").join(map(str, value))
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 @dataclass(frozen=True)  # without slots, which Column[Record](...) does not work with on Python 3.11

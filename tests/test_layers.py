@@ -27,6 +27,7 @@ OWNERS: dict[str, set[str]] = {
     "sqlalchemy": {"snsearch.study.storage", "snsearch.study.storage_url"},
     "thop": {"snsearch.network.counters"},
     "jinja2": {"snsearch.pages.templating"},
+    "vl_convert": {"snsearch.pages.vega"},
     "click": {"snsearch.cli"},
     "rich": {"snsearch.cli"},
     "PIL": {"snsearch.training.images"},
@@ -41,7 +42,7 @@ OWNERS: dict[str, set[str]] = {
     "onnxruntime": {"snsearch.engine"},
     "sklearn": {"snsearch.training.builtin", "snsearch.lab.pooling"},
     "safetensors": {"snsearch.training.weights_file"},
-    "scipy": {"snsearch.intervals", "snsearch.latency", "snsearch.study", "snsearch.lab"},
+    "scipy": {"snsearch.intervals", "snsearch.latency", "snsearch.study", "snsearch.pages", "snsearch.lab"},
     "torch": {
         "snsearch.engine",
         "snsearch.network.torch_model",
@@ -64,6 +65,7 @@ DISTRIBUTION = {
     "ai_edge_quantizer": "ai-edge-quantizer",
     "huggingface_hub": "huggingface-hub",
     "litert_torch": "litert-torch",
+    "vl_convert": "vl-convert-python",
     "sklearn": "scikit-learn",
 }
 

@@ -72,7 +72,7 @@ def test_the_wheel_carries_spaces_budgets_profiles_templates_and_types(wheel: Pa
     assert len(cpus) > 1
     assert cpus <= set(names)
     assert "snsearch/device/counting/plugin.c" in names
-    assert "snsearch/pages/templates/report.html.j2" in names
+    assert {f"snsearch/pages/templates/page.{kind}" for kind in ("html.j2", "css", "js")} <= set(names)
     assert {f"snsearch/engine/{name}" for name in ("runner.cpp", "CMakeLists.txt", "python_runner.py")} <= set(names)
     assert "snsearch/py.typed" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
@@ -101,6 +101,6 @@ def test_the_wheel_s_own_files_are_found_before_a_checkout_s(installed: Path, tm
 def test_the_wheel_finds_its_template(installed: Path, tmp_path: Path) -> None:
     code = (
         "from jinja2 import Environment, PackageLoader\n"
-        "print(PackageLoader('snsearch.pages').get_source(Environment(autoescape=True), 'report.html.j2')[1])"
+        "print(PackageLoader('snsearch.pages').get_source(Environment(autoescape=True), 'page.html.j2')[1])"
     )
     assert Path(_run(installed, tmp_path, "-c", code).strip()).is_relative_to(installed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,19 +151,29 @@ class Comparison:
 
     def html(self) -> str:
         """A page with the table and a drawing of the networks."""
-        from snsearch.pages import strips_svg
+        from snsearch.pages import Chart, Page, Section, render_page, strips_spec
 
-        drawn = strips_svg([(row.name, row.network, row.costs.macs) for row in self.rows])
-        title = html.escape(" / ".join(row.name for row in self.rows))
-        return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>'
-            "body{font:15px/1.5 system-ui,sans-serif;margin:2em;color:#222;background:#fff}"
-            "table{border-collapse:collapse;margin-bottom:1em}td,th{padding:.2em .8em;border-bottom:1px solid #ccc}"
-            "svg{max-width:100%;height:auto}svg text{font-size:13px}svg .small{font-size:11px;fill:#555}"
-            "rect{fill:#2a6f97;stroke:#fff}p{color:#444;max-width:60em}</style></head><body>"
-            f"<h1>Networks side by side</h1>{self.table.html(wide=True)}"
-            "<h2>Their stages</h2><p>Length: multiply-adds, on one scale. Height: channels, logarithmic.</p>"
-            f"{drawn}</body></html>\n"
+        drawing = Chart(
+            name="strips-chart",
+            spec=strips_spec([(row.name, row.network) for row in self.rows]),
+            label="Stages of the networks: length is multiply-adds, height is channels",
+        )
+        sections = (
+            Section(name="networks", title="Networks", tables=(self.table,)),
+            Section(
+                name="stages",
+                title="Their stages",
+                lines=("Length: multiply-adds, on one scale. Height: channels, logarithmic.",),
+                charts=(drawing,),
+            ),
+        )
+        return render_page(
+            Page(
+                title="Networks side by side",
+                subtitle=" / ".join(row.name for row in self.rows),
+                sections=sections,
+                document={"networks": self.table.records()},
+            )
         )
 
     def save(self, path: str | Path) -> Path:

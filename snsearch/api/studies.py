@@ -93,7 +93,7 @@ def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> P
     Example:
         >>> import snsearch
         >>> page = snsearch.report("reports/sample")
-        >>> page[:15], "http://" in page
+        >>> page[:15], "<script src" in page
         ('<!DOCTYPE html>', False)
     """
     record = load_study(study) if isinstance(study, str | Path) else study

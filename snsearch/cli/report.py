@@ -1,47 +1,165 @@
-"""snsearch report: the HTML page of a study, or of a reference set."""
+"""snsearch report: the HTML page of a study, or of a reference set, and its figures in other forms."""
 
 from __future__ import annotations
 
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.shared.console import print_json
+from snsearch.cli.shared.console import print_json, print_lines, print_table, terminal_width
 from snsearch.cli.shared.options import study_options
+from snsearch.errors import StudyError
+from snsearch.interrupt import stop_on_signals
+
+if TYPE_CHECKING:
+    from snsearch.api import Place
+    from snsearch.pages import Report, Section
+    from snsearch.tables import Table
+
+_PAUSE = 5  # seconds between two looks at a study
+FORMS = ("html", "text", "json", "csv", "markdown")
 
 
 @click.command()
-@click.argument("study", required=False)
+@click.argument("studies", nargs=-1, metavar="[STUDY[#TRIAL]]...")
 @study_options
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Page to write  [default: in the folder]"
 )
-@click.option("--format", "form", type=click.Choice(["html", "json"]), default="html", show_default=True)
-def report(study: str | None, storage: str | None, out: Path, html: Path | None, form: str) -> None:
+@click.option("--format", "form", type=click.Choice(FORMS), default="html", show_default=True)
+@click.option("--wide", is_flag=True, help="With all columns (text).")
+@click.option("--watch", is_flag=True, help="Write the page again as trainings end, until Ctrl-C.")
+def report(
+    studies: tuple[str, ...],
+    storage: str | None,
+    out: Path,
+    html: Path | None,
+    form: str,
+    wide: bool,
+    watch: bool,
+) -> None:
     """Write the HTML page of STUDY (a name, a folder, or a study.db file), or of a reference set.
 
-    Without STUDY, the only one in the output folder.
+    Without STUDY, the only one in the output folder; several studies are one page, compared. The other formats are
+    printed: text is the verdict, the candidates and the channels of the front; markdown is every section, csv the
+    table of candidates, and json all figures. Of STUDY#TRIAL they print that candidate.
     """
     from snsearch import api
-    from snsearch.lab import SHIPPED, find_set
+    from snsearch.lab import find_set
 
+    if watch and (form != "html" or len(studies) > 1):
+        raise click.UsageError("--watch writes the page of one study")
+    if len(studies) > 1:
+        _report_several(studies, storage, out, html, form, wide=wide)
+        return
+    study = studies[0] if studies else None
     if study is not None and storage is None and (folder := find_set(study)) is not None:
-        from snsearch.lab import fidelity_of, set_document, write_fidelity_page
-
-        found = fidelity_of(folder)
-        path = html or (out / folder.name if folder.parent == SHIPPED else folder) / "report.html"
-        if form == "json":
-            print_json(set_document(found))
-            return
-        write_fidelity_page(found, path)
-    else:
-        place = api.place_of(study, storage, out)
-        record = api.load_study(place.name, storage=place.url)
-        if form == "json":
-            from snsearch.pages import report_data
-
-            print_json(report_data(record).document)
+        _report_set(folder, out, html, form, wide=wide)
+        return
+    name, trial = study, None
+    if study is not None and (match := re.fullmatch(r"(.+)#(\d{1,9})", study)):
+        name, trial = match[1], int(match[2])
+    place = api.place_of(name, storage, out)
+    if form == "html":
+        if trial is not None:
+            raise StudyError(
+                "a page shows a whole study; for one trial, name a --format: text, json, csv or markdown"
+            )
+        if watch:
+            _watch(place, html or place.page)
             return
         path = html or place.page
-        api.report(record, path)
+        api.report(api.load_study(place.name, storage=place.url), path)
+        click.echo(f"report: {path}")
+        return
+    from snsearch.pages import report_data
+
+    found = report_data(api.load_study(place.name, storage=place.url))
+    if trial is None:
+        sections = found.in_short if form == "text" else found.sections
+        _print(form, sections, found.table, found.document, wide=wide)
+    else:
+        _print_one(form, found, trial)
+
+
+def _watch(place: Place, path: Path) -> None:
+    """Writes the page whenever the study has changed, until a signal."""
+    from snsearch import api
+
+    before: object = None
+    with stop_on_signals() as stopped:
+        while not stopped():
+            study = api.load_study(place.name, storage=place.url)
+            now = [(trial.number, trial.status, len(trial.repeats)) for trial in study.trials], study.attachments
+            if now != before and study.candidates:
+                api.report(study, path)
+                click.echo(f"report: {path}, {len(study.candidates)} networks trained to the end")
+                before = now
+            for _ in range(_PAUSE):
+                if not stopped():
+                    time.sleep(1)
+
+
+def _report_several(
+    studies: Sequence[str], storage: str | None, out: Path, html: Path | None, form: str, *, wide: bool
+) -> None:
+    from snsearch import api
+    from snsearch.pages import Page, render_page, report_data, several_sections, write_page
+
+    if form == "csv":
+        raise click.UsageError("csv is one table; name one study")
+    places = [api.place_of(study, storage, out) for study in studies]
+    reports = [report_data(api.load_study(place.name, storage=place.url)) for place in places]
+    sections = tuple(several_sections(reports))
+    if form != "html":
+        shown = [section for section in sections if form != "text" or not section.name.startswith("front")]
+        _print(form, shown, None, [report.document for report in reports], wide=wide)
+        return
+    path = html or out / "report.html"
+    names = ", ".join(report.view.study.name for report in reports)
+    documents = [{"study": one.view.study.name, "candidates": one.table.records()} for one in reports]
+    page = Page(title=f"{len(reports)} studies", subtitle=names, sections=sections, document={"studies": documents})
+    write_page(render_page(page), path)
     click.echo(f"report: {path}")
+
+
+def _report_set(folder: Path, out: Path, html: Path | None, form: str, *, wide: bool) -> None:
+    from snsearch.lab import SHIPPED, fidelity_of, proxy_table, set_document, set_sections, write_fidelity_page
+
+    found = fidelity_of(folder)
+    if form != "html":
+        table = proxy_table([found], lambda one: one.rows)
+        sections = tuple(set_sections(found))
+        _print(form, sections[:2] if form == "text" else sections, table, set_document(found), wide=wide)
+        return
+    path = html or (out / folder.name if folder.parent == SHIPPED else folder) / "report.html"
+    write_fidelity_page(found, path)
+    click.echo(f"report: {path}")
+
+
+def _print(form: str, sections: Sequence[Section], table: Table[Any] | None, document: Any, *, wide: bool) -> None:
+    """Prints a report in a form other than HTML."""
+    if form == "json":
+        print_json(document)
+    elif form == "csv" and table is not None:
+        print_table(table, form)
+    elif form == "markdown":
+        sys.stdout.write("\n".join(section.markdown() for section in sections))
+    else:
+        for index, section in enumerate(sections):
+            print_lines([*([""] if index else []), *section.text(terminal_width(), wide=wide)])
+
+
+def _print_one(form: str, found: Report, trial: int) -> None:
+    """Prints a candidate in a form. Raises StudyError for a trial that is none."""
+    rows = [row for row in found.table.rows if row.number == trial]
+    if not rows:
+        known = ", ".join(f"#{row.number}" for row in sorted(found.table.rows, key=lambda row: row.number))
+        raise StudyError(f"no candidate has the number {trial}; those with a score are {known}")
+    print_table(replace(found.table, rows=rows, notes=()), "table" if form == "text" else form, blocks=True)

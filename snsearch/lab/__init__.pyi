@@ -25,4 +25,5 @@ from .paper_run import PaperSeen as PaperSeen
 from .paper_run import begin_paper as begin_paper
 from .proxies import proxy_table as proxy_table
 from .proxies import set_document as set_document
+from .set_page import set_sections as set_sections
 from .set_page import write_fidelity_page as write_fidelity_page

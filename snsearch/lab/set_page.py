@@ -1,64 +1,43 @@
-"""SetFidelity -> plain page data -> the HTML page of a reference set."""
+"""SetFidelity -> the page of a reference set, for a reader who asks whether the ranking can be trusted."""
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from snsearch import __version__
-from snsearch.lab.fidelity import SetFidelity, notable
-from snsearch.lab.proxies import COLUMNS, set_document
-from snsearch.pages import Axis, Frame, Mark, Scatter, render_template, write_page
+from snsearch.lab.fidelity import Fidelity, SetFidelity, notable
+from snsearch.lab.proxies import proxy_table, set_document
+from snsearch.lab.reference import Member
+from snsearch.pages import Chart, Page, Section, render_page, write_page
+from snsearch.tables import Column, Table
 
 KINDS = ("training", "reference cut short", "zero-cost", "combination")
-SHOWN = tuple(column for column in COLUMNS if column.place != "data")
+_Member = tuple[Member, float, tuple[float, ...]]  # with its mean error and those by seed
 
 
-def _scatter(found: SetFidelity) -> tuple[Scatter, float]:
-    frame = Frame(width=960, height=460)
-    shown = notable(found)
-    logs = [math.log10(max(row.cost_seconds, 1e-4)) for row in shown]
-    ends = [end for row in shown for end in row.agreement.interval]
-    x = Axis.over(logs, *frame.x_range)
-    y = Axis.over([*ends, found.ceiling.mean], *frame.y_range)
-    marks = tuple(
-        Mark(
-            number=index,
-            x=x.at(log),
-            y=y.at(row.agreement.kendall_tau),
-            y_low=y.at(row.agreement.interval[0]),
-            y_high=y.at(row.agreement.interval[1]),
-            color=KINDS.index(row.kind),
-            square=False,
-            on_front=row.default,
-            label="default" if row.default else row.proxy if row.kind == "zero-cost" else "",
-            title=f"{row.proxy}: tau {row.agreement.kendall_tau:.2f} "
-            f"[{row.agreement.interval[0]:.2f}, {row.agreement.interval[1]:.2f}], {row.cost_seconds:.2f} CPU seconds",
-        )
-        for index, (row, log) in enumerate(zip(shown, logs, strict=True))
-    )
-    return Scatter(frame=frame, x=x, y=y, marks=marks, front=""), y.at(found.ceiling.mean)
-
-
-def _summary(found: SetFidelity) -> tuple[str, ...]:
-    """What the set says of the default, no more than the intervals allow."""
+def _trust(found: SetFidelity) -> tuple[str, ...]:
+    """Whether the default's ranking can be trusted, no more than the intervals allow."""
     ceiling = f"the noise of the reference itself leaves room for {found.ceiling.mean:.2f}"
-    default = next((row for row in found.rows if row.default), None)
+    default = _default(found)
     if default is None:
-        return (f"The default proxy of this version is not in the set; {ceiling}.",)
+        return (f"Nothing can be said of the default proxy of this version: it is not in the set; {ceiling}.",)
     how = default.agreement
+    low, high = how.interval
+    answer = "No" if low <= 0 else "As far as this set can tell" if high >= found.ceiling.mean else "In part"
+    pairs = [f"{(1 + tau) / 2:.0%}" for tau in (how.kendall_tau, low, high)]
     lines = [
-        f"The default proxy reaches Kendall tau {how.kendall_tau:.2f} (95 % from {how.interval[0]:.2f} to "
-        f"{how.interval[1]:.2f}) at 1/{1 / default.cost_ratio:.0f} of one long training; {ceiling}."
+        f"{answer}: the default proxy ranks {pairs[0]} of the pairs of candidates as long training does (95 % from "
+        f"{pairs[1]} to {pairs[2]}; a coin, 50%).",
+        f"The default proxy reaches Kendall tau {how.kendall_tau:.2f} (95 % from {low:.2f} to "
+        f"{high:.2f}) at 1/{1 / default.cost_ratio:.0f} of one long training; {ceiling}.",
     ]
     if found.ceiling.mean < 0.8:
         lines.append("With a ceiling below 0.8 no proxy's rank correlation means much on this set.")
     rivals = [row for row in found.rows if row.kind == "zero-cost"]
     if rivals:
         best = max(rivals, key=lambda row: row.agreement.kendall_tau)
-        apart = how.interval[0] > best.agreement.interval[1]
+        apart = low > best.agreement.interval[1]
         lines.append(
             f"The best training-free score is {best.proxy}, {best.agreement.kendall_tau:.2f}; the default "
             + ("is better." if apart else "cannot be told apart from it on so few candidates.")
@@ -66,38 +45,115 @@ def _summary(found: SetFidelity) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def fidelity_page(found: SetFidelity) -> dict[str, Any]:
-    """Everything that the page of a set shows, under the names that its template has."""
+def _default(found: SetFidelity) -> Fidelity | None:
+    return next((row for row in found.rows if row.default), None)
+
+
+def _chart(found: SetFidelity) -> Chart:
+    """Kendall's tau against the cost of a candidate, with the noise ceiling."""
+    points = [
+        {
+            "proxy": row.proxy,
+            "label": "default" if row.default else row.proxy if row.kind == "zero-cost" else "",
+            "default": row.default,
+            "kind": KINDS.index(row.kind),
+            "seconds": max(row.cost_seconds, 1e-4),
+            "tau": row.agreement.kendall_tau,
+            "low": row.agreement.interval[0],
+            "high": row.agreement.interval[1],
+        }
+        for row in notable(found)
+    ]
+    x = {
+        "field": "seconds",
+        "type": "quantitative",
+        "title": "CPU seconds of a candidate",
+        "scale": {"type": "log"},
+        "axis": {"tickCount": 6, "format": "~g"},
+    }
+    y = {"type": "quantitative", "title": "Kendall tau with long training"}
+    color = {
+        "field": "kind",
+        "type": "ordinal",
+        "scale": {"domain": [*range(len(KINDS))], "range": [f"var(--c{at})" for at in range(len(KINDS))]},
+        "legend": None,
+    }
+    return Chart(
+        name="fidelity-chart",
+        label="Kendall tau of each proxy against its cost; the table of proxies holds the values",
+        legend=tuple((kind, f"--c{at}") for at, kind in enumerate(KINDS)),
+        spec={
+            "width": "container",
+            "height": 420,
+            "data": {"values": points},
+            "layer": [
+                {
+                    "data": {"values": [{"tau": found.ceiling.mean, "label": "noise ceiling"}]},
+                    "layer": [
+                        {
+                            "mark": {
+                                "type": "rule",
+                                "color": "var(--good)",
+                                "strokeDash": [6, 4],
+                                "strokeWidth": 1.5,
+                            },
+                            "encoding": {"y": {"field": "tau", **y}},
+                        },
+                        {
+                            "mark": {"type": "text", "align": "left", "dy": -8, "color": "var(--good)"},
+                            "encoding": {"y": {"field": "tau", **y}, "x": {"value": 4}, "text": {"field": "label"}},
+                        },
+                    ],
+                },
+                {
+                    "mark": {"type": "rule", "strokeWidth": 1.3},
+                    "encoding": {"x": x, "y": {"field": "low", **y}, "y2": {"field": "high"}, "color": color},
+                },
+                {
+                    "mark": {"type": "circle", "opacity": 1, "tooltip": {"content": "data"}},
+                    "encoding": {
+                        "x": x,
+                        "y": {"field": "tau", **y},
+                        "color": color,
+                        "size": {"condition": {"test": "datum.default", "value": 190}, "value": 70},
+                    },
+                },
+                {
+                    "mark": {"type": "text", "align": "left", "dx": 10, "dy": -7},
+                    "encoding": {"x": x, "y": {"field": "tau", **y}, "text": {"field": "label"}},
+                },
+            ],
+        },
+    )
+
+
+_MEMBERS: tuple[Column[_Member], ...] = (
+    Column("candidate", lambda one: one[0].label),
+    Column("channels", lambda one: "/".join(map(str, one[0].architecture.stage_channels))),
+    Column("MFLOPs", lambda one: one[0].macs / 1e6, text=lambda one: f"{one[0].macs / 1e6:.2f}", align="right"),
+    Column("parameters", lambda one: one[0].params, text=lambda one: f"{one[0].params:,}", align="right"),
+    Column("mean error", lambda one: one[1], text=lambda one: f"{one[1]:.2%}", align="right"),
+    Column("by seed, %", lambda one: one[2], text=lambda one: " ".join(f"{100 * e:.2f}" for e in one[2])),
+)
+
+
+def set_sections(found: SetFidelity) -> Iterator[Section]:
+    """The sections of the page: the answer, and what it rests on."""
     reference = found.reference
-    scatter, ceiling_at = _scatter(found)
-    rows = sorted(found.rows, key=lambda row: -row.agreement.kendall_tau)
+    yield Section(name="trust", title="Can I trust the ranking?", lines=_trust(found), charts=(_chart(found),))
+    proxies = proxy_table([found], lambda one: sorted(one.rows, key=lambda row: -row.agreement.kendall_tau))
+    yield Section(name="proxies", title="Proxies", tables=(proxies,))
     by_seed = zip(*found.seed_errors.values(), strict=True)
-    order = sorted(zip(reference.members, found.errors, by_seed, strict=True), key=lambda row: row[1])
-    return {
-        "title": f"Fidelity of proxies: {reference.name}",
-        "subtitle": f"{found.members} candidates of {reference.budget.describe()}, {reference.space}; "
-        f"{reference.data_description}",
-        "summary": _summary(found),
-        "scatter": scatter,
-        "ceiling_at": ceiling_at,
-        "kinds": KINDS,
-        "head": tuple(column.head for column in SHOWN),
-        "rows": tuple(
-            {"cells": [column.cell((found, row)) for column in SHOWN], "default": row.default} for row in rows
-        ),
-        "member_head": ("candidate", "channels", "MFLOPs", "parameters", "mean error", "by seed, %"),
-        "members": tuple(
-            (
-                member.label,
-                "/".join(map(str, member.architecture.stage_channels)),
-                f"{member.macs / 1e6:.2f}",
-                f"{member.params:,}",
-                f"{error:.2%}",
-                " ".join(f"{100 * one:.2f}" for one in seeds),
-            )
-            for member, error, seeds in order
-        ),
-        "facts": (
+    members = sorted(zip(reference.members, found.errors, by_seed, strict=True), key=lambda row: row[1])
+    yield Section(
+        name="members",
+        title="Candidates and their reference error",
+        tables=(Table(columns=_MEMBERS, rows=members),),
+    )
+    yield Section(
+        name="meaning",
+        title="What the figures mean, and where they come from",
+        facts=(
             (
                 "Reference",
                 f"{reference.recipes['reference'].describe()}; {found.seeds} seeds, "
@@ -118,13 +174,23 @@ def fidelity_page(found: SetFidelity) -> dict[str, Any]:
             ("Used to choose the default", "yes" if reference.tuned_on else "no"),
             ("Remark", reference.remark),
             ("Space and data", f"digest {reference.space_digest}; fingerprint {reference.data_fingerprint}"),
-            *(("Made by", " ".join(map(str, run.get("command", ())))) for run in reference.runs),
+            *(("Made by", _command(run)) for run in reference.runs),
         ),
-        "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        "version": __version__,
-    }
+    )
+
+
+def _command(run: Mapping[str, Any]) -> str:
+    return " ".join(map(str, run.get("command", ())))
 
 
 def write_fidelity_page(found: SetFidelity, path: Path) -> None:
     """Writes the page of a set in one step. Raises StudyError if it cannot be written."""
-    write_page(render_template("fidelity.html.j2", fidelity_page(found), set_document(found)), path)
+    reference = found.reference
+    page = Page(
+        title=f"Fidelity of proxies: {reference.name}",
+        subtitle=f"{found.members} candidates of {reference.budget.describe()}, {reference.space}; "
+        f"{reference.data_description}",
+        sections=tuple(set_sections(found)),
+        document={"proxies": set_document(found)},
+    )
+    write_page(render_page(page), path)

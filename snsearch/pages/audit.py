@@ -9,7 +9,10 @@ from operator import attrgetter
 from snsearch.errors import SpecError, StudyError
 from snsearch.network import count_costs
 from snsearch.pages.candidate_rows import CandidateRow
+from snsearch.pages.sections import Section
+from snsearch.pages.view import View
 from snsearch.solver import Budget
+from snsearch.tables import Column, Table
 from snsearch.units import format_bytes, format_latency, format_mflops, three_digits
 
 NEAR = 0.05  # how far from its budget a network's MFLOPs may be, as a share
@@ -25,6 +28,29 @@ class Audit:
     least: str
     most: str
     held: bool
+
+
+_COLUMNS = (
+    Column[Audit]("bound", attrgetter("bound")),
+    Column[Audit]("budget", attrgetter("limit"), align="right"),
+    Column[Audit]("rule", attrgetter("rule")),
+    Column[Audit]("least used", attrgetter("least"), align="right"),
+    Column[Audit]("most used", attrgetter("most"), align="right"),
+    Column[Audit]("held", attrgetter("held")),
+)
+
+
+def audit_section(view: View) -> Section:
+    """The budget beside what the candidates need."""
+    return Section(
+        name="audit",
+        title="Budget audit",
+        lines=(
+            f"All {len(view.rows)} architectures were counted again for this page from their channels: every figure "
+            "equals the one that the solver met.",
+        ),
+        tables=(Table(columns=_COLUMNS, rows=audits(view.study.settings.budget, view.rows)),),
+    )
 
 
 def audits(budget: Budget, rows: Sequence[CandidateRow]) -> tuple[Audit, ...]:
@@ -80,7 +106,7 @@ def _nearest(limit: float, rows: Sequence[CandidateRow]) -> tuple[str, bool]:
     return rule, not over and not under
 
 
-def recount(rows: Sequence[CandidateRow], budget: Budget) -> str:
+def recount(rows: Sequence[CandidateRow], budget: Budget) -> None:
     """Counts every architecture again. Raises StudyError if a stored cost is not what its network needs."""
     for row in rows:
         try:
@@ -89,7 +115,3 @@ def recount(rows: Sequence[CandidateRow], budget: Budget) -> str:
             raise StudyError(f"trial #{row.number}: architecture: {error}") from None
         if counted != row.costs:
             raise StudyError(f"trial #{row.number}: its stored costs are not what its architecture counts")
-    return (
-        f"All {len(rows)} architectures were counted again for this page from their channels: every figure equals "
-        "the one that the solver met."
-    )

@@ -1,66 +1,70 @@
-"""Counts on the caches of cores as sections of a study's page: a table, and error against instructions.
+"""Counts on the caches of cores as sections of a study's page.
 
 Counts are no latencies: milliseconds are in the table alone, as predictions with their interval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from snsearch.codec import encode
 from snsearch.device import CountedNetwork
-from snsearch.pages.error_chart import Candidate, Palette
+from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.pages.evidence import counts_of
-from snsearch.pages.sections import Facts, Section, SectionRow, drawn, with_interval
-from snsearch.study import Score, StudyRecord, TrialRecord
+from snsearch.pages.sections import Facts, Section, with_interval
+from snsearch.pages.view import View
+from snsearch.study import StudyRecord, front
+from snsearch.tables import Column, Table
 
 COUNTS = (("M instructions", "instructions", 2), ("M L1d misses", "l1d_misses", 3), ("M L2 misses", "l2_misses", 3))
-Counted = tuple[TrialRecord, Score, CountedNetwork]
+Counted = tuple[CandidateRow, CountedNetwork]
 
 
-def counted_section(name: str, ours: Sequence[Counted], groups: Palette) -> Section:
-    """The section about a core, with the candidates that were counted on its caches."""
-    counted = [one for _, _, one in ours]
-    predicts = any(one.milliseconds is not None for one in counted)
-    scatter, fronts = drawn([_candidate(*each) for each in ours], groups)
+def counted_sections(view: View) -> tuple[Section, ...]:
+    """A section for each core on whose caches a candidate was counted."""
+    found = {
+        name: [(row, of[key]) for row in view.rows if (key := row.architecture.key) in of]
+        for name, of in view.counted.items()
+    }
+    return tuple(_section(name, at, ours) for at, (name, ours) in enumerate(found.items()) if ours)
+
+
+def _section(name: str, at: int, ours: Sequence[Counted]) -> Section:
+    counted = [one for _, one in ours]
+    on_front = front([(row.score.error, one.record.counts.instructions) for row, one in ours])
     return Section(
+        name=f"core-{at}",
         title=f"Counted on {name}",
-        summary=_summary(counted),
-        scatter=scatter,
-        axis=f"M instructions ({name}, counted)",
-        cost="counted instructions",
-        caption="bars are 95 % intervals of the error. Only candidates that were counted are drawn.",
-        columns=(
-            *((head, "") for head, _, _ in COUNTS),
-            *([("predicted ms [95 %]", "")] if predicts else []),
-            ("provenance", "text wrap"),
-        ),
-        rows=tuple(
-            SectionRow(
-                number=trial.number, words=trial.words, on_front=trial.number in fronts, cells=_cells(one, predicts)
-            )
-            for trial, _, one in ours
+        lines=_summary(counted),
+        tables=(
+            Table(
+                columns=_columns(
+                    {ours[index][0].number for index in on_front},
+                    predicts=any(one.milliseconds is not None for one in counted),
+                ),
+                rows=ours,
+            ),
         ),
         facts=_facts(max(counted, key=lambda one: one.kept)),
     )
 
 
-def _cells(one: CountedNetwork, predicts: bool) -> tuple[str, ...]:
-    counts = [f"{getattr(one.record.counts, name) / 1e6:.{digits}f}" for _, name, digits in COUNTS]
-    predicted = "" if one.milliseconds is None else with_interval(*one.milliseconds)
-    return (*counts, *([predicted] if predicts else []), one.record.provenance)
+def _columns(numbers: Set[int], *, predicts: bool) -> tuple[Column[Counted], ...]:
+    of = Column[Counted]
 
+    def count(name: str, digits: int) -> Callable[[Counted], str]:
+        return lambda c: f"{getattr(c[1].record.counts, name) / 1e6:.{digits}f}"
 
-def _candidate(trial: TrialRecord, score: Score, one: CountedNetwork) -> Candidate:
-    millions = one.record.counts.instructions / 1e6
-    return Candidate(
-        trial=trial,
-        score=score,
-        cost=millions,
-        cost_interval=None,
-        label=f"#{trial.number}",
-        cost_words=f"{one.record.provenance}: {millions:.2f} M instructions",
+    def predicted(counted: Counted) -> str:
+        return "" if counted[1].milliseconds is None else with_interval(*counted[1].milliseconds)
+
+    return (
+        of("trial", lambda c: f"#{c[0].number}", align="right"),
+        of("candidate", lambda c: c[0].trial.words + (" (front)" if c[0].number in numbers else "")),
+        *(of(head, count(name, digits), align="right") for head, name, digits in COUNTS),
+        *([of("predicted ms [95 %]", predicted, align="right")] if predicts else []),
+        of("provenance", lambda c: c[1].record.provenance),
     )
 
 

@@ -1,83 +1,87 @@
-"""Measurements on devices as sections of a study's page: a table, and the front of error against latency.
-
-Only latencies are drawn; emulated and refused measurements are in the table, without a time.
-"""
+"""Measurements on devices as sections of a study's page: what was measured, and how it compares with predictions."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence, Set
 from itertools import combinations
 from typing import Any
 
 from snsearch.codec import encode
-from snsearch.device import CountedNetwork, Measurement
-from snsearch.pages.error_chart import Candidate, Palette
+from snsearch.device import Measurement
+from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.pages.evidence import measurements_of
-from snsearch.pages.sections import Facts, Judged, Section, SectionRow, drawn, with_interval
-from snsearch.study import Score, StudyRecord, TrialRecord
+from snsearch.pages.sections import Facts, Section, with_interval
+from snsearch.pages.view import View
+from snsearch.study import StudyRecord, front
+from snsearch.tables import Column, Table
 
-COLUMNS = (
-    *((name, "") for name in ("ms [95 %]", "predicted", "off by", "runs", "parity")),
-    ("provenance", "text"),
-    ("verdict", "text wrap"),
-)
-TONES = {"ok": "good", "refused": "bad"}
-Measured = tuple[TrialRecord, Score, Measurement]
+Measured = tuple[CandidateRow, Measurement]
 
 
-def device_section(name: str, ours: Sequence[Measured], study: StudyRecord, groups: Palette) -> Section:
-    """The section about a device, with the candidates that were measured there."""
-    last = ours[-1][2]
+def device_sections(view: View) -> tuple[Section, ...]:
+    """A section for each device that measured a candidate."""
+    found = {
+        name: [(row, of[key]) for row in view.rows if (key := row.architecture.key) in of]
+        for name, of in view.measured.items()
+    }
+    return tuple(_section(name, at, ours, view.study) for at, (name, ours) in enumerate(found.items()) if ours)
+
+
+def _section(name: str, at: int, ours: Sequence[Measured], study: StudyRecord) -> Section:
+    last = ours[-1][1]
     kind, _, profile = study.settings.cost_name.partition(" ")
     predicts = kind == "latency"
     own = predicts and profile.rpartition(" ")[0] == last.host.device
-    scatter, fronts = drawn([_candidate(*each) for each in ours if each[2].latency_ms is not None], groups)
+    timed = [(row, one) for row, one in ours if one.latency_ms is not None]
+    on_front = front([(row.score.error, one.statistics.median_ms) for row, one in timed])
+    numbers = {timed[index][0].number for index in on_front}
     return Section(
-        title=f"Measured on {name}" if scatter else f"On {name}: no latency",
-        summary=_summary(ours, study.settings.cost_axis if predicts else None, own),
-        scatter=scatter,
-        axis=f"ms ({name}, measured)",
-        cost="measured latency",
-        caption="bars are 95 % intervals of both. Only candidates with a measured latency are drawn; an asterisk "
-        "marks one that is flagged.",
-        columns=COLUMNS,
-        rows=tuple(
-            SectionRow(
-                number=trial.number,
-                words=trial.words,
-                on_front=trial.number in fronts,
-                cells=_cells(one, trial.cost if predicts else None, own),
-            )
-            for trial, _, one in ours
-        ),
+        name=f"device-{at}",
+        title=f"Measured on {name}" if timed else f"On {name}: no latency",
+        lines=_summary(ours, study.settings.cost_axis if predicts else None, own),
+        tables=(Table(columns=_columns(numbers, predicts=predicts, own=own), rows=ours),),
         facts=_facts(last),
     )
 
 
-def _cells(one: Measurement, predicted: float | None, own: bool) -> tuple[str | Judged, ...]:
-    """The cells of COLUMNS; `own` says that the prediction is for this device."""
-    stats, ms = one.statistics, one.latency_ms
-    return (
-        with_interval(stats.median_ms, stats.low_ms, stats.high_ms)
-        if ms is not None
-        else "emulated: not a latency"
-        if one.verdict == "emulated"
-        else "none",
-        "" if predicted is None else f"{predicted:.3g}",
+def _columns(numbers: Set[int], *, predicts: bool, own: bool) -> tuple[Column[Measured], ...]:
+    """The columns of measurements; `own` says that the prediction is for this device."""
+    of = Column[Measured]
+
+    def off(measured: Measured) -> str:
         # Compare a prediction for another device by its order alone.
-        "" if ms is None or not predicted or not own else f"{ms / predicted - 1:+.0%}",
-        "" if ms is None else f"{stats.samples}, {stats.outliers} outliers to {stats.most_ms:.3g} ms",
-        f"{one.parity:.0e}",
-        "measured" if ms is not None else one.verdict,
-        Judged(word=one.verdict, tone=TONES.get(one.verdict, ""), more=f": {one.why}" if one.reasons else ""),
+        row, one = measured
+        return f"{one.latency_ms / row.cost - 1:+.0%}" if own and one.latency_ms is not None and row.cost else ""
+
+    return (
+        of("trial", lambda m: f"#{m[0].number}", align="right"),
+        of("candidate", lambda m: m[0].trial.words + (" (front)" if m[0].number in numbers else "")),
+        of("ms", lambda m: _ms(m[1]), heading="ms [95 %]", align="right"),
+        *([of("predicted", lambda m: f"{m[0].cost:.3g}", align="right")] if predicts else []),
+        *([of("off by", off, align="right")] if own else []),
+        of("runs", lambda m: _runs(m[1]), align="right"),
+        of("parity", lambda m: f"{m[1].parity:.0e}", align="right"),
+        of("provenance", lambda m: "measured" if m[1].latency_ms is not None else m[1].verdict),
+        of("verdict", lambda m: m[1].verdict + (f": {m[1].why}" if m[1].reasons else "")),
     )
+
+
+def _ms(one: Measurement) -> str:
+    if one.latency_ms is None:
+        return "emulated: not a latency" if one.verdict == "emulated" else "none"
+    return with_interval(one.statistics.median_ms, one.statistics.low_ms, one.statistics.high_ms)
+
+
+def _runs(one: Measurement) -> str:
+    stats = one.statistics
+    return "" if one.latency_ms is None else f"{stats.samples}, {stats.outliers} outliers to {stats.most_ms:.3g} ms"
 
 
 def _summary(ours: Sequence[Measured], predicted_for: str | None, own: bool) -> tuple[str, ...]:
     """What the section says first; `predicted_for` names the predicted cost, None if it is no latency."""
-    counts = Counter(one.verdict for _, _, one in ours)
-    timed = [(one.latency_ms, trial.cost) for trial, _, one in ours if one.latency_ms is not None]
+    counts = Counter(one.verdict for _, one in ours)
+    timed = [(one.latency_ms, row.cost) for row, one in ours if one.latency_ms is not None]
     lines = []
     if counts["emulated"]:
         lines.append(
@@ -102,18 +106,6 @@ def _summary(ours: Sequence[Measured], predicted_for: str | None, own: bool) -> 
             f"{alike} of {len(pairs)} pairs have the same order here."
         )
     return tuple(lines)
-
-
-def _candidate(trial: TrialRecord, score: Score, one: Measurement) -> Candidate:
-    stats = one.statistics
-    return Candidate(
-        trial=trial,
-        score=score,
-        cost=stats.median_ms,
-        cost_interval=(stats.low_ms, stats.high_ms),
-        label=f"#{trial.number}" + ("*" if one.verdict == "flagged" else ""),
-        cost_words=f"{one.provenance}: {stats.median_ms:.3g} ms",
-    )
 
 
 def _facts(one: Measurement) -> Facts:
@@ -142,20 +134,3 @@ def measured_document(study: StudyRecord) -> list[dict[str, Any]]:
     return [
         {key: value for key, value in encode(one).items() if key not in left_out} for one in measurements_of(study)
     ]
-
-
-def provenance_of(
-    key: str,
-    cost_name: str,
-    counted: Mapping[str, Mapping[str, CountedNetwork]],
-    measured: Mapping[str, Mapping[str, Measurement]],
-) -> str:
-    """Which kinds of figures a candidate has beside its error: "predicted; counted on cortex-a72; measured on pi"."""
-    kinds = ["counted"]
-    if cost_name.startswith("latency "):
-        kinds = ["predicted from counted cost" if cost_name.startswith("latency counted-") else "predicted"]
-    kinds += [f"counted on {core}" for core, found in counted.items() if key in found]
-    for device, found in measured.items():
-        if (one := found.get(key)) is not None:
-            kinds.append(f"{'measured' if one.latency_ms is not None else one.verdict} on {device}")
-    return "; ".join(kinds)

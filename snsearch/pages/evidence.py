@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snsearch.codec import decode, encode
@@ -111,3 +111,20 @@ def _label(one: Measurement, variants: set[tuple[str, int]]) -> str:
     if one.sustained_minutes is not None:
         words.append(f"after {one.sustained_minutes:g} minutes")
     return ", ".join(words)
+
+
+def provenance_of(
+    key: str,
+    cost_name: str,
+    counted: Mapping[str, Mapping[str, CountedNetwork]],
+    measured: Mapping[str, Mapping[str, Measurement]],
+) -> str:
+    """Which kinds of figures a candidate has beside its error: "predicted; counted on cortex-a72; measured on pi"."""
+    kinds = ["counted"]
+    if cost_name.startswith("latency "):
+        kinds = ["predicted from counted cost" if cost_name.startswith("latency counted-") else "predicted"]
+    kinds += [f"counted on {core}" for core, found in counted.items() if key in found]
+    for device, found in measured.items():
+        if (one := found.get(key)) is not None:
+            kinds.append(f"{'measured' if one.latency_ms is not None else one.verdict} on {device}")
+    return "; ".join(kinds)

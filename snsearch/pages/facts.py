@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from snsearch.pages.sections import Facts
+from snsearch.pages.sections import Facts, Section
+from snsearch.pages.view import View
 from snsearch.solver import Budget
 from snsearch.study import COUNTED, OBJECTIVES, StudyRecord, TrialRecord, seed_noise, unit_of
 from snsearch.units import format_resolution
@@ -16,13 +17,25 @@ PAPER = (
 )
 
 
+def meaning_section(view: View) -> Section:
+    """What the figures mean."""
+    facts = proxy_facts(view.study, view.study.candidates)
+    return Section(name="meaning", title="What the figures mean", facts=facts)
+
+
+def provenance_section(view: View) -> Section:
+    """What was searched, by which runs, and what has no score."""
+    runs, unscored = run_facts(view.study), unscored_facts(view.study)
+    folded = {f"Run {at} of {len(runs)}": facts for at, facts in enumerate(runs, start=1)}
+    if unscored:
+        folded[f"{len(unscored)} trainings without a score"] = unscored
+    return Section(name="provenance", title="Provenance", facts=provenance_facts(view.study), folded=folded)
+
+
 def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
     """What the error is, and what it was computed from."""
     results = [result for trial in trials for result in trial.results]
     devices = sorted({result.device for result in results})
-    at = study.settings.budget
-    matched = "latency" if at.macs is None and at.latency_ms is not None else "MFLOPs"
-    groups = groups_words(trials, study.settings.cost_axis, matched=matched)
     scored = "validation" if " validation and " in study.settings.data_description else "test"
     return (
         (
@@ -41,7 +54,6 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
         ("Intervals", _interval_words(trials)),
         ("Trained on", f"{', '.join(devices)}, {sum(r.seconds for r in results) / 60:.1f} minutes in all"),
         ("Second objective", study.settings.cost_label),
-        *([("What groups cost", groups)] if groups else []),
     )
 
 

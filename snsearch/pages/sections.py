@@ -1,92 +1,135 @@
-"""A section of the page about one device or core, as plain data: sentences, a chart, a table and facts."""
+"""Sections: what a page, a terminal and a Markdown file show, as plain data.
+
+A section is sentences, cards, charts, tables and facts. Every table declares its columns once (`tables`), so the
+page, the CSV and the terminal have the same cells.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
-from snsearch.pages.charts import Scatter
-from snsearch.pages.error_chart import Candidate, Palette, error_scatter
-from snsearch.study import Score, TrialRecord, front
+from snsearch.prose import wrap
+from snsearch.tables import Column, Table
 
-# A heading, and how its cells are set: "" for numbers, "text", or "text wrap" for text that wraps.
-Column = tuple[str, str]
 Facts = tuple[tuple[str, str], ...]
-T = TypeVar("T")
+Spec = dict[str, Any]  # Vega-Lite, with colors as CSS variables
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """A cell with a coloured word and what explains it."""
+class Chart:
+    """A chart as a Vega-Lite specification.
 
-    word: str
-    tone: str  # "good", "bad" or ""
-    more: str
+    Args:
+        name: of its element; unique on the page.
+        spec: the specification with its data.
+        label: what it shows, for screen readers.
+        title: a line above it.
+        legend: words with the CSS variable of their color.
+        still: the specification for print and readers without scripts; None: `spec`.
+        options: what the page's script needs to draw it with other axes.
+    """
 
-    def __str__(self) -> str:
-        return self.word
+    name: str
+    spec: Spec
+    label: str
+    title: str = ""
+    legend: Facts = ()
+    still: Spec | None = None
+    options: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SectionRow:
-    """One candidate in a section's table; the cells are those of the section's columns."""
+class Card:
+    """One choice: its figures, what to know of it, and commands that take it."""
 
-    number: int
+    title: str
     words: str
-    on_front: bool
-    cells: tuple[str | Judged, ...]
+    trial: int
+    figures: Facts
+    marks: tuple[str, ...]  # such as "one seed"
+    commands: Facts  # a button's name, and the text that it copies
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """Everything that the page shows of one device or core."""
+    """One section of a page."""
 
+    name: str  # of its element; unique on the page
     title: str
-    summary: tuple[str, ...]
-    scatter: Scatter | None  # None if no candidate has a cost here
-    axis: str
-    cost: str  # what the chart shows the error against: "measured latency"
-    caption: str  # how to read the chart
-    columns: tuple[Column, ...]
-    rows: tuple[SectionRow, ...]
-    facts: Facts
+    lines: tuple[str, ...] = ()
+    command: str | None = None  # that would say more
+    cards: tuple[Card, ...] = ()
+    charts: tuple[Chart, ...] = ()
+    tables: tuple[Table[Any], ...] = ()
+    facts: Facts = ()
+    folded: Mapping[str, Facts | Table[Any]] | None = None  # further facts and tables, closed at first
 
-    def column(self, name: str) -> tuple[str, ...]:
-        """The cells of a column, by row. Raises ValueError for an unknown name."""
-        at = [heading for heading, _ in self.columns].index(name)
-        return tuple(str(row.cells[at]) for row in self.rows)
+    def text(self, width: int, *, wide: bool = False) -> list[str]:
+        """The section for a terminal, its cards without the commands that follow from one."""
+        lines = [self.title, "─" * min(width, len(self.title))]
+        for sentence in self.lines:
+            lines += wrap(sentence, width)
+        lines += [] if self.command is None else wrap(self.command, width, indent=2)
+        lines += ["", *_beside(self.cards).lines(width)] if self.cards else []
+        for card in {card.trial: card for card in self.cards}.values():
+            taken = [text for name, text in card.commands if name == "train"]
+            lines += wrap(f"Take #{card.trial}: {taken[0]}", width) if taken else []
+        for table in self.tables:
+            lines += ["", *table.lines(width, wide=wide)]
+        for name, text in self.facts:
+            lines += wrap(f"{name}: {text}", width)
+        return lines
+
+    def markdown(self) -> str:
+        """The section in GitHub's Markdown."""
+        parts = [f"## {_plain(self.title)}"]
+        parts += map(_plain, self.lines)
+        parts += [] if self.command is None else [_code(self.command)]
+        for card in self.cards:
+            figures = (*card.figures, *(("note", mark) for mark in card.marks))
+            listed = [f"- {_plain(name)}: {_plain(text)}" for name, text in figures]
+            listed += [f"- {_plain(name)}: {_code(text)}" for name, text in card.commands]
+            parts += [f"### {_plain(card.title)}: {_plain(card.words)}", "\n".join(listed)]
+        parts += [table.markdown().rstrip("\n") for table in self.tables]
+        if self.facts:
+            parts.append("\n".join(f"- {_plain(name)}: {_plain(text)}" for name, text in self.facts))
+        return "\n\n".join(parts) + "\n"
 
 
-def sections_of(
-    by_name: Mapping[str, Mapping[str, T]],
-    scored: Sequence[tuple[TrialRecord, Score]],
-    section: Callable[[str, list[tuple[TrialRecord, Score, T]]], Section],
-) -> tuple[Section, ...]:
-    """One section per device or core that has figures of at least one candidate.
+def _beside(cards: Sequence[Card]) -> Table[str]:
+    """A column for each card, a row for each figure."""
+    figures = [dict(card.figures) | {"remarks": "; ".join(card.marks)} for card in cards]
 
-    Args:
-        by_name: name of a device or core -> architecture's key -> figures.
-        section: makes the section from the name and the candidates with their figures.
-    """
-    found = {
-        name: [
-            (t, score, of[t.architecture.key]) for t, score in scored if t.architecture and t.architecture.key in of
-        ]
-        for name, of in by_name.items()
-    }
-    return tuple(section(name, ours) for name, ours in found.items() if ours)
+    def column(card: Card, of: Mapping[str, str]) -> Column[str]:
+        return Column(f"{card.title}: #{card.trial}", lambda name: of.get(name, ""))
+
+    names = dict.fromkeys(name for of in figures for name in of)
+    return Table(columns=(Column[str]("", str), *map(column, cards, figures)), rows=tuple(names))
 
 
-def drawn(candidates: Sequence[Candidate], groups: Palette) -> tuple[Scatter | None, set[int]]:
-    """The chart of candidates against this section's own cost, None without any, and who is on its front."""
-    if not candidates:
-        return None, set()
-    on_front = front([(one.score.error, one.cost) for one in candidates])
-    numbers = {candidates[index].trial.number for index in on_front}
-    return error_scatter(candidates, numbers, groups, height=400), numbers
+def _plain(text: str) -> str:
+    """A text that is no markup in Markdown."""
+    one = " ".join(text.split())
+    for mark in "\\`*_<>[]|":
+        one = one.replace(mark, f"\\{mark}")
+    return one
+
+
+def _code(text: str) -> str:
+    """A text as code, whatever backticks it has."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{text}{fence}" if len(fence) == 1 else f"{fence} {text} {fence}"
 
 
 def with_interval(value: float, low: float, high: float) -> str:
     """A figure with its interval: "2.05 [2, 2.1]"."""
     return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def column_of(table: Table[Any], heading: str) -> Sequence[str]:
+    """The cells of a table's column for people. Raises StopIteration for an unknown heading."""
+    column = next(one for one in table.columns if one.head == heading)
+    return [column.cell(row) for row in table.rows]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import html
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from snsearch.network import AnyNetwork, network_blocks, op_macs
-
-LENGTH, HEIGHT, LEFT = 720.0, 56.0, 210.0  # pixels of a strip, and of the names before it
-MOST_CHANNELS = 4096  # as high as a strip
+from snsearch.pages.sections import Spec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,63 +18,84 @@ class Piece:
     height: int  # of its output, in pixels of the image
     width: int
     units: int
+    before: int  # MACs of the stages before it
     macs: int
-    x: float
-    length: float  # in pixels of the drawing, proportional to MACs
-    tall: float
 
 
-def pieces_of(network: AnyNetwork, scale: float) -> tuple[Piece, ...]:
-    """The stages of a network as rectangles from left to right; `scale` is pixels of the drawing a MAC."""
+def pieces_of(network: AnyNetwork) -> tuple[Piece, ...]:
+    """The stages of a network, from its input to its output."""
     found: list[Piece] = []
     for block in network_blocks(network):
         macs = block.repeats * sum(map(op_macs, block.ops))
-        last, units, x = block.ops[-1], block.repeats, 0.0
-        if found:
-            x = found[-1].x + found[-1].length
-        if found and found[-1].name == block.name:
-            before = found.pop()
-            macs, units, x = macs + before.macs, units + before.units, before.x
-        tall = HEIGHT * min(1.0, math.log2(1 + last.channels) / math.log2(1 + MOST_CHANNELS))
-        found.append(
-            Piece(
-                name=block.name,
-                channels=last.channels,
-                height=last.height,
-                width=last.width,
-                units=units,
-                macs=macs,
-                x=x,
-                length=macs * scale,
-                tall=tall,
-            )
+        last, before = block.ops[-1], found[-1].before + found[-1].macs if found else 0
+        piece = Piece(
+            name=block.name,
+            channels=last.channels,
+            height=last.height,
+            width=last.width,
+            units=block.repeats,
+            before=before,
+            macs=macs,
         )
+        if found and found[-1].name == block.name:
+            first = found.pop()
+            piece = replace(piece, before=first.before, units=first.units + piece.units, macs=first.macs + macs)
+        found.append(piece)
     return tuple(found)
 
 
-def strips_svg(networks: Sequence[tuple[str, AnyNetwork, int]]) -> str:
-    """The drawing as SVG. The strips of name, network and MACs are on one scale."""
-    most = max(macs for _, _, macs in networks)
-    row = HEIGHT + 26
-    lines = []
-    for index, (name, network, macs) in enumerate(networks):
-        top = index * row
-        lines.append(f'<text x="{LEFT - 8:g}" y="{top + HEIGHT:g}" text-anchor="end">{html.escape(name)}</text>')
-        for number, piece in enumerate(pieces_of(network, LENGTH / most)):
-            told = (
-                f"{piece.name}: {piece.units} unit{'s' if piece.units > 1 else ''}, {piece.channels} channels, "
-                f"{piece.height}x{piece.width} pixels, {piece.macs / 1e6:.1f} MFLOPs"
-            )
-            lines.append(
-                f'<rect x="{LEFT + piece.x:.1f}" y="{top + HEIGHT - piece.tall:.1f}" width="{piece.length:.1f}" '
-                f'height="{piece.tall:.1f}" fill-opacity="{0.85 if number % 2 else 0.55}">'
-                f"<title>{html.escape(told)}</title></rect>"
-            )
-        lines.append(f'<text x="{LEFT:g}" y="{top + HEIGHT + 14:g}" class="small">{macs / 1e6:,.1f} MFLOPs</text>')
-    width, height = LEFT + LENGTH + 10, len(networks) * row
-    return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" '
-        'aria-label="Stages of the networks: length is multiply-adds, height is channels">'
-        + "".join(lines)
-        + "</svg>"
-    )
+def strips_spec(networks: Sequence[tuple[str, AnyNetwork]]) -> Spec:
+    """The drawing as a Vega-Lite specification; the strips are on one scale."""
+    pieces = [
+        {
+            "network": name,
+            "stage": piece.name,
+            "units": piece.units,
+            "channels": piece.channels,
+            "pixels": f"{piece.height}x{piece.width}",
+            "MFLOPs": round(piece.macs / 1e6, 2),
+            "start": piece.before / 1e6,
+            "end": (piece.before + piece.macs) / 1e6,
+            "base": 1,
+        }
+        for name, network in networks
+        for piece in pieces_of(network)
+    ]
+    tooltip = [{"field": name} for name in ("stage", "units", "channels", "pixels", "MFLOPs")]
+    return {
+        "data": {"values": pieces},
+        "facet": {
+            "row": {
+                "field": "network",
+                "sort": [name for name, _ in networks],
+                "title": None,
+                "header": {"labelAngle": 0, "labelAlign": "left"},
+            }
+        },
+        "spacing": 14,
+        "spec": {
+            "width": 760,
+            "height": 70,
+            "mark": {"type": "rect", "stroke": "var(--card)", "strokeWidth": 2},
+            "encoding": {
+                "x": {"field": "start", "type": "quantitative", "title": "MFLOPs"},
+                "x2": {"field": "end"},
+                "y": {
+                    "field": "base",
+                    "type": "quantitative",
+                    "scale": {"type": "log"},
+                    "title": "channels",
+                    "axis": {"values": [1, 10, 100, 1000]},
+                },
+                "y2": {"field": "channels"},
+                "color": {
+                    "field": "stage",
+                    "type": "nominal",
+                    "sort": None,
+                    "scale": {"range": [f"var(--c{at})" for at in range(8)]},
+                    "legend": {"orient": "bottom", "title": None},
+                },
+                "tooltip": tooltip,
+            },
+        },
+    }

@@ -1,34 +1,38 @@
-"""Page data -> one self-contained HTML file."""
+"""Sections -> one self-contained HTML file."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from snsearch import __version__
 from snsearch.errors import StudyError
 from snsearch.files import faults_as, write_whole
-from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_stages, three_digits
+from snsearch.pages.sections import Section
+from snsearch.pages.vega import CONFIG, script, still
 
-FILTERS = {
-    "bytes": format_bytes,
-    "count": format_count,
-    "duration": format_duration,
-    "mflops": format_mflops,
-    "stages": format_stages,
-    "three_digits": three_digits,
-}
+MOST_ROWS = 300  # of a table for readers without scripts
 
 
-def render_template(name: str, data: Any, document: Any) -> str:
-    """A page as HTML text: no outside resources, every text escaped.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Everything that a page shows."""
 
-    Args:
-        name: the template's file name.
-        data: what the template shows.
-        document: the same figures for programs, embedded as JSON.
-    """
+    title: str
+    subtitle: str
+    sections: Sequence[Section]
+    document: Any  # the figures for programs, embedded as JSON
+
+
+def render_page(page: Page) -> str:
+    """A page as HTML text: no outside resources, every text escaped."""
     environment = Environment(
         loader=PackageLoader("snsearch.pages"),
         autoescape=True,
@@ -36,9 +40,19 @@ def render_template(name: str, data: Any, document: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(FILTERS)
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}  # in the document's own order
-    text = environment.get_template(name).render(data=data, document=document)
+    charts = {chart.name: chart for section in page.sections for chart in section.charts}
+    text = environment.get_template("page.html.j2").render(
+        page=page,
+        most_rows=MOST_ROWS,
+        stills={name: Markup(still(chart.still or chart.spec, name)) for name, chart in charts.items()},
+        charts={name: {"spec": chart.spec, "options": chart.options} for name, chart in charts.items()},
+        config=CONFIG,
+        vega=Markup(script()),
+        own_script=Markup((files("snsearch.pages") / "templates" / "page.js").read_text(encoding="utf-8")),
+        version=__version__,
+        written=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+    )
     # File names need not be UTF-8; Python holds their bytes as lone surrogates, which a page cannot.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -17,6 +17,7 @@ from .objective import unit_of as unit_of
 from .observer import Observer as Observer
 from .observer import read_dataset as read_dataset
 from .pairs import Noise as Noise
+from .pairs import common_seeds as common_seeds
 from .pairs import difference as difference
 from .pairs import error_of as error_of
 from .pairs import noise_of as noise_of
@@ -25,6 +26,7 @@ from .pareto import possible_front as possible_front
 from .posterior import Observation as Observation
 from .posterior import Space as Space
 from .posterior import features_of as features_of
+from .records import Settings as Settings
 from .records import StudyRecord as StudyRecord
 from .records import TrialRecord as TrialRecord
 from .records import explored as explored
@@ -45,6 +47,9 @@ from .storage_url import sqlite_url as sqlite_url
 from .storage_url import without_secrets as without_secrets
 from .summary import best_candidate as best_candidate
 from .summary import front_table as front_table
+from .verdict import Choice as Choice
 from .verdict import Verdict as Verdict
+from .verdict import choices_of as choices_of
+from .verdict import extrapolated as extrapolated
 from .verdict import next_command as next_command
 from .verdict import verdict_of as verdict_of

@@ -17,7 +17,7 @@ from snsearch.study.effort import MARGIN
 from snsearch.study.finalists import references_of
 from snsearch.study.objective import unit_of
 from snsearch.study.pairs import Difference, Noise, common_seeds, difference, error_of, noise_of
-from snsearch.study.records import StudyRecord, TrialRecord
+from snsearch.study.records import Settings, StudyRecord, TrialRecord
 from snsearch.units import format_stages, three_digits
 
 
@@ -112,14 +112,12 @@ class Verdict:
                 f"The lowest error has {self.described(self.most_accurate)}; the pick is no worse than it but for "
                 f"{self.margin_points:g} points, and costs less."
             )
-        cheaper = [one for one in (*self.against, *self.others) if one.cost_ratio > 1 and self._is_tied(one)]
-        if cheaper:
-            one = max(cheaper, key=lambda one: one.cost_ratio)
-            low, high = one.interval_points
+        if (tied := self.cheapest_tied) is not None:
+            low, high = tied.interval_points
             what = "time" if self.unit == "ms" else "cost"
             yield (
-                f"The fastest that is not told apart from it is {one.name}: {-one.difference_points:+.1f} ± "
-                f"{(high - low) / 2:.1f} points at {1 - 1 / one.cost_ratio:.0%} less {what}."
+                f"The fastest that is not told apart from it is {tied.name}: {-tied.difference_points:+.1f} ± "
+                f"{(high - low) / 2:.1f} points at {1 - 1 / tied.cost_ratio:.0%} less {what}."
             )
         open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]
         if open_to:
@@ -128,6 +126,16 @@ class Verdict:
                 f"Not decided: whether the pick differs from {names} by more than {self.margin_points:g} points. "
                 "More seeds narrow the intervals."
             )
+
+    @property
+    def cheapest_tied(self) -> Comparison | None:
+        """The pick beside the cheapest finalist that is not told apart from it; None if that is the pick itself."""
+        cheaper = [one for one in (*self.against, *self.others) if one.cost_ratio > 1 and self._is_tied(one)]
+        return max(cheaper, key=lambda one: one.cost_ratio, default=None)
+
+    def tied_with(self) -> tuple[Comparison, ...]:
+        """The pick beside every other finalist that is not told apart from it."""
+        return tuple(one for one in (*self.against, *self.others) if self._is_tied(one))
 
     def described(self, choice: Choice) -> str:
         """A finalist with its error and cost."""
@@ -226,6 +234,21 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
     )
 
 
+def choices_of(study: StudyRecord) -> dict[int, Choice]:
+    """Every finalist by its full trainings, by trial number."""
+    finals = {trial.number: trial.finals for trial in study.trials if trial.finals}
+    noise = noise_of(finals, otherwise=study.noise or 0.0)
+    return {trial.number: _choice(study, trial, noise) for trial in study.trials if trial.finals}
+
+
+def extrapolated(settings: Settings, cost: float) -> bool:
+    """Whether a predicted cost lies outside of what its profile was judged on."""
+    factor, judged = settings.cost_factor, settings.cost_judged
+    if judged is None or factor is None:
+        return False
+    return not judged[0] / factor <= cost <= judged[1] * factor
+
+
 def next_command(study: StudyRecord, verdict: Verdict | None) -> str | None:
     """The command that would tell apart what could not be; None where nothing is left to tell apart."""
     run = study.provenance[-1].get("command") if study.provenance else None
@@ -269,8 +292,7 @@ def _groups_words(trial: TrialRecord) -> str:
 
 def _choice(study: StudyRecord, trial: TrialRecord, noise: Noise) -> Choice:
     error, interval = error_of(trial.finals, noise)
-    settings, cost = study.settings, trial.cost or 0.0
-    factor, judged = settings.cost_factor, settings.cost_judged
+    factor, cost = study.settings.cost_factor, trial.cost or 0.0
     assert trial.architecture is not None, "a finalist was trained"
     return Choice(
         trial=trial.number,
@@ -283,7 +305,5 @@ def _choice(study: StudyRecord, trial: TrialRecord, noise: Noise) -> Choice:
         full=all(result.finished for result in trial.finals),
         cost=cost,
         cost_interval=None if factor is None else (cost / factor, cost * factor),
-        extrapolated=judged is not None
-        and factor is not None
-        and not judged[0] / factor <= cost <= judged[1] * factor,
+        extrapolated=extrapolated(study.settings, cost),
     )

@@ -23,8 +23,7 @@ from snsearch.device.registry import device_of
 from snsearch.engine.artefact import Artefact
 from snsearch.errors import DeviceError
 from snsearch.network.arch import Architecture
-from snsearch.pages.device_section import provenance_of
-from snsearch.pages.evidence import counts_of, worth_measuring
+from snsearch.pages.evidence import counts_of, provenance_of, worth_measuring
 from snsearch.study.observer import Observer
 from snsearch.study.records import StudyRecord
 from snsearch.study.storage import read_study

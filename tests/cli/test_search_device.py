@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from snsearch.latency.profile import load_profile
 from snsearch.network.arch import Architecture
 from snsearch.pages.evidence import measured_by_device, measurements_of, worth_measuring
 from snsearch.pages.page import report_data
+from snsearch.pages.sections import Section, column_of
 from snsearch.study.records import StudyRecord
 from snsearch.study.storage import read_study
 from tests.cli.test_search import SMALL
@@ -56,6 +56,15 @@ def board(run: Run) -> str:
 
 def _study() -> StudyRecord:
     return read_study(f"sqlite:///reports/{NAME}/study.db")
+
+
+def _measured() -> Section:
+    [section] = [one for one in report_data(_study()).sections if one.name.startswith("device-")]
+    return section
+
+
+def _cells(section: Section, *heads: str) -> list[list[str]]:
+    return [list(column_of(section.tables[0], head)) for head in heads]
 
 
 def _page() -> Path:
@@ -116,21 +125,21 @@ def test_the_devices_own_profile_is_the_objective_of_a_new_study(run: Run, board
     assert outcome.code == 0
     assert "no latency profile of its own" not in outcome.err
     assert _study().settings.cost_name.startswith("latency other ")
-    section = report_data(_study()).sections[0]
-    assert all(section.column("predicted"))
-    assert not any(section.column("off by")), "another device's predictions are compared by order alone"
-    assert "only their order can be compared" in section.summary[-1]
+    section = _measured()
+    assert all(column_of(section.tables[0], "predicted"))
+    assert "off by" not in [column.head for column in section.tables[0].columns], "another device's: by order alone"
+    assert "only their order can be compared" in section.lines[-1]
 
 
 def test_a_profile_of_the_device_itself_is_compared_in_figures(run: Run, board: str) -> None:
     device_folder(board).mkdir(parents=True, exist_ok=True)
     profile_path(board).write_text(replace(load_profile("ncnn-raspberry-pi-4"), name=board).to_toml())
     assert run(*SEARCH, "--device", board).code == 0
-    [section] = report_data(_study()).sections
-    costs = {trial.number: trial.cost for trial in _study().candidates}
-    off = [f"{1.0 / (costs[row.number] or 0.0) - 1:+.0%}" for row in section.rows]
-    assert off == list(section.column("off by"))
-    assert "own profile are off by" in section.summary[-1]
+    section = _measured()
+    costs = {f"#{trial.number}": trial.cost for trial in _study().candidates}
+    off = [f"{1.0 / (costs[trial] or 0.0) - 1:+.0%}" for trial in column_of(section.tables[0], "trial")]
+    assert off == column_of(section.tables[0], "off by")
+    assert "own profile are off by" in section.lines[-1]
 
 
 def test_a_study_keeps_its_objective_when_a_profile_is_made_later(run: Run, board: str) -> None:
@@ -147,12 +156,15 @@ def test_an_emulated_device_shows_parity_and_draws_no_latency(run: Run, work: Pa
     behave(work, marker="qemu")
     assert run("device", "add", "emulated", "local", "--runner", str(RUNNER)).code == 0
     assert run(*SEARCH, "--device", "emulated").code == 0
-    [section] = report_data(_study()).sections
-    assert section.scatter is None
+    section = _measured()
     assert section.title == "On emulated: no latency"
-    assert set(section.column("ms [95 %]")) == {"emulated: not a latency"}
-    assert set(section.column("verdict")) == {"emulated"}
-    assert set(section.column("parity")) == {"3e-07"}
+    cells = {name: set(column_of(section.tables[0], name)) for name in ("ms [95 %]", "verdict", "parity")}
+    assert cells == {
+        "ms [95 %]": {"emulated: not a latency"},
+        "verdict": {"emulated: the device says so (qemu)"},
+        "parity": {"3e-07"},
+    }
+    assert {record["measured_0"] for record in report_data(_study()).table.records()} == {None}
     document = json.loads(run("report", NAME, "--format", "json").out)
     assert {one["latency_ms"] for one in document["measurements"]} == {None}
 
@@ -164,26 +176,18 @@ def test_the_front_of_error_against_measured_latency_is_drawn_of_latencies_alone
     keys = [trial.architecture.key for trial in _study().candidates if trial.architecture]
     behave(work, broken=[])
     assert run("measure", NAME, "--all", "--device", board).code == 0
-    data = report_data(_study())
-    [section] = data.sections
-    assert section.scatter is not None
-    assert len(section.scatter.marks) == len(keys)
+    data, section = report_data(_study()), _measured()
     # All take 1 ms, so that the front is the one of least error.
     best = min(data.rows, key=lambda row: row.score.error)
-    assert [row.number for row in section.rows if row.on_front] == [best.number]
-    [mark] = [mark for mark in section.scatter.marks if mark.on_front]
-    assert mark.x_low is not None
-    assert mark.x_low <= mark.x <= (mark.x_high or 0)
-
-
-def test_the_page_with_devices_is_drawn_in_a_browser(run: Run, board: str, tmp_path: Path, chromium: str) -> None:
-    assert run(*SEARCH, "--device", board).code == 0
-    dom = subprocess.run(
-        [chromium, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'browser'}",
-         "--dump-dom", _page().resolve().as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    ).stdout  # fmt: skip
-    assert dom.count('<svg class="chart"') == 3
+    cells = zip(*_cells(section, "trial", "candidate"), strict=True)
+    fronts = [trial for trial, words in cells if "(front)" in words]
+    assert fronts == [f"#{best.number}"]
+    options = data.section("front").charts[0].options
+    assert options is not None
+    assert {"name": "measured_0", "title": f"ms ({board}, measured)", "interval": True} in options["axes"]
+    timed = [record for record in data.table.records() if record["measured_0"] is not None]
+    assert len(timed) == len(keys)
+    assert all(one["measured_0_low"] <= one["measured_0"] <= one["measured_0_high"] for one in timed)
 
 
 def test_measuring_all_of_what_is_no_study_is_wrong_usage(run: Run, board: str) -> None:

@@ -208,8 +208,8 @@ def test_a_study_gives_its_best_candidate_and_says_how_it_was_searched(tmp_path:
 
     study = snsearch.load_study("reports/sample")
     _, remarks, data = _network("reports/sample", "reports/sample", None)
-    best = report_data(study).summary[0]
-    assert f"#{remarks[0].split('#')[1].split()[0]} (" in best
+    best = report_data(study).section("verdict").cards[1]
+    assert f"#{remarks[0].split('#')[1].split()[0]} (" in best.words
     assert data == "fashion-mnist"
     assert "by its own recipe (" in remarks[1]
     trial, _, _ = _network("reports/sample#3", "reports/sample#3", None)

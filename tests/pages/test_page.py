@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,11 @@ from snsearch.device.counting.record import CountedNetwork
 from snsearch.errors import StudyError
 from snsearch.network.arch import Architecture
 from snsearch.network.costs import count_costs
-from snsearch.pages.page import ReportData, render, report_data, write_report
-from snsearch.pages.sections import Section
+from snsearch.pages.audit import Audit
+from snsearch.pages.facts import unscored_facts
+from snsearch.pages.page import Report, render, report_data, write_report
+from snsearch.pages.sections import Section, column_of
+from snsearch.pages.vega import script
 from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
 from snsearch.solver.spec import load_space
@@ -48,7 +50,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
 
 
 @pytest.fixture(scope="module")
-def data(study: StudyRecord) -> ReportData:
+def data(study: StudyRecord) -> Report:
     return report_data(study)
 
 
@@ -62,7 +64,7 @@ def _scored(study: StudyRecord, scores: list[tuple[float, float]], test_images: 
     return replace(study, trials=tuple(trials), lengths=None)
 
 
-def test_the_rows_are_the_study_s_candidates(study: StudyRecord, data: ReportData) -> None:
+def test_the_rows_are_the_study_s_candidates(study: StudyRecord, data: Report) -> None:
     assert [row.number for row in data.rows] == [trial.number for trial in study.candidates]
     for row, trial in zip(data.rows, study.candidates, strict=True):
         assert trial.proxy is not None
@@ -94,7 +96,7 @@ def test_further_seeds_make_a_mean_and_widen_every_candidate_s_interval(study: S
     before = report_data(alone).rows
     assert data.rows[1].score.deviation_95 > 2 * before[1].score.deviation_95
     assert data.rows[0].score.deviation_95 < data.rows[1].score.deviation_95
-    facts = dict(data.proxy)
+    facts = dict(data.section("meaning").facts)
     assert facts["Seeds"].startswith("0, 1, 2; 1 finalists have several")
     assert "spreads by 1.00%" in facts["Seeds"]
     assert "the spread between seeds" in facts["Intervals"]
@@ -103,7 +105,7 @@ def test_further_seeds_make_a_mean_and_widen_every_candidate_s_interval(study: S
 
 
 def test_the_summary_names_the_cheapest_that_cannot_be_told_apart(study: StudyRecord) -> None:
-    summary = report_data(_scored(study, [(0.100, 50.0), (0.104, 40.0), (0.2, 30.0)])).summary
+    summary = report_data(_scored(study, [(0.100, 50.0), (0.104, 40.0), (0.2, 30.0)])).section("verdict").lines
     assert summary[0].startswith("Lowest proxy error: #0 ")
     assert "#1 " in summary[1]
     assert "20% less" in summary[1]
@@ -111,14 +113,14 @@ def test_the_summary_names_the_cheapest_that_cannot_be_told_apart(study: StudyRe
 
 
 def test_a_clear_winner_is_not_hedged(study: StudyRecord) -> None:
-    assert len(report_data(_scored(study, [(0.1, 50.0), (0.2, 40.0)])).summary) == 1
+    assert len(report_data(_scored(study, [(0.1, 50.0), (0.2, 40.0)])).section("verdict").lines) == 1
 
 
-def test_the_channel_table_has_a_column_for_each_network_of_the_front(data: ReportData) -> None:
-    head, layers, totals = data.channel_table
+def test_the_channel_table_has_a_column_for_each_network_of_the_front(data: Report) -> None:
+    [table] = data.section("channels").tables
     front_numbers = {f"#{row.number}" for row in data.rows if row.on_front}
-    assert {cell.split()[0] for cell in head[5:]} == front_numbers
-    assert all(len(row) == len(head) for row in (*layers, *totals))
+    assert {column.name.split()[0] for column in table.columns[5:]} == front_numbers
+    assert all(len(row) == len(table.columns) for row in table.rows)
 
 
 def test_networks_that_mix_groups_have_a_color_a_name_and_a_column(study: StudyRecord) -> None:
@@ -128,10 +130,10 @@ def test_networks_that_mix_groups_have_a_color_a_name_and_a_column(study: StudyR
     mixed = replace(widths, se_reduction=(0, 16, 16))
     trial = replace(first, architecture=mixed, costs=count_costs(mixed), cost=0.001)
     data = report_data(replace(study, trials=(trial, *others)))
-    assert (1, 3, 8) in data.groups
-    assert data.groups == tuple(sorted(data.groups))
-    head, _, _ = data.channel_table
-    assert f"#{trial.number} g=1-3-8" in head
+    assert (1, 3, 8) in data.view.groups
+    assert data.view.groups == tuple(sorted(data.view.groups))
+    [table] = data.section("channels").tables
+    assert f"#{trial.number} g=1-3-8" in [column.name for column in table.columns]
     assert "g=1-3-8" in trial.words
     assert "SE 0-16-16" in trial.words
     page = render(data)
@@ -140,21 +142,25 @@ def test_networks_that_mix_groups_have_a_color_a_name_and_a_column(study: StudyR
     assert (entry["architecture"]["groups"], entry["architecture"]["se_reduction"]) == ([1, 3, 8], [0, 16, 16])
 
 
+def _audits(study: StudyRecord) -> Sequence[Audit]:
+    return report_data(study).section("audit").tables[0].rows
+
+
 def test_the_audit_holds_for_a_budget_that_was_met_and_fails_for_one_that_was_not(study: StudyRecord) -> None:
-    [audit] = report_data(study).audits
+    [audit] = _audits(study)
     assert audit.bound == "MFLOPs"
     assert audit.held
     budget = study.settings.budget
     stricter = replace(study, settings=replace(study.settings, budget=replace(budget, params=1000)))
-    assert [(a.bound, a.held) for a in report_data(stricter).audits] == [("MFLOPs", True), ("Parameters", False)]
+    assert [(a.bound, a.held) for a in _audits(stricter)] == [("MFLOPs", True), ("Parameters", False)]
 
 
 def test_mflops_that_another_bound_keeps_low_are_no_fault(study: StudyRecord) -> None:
     budget = replace(study.settings.budget, macs=study.settings.budget.macs * 2)  # type: ignore[operator]
     far = replace(study, settings=replace(study.settings, budget=budget))
-    assert [audit.held for audit in report_data(far).audits] == [False]
+    assert [audit.held for audit in _audits(far)] == [False]
     capped = replace(far, trials=tuple(replace(trial, binding="params") for trial in far.trials))
-    [audit] = report_data(capped).audits
+    [audit] = _audits(capped)
     assert audit.held
     assert audit.rule.endswith(f"{len(study.candidates)} of {len(study.candidates)} end below, at another bound")
 
@@ -172,8 +178,8 @@ def test_a_study_without_a_trained_candidate_has_no_report(study: StudyRecord) -
         report_data(replace(study, trials=()))
 
 
-def test_every_error_comes_with_its_proxy_data_seeds_and_spread(data: ReportData) -> None:
-    facts = dict(data.proxy)
+def test_every_error_comes_with_its_proxy_data_seeds_and_spread(data: Report) -> None:
+    facts = dict(data.section("meaning").facts)
     assert "validation images by which the search chooses" in facts["What the error is"]
     assert facts["Length of training"].startswith("a full training takes 256 images, a short one ")
     assert "digits" in facts["Data"]
@@ -184,7 +190,7 @@ def test_every_error_comes_with_its_proxy_data_seeds_and_spread(data: ReportData
 
 def test_failed_trials_are_listed_with_their_reason(study: StudyRecord) -> None:
     failed: TrialRecord = replace(study.trials[0], number=99, status="failed", proxy=None, reason="out of memory")
-    assert report_data(replace(study, trials=(*study.trials, failed))).unscored == (("#99 failed", "out of memory"),)
+    assert unscored_facts(replace(study, trials=(*study.trials, failed))) == (("#99 failed", "out of memory"),)
 
 
 def _hostile(study: StudyRecord) -> StudyRecord:
@@ -211,9 +217,13 @@ def test_untrusted_text_is_escaped_everywhere(study: StudyRecord) -> None:
 
 def test_the_embedded_json_is_the_document_whatever_it_holds(study: StudyRecord) -> None:
     data = report_data(_hostile(study))
-    found = re.search(r'<script type="application/json" id="study">(.*?)</script>', render(data), re.DOTALL)
+    found = re.search(r'<script type="application/json" id="figures">(.*?)</script>', render(data), re.DOTALL)
     assert found is not None
-    assert json.loads(found[1]) == json.loads(json.dumps(data.document))
+    figures = json.loads(found[1])
+    assert figures["study"] == HOSTILE
+    assert figures["verdict"] == json.loads(json.dumps(data.document["verdict"]))
+    names = [column["name"] for column in figures["candidates"]["columns"]]
+    assert [dict(zip(names, row, strict=True)) for row in figures["candidates"]["values"]] == data.table.records()
 
 
 def with_counts(study: StudyRecord, counts: Iterable[CountedNetwork]) -> StudyRecord:
@@ -238,71 +248,81 @@ def _counted(study: StudyRecord, *millions: float, **options: Any) -> tuple[Coun
 
 
 def _instructions(section: Section) -> tuple[str, ...]:
-    return section.column("M instructions")
+    return tuple(column_of(section.tables[0], "M instructions"))
+
+
+def _cores(data: Report) -> list[Section]:
+    return [section for section in data.sections if section.name.startswith("core-")]
+
+
+def _numbers(section: Section) -> list[str]:
+    return list(column_of(section.tables[0], "trial"))
+
+
+def _on_front(section: Section) -> list[bool]:
+    return ["(front)" in cell for cell in column_of(section.tables[0], "candidate")]
 
 
 def test_a_core_has_a_section_of_the_candidates_that_were_counted(study: StudyRecord) -> None:
     scored = _scored(study, [(0.1, 50.0), (0.2, 40.0), (0.3, 60.0), (0.4, 30.0)])
     foreign = made_up_counts("shufflenet-of-another-study")
     data = report_data(with_counts(scored, (*_counted(scored, 20, 10, 30), foreign)))
-    [section] = data.sections
+    [section] = _cores(data)
     assert section.title == "Counted on cortex-a72"
-    assert [row.number for row in section.rows] == [0, 1, 2]
+    assert _numbers(section) == ["#0", "#1", "#2"]
     assert _instructions(section) == ("20.00", "10.00", "30.00")
-    assert section.column("M L1d misses") == section.column("M L2 misses") == ("10.000", "5.000", "15.000")
-    assert [row.on_front for row in section.rows] == [True, True, False]
+    for misses in ("M L1d misses", "M L2 misses"):
+        assert column_of(section.tables[0], misses) == ["10.000", "5.000", "15.000"]
+    assert _on_front(section) == [True, True, False]
     # The A72's file: 10 * 0.325973 + 5 * 8.04795 + 5 * 9.18806 ms, and a factor of 1.26941 either way.
-    assert section.column("predicted ms [95 %]")[1] == "89.4 [70.5, 114]"
-    assert "They are not latencies." in section.summary[0]
-    assert section.summary[1].startswith("Milliseconds are predicted from counted cost, Raspberry Pi 4B")
-    assert len(section.summary) == 2
+    assert column_of(section.tables[0], "predicted ms [95 %]")[1] == "89.4 [70.5, 114]"
+    assert "They are not latencies." in section.lines[0]
+    assert section.lines[1].startswith("Milliseconds are predicted from counted cost, Raspberry Pi 4B")
+    assert len(section.lines) == 2
     assert dict(section.facts)["Caches"].startswith("L1d 32 KiB, 2 ways, lines of 64 bytes; L1i 48 KiB")
     assert [row.provenance.partition("; ")[2] for row in data.rows] == ["counted on cortex-a72"] * 3 + [""]
 
 
-def test_error_is_drawn_against_millions_of_instructions_with_their_own_front(study: StudyRecord) -> None:
+def test_counts_are_axes_of_the_front_s_chart_and_columns_of_the_table(study: StudyRecord) -> None:
     scored = _scored(study, [(0.1, 50.0), (0.2, 40.0), (0.3, 60.0)])
     data = report_data(with_counts(scored, _counted(scored, 20, 25, 10)))
-    [section] = data.sections
-    chart = section.scatter
-    assert chart is not None
-    marks = {mark.number: mark for mark in chart.marks}
-    assert [marks[number].x for number in range(3)] == [chart.x.at(millions) for millions in (20, 25, 10)]
     assert {row.number for row in data.rows if row.on_front} == {0, 1}
-    assert {number for number, mark in marks.items() if mark.on_front} == {0, 2}
-    assert [row.on_front for row in section.rows] == [True, False, True]
-    assert marks[0].x_low is None, "a count has no interval"
-    assert "not a latency: 20.00 M instructions" in marks[0].title
-    assert chart.front.split()[0] == f"{marks[2].x:g},{marks[2].y:g}"
+    assert _on_front(_cores(data)[0]) == [True, False, True], "a front of its own"
+    options = data.section("front").charts[0].options
+    assert options is not None
+    axes = {axis["name"]: axis for axis in options["axes"]}
+    assert axes["instructions_0"]["title"] == "M instructions (cortex-a72, counted)"
+    assert not axes["instructions_0"]["interval"], "a count has no interval"
+    assert [record["instructions_0"] for record in data.table.records()] == [20, 25, 10]
 
 
 def test_a_core_without_published_figures_has_no_milliseconds(study: StudyRecord) -> None:
     data = report_data(with_counts(study, _counted(study, 20, core="cortex-a76")))
-    [section] = data.sections
-    assert "predicted ms [95 %]" not in dict(section.columns)
-    assert len(section.summary) == 1
+    [section] = _cores(data)
+    assert "predicted ms [95 %]" not in [column.head for column in section.tables[0].columns]
+    assert len(section.lines) == 1
     assert "predicted ms" not in render(data)
     assert "predicted ms" in render(report_data(with_counts(study, _counted(study, 20))))
 
 
 def test_the_last_count_of_a_candidate_is_shown_and_mixed_programs_are_told(study: StudyRecord) -> None:
     later = _counted(study, 21, runner="cd" * 32, kept="2026-01-02T00:00:00+00:00")
-    [section] = report_data(with_counts(study, (*_counted(study, 20, 10), *later))).sections
+    [section] = _cores(report_data(with_counts(study, (*_counted(study, 20, 10), *later))))
     assert _instructions(section) == ("21.00", "10.00")
-    assert section.summary[-1].startswith("Several runners or versions of qemu")
+    assert section.lines[-1].startswith("Several runners or versions of qemu")
     assert "runner cdcdcdcdcdcd" in dict(section.facts)["Engine"]
 
 
 def test_other_cores_of_one_name_have_sections_of_their_own(study: StudyRecord) -> None:
     first, second = _counted(study, 20, 10)
     small = replace(second.core, l2=replace(second.core.l2, size=1 << 19))
-    sections = report_data(with_counts(study, (first, replace(second, core=small)))).sections
+    sections = _cores(report_data(with_counts(study, (first, replace(second, core=small)))))
     assert list(map(_instructions, sections)) == [("20.00",), ("10.00",)]
     assert sections[0].title != sections[1].title
 
 
-def test_counts_stand_in_the_document_and_a_study_without_has_none(study: StudyRecord, data: ReportData) -> None:
-    assert (data.sections, data.document["counts"]) == ((), [])
+def test_counts_stand_in_the_document_and_a_study_without_has_none(study: StudyRecord, data: Report) -> None:
+    assert (_cores(data), data.document["counts"]) == ([], [])
     [first] = _counted(study, 20)
     [shown] = report_data(with_counts(study, (first,))).document["counts"]
     assert shown["subject"] == first.subject
@@ -337,13 +357,14 @@ def test_names_that_are_no_unicode_stand_in_a_page_that_can_be_written(study: St
     assert "bad\\udcfe.png" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_the_page_reaches_for_nothing_outside_itself(data: ReportData) -> None:
+def test_the_page_reaches_for_nothing_outside_itself(data: Report) -> None:
     page = render(data)
     assert "default-src 'none'" in page
-    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!data:)[^"'\s>]+""", page)
-    assert "url(" not in page
-    assert "http:" not in page
-    assert "https:" not in page
+    assert "unsafe-eval" not in page
+    own = page.replace(script(), "")
+    assert not re.findall(r"""\s(?:src|href)\s*=\s*["']?(?!data:|#)[^"'\s>]+""", own)
+    assert not re.findall(r"url\((?!#)", own)
+    assert not re.findall(r"https?:(?!//www\.w3\.org/)", own)
 
 
 def test_a_stored_network_that_cannot_be_built_is_found_out(study: StudyRecord) -> None:
@@ -354,13 +375,14 @@ def test_a_stored_network_that_cannot_be_built_is_found_out(study: StudyRecord) 
         report_data(replace(study, trials=(tampered, *study.trials[1:])))
 
 
-def test_the_summary_gives_costs_with_their_unit(data: ReportData) -> None:
-    unit = data.cost_axis.partition(" (")[0]
+def test_the_summary_gives_costs_with_their_unit(data: Report) -> None:
+    unit = data.view.unit
     assert unit
-    assert re.search(rf" at \d+\.\d+ {re.escape(unit)}; trained in full, 1 seed\.$", data.summary[0])
+    [line] = [line for line in data.section("verdict").lines if line.startswith("Take ")]
+    assert re.search(rf" at \d+\.\d+ {re.escape(unit)}; trained in full, 1 seed\.$", line)
 
 
-def test_writing_leaves_no_partial_file(data: ReportData, tmp_path: Path) -> None:
+def test_writing_leaves_no_partial_file(data: Report, tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
     write_report(data, path)
     write_report(data, path)
@@ -368,59 +390,7 @@ def test_writing_leaves_no_partial_file(data: ReportData, tmp_path: Path) -> Non
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
-def test_a_page_that_cannot_be_written_is_a_study_error(data: ReportData, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_a_study_error(data: Report, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(StudyError, match=r"report\.html' cannot be written"):
         write_report(data, tmp_path / "file" / "report.html")
-
-
-def _dom(chromium: str, page: Path, profile: Path) -> tuple[str, str]:
-    """The page's document after its scripts ran in Chromium, and what the browser logged."""
-    done = subprocess.run(
-        [
-            chromium,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--enable-logging=stderr",
-            f"--user-data-dir={profile}",
-            "--virtual-time-budget=2000",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return done.stdout, done.stderr
-
-
-def test_chromium_shows_every_candidate_without_a_console_message(
-    study: StudyRecord, data: ReportData, tmp_path: Path, chromium: str
-) -> None:
-    for name, shown in (("clean", data), ("hostile", report_data(_hostile(study)))):
-        path = tmp_path / f"{name}.html"
-        write_report(shown, path)
-        dom, log = _dom(chromium, path, tmp_path / f"profile-{name}")
-        assert dom.count('class="mark') == dom.count("<tr data-trial=") == len(data.rows)
-        assert "CONSOLE" not in log
-
-
-def test_clicking_a_column_sorts_the_candidates(data: ReportData, tmp_path: Path, chromium: str) -> None:
-    path = tmp_path / "report.html"
-    column = 9  # parameters, printed as "288.9 k" or "1.87 M"
-    click = f'<script>document.querySelectorAll("#candidates th button")[{column}].click();</script></body>'
-    path.write_text(render(data).replace("</body>", click), encoding="utf-8")
-    dom, _ = _dom(chromium, path, tmp_path / "profile")
-    order = [int(number) for number in re.findall(r'<tr data-trial="(\d+)"', dom)]
-    params = {c["number"]: c["costs"]["params"] for c in data.document["candidates"]}
-    # Rows that print the same may be in either order.
-    shown = [round(params[number], -2) for number in order]
-    assert shown == sorted(shown)
-    assert order != sorted(order)

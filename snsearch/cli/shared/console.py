@@ -26,7 +26,7 @@ def terminal_width() -> int:
     return max(_LEAST, shutil.get_terminal_size().columns)
 
 
-def _print_lines(lines: Iterable[str]) -> None:
+def print_lines(lines: Iterable[str]) -> None:
     """Prints lines to stdout; where its encoding lacks a character, a plain one takes its place."""
     encoding = sys.stdout.encoding or "utf-8"
     for line in lines:
@@ -39,7 +39,7 @@ def _print_lines(lines: Iterable[str]) -> None:
 
 def print_text(text: str, *, indent: int = 0) -> None:
     """Prints sentences to stdout, wrapped."""
-    _print_lines(wrap(text, terminal_width(), indent=indent))
+    print_lines(wrap(text, terminal_width(), indent=indent))
 
 
 def say(text: str) -> None:
@@ -76,7 +76,7 @@ def print_table(
         sys.stdout.write(table.markdown(wide=wide))
     else:
         width = terminal_width()
-        _print_lines(table.blocks(width) if blocks else table.lines(width, wide=wide))
+        print_lines(table.blocks(width) if blocks else table.lines(width, wide=wide))
 
 
 def print_json(value: Any) -> None:

@@ -1,0 +1,121 @@
+"""The verdict as three cards: the fastest, the balanced and the most accurate network, each with how to take it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+from snsearch.pages.candidate_rows import CandidateRow, not_told_apart, summary
+from snsearch.pages.sections import Card, Facts, Section
+from snsearch.pages.view import View
+from snsearch.study import next_command
+from snsearch.units import format_bytes, format_count, format_mflops, three_digits
+
+
+def verdict_section(view: View) -> Section:
+    """What the study comes to, and the networks to choose among."""
+    lines = (
+        tuple(view.verdict.lines()) if view.verdict is not None else summary(view.rows, view.study.settings.cost_axis)
+    )
+    command = next_command(view.study, view.verdict) if view.study.lengths is not None else None
+    if command and not (view.verdict and view.verdict.separated):
+        lines = (
+            "The best are not told apart yet. To narrow the intervals, run this next; or take one of the three.",
+            *lines,
+        )
+    return Section(
+        name="verdict",
+        title="Verdict",
+        lines=lines,
+        command=command,
+        cards=tuple(_card(title, row, note, view) for title, row, note in _choices(view)),
+    )
+
+
+def _choices(view: View) -> Iterator[tuple[str, CandidateRow, str]]:
+    """The title of a card, its network, and how that compares with the balanced one."""
+    verdict = view.verdict
+    if verdict is None:
+        rows = view.rows
+        best = min(rows, key=lambda row: (row.score.error, row.cost))
+        near = not_told_apart(rows, best)
+        tied = f"tied with {len(near) - 1}" if len(near) > 1 else ""
+        cheapest = min(rows, key=lambda row: row.cost)
+        yield "Fastest" if view.unit == "ms" else "Cheapest", cheapest, "" if cheapest not in near else tied
+        yield "Balanced", min(near, key=lambda row: row.cost), tied
+        yield "Most accurate", best, tied
+        return
+    tied_with = verdict.tied_with()
+    note = f"tied with {', '.join(f'#{one.trial}' for one in tied_with)}" if tied_with else ""
+    fastest = verdict.cheapest_tied
+    compared = ""
+    if fastest is not None:
+        low, high = (-end for end in reversed(fastest.interval_points))
+        points = f"{-fastest.difference_points:+.1f} [{low:+.1f}, {high:+.1f}] points"
+        compared = f"{points} beside the balanced one: not told apart"
+    yield (
+        "Fastest" if view.unit == "ms" else "Cheapest",
+        view.row(verdict.pick.trial if fastest is None else fastest.trial),
+        compared or note,
+    )
+    yield "Balanced", view.row(verdict.pick.trial), note
+    alike = verdict.most_accurate.trial == verdict.pick.trial
+    yield "Most accurate", view.row(verdict.most_accurate.trial), "the same as the balanced one" if alike else ""
+
+
+def _card(title: str, row: CandidateRow, note: str, view: View) -> Card:
+    seeds = row.score.seeds if row.final is None else row.final.seeds
+    marks = [
+        note,
+        "extrapolated: its cost is outside of what the profile was judged on" if row.extrapolated else "",
+        "one seed: the spread between trainings is not in the interval" if seeds == 1 else "",
+        "judged by the images that chose it, not on test images" if row.final is None else "",
+        "published design" if row.trial.published else "",
+    ]
+    return Card(
+        title=title,
+        words=f"#{row.number} ({row.trial.words})",
+        trial=row.number,
+        figures=_figures(row, view),
+        marks=tuple(filter(None, marks)),
+        commands=commands_of(row, view),
+    )
+
+
+def _figures(row: CandidateRow, view: View) -> Facts:
+    error, (low, high) = (
+        (row.score.error, row.error_interval) if row.final is None else (row.final.error, row.final.error_interval)
+    )
+    of = "" if row.final is None else f", {row.final.seeds} seeds on test images"
+    figures = [("error", f"{error:.1%} [{low:.1%}, {high:.1%}]{of}")]
+    name = "latency" if view.unit == "ms" else "cost"
+    cost = f"{three_digits(row.cost)} {view.unit}"
+    if row.cost_interval is not None:
+        cost += " [{}, {}], predicted".format(*map(three_digits, row.cost_interval))
+    figures.append((name, cost))
+    for device, found in view.measured.items():
+        one = found.get(row.architecture.key)
+        if one is not None and one.latency_ms is not None:
+            stats = one.statistics
+            figures.append(
+                (f"measured on {device}", f"{stats.median_ms:.3g} ms [{stats.low_ms:.3g}, {stats.high_ms:.3g}]")
+            )
+    figures += [
+        ("peak memory", f"{format_bytes(row.costs.peak_activation_bytes)} of activations"),
+        ("size", f"{format_bytes(row.costs.weight_bytes)}, {format_count(row.costs.params)} parameters"),
+        ("MFLOPs", format_mflops(row.costs.macs)),
+    ]
+    return tuple(figures)
+
+
+def commands_of(row: CandidateRow, view: View) -> Facts:
+    """What takes a candidate: its key, Python, and commands."""
+    key = row.architecture.key
+    trial = shlex.quote(f"{view.study.name}#{row.number}")
+    return (
+        ("key", key),
+        ("Python", f"import snsearch; module = snsearch.build({key!r})"),
+        ("train", f"snsearch train {trial} --out trained --recipe modern"),
+        ("export", f"snsearch export {trial} --to onnx --out exported"),
+        ("measure", f"snsearch measure {shlex.quote(key)} --device my-phone"),
+    )

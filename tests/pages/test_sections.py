@@ -1,0 +1,166 @@
+"""What the sections say, by numbers that can be checked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snsearch.latency.profile import Profile, load_profile
+from snsearch.network.costs import count_costs
+from snsearch.pages.cards import verdict_section
+from snsearch.pages.compare import pairs_of
+from snsearch.pages.deployed import deployed_section
+from snsearch.pages.front import front_band, front_shares
+from snsearch.pages.operators_section import KINDS, live_bytes, priced
+from snsearch.pages.page import Report, report_data
+from snsearch.pages.sections import Section, column_of
+from snsearch.pages.why import why_section
+from snsearch.solver.budget import load_budget
+from snsearch.solver.design import Design
+from snsearch.solver.solving import solve
+from snsearch.solver.spec import load_space
+from snsearch.study.storage import read_study
+from snsearch.study.verdict import verdict_of
+
+SAMPLE = Path(__file__).parent.parent.parent / "reports" / "sample"
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return report_data(read_study(f"sqlite:///{SAMPLE / 'study.db'}"))
+
+
+def test_who_is_clearly_best_is_on_the_front_and_what_is_clearly_beaten_is_not() -> None:
+    shares = front_shares([(0.10, 0.001), (0.20, 0.001), (0.30, 0.001)], [1.0, 0.5, 2.0])
+    assert shares == [1.0, 1.0, 0.0]
+
+
+def test_two_that_differ_by_chance_share_the_front() -> None:
+    cheap, even, _ = front_shares([(0.10, 0.01), (0.10, 0.01), (0.15, 0.01)], [1.0, 2.0, 3.0])
+    assert cheap == 1.0, "nothing is cheaper"
+    assert even == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_band_falls_with_the_cost_and_narrows_with_certainty() -> None:
+    costs = [1.0, 2.0, 3.0]
+    loose = front_band([(0.3, 0.01), (0.2, 0.01), (0.1, 0.01)], costs)
+    close = front_band([(0.3, 0.001), (0.2, 0.001), (0.1, 0.001)], costs)
+    assert [step["cost"] for step in loose] == costs
+    for steps in (loose, close):
+        assert [step["middle"] for step in steps] == pytest.approx([0.3, 0.2, 0.1], abs=0.01)
+        assert all(step["low"] <= step["middle"] <= step["high"] for step in steps)
+    assert all(b["high"] - b["low"] < a["high"] - a["low"] for a, b in zip(loose, close, strict=True))
+
+
+def test_the_lowest_of_many_that_are_alike_is_not_believed() -> None:
+    seen = np.random.default_rng(0).normal(0.2, 0.01, 50)
+    [*_, last] = front_band([(float(error), 0.01) for error in seen], list(map(float, range(50))))
+    assert last["middle"] > seen.min() + 0.003, "the true errors are all 20 %"
+
+
+def test_the_cards_are_the_verdict_s_choices(report: Report) -> None:
+    verdict = verdict_of(report.view.study)
+    assert verdict is not None
+    fastest, balanced, accurate = report.section("verdict").cards
+    assert balanced.trial == verdict.pick.trial
+    assert accurate.trial == verdict.most_accurate.trial
+    assert fastest.trial == 16
+    assert "-0.3, +0.6] points beside the balanced one: not told apart" in fastest.marks[0]
+    assert any(mark.startswith("extrapolated") for mark in fastest.marks)
+    assert dict(balanced.figures)["latency"] == "18.4 ms [14.0, 24.2], predicted"
+    assert dict(balanced.commands)["train"] == "snsearch train 'sample#6' --out trained --recipe modern"
+
+
+def test_a_verdict_that_separates_does_not_send_for_more(report: Report) -> None:
+    assert verdict_section(report.view).lines[0].startswith("The best are not told apart")
+    verdict = report.view.verdict
+    assert verdict is not None
+    apart = verdict_section(replace(report.view, verdict=replace(verdict, separated=True)))
+    assert apart.lines[0].startswith("Take #6")
+
+
+def test_before_finals_the_cards_are_judged_by_the_search_and_say_so(report: Report) -> None:
+    study = report.view.study
+    trials = tuple(replace(trial, repeats=()) for trial in study.trials)
+    cards = report_data(replace(study, trials=trials)).section("verdict").cards
+    assert [card.title for card in cards] == ["Fastest", "Balanced", "Most accurate"]
+    assert all("not on test images" in " ".join(card.marks) for card in cards)
+    assert all("one seed" in " ".join(card.marks) for card in cards)
+
+
+def test_pairs_are_the_verdict_s_own_differences(report: Report) -> None:
+    verdict = report.view.verdict
+    assert verdict is not None
+    pairs = {(pair.first.number, pair.second.number): pair for pair in pairs_of(report.view)}
+    for one in (*verdict.against, *verdict.others):
+        pair = pairs.get((verdict.pick.trial, one.trial)) or pairs[(one.trial, verdict.pick.trial)]
+        sign = 1 if pair.first.number == verdict.pick.trial else -1
+        assert sign * pair.mean == pytest.approx(one.difference_points)
+        assert pair.high - pair.low == pytest.approx(one.interval_points[1] - one.interval_points[0])
+        assert pair.words == "5 seeds on test images"
+
+
+def test_what_was_trained_is_named_beside_what_is_deployed(report: Report) -> None:
+    [section] = deployed_section(report.view)
+    [table] = section.tables
+    lines = {line[0]: line[1:] for line in table.rows}
+    assert lines["input"] == ("1x32x32", "1x224x224")
+    assert lines["max-pooling after it"] == ("no", "yes")
+    trained = report.view.row(6).architecture.at_input(channels=1, resolution=(32, 32), classes=10)
+    assert lines["MFLOPs"] == (f"{count_costs(trained).mflops:.2f}", "39.97")
+    settings = replace(report.view.study.settings, data_description="images of an unknown size")
+    assert deployed_section(replace(report.view, study=replace(report.view.study, settings=settings))) == ()
+
+
+@pytest.mark.parametrize("name", ["snapdragon-820", "ncnn-raspberry-pi-4"])
+def test_operators_add_up_to_the_network_s_prediction_and_macs(name: str) -> None:
+    profile: Profile = load_profile(name)
+    arch = solve(load_space("shufflenet-v1"), load_budget("40"), Design(groups=3)).architecture
+    ops = list(priced(arch, profile))
+    assert sum(one.macs for one in ops) == count_costs(arch).macs
+    assert {one.kind for one in ops} <= set(KINDS)
+    assert sum(one.ms or 0.0 for one in ops) == pytest.approx(profile.predict(arch).ms, rel=0.05)
+    assert len({one.name for one in ops}) == len(ops)
+
+
+def test_live_bytes_are_no_less_than_the_best_order_s_peak() -> None:
+    arch = solve(load_space("shufflenet-v1"), load_budget("40"), Design(groups=3)).architecture
+    most = max(size for _, size in live_bytes(arch, 4))
+    assert count_costs(arch).peak_activation_bytes <= most <= 2 * count_costs(arch).peak_activation_bytes
+
+
+def test_effects_of_a_choice_cancel_over_its_networks(report: Report) -> None:
+    [section] = why_section(report.view)
+    effects = section.charts[0].spec["data"]["values"]
+    for choice in {one["choice"] for one in effects}:
+        ours = [one for one in effects if one["choice"] == choice]
+        assert sum(one["networks"] * one["points"] for one in ours) == pytest.approx(0, abs=1e-9)
+        assert all(one["low"] < one["points"] < one["high"] for one in ours)
+    assert [float(cell) for cell in column_of(section.tables[0], "range, points")] == sorted(
+        (float(cell) for cell in column_of(section.tables[0], "range, points")), reverse=True
+    )
+
+
+def test_every_section_has_text_and_markdown(report: Report) -> None:
+    for section in report.sections:
+        assert section.markdown().startswith(f"## {section.title}\n")
+        assert all(len(line) <= 80 for line in section.text(80))
+
+
+def test_markdown_holds_no_markup_of_names() -> None:
+    section = Section(name="x", title="a|b", lines=("<b>*bold*</b> [link](x)",), command="echo `x` ``y``")
+    assert section.markdown() == "## a\\|b\n\n\\<b\\>\\*bold\\*\\</b\\> \\[link\\](x)\n\n``` echo `x` ``y`` ```\n"
+
+
+def test_the_sample_s_page_is_what_its_study_writes_today(report: Report) -> None:
+    from snsearch.pages.page import render
+
+    def settled(page: str) -> str:
+        start = page.index('<footer class="soft">')
+        return page[:start] + page[page.index("</footer>", start) :]
+
+    kept = (SAMPLE / "report.html").read_text(encoding="utf-8")
+    assert settled(kept) == settled(render(report)), "snsearch report reports/sample writes it again"
