@@ -86,9 +86,9 @@ def candidates_at(mflops: str, space: str = "shufflenet-v1") -> Candidates:
 
 
 @cache
-def tight_candidates(space: SpaceSpec, budget: Budget) -> Candidates:
+def tight_candidates(space: SpaceSpec, budget: Budget, seed: int = 0) -> Candidates:
     """A space's candidates of a budget as a search solves them, solved once for all tests."""
-    return candidates_of(space, budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of)
+    return candidates_of(space, budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of, seed=seed)
 
 
 @cache
@@ -272,7 +272,7 @@ class Setup:
         )
 
     def candidates(self) -> Candidates:
-        return tight_candidates(self.space, self.budget)
+        return tight_candidates(self.space, self.budget, self.seed if self.space.opened else 0)
 
     def plan(self, **options: Any) -> Plan:
         """The plan of a quick search, with other options where they are given."""

@@ -1,4 +1,4 @@
-"""The candidates of a search: every design of a space, solved for the budget before any is trained."""
+"""The candidates of a search: the designs of a space, solved for the budget before any is trained."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import hashlib
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import product
 from typing import Any
 
-from snsearch.errors import InfeasibleBudgetError, SpecError
+from snsearch.errors import InfeasibleBudgetError
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design
+from snsearch.solver.parameters import Parameter, Values, parameters_of, values_of
 from snsearch.solver.solving import Solution, solve
+from snsearch.solver.source import Candidate, Source
 from snsearch.solver.spec import SpaceSpec
 
-MATCH_LIMIT = 0.05  # candidates further than this from the MFLOPs or latency are left out: they are not comparable
+POOL, REFILL = 256, 64  # networks that are drawn at first, and at a time later
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidates:
-    """The designs of a search, with their solutions."""
+    """The networks of a search, with their designs: all of them, or some that were drawn where they are too many."""
 
-    choices: Mapping[str, Sequence[Any]]  # field of Design -> its options
+    source: Source
+    parameters: tuple[Parameter, ...]  # the source's, which reach to the published designs' values
+    values: dict[Design, Values]  # of the parameters
     solutions: dict[Design, Solution]
     cost: dict[Design, float]  # the second objective; needs no training
     first: dict[str, Design]  # architecture key -> the first of the designs that solve to it
@@ -36,6 +41,14 @@ class Candidates:
         """The number of different architectures."""
         return len(self.first)
 
+    @property
+    def networks(self) -> tuple[Candidate, ...]:
+        """The different architectures."""
+        return tuple(
+            Candidate(values=self.values[one], solution=self.solutions[one], cost=self.cost[one])
+            for one in self.first.values()
+        )
+
 
 def candidates_of(
     space: SpaceSpec,
@@ -44,83 +57,105 @@ def candidates_of(
     tight: bool,
     search_shuffle: bool,
     cost: Callable[[Solution], float],
+    seed: int = 0,
 ) -> Candidates:
-    """Every design of the space, solved for the budget.
+    """The designs of the space, solved for the budget: all of them, or the published ones and a pool that is drawn.
 
     Args:
         space: the design space.
         budget: the bounds.
         tight: solve within 0.1 % of the MFLOPs, where the budget names MFLOPs.
-        search_shuffle: also try every design without the channel shuffle.
+        search_shuffle: also try designs without the channel shuffle.
         cost: the second objective of a solution.
+        seed: of what is drawn.
 
     Raises:
         InfeasibleBudgetError: no design comes near the budget. Gives the reason of one.
-        SpecError: `search_shuffle` for a space without the switch, or a space whose search is open.
+        SpecError: `search_shuffle` for a space without the switch.
     """
-    if space.opened:
-        raise SpecError(
-            f"the search of space {space.name} is open ({', '.join(space.opened)}): its designs are drawn, and "
-            "cannot be listed; take a space with lists alone, such as shufflenet-v1"
-        )
-    choices: dict[str, tuple[Any, ...]] = {
-        "groups": space.search_groups,
-        "depth": space.search_depths,
-        "se": space.search_se,
-    }
-    if space.search_scales:
-        choices["scale"] = space.search_scales
-    if search_shuffle:
-        space.check_option("shuffle")
-        choices["shuffle"] = (True, False)
-    solutions: dict[Design, Solution] = {}
-    first: dict[str, Design] = {}
+    parameters = parameters_of(space, search_shuffle=search_shuffle)
+    source = Source(space=space, budget=budget, tight=tight, cost=cost, parameters=parameters)
+    if source.is_drawn:
+        return _pool(source, seed)
+    found: list[Candidate] = []
     left_out: dict[Design, str] = {}
-    for values in product(*choices.values()):
-        design = Design(**dict(zip(choices, values, strict=True)))
+    for options in product(*(one.options for one in parameters)):
+        values = dict(zip((one.name for one in parameters), options, strict=True))
         try:
-            solution = solve(space, budget, design, tight=tight and budget.macs is not None)
+            found.append(source.solved(values))
         except InfeasibleBudgetError as error:
-            left_out[design] = str(error)
-            continue
-        if solution.binding == "mflops" and abs(solution.deviation or 0.0) > MATCH_LIMIT:
-            left_out[design] = f"comes no nearer than {solution.deviation:+.1%} to the budget"
-            continue
-        if solution.binding == "latency" and solution.latency is not None:
-            short = 1 - solution.latency.ms / budget.latency_limit_ms
-            if short > MATCH_LIMIT:
-                left_out[design] = f"comes no nearer than {-short:+.1%} to the latency"
-                continue
-        solutions[design] = solution
-        first.setdefault(solution.architecture.key, design)
-    if not solutions:
+            left_out[Design(**values)] = str(error)
+    if not found:
         raise InfeasibleBudgetError(
             f"no design of {space.name} meets {budget.describe()}; for one: {next(iter(left_out.values()))}"
         )
+    designs = {one.solution.design for one in found}
+    return _candidates(source, parameters, found, [one for one in _published(source) if one in designs], left_out)
+
+
+def _pool(source: Source, seed: int) -> Candidates:
+    """The published designs that meet the budget, and drawn ones."""
+    parameters, published, left_out = source.parameters, [], dict[Design, str]()
+    for design in _published(source):
+        values = values_of(source.space, parameters, design)
+        try:
+            published.append(source.solved(values, design))
+        except InfeasibleBudgetError as error:
+            left_out[design] = str(error)
+    try:
+        drawn = list(source.drawn(pool_seed(seed, 0), POOL))
+    except InfeasibleBudgetError:
+        if not published:
+            raise
+        drawn = []
+    wider = tuple(reduce(lambda one, own: one.widened(own.values[one.name]), published, one) for one in parameters)
+    designs = [one.solution.design for one in published]
+    return _candidates(source, wider, [*published, *drawn], designs, left_out)
+
+
+def pool_seed(seed: int, begun: int) -> str:
+    """What a pool is drawn from that is made when that many networks were begun."""
+    return f"{seed} {begun}"
+
+
+def _candidates(
+    source: Source,
+    parameters: tuple[Parameter, ...],
+    found: Sequence[Candidate],
+    published: Sequence[Design],
+    left_out: dict[Design, str],
+) -> Candidates:
+    first: dict[str, Design] = {}
+    for one in found:
+        first.setdefault(one.key, one.solution.design)
     return Candidates(
-        choices=choices,
-        solutions=solutions,
-        cost={design: cost(solution) for design, solution in solutions.items()},
+        source=source,
+        parameters=parameters,
+        values={one.solution.design: one.values for one in found},
+        solutions={one.solution.design: one.solution for one in found},
+        cost={one.solution.design: one.cost for one in found},
         first=first,
-        published=tuple(_published(space, budget, choices, solutions)),
+        published=tuple(published),
         left_out=left_out,
     )
 
 
-def _published(
-    space: SpaceSpec, budget: Budget, choices: Mapping[str, Sequence[Any]], solutions: dict[Design, Solution]
-) -> Iterator[Design]:
-    for groups in choices["groups"]:
-        design = Design(groups=groups, depth=choices["depth"][0], shuffle=True if "shuffle" in choices else None)
-        if space.search_scales:
+def _published(source: Source) -> Iterator[Design]:
+    """One design per group count: default depth, no SE, the scale that fits the budget, of a list the nearest."""
+    space = source.space
+    depth = space.search_depths[0] if space.search_depths else space.depths[0][0]
+    shuffle = True if any(one.name == "shuffle" for one in source.parameters) else None
+    for groups in space.search_groups:
+        design = Design(groups=groups, depth=depth, shuffle=shuffle)
+        if space.search_scales or space.search_scale:
             try:
-                fit = solve(space, budget, design).scale
+                scale = solve(space, source.budget, design).scale
             except InfeasibleBudgetError:
                 continue
-            nearest = min(space.search_scales, key=lambda scale: abs(math.log(scale / fit)))
-            design = replace(design, scale=nearest)
-        if design in solutions:
-            yield design
+            if space.search_scales:
+                scale = min(space.search_scales, key=lambda one: abs(math.log(one / scale)))
+            design = replace(design, scale=scale)
+        yield design
 
 
 def digest_of(space: SpaceSpec) -> str:

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from snsearch.codec import encode
-from snsearch.solver import Candidates, Design, Solution
+from snsearch.errors import InfeasibleBudgetError
+from snsearch.network import Architecture
+from snsearch.solver import Candidates
 from snsearch.study.lengths import Lengths
+from snsearch.study.networks import Network, Networks
 from snsearch.study.posterior import Observation, Space, features_of
-from snsearch.study.records import TrialRecord
+from snsearch.study.records import Refill, TrialRecord
 from snsearch.study.steps import FULL, Standing
 from snsearch.study.storage import Study
+from snsearch.study.thinning import thinned
 from snsearch.training import ProxyResult
 
 _DONE = 1e-3  # shares may miss what was asked for by so much: batches are whole
 
+Errors = Sequence[tuple[float, float]]  # shares of the full training, and the errors there
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """The networks that a step chooses among: all of a listed space, else those tried and those that may be begun."""
+
+    numbers: Sequence[int]
+    space: Space
+
+    def positions(self) -> dict[int, int]:
+        """The position of every network."""
+        return {number: at for at, number in enumerate(self.numbers)}
+
 
 class Ledger:
-    """The candidates of a space by number, and the trial of each; writes through to the study.
+    """The networks of a search by number, and the trial of each; writes through to the study.
 
     A candidate has one trial at a time. Optuna lets nobody change a finished trial: a network that was left where it
     was, and is taken up again by a longer search, has a new one, which goes on where the old one ended.
@@ -26,15 +44,16 @@ class Ledger:
 
     def __init__(self, study: Study, candidates: Candidates) -> None:
         self.study, self.candidates = study, candidates
-        self.designs = list(candidates.first.values())
-        self.solutions: list[Solution] = [candidates.solutions[design] for design in self.designs]
-        self.costs = [candidates.cost[design] for design in self.designs]
-        self.space = Space(features_of([solution.architecture for solution in self.solutions]))
-        self._of_key = {solution.architecture.key: at for at, solution in enumerate(self.solutions)}
-        # The networks of the published designs, by group count.
-        self.published = [self._of_key[candidates.solutions[d].architecture.key] for d in candidates.published]
+        self.networks = Networks(candidates, study.settings.seed)
         self.failed_now: set[int] = set()  # in this run; those that ran out of memory are tried again by the next
-        self._records = {record.number: record for record in study.records()}
+        self._records: dict[int, TrialRecord] = {}
+        self._trials: dict[int, list[int]] = {}  # of every network that has any
+        self._current: dict[int, TrialRecord] = {}
+        self._errors: dict[int, tuple[ProxyResult, Errors]] = {}
+        self._listed: View | None = None
+        for record in study.records():
+            self._put(record)
+        self.networks.restore(study.refills, study.values)
         for record in self.records:
             if record.status == "running" and record.architecture is None:
                 study.fail(record.number, "left out", "the search ended as it began this")
@@ -45,94 +64,169 @@ class Ledger:
         """The trials so far, by number."""
         return tuple(self._records.values())
 
-    def network_of(self, record: TrialRecord) -> int | None:
-        """The network of a trial; None where the trial has none yet."""
-        return None if record.architecture is None else self._of_key.get(record.architecture.key)
+    def architecture(self, network: int) -> Architecture:
+        """Of a network."""
+        return self.networks.all[network].architecture
 
-    def current(self) -> dict[int, TrialRecord]:
+    def cost(self, network: int) -> float:
+        """The second objective of a network."""
+        return self.networks.all[network].cost
+
+    def current(self) -> Mapping[int, TrialRecord]:
         """The last trial of every network that has one; a failure of an earlier run for memory does not count."""
-        found: dict[int, TrialRecord] = {}
-        for record in self._records.values():
-            network = self.network_of(record)
-            forgiven = record.fault == "memory" and network not in self.failed_now
-            if network is not None and record.duplicate_of is None and not forgiven and record.status != "left out":
-                found[network] = record
-        return found
+        return self._current
+
+    def _put(self, record: TrialRecord) -> None:
+        """Keeps a trial, and what it says of its network."""
+        self._records[record.number] = record
+        network = self._network_of(record)
+        if network is None:
+            return
+        trials = self._trials.setdefault(network, [])
+        if record.number not in trials:
+            trials.append(record.number)
+        counting = [one for one in map(self._records.__getitem__, trials) if self._counts(one, network)]
+        if counting:
+            self._current[network] = counting[-1]
+        else:
+            self._current.pop(network, None)
+
+    def _counts(self, record: TrialRecord, network: int) -> bool:
+        forgiven = record.fault == "memory" and network not in self.failed_now
+        return record.duplicate_of is None and not forgiven and record.status != "left out"
+
+    def _network_of(self, record: TrialRecord) -> int | None:
+        """The network of a trial; None where the trial has none yet, or one that is not of the space."""
+        if record.architecture is None:
+            return None
+        known = self.networks.find(record.architecture.key)
+        if known is not None or not self.networks.is_drawn or record.costs is None or record.cost is None:
+            return known
+        return self.networks.add(
+            Network(
+                values=self.study.values(record.number),
+                architecture=record.architecture,
+                costs=record.costs,
+                cost=record.cost,
+                deviation=record.deviation,
+                binding=record.binding,
+                notes=record.notes,
+            )
+        )
+
+    def view(self, lengths: Lengths, going: Mapping[int, float]) -> View:
+        """The networks that a step chooses among; of very many that were tried, those that say most."""
+        if not self.networks.is_drawn:
+            if self._listed is None:
+                self._listed = self._viewed(range(len(self.networks.all)))
+            return self._listed
+        seen = {*self._telling(lengths), *going}
+        return self._viewed([n for n in self._current if n in seen] + self.networks.untried(self._tried() | {*going}))
+
+    def _viewed(self, numbers: Sequence[int]) -> View:
+        return View(numbers=numbers, space=Space(features_of([self.architecture(number) for number in numbers])))
 
     def standing(
-        self, begin: list[int], start: int, lengths: Lengths, going: dict[int, float], total: float
+        self, view: View, start: int, lengths: Lengths, going: Mapping[int, float], total: float
     ) -> Standing:
-        """How far every network is."""
-        current = self.current()
-        done = {network: self.share(record) for network, record in current.items() if record.proxy is not None}
+        """How far the networks of a view are, by their positions in it."""
+        at = view.positions()
+        done = self.done()
         spent = sum(done.values()) + sum(share - done.get(network, 0.0) for network, share in going.items())
+        current, drawn = self._current, self.networks.is_drawn
+        unseen = sum(number not in at for number in self._tried()) if drawn else 0
+        observations = [
+            Observation(network=at[network], share=share, seed=self.study.settings.seed, error=error)
+            for network in self._telling(lengths)
+            for share, error in self._errors_of(network, lengths)
+        ]
         return Standing(
-            costs=self.costs,
-            begin=begin,
-            start=start,
+            costs=[self.cost(number) for number in view.numbers],
+            begin=range(len(view.numbers)) if drawn else self.networks.order,
+            start=max(0, start - unseen),
             short=lengths.short,
-            done=done,
-            going=going,
-            gone=frozenset(network for network, record in current.items() if record.status == "failed"),
-            observations=tuple(self._observations(current, lengths)),
+            done={at[network]: share for network, share in done.items() if network in at},
+            going={at[network]: share for network, share in going.items()},
+            gone=frozenset(at[n] for n, record in current.items() if record.status == "failed" and n in at),
+            observations=tuple(observations),
             left=total - spent,
         )
+
+    def is_due(self) -> bool:
+        """Whether it is time to draw further networks."""
+        return self.networks.is_due(len(self._tried()))
+
+    def _tried(self) -> set[int]:
+        """The networks whose training came to anything; one that was only begun is begun again."""
+        return {n for n, one in self._current.items() if one.proxy is not None or one.status == "failed"}
+
+    def done(self) -> dict[int, float]:
+        """The share of the full training that every network is trained to."""
+        return {network: self.share(one) for network, one in self._current.items() if one.proxy is not None}
 
     def share(self, record: TrialRecord) -> float:
         """How much of the full training a trial has."""
         return 0.0 if record.proxy is None else record.proxy.share
 
-    def _observations(self, current: dict[int, TrialRecord], lengths: Lengths) -> Iterator[Observation]:
-        """The errors of every network where it first was long enough, and where it is."""
-        for network, record in current.items():
-            if record.proxy is None:
-                continue
-            whole = record.proxy.images_seen / record.proxy.share
-            points = {round(point.images_seen / whole, 3): point.test_error for point in record.proxy.curve}
-            short = min((share for share in points if share >= lengths.short - _DONE), default=FULL)
-            for share in sorted({short, max(points)}):
-                yield Observation(network=network, share=share, seed=record.proxy.seed, error=points[share])
+    def _telling(self, lengths: Lengths) -> list[int]:
+        """The networks whose errors are looked at, of those that have any."""
+        last = {network: self._errors_of(network, lengths)[-1] for network in self.done()}
+        return thinned(last)
+
+    def _errors_of(self, network: int, lengths: Lengths) -> Errors:
+        """The errors of a network where it first was long enough, and where it is."""
+        proxy = self._current[network].proxy
+        assert proxy is not None, "it is done to some share"
+        known = self._errors.get(network)
+        if known is not None and known[0] is proxy:
+            return known[1]
+        whole = proxy.images_seen / proxy.share
+        points = {round(point.images_seen / whole, 3): point.test_error for point in proxy.curve}
+        short = min((share for share in points if share >= lengths.short - _DONE), default=FULL)
+        found = [(share, points[share]) for share in sorted({short, max(points)})]
+        self._errors[network] = proxy, found
+        return found
+
+    def refill(self, near: Sequence[int]) -> None:
+        """Draws further networks, next to some that were tried, and keeps that they were drawn."""
+        trials = tuple(self._current[network].number for network in near)
+        self.networks.refill(
+            Refill(begun=len(self._tried()), near=trials), [self.networks.all[number].values for number in near]
+        )
+        self.study.keep_refills(self.networks.refills)
 
     def begin(self, network: int) -> TrialRecord:
         """The trial in which a network is trained on: the one that runs, else a new one."""
-        record = self.current().get(network)
+        record = self._current.get(network)
         if record is not None and record.status == "running":
             return record
-        number, design = self.study.ask(self.candidates.choices, self.designs[network])
-        return self._opened(number, design, network, None if record is None else record.proxy)
+        number, _ = self.study.ask(self.candidates.parameters, self.networks.all[network].values)
+        return self._opened(number, network, None if record is None else record.proxy)
 
     def draw(self) -> tuple[TrialRecord, int | None]:
         """A new trial that Optuna's sampler chooses, and its network where it is one to train."""
-        number, design = self.study.ask(self.candidates.choices)
-        solution = self.candidates.solutions.get(design)
-        if solution is None:
-            self.study.fail(number, "left out", self.candidates.left_out[design])
+        number, values = self.study.ask(self.candidates.parameters)
+        try:
+            found = self.candidates.source.solved(values)
+        except InfeasibleBudgetError as error:
+            self.study.fail(number, "left out", str(error))
             return self._reread(number), None
-        network = self._of_key[solution.architecture.key]
-        known = self.current().get(network)
-        record = self._opened(number, design, network, None)
+        network = self.networks.add(Network.of(found))
+        known = self._current.get(network)
+        record = self._opened(number, network, None)
         if known is None:
             return record, network
         if known.status == "complete" and known.proxy is not None:
             self.study.note(number, duplicate_of=known.number)
-            self.study.complete(number, known.proxy.error, self.costs[network])
+            self.study.complete(number, known.proxy.error, self.cost(network))
         else:
             self.study.fail(number, "left out", f"the same network as #{known.number}, which is {known.status}")
         return self._reread(number), None
 
-    def _opened(self, number: int, design: Design, network: int, proxy: ProxyResult | None) -> TrialRecord:
-        solution = self.candidates.solutions[design]
-        self.study.note(
-            number,
-            costs=encode(solution.costs),
-            cost=self.costs[network],
-            published=network in self.published,
-            deviation=solution.deviation,
-            binding=solution.binding,
-            notes=list(solution.notes),
-            **({} if proxy is None else {"proxy": encode(proxy)}),
-            architecture=encode(solution.architecture),  # last: a trial that has one has all
-        )
+    def _opened(self, number: int, network: int, proxy: ProxyResult | None) -> TrialRecord:
+        kept = {} if proxy is None else {"proxy": encode(proxy)}
+        published = network in self.networks.published
+        self.study.note(number, published=published, **kept, **self.networks.all[network].attributes())
         return self._reread(number)
 
     def keep(self, network: int, result: ProxyResult) -> TrialRecord:
@@ -140,7 +234,7 @@ class Ledger:
         record = self.begin(network)
         self.study.note(record.number, proxy=encode(result))
         if result.finished:
-            self.study.complete(record.number, result.error, self.costs[network])
+            self.study.complete(record.number, result.error, self.cost(network))
         return self._reread(record.number)
 
     def fail(self, network: int, reason: str, *, short_of_memory: bool) -> TrialRecord:
@@ -153,28 +247,30 @@ class Ledger:
     def leave(self) -> None:
         """Ends the trials of networks of which nothing more is trained."""
         for record in self.records:
-            if record.status == "running" and record.proxy is not None:
+            if record.status != "running":
+                continue
+            if record.proxy is None:
+                self.study.fail(record.number, "left out", "the search ended as it began this")
+            else:
                 reason = f"left at {record.proxy.images_seen:,} images: others promise more"
                 self.study.prune(record.number, reason)
-                self._reread(record.number)
+            self._reread(record.number)
 
     def keep_final(self, number: int, result: ProxyResult) -> None:
         """Keeps a finalist's training with a seed that did not choose it."""
         self.study.add_repeat(number, result)
         record = self._records[number]
         repeats = tuple(sorted((*record.repeats, result), key=lambda one: one.seed))
-        self._records[number] = replace(record, repeats=repeats)
+        self._put(replace(record, repeats=repeats))
 
     def lose_final(self, number: int, seed: int, reason: str) -> None:
         """Keeps why a finalist's training failed."""
         self.study.lose_repeat(number, seed, reason)
         record = self._records[number]
-        self._records[number] = replace(record, lost_seeds=(*record.lost_seeds, (seed, reason)))
+        self._put(replace(record, lost_seeds=(*record.lost_seeds, (seed, reason))))
 
     def _reread(self, number: int) -> TrialRecord:
-        record = replace(
-            self.study.record(number),
-            repeats=self._records[number].repeats if number in self._records else (),
-        )
-        self._records[number] = record
+        repeats = self._records[number].repeats if number in self._records else ()
+        record = replace(self.study.record(number), repeats=repeats)
+        self._put(record)
         return record

@@ -15,12 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_solve, solve_triangular
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 
 from snsearch.network import Architecture, count_costs
 
@@ -34,6 +36,11 @@ _REACH = 5.0  # how far a logarithm moves at most
 _LEVELS = 25.0  # of a share's level, which is as good as unknown
 _JITTER = 1e-4
 _FEW = 8  # observations, below which the variances are those of above
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,10 +70,11 @@ class Posterior:
         """(count, M) samples of the errors."""
         size = len(self.mean)
         level = float(np.trace(self.covariance)) / size
-        factor = np.linalg.cholesky(self.covariance + (1e-6 * level + 1e-12) * np.eye(size))
-        random = np.random.default_rng(seed)
-        drawn: Array = self.mean + random.standard_normal((count, size)) @ factor.T
-        return drawn
+        with _threads().limit(limits=1, user_api="blas"):
+            factor = np.linalg.cholesky(self.covariance + (1e-6 * level + 1e-12) * np.eye(size))
+            random = np.random.default_rng(seed)
+            drawn: Array = self.mean + random.standard_normal((count, size)) @ factor.T
+            return drawn
 
 
 def features_of(archs: Sequence[Architecture]) -> Array:
@@ -112,7 +120,14 @@ class Space:
         self.own: Array = np.eye(size)
 
     def posterior(self, observations: Sequence[Observation]) -> Posterior:
-        """What the observations say of every network. Deterministic."""
+        """What the observations say of every network. Deterministic.
+
+        On one core: for so few numbers, threads cost many times what they save.
+        """
+        with _threads().limit(limits=1, user_api="blas"):
+            return self._posterior(observations)
+
+    def _posterior(self, observations: Sequence[Observation]) -> Posterior:
         at = np.array([one.network for one in observations])
         shares = np.array([one.share for one in observations])
         errors = np.array([one.error for one in observations])
@@ -122,33 +137,32 @@ class Space:
         rest = errors - levels @ (levels.T @ errors / levels.sum(0))
         scale = math.sqrt(float(rest @ rest) / max(1, len(errors) - levels.shape[1])) or 1e-3
         scaled = (errors - errors.mean()) / scale
-        parts = (
-            self.linear[np.ix_(at, at)],
-            self.smooth[np.ix_(at, at)],
-            self.own[np.ix_(at, at)],
-            np.outer(1 - shares, 1 - shares),
-            (trainings[:, None] == trainings[None]).astype(float),
-            np.diag((shares < 1).astype(float)),
-            _LEVELS * levels @ levels.T + _JITTER * np.eye(len(errors)),
-        )
+        linear, smooth, own = (kind[np.ix_(at, at)] for kind in (self.linear, self.smooth, self.own))
+        short = np.outer(1 - shares, 1 - shares)
+        same = (trainings[:, None] == trainings[None]).astype(float)
+        way = np.diag((shares < 1).astype(float))
+        parts = np.stack([linear, smooth, own, short * linear, short * own, same, way]).reshape(len(_SHARES), -1)
+        fixed = _LEVELS * levels @ levels.T + _JITTER * np.eye(len(errors))
 
         def kernel(logs: Array) -> Array:
-            a = np.exp(logs)
-            linear, smooth, own, short, same, way, fixed = parts
-            quality = a[0] * linear + a[1] * smooth + a[2] * own
-            whole: Array = quality + short * (a[3] * linear + a[4] * own) + a[5] * same + a[6] * way + fixed
+            whole: Array = (np.exp(logs) @ parts).reshape(fixed.shape) + fixed
             return whole
 
-        def surprise(logs: Array) -> float:
+        def surprise(logs: Array) -> tuple[float, Array]:
+            """How unlikely the errors are, and its gradient."""
             factor = np.linalg.cholesky(kernel(logs))
             white = solve_triangular(factor, scaled, lower=True)
+            inverse = cho_solve((factor, True), np.eye(len(errors)))
+            weights = inverse @ scaled
+            slope = np.exp(logs) * (parts @ (inverse - np.outer(weights, weights)).ravel()) / 2
             unlikely = ((logs - _SHARES) ** 2).sum() / 2 / _SPREAD**2
-            return float(white @ white / 2 + np.log(np.diag(factor)).sum() + unlikely)
+            value = float(white @ white / 2 + np.log(np.diag(factor)).sum() + unlikely)
+            return value, slope + (logs - _SHARES) / _SPREAD**2
 
         logs = _SHARES
         if len(errors) >= _FEW:
             bounds = [(middle - _REACH, middle + _REACH) for middle in _SHARES]
-            logs = minimize(surprise, _SHARES, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40}).x
+            logs = minimize(surprise, _SHARES, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 40}).x
         factor = np.linalg.cholesky(kernel(logs))
         a = np.exp(logs)
         prior = a[0] * self.linear + a[1] * self.smooth + a[2] * self.own

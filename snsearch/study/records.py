@@ -64,6 +64,14 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Refill:
+    """When a search drew further networks, and next to which."""
+
+    begun: int  # networks that had been begun by then
+    near: tuple[int, ...]  # trials
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRecord:
     """One candidate of a study."""
 
@@ -106,7 +114,7 @@ class TrialRecord:
         words += [self.design.depth] if self.design.depth else []
         gates = self.architecture.se_reduction
         words += ["SE" if all(gates) else f"SE {format_stages(gates)}"] if any(gates) else []
-        words += ["no shuffle"] if self.design.shuffle is False else []
+        words += ["no shuffle"] if self.design.shuffle is False and not self.architecture.shuffle else []
         return ", ".join([*words, "/".join(map(str, self.architecture.stage_channels))])
 
 

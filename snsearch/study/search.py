@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from snsearch.errors import StudyError
-from snsearch.solver import Candidates, matched_set
+from snsearch.solver import Candidates
 from snsearch.study.effort import MARGIN, Effort
 from snsearch.study.finalists import contenders, references_of
-from snsearch.study.ledger import Ledger
+from snsearch.study.ledger import Ledger, View
 from snsearch.study.lengths import PILOTS, Attempt, Lengths, chance_of, is_long_enough, longer, short_share
 from snsearch.study.objective import unit_of
 from snsearch.study.observer import Observer
 from snsearch.study.pairs import common_seeds
 from snsearch.study.pieces import Failed, Job, Piece, do_piece
 from snsearch.study.records import Settings, StudyRecord, TrialRecord
-from snsearch.study.steps import FULL, next_step
+from snsearch.study.steps import FULL, Standing, is_informed, next_step, parents_of
 from snsearch.study.storage import Study
 from snsearch.study.verdict import verdict_of
 from snsearch.training import (
@@ -107,7 +107,6 @@ class Search:
         self.plan, self.study, self.workers, self.observer, self.stop = plan, study, workers, observer, stop
         self.ledger = Ledger(study, plan.candidates)
         self._lengths = study.lengths  # None before the pilot is over
-        self._order = self._begin_order()
         self._going: dict[int, float] = {}
         self._failures = 0
         self._seconds: list[tuple[float, float]] = []  # of pieces: shares of a full training, and how long they took
@@ -116,8 +115,7 @@ class Search:
         """Does what is left to do; returns why it ended."""
         plan, ledger = self.plan, self.ledger
         self.observer.searching(
-            f"study {self.study.name}: {plan.candidates.count} networks meet the budget "
-            f"({len(plan.candidates.left_out)} designs left out), {len(ledger.current())} tried before",
+            f"study {self.study.name}: {self._choice()}, {len(ledger.current())} tried before",
             lambda: ledger.records,
             self._spent,
             plan.effort.trainings,
@@ -132,6 +130,13 @@ class Search:
         if plan.settings.sampler == "surrogate" or len(finalists) > 1:
             self._finals(lengths, finalists, effort.seeds)
         return reason
+
+    def _choice(self) -> str:
+        """What there is to choose among, in words."""
+        candidates = self.plan.candidates
+        if candidates.source.is_drawn:
+            return f"{candidates.count} networks that meet the budget to begin with, and further ones as it learns"
+        return f"{candidates.count} networks meet the budget ({len(candidates.left_out)} designs left out)"
 
     # The work, one piece after another.
 
@@ -152,7 +157,7 @@ class Search:
     def _piece(self, network: int, recipe: Recipe, name: str, seed: int, until: float, part: Part) -> Piece:
         return Piece(
             name=name,
-            architecture=self.ledger.solutions[network].architecture,
+            architecture=self.ledger.architecture(network),
             recipe=recipe,
             seed=seed,
             until=until,
@@ -216,16 +221,11 @@ class Search:
 
     def _pilots(self) -> list[int]:
         """Two networks that differ: the first and the last of the published line-up."""
-        order = [self._order[0], *reversed(self._order[: max(2, len(self.ledger.published))])]
+        begin = self.ledger.networks.order
+        order = [begin[0], *reversed(begin[: max(2, len(self.ledger.networks.published))])]
         return list(dict.fromkeys(order))[:PILOTS]
 
     # What to train next.
-
-    def _begin_order(self) -> list[int]:
-        """All networks: the published ones, then such that represent every choice."""
-        candidates, designs = self.plan.candidates, {d: at for at, d in enumerate(self.ledger.designs)}
-        balanced = matched_set(candidates, candidates.count, self.plan.settings.seed)
-        return list(dict.fromkeys([*self.ledger.published, *(designs[design] for design in balanced)]))
 
     def _spent(self) -> float:
         """Full trainings' worth of work of the search's own seed so far."""
@@ -240,29 +240,54 @@ class Search:
         def works() -> Iterator[Work | None]:
             nonlocal ended
             while True:
-                standing = self.ledger.standing(self._order, effort.start, lengths, self._going, effort.trainings)
                 if self._late(_FOR_SEARCH):
                     ended = "the time limit leaves no room for more"
                     return
                 if self.plan.settings.sampler != "surrogate":
-                    work = self._sampled(lengths, standing.left)
+                    work = self._sampled(lengths, effort.trainings - self._underway())
                     if work is None and not self._going:
                         return
                     yield work
                     continue
+                view, standing = self._standing(lengths, effort)
                 seed = self.plan.settings.seed * 7919 + len(standing.observations) + len(self._going)
-                step = next_step(standing, self.ledger.space, seed)
+                step = next_step(standing, view.space, seed)
                 if step is None:
                     if not self._going:
                         if standing.left >= min(lengths.short, 1 - lengths.short):
-                            ended = f"all {self.plan.candidates.count} networks of the space are trained"
+                            ended = self._used_up()
                         return
                     yield None
                     continue
-                yield self._step(lengths, step.network, step.share)
+                yield self._step(lengths, view.numbers[step.network], step.share)
 
         self._do(works())
         return ended
+
+    def _standing(self, lengths: Lengths, effort: Effort) -> tuple[View, Standing]:
+        """How far the networks are among which the next step chooses; further ones are drawn where it is time."""
+        while True:
+            view = self.ledger.view(lengths, self._going)
+            standing = self.ledger.standing(view, effort.start, lengths, self._going, effort.trainings)
+            if not self.ledger.is_due():
+                return view, standing
+            parents: list[int] = []
+            if is_informed(standing):
+                known = view.space.posterior(standing.observations)
+                parents = parents_of(standing, known, self.plan.settings.seed * 7919 + len(standing.observations))
+            elif any(network not in standing.reached for network in standing.begin):
+                return view, standing
+            self.ledger.refill([view.numbers[at] for at in parents])
+
+    def _used_up(self) -> str:
+        if self.ledger.networks.is_drawn:
+            return f"all {len(self.ledger.current())} networks that were found in the space are trained"
+        return f"all {self.plan.candidates.count} networks of the space are trained"
+
+    def _underway(self) -> float:
+        """Full trainings' worth of work that is done or being done."""
+        done = self.ledger.done()
+        return sum(done.values()) + sum(share - done.get(network, 0.0) for network, share in self._going.items())
 
     def _step(self, lengths: Lengths, network: int, share: float) -> Work:
         record = self.ledger.begin(network)
@@ -279,7 +304,8 @@ class Search:
         for network, record in current.items():
             if record.status == "running" and network not in self._going:
                 return self._step(lengths, network, FULL)
-        while left >= FULL - 1e-9 and len(current) < self.plan.candidates.count:
+        drawn = self.ledger.networks.is_drawn
+        while left >= FULL - 1e-9 and (drawn or len(current) < self.plan.candidates.count):
             record, chosen = self.ledger.draw()
             if chosen is not None:
                 return self._step(lengths, chosen, FULL)
@@ -331,15 +357,18 @@ class Search:
             if record.proxy is not None and record.status != "failed"
         }
         already = [network for network, record in current.items() if record.finals]
-        standing = self.ledger.standing(self._order, 0, lengths, {}, 0.0)
-        known = self.ledger.space.posterior(standing.observations)
+        view = self.ledger.view(lengths, {})
+        standing = self.ledger.standing(view, 0, lengths, {}, 0.0)
+        known = view.space.posterior(standing.observations)
         self.study.note_noise(known.noise)
-        chosen = contenders(known, list(current), self.ledger.costs, self.plan.margin / 100)
-        published = [network for network in self.ledger.published if network in current]
+        at = view.positions()
+        tried = [at[network] for network in current if network in at]
+        chosen = [view.numbers[best] for best in contenders(known, tried, standing.costs, self.plan.margin / 100)]
+        published = [network for network in self.ledger.networks.published if network in current]
         if published:
-            groups = [self.ledger.solutions[network].architecture.groups for network in published]
-            costs = [self.ledger.costs[network] for network in published]
-            chosen += [published[at] for at in references_of(groups, costs, self.ledger.costs[chosen[0]])]
+            groups = [self.ledger.architecture(network).groups for network in published]
+            costs = [self.ledger.cost(network) for network in published]
+            chosen += [published[at] for at in references_of(groups, costs, self.ledger.cost(chosen[0]))]
         return list(dict.fromkeys([*chosen, *already]))
 
     def _settled(self, lengths: Lengths) -> list[int]:

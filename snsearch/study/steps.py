@@ -18,8 +18,9 @@ from snsearch.study.pareto import front
 from snsearch.study.posterior import Observation, Posterior, Space
 
 FULL = 1.0
-_EARLY = 3  # networks trained in full before the choice is left to what is known
+EARLY = 3  # networks trained in full before the choice is left to what is known
 _DRAWS = 64
+_PARENTS = 8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,10 +66,29 @@ def next_step(standing: Standing, space: Space, seed: int) -> Step | None:
     if not affordable:
         return None
     full = [network for network, share in standing.reached.items() if share >= FULL]
-    if len(full) < _EARLY:
+    if len(full) < EARLY:
         return _early(standing, affordable, len(full))
     known = space.posterior(standing.observations)
     return _step(standing, _chosen(standing, known, affordable, seed))
+
+
+def is_informed(standing: Standing) -> bool:
+    """Whether enough is trained for the choice to be left to what is known."""
+    full = sum(share >= FULL for share in standing.done.values())
+    return full >= EARLY and len(standing.done) + len(standing.gone) >= standing.start
+
+
+def parents_of(standing: Standing, known: Posterior, seed: int) -> list[int]:
+    """Networks next to which others may be better: each is the best by a draw, or on the front, of those tried."""
+    draw, tried = random.Random(seed), list(standing.done)
+    found = []
+    for drawn in known.draws(_PARENTS, draw.getrandbits(32)):
+        if draw.random() < 0.5:
+            best = int(np.argmin(drawn[tried]))
+        else:
+            best = draw.choice(front([(float(drawn[network]), standing.costs[network]) for network in tried]))
+        found.append(tried[best])
+    return list(dict.fromkeys(found))
 
 
 def _may_go_on(standing: Standing, network: int) -> bool:

@@ -424,3 +424,19 @@ def test_a_search_needs_a_budget_or_a_latency_and_a_latency_a_device(run: Run, h
     outcome = run("search", "--latency", "3ms", *SMALL[2:])
     assert outcome.code == 3
     assert "a latency needs a device that it is predicted for" in outcome.err
+
+
+@pytest.mark.long  # solving for a latency takes tens of milliseconds for each of hundreds of networks
+def test_an_open_space_is_searched_for_a_latency_and_reported(run: Run, here: Path, pretend: None) -> None:
+    options = ["--space", "shufflenet-free", "--latency", "2ms", "--profile", "snapdragon-820", "--study", "free"]
+    outcome = run("search", *SMALL[2:], *options, "--objective", "params")
+    assert outcome.code == 0, outcome.err
+    assert "networks that meet the budget to begin with, and further ones as it learns" in outcome.err
+    assert "Take #" in outcome.out
+    record = read_study(f"sqlite:///{here / 'reports' / 'free' / 'study.db'}")
+    archs = [trial.architecture for trial in record.trials if trial.architecture]
+    assert {len({*arch.groups}) for arch in archs} > {1}
+    assert all(arch.key.endswith("_1x96x96_c10") for arch in archs)
+    document = json.loads(run("report", "reports/free", "--format", "json").out)
+    assert document["verdict"]["pick"]["key"] in {arch.key for arch in archs}
+    assert run("report", "reports/free", "--html", "page.html").code == 0

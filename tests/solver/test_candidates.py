@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import cache
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -12,8 +14,9 @@ from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.files import bundled_names
 from snsearch.network.costs import count_costs
 from snsearch.solver.budget import load_budget
-from snsearch.solver.candidates import MATCH_LIMIT, candidates_of, deployed_on, digest_of, matched_set
+from snsearch.solver.candidates import POOL, Candidates, candidates_of, deployed_on, digest_of, matched_set
 from snsearch.solver.design import Design, label_of
+from snsearch.solver.source import MATCH_LIMIT
 from snsearch.solver.spec import load_space
 from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
 from tests.studies import candidates_at
@@ -174,3 +177,98 @@ def test_the_cost_is_the_counted_macs_and_bytes() -> None:
         )
     )
     assert mac_and_bytes_cost(solution.costs) == (solution.costs.macs + solution.costs.bytes_moved) / 1e6
+
+
+# Spaces that are drawn.
+
+
+@cache
+def drawn_at(mflops: str, seed: int = 0, **changes: Any) -> Candidates:
+    return candidates_of(
+        replace(load_space("shufflenet-free"), **changes),
+        load_budget(mflops),
+        tight=True,
+        search_shuffle=False,
+        cost=OBJECTIVES["counted"].of,
+        seed=seed,
+    )
+
+
+def test_an_open_space_gives_its_published_designs_and_a_pool_that_meets_the_budget() -> None:
+    found = drawn_at("40")
+    assert [(one.groups, one.depth, one.se, one.ratios) for one in found.published] == [
+        (g, "paper", False, None) for g in (1, 2, 3, 4, 8)
+    ]
+    assert [one.solution.design for one in found.networks[:5]] == list(found.published)
+    assert POOL < found.count <= POOL + 5
+    for one in found.networks:
+        distance = abs(one.solution.deviation or 0)
+        assert distance <= 0.001 or any("no widths come nearer" in note for note in one.solution.notes)
+        assert distance <= MATCH_LIMIT
+    assert len({one.key for one in found.networks}) == found.count
+    assert {len(set(one.solution.architecture.groups)) for one in found.networks} == {1, 2, 3}
+    for one in found.networks[5:25]:
+        assert found.source.solved(one.values) == one, "a network follows from its parameters"
+
+
+def test_a_pool_follows_from_its_seed() -> None:
+    drawn_at.cache_clear()
+    first = drawn_at("40")
+    drawn_at.cache_clear()
+    assert drawn_at("40").values == first.values
+    assert len({*drawn_at("40", 1).first} & {*drawn_at("40").first}) < 20
+
+
+def test_parameters_reach_to_a_published_design_beyond_the_ranges_but_nothing_else_is_drawn_there() -> None:
+    found = drawn_at("524")
+    scale = next(one for one in found.parameters if one.name == "scale")
+    assert (scale.least, scale.most) == (0.333, 2.0)
+    assert {one.scale for one in found.published} == {2.0}
+    assert max(one.solution.scale for one in found.networks[5:]) <= 1.5
+
+
+def test_a_pool_keeps_all_bounds() -> None:
+    budget = replace(load_budget("40"), params=900_000, peak_activation_bytes=2_000_000)
+    found = candidates_of(
+        load_space("shufflenet-free"), budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of
+    )
+    assert found.count > 200
+    for one in found.networks:
+        assert one.solution.costs.params <= 900_000
+        assert one.solution.costs.peak_activation_bytes <= 2_000_000
+
+
+def test_a_small_open_space_gives_all_that_it_has() -> None:
+    found = drawn_at(
+        "40",
+        search_per_stage=(),
+        search_groups=(1, 2),
+        search_units=((4, 4), (8, 8), (4, 4)),
+        search_scale=None,
+        search_scales=(0.5,),
+        search_growth=None,
+        search_shuffle=(),
+    )
+    assert found.count == 4  # two group counts, with and without SE
+
+
+def test_a_list_of_too_many_designs_is_drawn() -> None:
+    space = replace(load_space("shufflenet-v1"), search_scales=tuple(0.5 + 0.05 * step for step in range(26)))
+    found = candidates_of(space, load_budget("40"), tight=False, search_shuffle=False, cost=OBJECTIVES["counted"].of)
+    assert found.source.is_drawn
+    assert found.count <= POOL + 5
+    assert [one.name for one in found.parameters] == ["groups", "depth", "se", "scale"]
+
+
+def test_no_drawn_design_meets_an_impossible_budget() -> None:
+    with pytest.raises(InfeasibleBudgetError, match="no design of shufflenet-free meets 0.01 MFLOPs, of 2,000 that"):
+        drawn_at("0.01")
+
+
+def test_half_of_what_is_drawn_later_lies_next_to_given_designs() -> None:
+    found = drawn_at("40")
+    center = found.networks[20].values
+    drawn = list(found.source.drawn("later", 40, [center]))
+    differing = [sum(one.values[name] != center[name] for name in center) for one in drawn]
+    assert sum(count <= 3 for count in differing) >= 20
+    assert sum(count > 3 for count in differing) >= 10

@@ -16,7 +16,7 @@ import pytest
 from snsearch.errors import SpecError
 from snsearch.files import bundled_folder, bundled_names
 from snsearch.solver.budget import mflops_budget
-from snsearch.solver.candidates import candidates_of, digest_of
+from snsearch.solver.candidates import digest_of
 from snsearch.solver.design import Design, check_design, label_of
 from snsearch.solver.drawing import draw
 from snsearch.solver.solving import solve
@@ -192,11 +192,6 @@ def test_a_list_of_scales_beside_a_range_is_refused(tmp_path: Path) -> None:
     path.write_text(text.replace("scales = []", "scales = [1.0]"), encoding="utf-8")
     with pytest.raises(SpecError, match="has both scales and scale"):
         read_space(path)
-
-
-def test_designs_of_an_open_search_are_never_listed() -> None:
-    with pytest.raises(SpecError, match="the search of space shufflenet-free is open"):
-        candidates_of(FREE, mflops_budget(40), tight=True, search_shuffle=False, cost=lambda solution: 0.0)
 
 
 def test_what_a_search_is_open_to_is_in_the_digest_and_nothing_else_of_it() -> None:

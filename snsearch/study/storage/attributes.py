@@ -11,10 +11,10 @@ from optuna.trial import FrozenTrial, TrialState
 from snsearch.codec import decode
 from snsearch.errors import StudyError
 from snsearch.network import Architecture, Costs
-from snsearch.solver import Design
+from snsearch.solver import Design, fields_of
 from snsearch.study.lengths import Lengths
 from snsearch.study.presence import Holder
-from snsearch.study.records import Attachment, Fault, Settings, Status, TrialRecord
+from snsearch.study.records import Attachment, Fault, Refill, Settings, Status, TrialRecord
 from snsearch.training import CurvePoint, ProxyResult
 
 T = TypeVar("T")
@@ -42,19 +42,9 @@ class _Kept:
     duplicate_of: int | None = None
 
 
-def parameters_of(design: Design, with_shuffle: bool) -> dict[str, Any]:
-    """The parameters of a trial of that design."""
-    values: dict[str, Any] = {"groups": design.groups, "depth": design.depth, "se": design.se}
-    if design.scale is not None:
-        values["scale"] = design.scale
-    if with_shuffle:
-        values["shuffle"] = design.shuffle
-    return values
-
-
 def design_of(parameters: dict[str, Any], where: str) -> Design:
     """The design of a trial's parameters; a worker may have died while it asked for them. Raises StudyError."""
-    return _decoded(Design, {"groups": 0} | parameters, where)
+    return _decoded(Design, {"groups": 0} | fields_of(parameters), where)
 
 
 def settings_in(study: optuna.Study) -> Settings | None:
@@ -80,6 +70,12 @@ def lengths_in(study: optuna.Study) -> Lengths | None:
     """The lengths of a study's trainings; None before the pilot is over. Raises StudyError."""
     stored = study.user_attrs.get("lengths")
     return None if stored is None else decode(Lengths, stored, "the study's lengths", error=StudyError)
+
+
+def refills_in(study: optuna.Study) -> tuple[Refill, ...]:
+    """When a search last drew further networks. Raises StudyError."""
+    stored = study.user_attrs.get("refills", [])
+    return decode(tuple[Refill, ...], stored, "the study's refills", error=StudyError)
 
 
 def noise_in(study: optuna.Study) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
@@ -12,20 +12,19 @@ from optuna.trial import TrialState
 
 from snsearch.codec import encode
 from snsearch.errors import SnsearchError, StudyError
-from snsearch.solver import Design
+from snsearch.solver import Parameter, Values
 from snsearch.study.lengths import Lengths
 from snsearch.study.presence import this_process
-from snsearch.study.records import OTHER_IMAGES, Fault, Settings, TrialRecord
+from snsearch.study.records import OTHER_IMAGES, Fault, Refill, Settings, TrialRecord
 from snsearch.study.storage.attributes import (
     LOST,
     REPEAT,
-    design_of,
     holder_of,
     lengths_in,
     noise_in,
-    parameters_of,
     record_of,
     records_of,
+    refills_in,
     runs_of,
     settings_in,
 )
@@ -97,6 +96,15 @@ class Study:
         self._study.set_user_attr("lengths", encode(lengths))
 
     @property
+    def refills(self) -> tuple[Refill, ...]:
+        """When the search last drew further networks, and next to which trials."""
+        return refills_in(self._study)
+
+    def keep_refills(self, refills: Sequence[Refill]) -> None:
+        """Keeps when further networks were drawn."""
+        self._study.set_user_attr("refills", [encode(one) for one in refills])
+
+    @property
     def noise(self) -> float | None:
         """The noise of a full training, as the search's trainings tell; None before there are finalists."""
         return noise_in(self._study)
@@ -105,13 +113,17 @@ class Study:
         """Keeps the noise of a full training."""
         self._study.set_user_attr("noise", noise)
 
-    def ask(self, choices: Mapping[str, Sequence[Any]], fixed: Design | None = None) -> tuple[int, Design]:
-        """The number and design of a new trial: the fixed one, else one that the sampler draws from the choices."""
+    def ask(self, parameters: Sequence[Parameter], fixed: Values | None = None) -> tuple[int, dict[str, Any]]:
+        """The number and the parameters' values of a new trial: the fixed ones, else such as the sampler chooses."""
         if fixed is not None:
-            self._study.enqueue_trial(parameters_of(fixed, self.settings.search_shuffle))
+            self._study.enqueue_trial(dict(fixed))
         trial = self._study.ask()
-        chosen = {name: trial.suggest_categorical(name, list(values)) for name, values in choices.items()}
-        return trial.number, design_of(chosen, f"trial {trial.number}")
+        return trial.number, {one.name: _suggested(trial, one) for one in parameters}
+
+    def values(self, number: int) -> Values:
+        """The parameters' values of a trial."""
+        identity = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+        return self._storage.get_trial(identity).params
 
     def note(self, number: int, **values: Any) -> None:
         """Keeps JSON values with a running trial."""
@@ -152,6 +164,14 @@ class Study:
     def records(self) -> tuple[TrialRecord, ...]:
         """The study's trials as plain records, by number."""
         return records_of(self._study)
+
+
+def _suggested(trial: optuna.Trial, parameter: Parameter) -> Any:
+    if parameter.options:
+        return trial.suggest_categorical(parameter.name, parameter.options)
+    if parameter.whole:
+        return trial.suggest_int(parameter.name, int(parameter.least), int(parameter.most))
+    return trial.suggest_float(parameter.name, parameter.least, parameter.most, log=True)
 
 
 def _holder_in(url: str) -> str:
