@@ -24,7 +24,6 @@ from snsearch.files import faults_as, whole_file
 from snsearch.network import Architecture
 from snsearch.study import Observer
 from snsearch.training import (
-    LOSSES,
     Dataset,
     Machine,
     ProxyResult,
@@ -211,10 +210,10 @@ def run_trainings(
                 _checkpoint(checkpoints, task).unlink(missing_ok=True)
                 observer.report("scored", task.name, outcome)
 
-            def lost() -> None:
+            def lost(reason: str) -> None:
                 raise StudyError(
-                    f"{task.name}: its process died {LOSSES} times; the same command takes its work up again, with "
-                    "fewer --workers if memory ran out"
+                    f"{task.name}: {reason}; the same command takes its work up again, with fewer --workers if "
+                    "memory ran out"
                 )
 
             return Work(task=task, done=keep, lost=lost)
