@@ -28,7 +28,7 @@ def mismatches(budget: Budget, dataset: Dataset) -> Iterator[str]:
 
 
 def say_what_to_expect(plan: Plan, observer: Observer, *, go_ahead: bool) -> None:
-    """Says the expected memory and time; beyond the free memory it asks, or needs `go_ahead`.
+    """Says the expected memory and time; beyond this machine's free memory it asks, or needs `go_ahead`.
 
     Raises SpecError if the answer is no.
     """
@@ -41,6 +41,7 @@ def say_what_to_expect(plan: Plan, observer: Observer, *, go_ahead: bool) -> Non
     scored = (
         recipe.test_images * recipe.curve_points * recipe.epochs // 6
     )  # forward only, and on the way half of them
+    data_bytes = sum(split.pixels.nbytes for split in (dataset.train, dataset.scored, dataset.test))
     expected = expect(
         [
             candidates.solutions[design].architecture.at_input(
@@ -52,18 +53,19 @@ def say_what_to_expect(plan: Plan, observer: Observer, *, go_ahead: bool) -> Non
         images_per_training=whole + scored,
         trainings=trainings,
         workers=plan.workers,
-        data_bytes=sum(split.pixels.nbytes for split in (dataset.train, dataset.scored, dataset.test)),
+        data_bytes=data_bytes,
     )
+    here = plan.executor is None
     on_cpu = plan.device == "cpu"
     length = format_duration(expected.seconds) if expected.seconds >= 60 else "less than a minute"
     time = f" and {length} of training" if on_cpu else ""
-    gib = expected.memory / 2**30
+    gib = (expected.memory if here else (expected.memory - data_bytes) / plan.workers + data_bytes) / 2**30
     workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
     observer.said(
         f"expected for the work of up to {trainings} full trainings of {whole:,} images, {workers}: about "
-        f"{gib:,.1f} GiB of memory{time} (estimates)"
+        f"{gib:,.1f} GiB of memory{'' if here else ' each'}{time} (estimates)"
     )
-    if not on_cpu or go_ahead or expected.memory <= (free := available_memory()):
+    if not (on_cpu and here) or go_ahead or expected.memory <= (free := available_memory()):
         return
     words = (
         f"this search is expected to need {gib:,.1f} GiB of memory; {free / 2**30:.1f} GiB are free. Give fewer "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,10 @@ from snsearch.interrupt import resumable
 from snsearch.prose import printable
 from snsearch.solver import Budget, load_budget, load_space, with_input
 from snsearch.study import EFFORTS, FULL_IMAGES, MARGIN, STANDARD, EffortName, Observer, Sampler, objective_named
-from snsearch.training import Options, parse_splits, resolve_data
+from snsearch.training import Elsewhere, Options, elsewhere, parse_splits, resolve_data
 from snsearch.units import format_latency, format_resolution, parse_duration
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from snsearch.study import StudyRecord
     from snsearch.training import ProxyResult
 
@@ -67,7 +66,8 @@ def search(
     workers: int | None = None,
     threads: int | None = None,
     proxy_device: str = "auto",
-    executor: Executor | None = None,
+    executor: Executor | str = "local",
+    resources: str | None = None,
     observer: Observer | None = None,
     train: Callable[..., ProxyResult] | None = None,
 ) -> StudyRecord:
@@ -107,11 +107,13 @@ def search(
         proxy_resolution: pixels per side of the images in training; None: 32 to 64, by the data.
         sampler: what proposes candidates; the others than "surrogate" are Optuna's, and train each in full.
         go_ahead: start even if memory is expected not to suffice.
-        workers: candidates trained at once, each in a process; None: one per core.
+        workers: candidates trained at once; None: one per core, or what a Ray cluster has room for, or 8 SLURM jobs.
         threads: CPU threads of a worker; None: its share of the cores.
         proxy_device: "auto", "cpu", "cuda" or "mps".
-        executor: of the kind of `concurrent.futures`, which does the trainings, `workers` at once, in the place of
-            processes of this machine; checkpoints are files in `out`.
+        executor: what does the trainings: "local" is processes of this machine; "ray" and "slurm" are engines, and
+            "ray://HOST:PORT" is a Ray cluster that this machine is not in; or an executor with the interface of
+            `concurrent.futures`. Checkpoints are files in `out`, which all machines see, except for "ray://...".
+        resources: what one training takes of an engine, such as "cpu=2,gpu=0.25".
         observer: hears of the progress.
         train: in the place of `train_proxy`; with several workers, importable by its module and name.
 
@@ -119,8 +121,8 @@ def search(
         SpecError: the space, budget, objective or profile cannot be used.
         InfeasibleBudgetError: no design of the space meets the budget.
         DataError: the data cannot be read.
-        StudyError: the study was made with other settings, another search is at work on it, or several candidates
-            in a row failed.
+        StudyError: the study was made with other settings, another search is at work on it, several candidates in a
+            row failed, or the engine is not installed or cannot be reached.
         DeviceError: the device cannot be used.
 
     Example:
@@ -141,6 +143,7 @@ def search(
     seconds = None if time_limit is None else parse_duration(time_limit)
     given |= {"budget": named, "split": tuple(split), "resolution": pixels, "time_limit": seconds, "out": str(out)}
     seen = observer or Observer()
+    where = elsewhere(executor, resources) if isinstance(executor, str) else executor
     # What is wrong with the options is told before torch is loaded.
     target = None if device is None else device_of(device)
     spec, limits = load_space(space), _limits(named, latency, confidence, profile, target)
@@ -163,76 +166,86 @@ def search(
         goal = objective_named(objective, limits.profile)
     if target is not None:
         check_target(target, place, seen)
+    from snsearch.api.crews import crew_of
     from snsearch.api.measuring import measure_found
     from snsearch.solver import candidates_of
     from snsearch.study import Plan, deployed, environment, read_dataset, read_study, run_plan, settings_of
-    from snsearch.training import full_recipe, machine_of, train_proxy
+    from snsearch.training import full_recipe, train_proxy
 
-    machine = machine_of(proxy_device, workers, threads, tasks=EFFORTS[effort].start)
-    dataset = read_dataset(
-        data, proxy_resolution, seen, deployed=min(at_input.resolution), options=reading, scored_on_test=False
-    )
-    # A bare number of MFLOPs takes channels and classes from the data.
-    at_input = with_input(at_input, classes=classes)
-    on_data = deployed(at_input, dataset, named=named is not None and not is_number(named), classes=classes)
-    for line in mismatches(on_data, dataset):
-        seen.said(line)
-    candidates = candidates_of(spec, on_data, tight=tight, search_shuffle=search_shuffle, cost=goal.of, seed=seed)
-    costs = list(candidates.cost.values())
-    if goal.profile and (remarks := [remark for cost in costs if (remark := goal.profile.remark(cost))]):
-        seen.said(f"{len(remarks)} of {len(costs)} candidates are predicted {remarks[0]}")
-    settings = settings_of(
-        spec,
-        on_data,
-        dataset,
-        full_recipe(len(dataset.train), full_images or FULL_IMAGES),
-        pilot=full_images is None,
-        data=printable(data),
-        seed=seed,
-        tight=tight,
-        search_shuffle=search_shuffle,
-        sampler=sampler,
-        objective=goal,
-    )
-    plan = Plan(
-        url=place.url,
-        name=str(place.name),
-        settings=settings,
-        candidates=candidates,
-        dataset=dataset,
-        device=str(machine.device),
-        folder=place.folder,
-        effort=EFFORTS[effort],
-        trials=trials,
-        margin=margin,
-        time_limit=seconds,
-        started=started,
-        workers=machine.workers,
-        threads=machine.threads,
-        executor=executor,
-        train=train or train_proxy,
-    )
-    say_what_to_expect(plan, seen, go_ahead=go_ahead)
-    run = environment(_command(given))
-    run |= {
-        "margin_points": margin,
-        "proxy_device": plan.device,
-        "workers": plan.workers,
-        "skipped_count": len(dataset.skipped),
-    }
-    if dataset.skipped:
-        run["skipped_images"] = [f"{skipped.name}: {skipped.reason}" for skipped in dataset.skipped[:50]]
-    if dataset.description:
-        run["data_summary"] = list(dataset.description.lines())
-    where = str(place.folder) if storage is None else f"{place.name} --storage URL"
-    later = f"snsearch measure {where} --device {target and (target.name if target.identity else target.url)}"
-    try:
-        with resumable(seen.stopping) as stop:
-            reason = run_plan(plan, run, seen, stop)
-    except KeyboardInterrupt:
-        if target is not None:
-            seen.said(f"not measured yet; {later} measures what is there")
-        raise
+    with crew_of(
+        where,
+        place.folder,
+        seen,
+        device=proxy_device,
+        workers=workers,
+        threads=threads,
+        tasks=max(EFFORTS[effort].start, trials or 0),
+    ) as crew:
+        dataset = read_dataset(
+            data, proxy_resolution, seen, deployed=min(at_input.resolution), options=reading, scored_on_test=False
+        )
+        # A bare number of MFLOPs takes channels and classes from the data.
+        at_input = with_input(at_input, classes=classes)
+        on_data = deployed(at_input, dataset, named=named is not None and not is_number(named), classes=classes)
+        for line in mismatches(on_data, dataset):
+            seen.said(line)
+        candidates = candidates_of(spec, on_data, tight=tight, search_shuffle=search_shuffle, cost=goal.of, seed=seed)
+        costs = list(candidates.cost.values())
+        if goal.profile and (remarks := [remark for cost in costs if (remark := goal.profile.remark(cost))]):
+            seen.said(f"{len(remarks)} of {len(costs)} candidates are predicted {remarks[0]}")
+        settings = settings_of(
+            spec,
+            on_data,
+            dataset,
+            full_recipe(len(dataset.train), full_images or FULL_IMAGES),
+            pilot=full_images is None,
+            data=printable(data),
+            seed=seed,
+            tight=tight,
+            search_shuffle=search_shuffle,
+            sampler=sampler,
+            objective=goal,
+        )
+        plan = Plan(
+            url=place.url,
+            name=str(place.name),
+            settings=settings,
+            candidates=candidates,
+            dataset=dataset,
+            device=crew.device,
+            folder=place.folder if crew.executor is None else place.folder.absolute(),
+            effort=EFFORTS[effort],
+            trials=trials,
+            margin=margin,
+            time_limit=seconds,
+            started=started,
+            workers=crew.workers,
+            threads=crew.threads,
+            executor=crew.executor,
+            carries=isinstance(where, Elsewhere) and where.address is not None,
+            train=train or train_proxy,
+        )
+        say_what_to_expect(plan, seen, go_ahead=go_ahead)
+        run = environment(_command(given))
+        run |= {
+            "margin_points": margin,
+            "proxy_device": plan.device,
+            "workers": plan.workers,
+            "skipped_count": len(dataset.skipped),
+        }
+        if dataset.skipped:
+            run["skipped_images"] = [f"{skipped.name}: {skipped.reason}" for skipped in dataset.skipped[:50]]
+        if dataset.description:
+            run["data_summary"] = list(dataset.description.lines())
+        stored = str(place.folder) if storage is None else f"{place.name} --storage URL"
+        later = f"snsearch measure {stored} --device {target and (target.name if target.identity else target.url)}"
+        try:
+            with resumable(seen.stopping) as stop:
+                reason = run_plan(plan, run, seen, stop)
+        except KeyboardInterrupt:
+            if target is not None:
+                seen.said(f"not measured yet; {later} measures what is there")
+            raise
     seen.said(f"search ended: {reason}")
     if target is not None:
         measure_found(read_study(place.url, place.name), target, later, seen)
@@ -275,7 +288,7 @@ def _command(given: dict[str, Any]) -> list[str]:
     words = ["snsearch", "search"]
     for name, parameter in inspect.signature(search).parameters.items():
         value, option = given[name], "yes" if name == "go_ahead" else name.replace("_", "-")
-        if name in ("observer", "train", "executor") or value == parameter.default:
+        if name in ("observer", "train") or isinstance(value, Executor) or value == parameter.default:
             continue
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")

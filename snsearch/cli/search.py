@@ -13,7 +13,9 @@ from snsearch.cli.shared.options import (
     CLASSES,
     CONFIDENCE,
     DURATION,
+    EXECUTOR,
     RESOLUTION,
+    RESOURCES,
     complete_names,
     reading_options,
     study_options,
@@ -23,6 +25,7 @@ from snsearch.cli.shared.progress import Progress, ending_with
 from snsearch.cli.shared.sections import SectionedCommand
 from snsearch.latency import DEFAULT_PROFILE
 from snsearch.study import EFFORTS, LATENCY, MARGIN, OBJECTIVES, STANDARD, Sampler
+from snsearch.training import ENGINES
 
 SECTIONS = {
     "Budget and space": (
@@ -36,7 +39,8 @@ SECTIONS = {
         "search_shuffle",
     ),
     "Data": ("data", "split", "image_column", "label_column", "proxy_resolution"),
-    "Effort": ("effort", "time_limit", "trials", "margin", "workers", "threads", "proxy_device"),
+    "Effort": ("effort", "time_limit", "trials", "margin"),
+    "Where trainings run": ("workers", "threads", "proxy_device", "executor", "resources"),
     "Objective and device": ("objective", "profile", "device"),
     "Output": ("study", "out", "storage"),
     "Advanced": ("seed", "full_images", "sampler", "go_ahead"),
@@ -138,6 +142,23 @@ SECTIONS = {
     help="What proposes candidates; the others than surrogate are Optuna's, and train each in full.",
 )
 @click.option("--yes", "go_ahead", is_flag=True, help="Start also where memory is expected not to suffice.")
+@click.option(
+    "--executor",
+    type=EXECUTOR,
+    default="local",
+    show_default=True,
+    shell_complete=lambda ctx, param, incomplete: [name for name in ENGINES if name.startswith(incomplete)],
+    metavar="local|ray|ray://HOST:PORT|slurm",
+    help="What runs the trainings. With ray and slurm, --workers is how many run there at once, by default what Ray "
+    "has room for, or 8 jobs.",
+)
+@click.option(
+    "--resources",
+    type=RESOURCES,
+    metavar="NAME=N,...",
+    help="What one training takes of ray or slurm: cpu=2,gpu=0.25,memory=4GiB, and by their own names what else "
+    "they have  [default: cpu=1]",
+)
 @machine_options
 def search(**given: Any) -> None:
     """Search networks that meet a budget, and say which to take.

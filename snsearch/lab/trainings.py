@@ -14,7 +14,6 @@ from snsearch.lab.logs import Identity, TrainingLog
 from snsearch.network import Architecture
 from snsearch.study import Observer
 from snsearch.training import (
-    LOSSES,
     Dataset,
     Machine,
     ProxyResult,
@@ -89,10 +88,10 @@ def run_trainings(
                 _checkpoint(checkpoints, task).unlink(missing_ok=True)
                 observer.report("scored", task.name, outcome)
 
-            def lost() -> None:
+            def lost(reason: str) -> None:
                 raise StudyError(
-                    f"{task.name}: its process died {LOSSES} times; the same command takes its work up again, with "
-                    "fewer --workers if memory ran out"
+                    f"{task.name}: {reason}; the same command takes its work up again, with fewer --workers if "
+                    "memory ran out"
                 )
 
             return Work(task=task, done=keep, lost=lost)

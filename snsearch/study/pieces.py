@@ -7,11 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from snsearch.errors import StudyError
 from snsearch.network import Architecture
-from snsearch.training import Dataset, Part, ProxyResult, Recipe, Report, Stop, ran_out_of_memory
+from snsearch.training import Dataset, Part, ProxyResult, Recipe, Report, Stop, pick_device, ran_out_of_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +17,8 @@ class Job:
     """What every piece of a search needs."""
 
     dataset: Dataset
-    device: str
-    checkpoints: Path  # folder
+    device: str  # "auto": the best one of whichever machine does the piece
+    checkpoints: Path  # folder; there already, and the same for all machines
     train: Callable[..., ProxyResult]  # as train_proxy; importable, where processes do the work
 
 
@@ -64,14 +62,20 @@ def do_piece(job: Job, piece: Piece, report: Report, stop: Stop) -> ProxyResult 
 
     if stop():
         raise KeyboardInterrupt
+    if not job.checkpoints.is_dir():
+        raise StudyError(
+            f"a worker does not see the study's folder {str(job.checkpoints.parent)!r}: give an --out that lies on a "
+            "path of all machines"
+        )
     report("begun", piece.name, piece.architecture)
+    device = pick_device(job.device)
     try:
         return job.train(
             piece.architecture,
             job.dataset,
             piece.recipe,
             seed=piece.seed,
-            device=torch.device(job.device),
+            device=device,
             checkpoint=job.checkpoints / piece.checkpoint,
             on_batch=on_batch,
             until=piece.until,

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from snsearch.errors import StudyError
+from snsearch.files import faults_as
 from snsearch.solver import Candidates
+from snsearch.study.carrying import carried, do_carried
 from snsearch.study.effort import MARGIN, Effort
 from snsearch.study.finalists import contenders, references_of
 from snsearch.study.ledger import Ledger, View
@@ -30,7 +32,6 @@ from snsearch.study.steps import FULL, Standing, is_informed, next_step, parents
 from snsearch.study.storage import Study
 from snsearch.study.verdict import verdict_of
 from snsearch.training import (
-    LOSSES,
     Dataset,
     Part,
     ProxyResult,
@@ -68,6 +69,7 @@ class Plan:
     workers: int
     threads: int  # of each worker
     executor: Executor | None = None
+    carries: bool = False  # whether checkpoints travel with the pieces: the executor's machines do not see the folder
     train: Callable[..., ProxyResult] = train_proxy
 
     @property
@@ -88,10 +90,18 @@ def run_plan(plan: Plan, run: Mapping[str, Any], observer: Observer, stop: Stop)
     )
     try:
         keep_manifest(plan.folder, manifest)
+        with faults_as(StudyError, f"the folder {str(plan.folder)!r} cannot be written"):
+            plan.checkpoints.mkdir(parents=True, exist_ok=True)
         study.add_run(dict(run))
         job = Job(dataset=plan.dataset, device=plan.device, checkpoints=plan.checkpoints, train=plan.train)
         with Workers(
-            job, count=plan.workers, threads=plan.threads, hear=observer.hear, stop=stop, executor=plan.executor
+            job,
+            count=plan.workers,
+            threads=plan.threads,
+            hear=observer.hear,
+            stop=stop,
+            executor=plan.executor,
+            folder=plan.folder,
         ) as workers:
             return Search(plan, study, workers, observer, stop).run()
     finally:
@@ -109,6 +119,7 @@ class Search:
         self._lengths = study.lengths  # None before the pilot is over
         self._going: dict[int, float] = {}
         self._failures = 0
+        self._heard = plan.workers if plan.executor is None else 0  # workers that tell of their progress
         self._seconds: list[tuple[float, float]] = []  # of pieces: shares of a full training, and how long they took
 
     def run(self) -> str:
@@ -119,7 +130,7 @@ class Search:
             lambda: ledger.records,
             self._spent,
             plan.effort.trainings,
-            plan.workers,
+            self._heard,
             unit_of(plan.settings.cost_axis),
         )
         lengths = self._lengths or self._pilot()
@@ -141,7 +152,10 @@ class Search:
     # The work, one piece after another.
 
     def _do(self, works: Iterator[Work | None]) -> None:
-        self.workers.run(do_piece, works)
+        if self.plan.carries:
+            self.workers.run(do_carried, (work and carried(work, self.plan.checkpoints) for work in works))
+        else:
+            self.workers.run(do_piece, works)
 
     def _work(self, piece: Piece, keep: Callable[[ProxyResult], None], fail: Callable[[Failed], None]) -> Work:
         def done(outcome: ProxyResult | Failed) -> None:
@@ -151,8 +165,7 @@ class Search:
                 self._failures = 0
                 keep(outcome)
 
-        lost = Failed(reason=f"its process died {LOSSES} times, from memory perhaps", short_of_memory=True)
-        return Work(task=piece, done=done, lost=lambda: fail(lost))
+        return Work(task=piece, done=done, lost=lambda reason: fail(Failed(reason=reason, short_of_memory=True)))
 
     def _piece(self, network: int, recipe: Recipe, name: str, seed: int, until: float, part: Part) -> Piece:
         return Piece(
@@ -172,7 +185,7 @@ class Search:
         self._failures += 1
         if self._failures < _FAILURES_IN_A_ROW:
             return
-        if failed.short_of_memory:
+        if failed.short_of_memory and self.plan.executor is None:
             raise StudyError(
                 f"{self._failures} trainings in a row ran out of memory; with fewer --workers, or more of it, the "
                 "same command takes them up again"
@@ -399,7 +412,7 @@ class Search:
             f"{len(finalists)} finalists, trained in full by up to {seeds} seeds that did not choose them",
             have,
             total,
-            self.plan.workers,
+            self._heard,
         )
         for seed in range(first, first + seeds):
             current = self.ledger.current()

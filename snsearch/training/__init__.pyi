@@ -2,6 +2,11 @@ from .data import Batches as Batches
 from .data import Dataset as Dataset
 from .description import ClassCount as ClassCount
 from .description import Description as Description
+from .executor_names import ENGINES as ENGINES
+from .executor_names import Elsewhere as Elsewhere
+from .executor_names import elsewhere as elsewhere
+from .executor_names import parse_executor as parse_executor
+from .executor_names import parse_resources as parse_resources
 from .expectation import expect as expect
 from .feeds import Feed as Feed
 from .feeds import Feeds as Feeds
@@ -19,7 +24,9 @@ from .normalisation import normalisation_of as normalisation_of
 from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import half_precision_of as half_precision_of
 from .proxy import parameter_groups as parameter_groups
+from .proxy import pick_device as pick_device
 from .proxy import train_proxy as train_proxy
+from .ray_executor import RayExecutor as RayExecutor
 from .recipe import Bits as Bits
 from .recipe import CurvePoint as CurvePoint
 from .recipe import Part as Part
@@ -30,6 +37,7 @@ from .recipe import default_recipe as default_recipe
 from .recipe import full_recipe as full_recipe
 from .recipe import text_of as text_of
 from .sample import load_sample as load_sample
+from .slurm_executor import SlurmExecutor as SlurmExecutor
 from .sources import describe_data as describe_data
 from .sources import load_data as load_data
 from .sources import resolve_data as resolve_data
@@ -39,7 +47,6 @@ from .weights_file import Training as Training
 from .weights_file import load_into as load_into
 from .weights_file import read_weights as read_weights
 from .weights_file import write_weights as write_weights
-from .workers import LOSSES as LOSSES
 from .workers import Event as Event
 from .workers import Report as Report
 from .workers import Stop as Stop

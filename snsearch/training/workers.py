@@ -1,8 +1,8 @@
 """Workers: calls in spawned processes, or in this one, that report what they do and stop at a safe point.
 
-Any executor with the interface of `concurrent.futures` can take the calls; the processes are those of the standard
-library. Spawned, not forked: torch's threads do not survive a fork. Small networks use one core well and two badly,
-so calls in parallel beat threads in a call.
+Any executor with the interface of `concurrent.futures` can take the calls, on other machines too; the processes are
+those of the standard library. Spawned, not forked: torch's threads do not survive a fork. Small networks use one core
+well and two badly, so calls in parallel beat threads in a call.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 import torch.multiprocessing
 
-from snsearch.errors import StudyError
+from snsearch.errors import SnsearchError, StudyError
 from snsearch.interrupt import SIGNALS, EndNow, held_signals, release_signals
+from snsearch.prose import printable
+from snsearch.training.parcel import Parcel
 
 Report = Callable[..., None]  # what happened, and with what
 Stop = Callable[[], bool]
@@ -32,7 +35,7 @@ Event = tuple[str, int, tuple[Any, ...]]  # what happened, which worker, with wh
 # What the workers hold, what the call is about, how to report, whether to stop (by raising KeyboardInterrupt).
 Call = Callable[[Any, Any, Report, Stop], Any]
 
-LOSSES = 3  # of a piece of work whose process dies, before it is given up
+LOSSES = 3  # of a piece of work whose process dies, or that an executor loses, before it is given up
 _PATIENCE = 0.2  # seconds between two looks at what the workers say, and at whether the user asked to stop
 
 
@@ -43,12 +46,12 @@ class Work:
     Args:
         task: what the call is about.
         done: takes what it returned.
-        lost: is called where its process died, several times.
+        lost: takes the reason where it was lost several times, as with a process that died.
     """
 
     task: Any
     done: Callable[[Any], None]
-    lost: Callable[[], None]
+    lost: Callable[[str], None]
     losses: int = 0
 
 
@@ -61,7 +64,9 @@ class Workers:
         threads: torch's threads of a process.
         hear: gets what the calls report, in this process.
         stop: whether the user asked to stop; every call is told.
-        executor: takes the calls, each with the job; it cannot report.
+        executor: takes the calls; they cannot report. It gets the job once if it has a method `share`, else the job
+            lies in the folder as a file.
+        folder: of that file; all machines see it.
     """
 
     def __init__(
@@ -73,10 +78,12 @@ class Workers:
         hear: Callable[[Event], None],
         stop: Stop,
         executor: Executor | None = None,
+        folder: Path = Path(),
     ) -> None:
         self.count = count
         self._job, self._threads, self._hear, self._stop = job, threads, hear, stop
-        self._given = executor
+        self._given, self._parcel = executor, Parcel(job, folder)
+        self._shared: Any = None  # what stands for the job in calls of the given executor
         self._pool: _Pool | None = None
 
     def __enter__(self) -> Workers:
@@ -90,11 +97,13 @@ class Workers:
             if error is None or not isinstance(error, EndNow):
                 self._pass_on()  # of work that was done before it stopped
             self._pool = None
+        self._parcel.discard()
 
     def run(self, call: Call, works: Iterator[Work | None]) -> None:
         """Does works as they come, `count` at once, until there are none; a None says that results must come first.
 
-        A work whose process died is done again, with none beside it: the system may have ended it for memory.
+        A work whose process died is done again, with none beside it: the system may have ended it for memory. What an
+        executor lost is done again beside the others.
         Raises KeyboardInterrupt where the user asked to stop; what came to its end is handed over.
         """
         flying: dict[Future[Any], Work] = {}
@@ -104,7 +113,8 @@ class Workers:
                 if self._stop():
                     raise KeyboardInterrupt
                 while len(flying) < self.count:
-                    work = (None if flying else again.pop()) if again else next(works, None)
+                    alone = self._given is None
+                    work = (None if flying and alone else again.pop()) if again else next(works, None)
                     if work is None:
                         break
                     flying[self._submit(call, work.task)] = work
@@ -112,22 +122,26 @@ class Workers:
                     return
                 for future in self._wait(flying):
                     work = flying.pop(future)
-                    if not self._is_lost(future):
-                        work.done(future.result())
+                    reason = self._loss(future)
+                    if reason is None:
+                        work.done(_outcome(future))
                     elif work.losses + 1 < LOSSES:
                         again.append(replace(work, losses=work.losses + 1))
                     else:
-                        work.lost()
+                        work.lost(reason)
         except KeyboardInterrupt as error:
             if not isinstance(error, EndNow):
                 for future in self._stopped(flying):
-                    flying[future].done(future.result())
+                    flying[future].done(_outcome(future))
             raise
 
     def _submit(self, call: Call, task: Any) -> Future[Any]:
         """Begins a call, or does it here. Raises KeyboardInterrupt where it stopped here, and StudyError."""
         if self._given is not None:
-            return self._given.submit(_alone, call, self._job, task)
+            if self._shared is None:
+                share = getattr(self._given, "share", None)
+                self._shared = share(self._job) if share else self._parcel
+            return self._given.submit(_alone, call, self._shared, task, self._threads)
         if self.count == 1:
             done: Future[Any] = Future()
             try:
@@ -157,25 +171,30 @@ class Workers:
 
     def _stopped(self, futures: Iterable[Future[Any]]) -> list[Future[Any]]:
         """Asks the calls to stop at their next safe points, and waits for that; those that came to their ends."""
-        pending = list(futures)
         if self._pool is not None:
             self._pool.stop()
-        for future in pending:
-            future.cancel()
+        pending = [future for future in futures if not future.cancel()]
         while wait(pending, timeout=_PATIENCE).not_done:
             self._pass_on()
         self._pass_on()
         ended = [future for future in pending if not future.cancelled() and future.exception() is None]
         return [future for future in ended if future.result() is not None]
 
-    def _is_lost(self, future: Future[Any]) -> bool:
-        """Whether a call that is done was lost with its process; the next call starts new ones."""
+    def _loss(self, future: Future[Any]) -> str | None:
+        """Why a call that is done was lost; None where it was not.
+
+        After a lost process, the next call starts new ones. What goes wrong in a call is a part of its outcome: any
+        error of a given executor is its own.
+        """
+        if self._given is not None:
+            error = CancelledError("it was cancelled") if future.cancelled() else future.exception()
+            return None if error is None else f"it was lost {LOSSES} times: {_words(error)}"
         if not isinstance(future.exception(), BrokenProcessPool):
-            return False
+            return None
         if self._pool is not None:
             self._pool.end(at_once=True)
             self._pool = None
-        return True
+        return f"its process died {LOSSES} times, from memory perhaps"
 
     def _pass_on(self) -> None:
         if self._pool is not None:
@@ -264,9 +283,29 @@ def _do(call: Call, task: Any) -> Any:
         return None
 
 
-def _alone(call: Call, job: Any, task: Any) -> Any:
-    """One call in somebody else's executor."""
-    return call(job, task, lambda kind, *details: None, lambda: False)
+def _alone(call: Call, job: Any, task: Any, threads: int) -> Any:
+    """One call in a given executor; an error that ends the search is returned: some executors lose its kind."""
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    value = job.value if isinstance(job, Parcel) else job
+    try:
+        return call(value, task, lambda kind, *details: None, lambda: False)
+    except SnsearchError as error:
+        return error
+
+
+def _outcome(future: Future[Any]) -> Any:
+    """What a call returned. Raises the error that ends the search."""
+    outcome = future.result()
+    if isinstance(outcome, SnsearchError):
+        raise outcome
+    return outcome
+
+
+def _words(error: BaseException) -> str:
+    """The first sentence of an executor's error; what follows may name machines."""
+    line = str(error).strip().partition("\n")[0].partition(". ")[0]
+    return printable(f"{type(error).__name__}: {line}"[:200].removesuffix(": "))
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,7 @@ class Outcome:
     done: dict[int, Any]
     lost: list[int]
     heard: list[Event]
+    reasons: list[str] = field(default_factory=list)
 
 
 def go(
@@ -113,12 +115,16 @@ def go(
     """Does tasks 0, 1, 2 and so on."""
     found = outcome or Outcome({}, [], [])
 
+    def lose(task: int, reason: str) -> None:
+        found.lost.append(task)
+        found.reasons.append(reason)
+
     def works() -> Iterator[Work | None]:
         for task in range(tasks):
             yield Work(
                 task=task,
                 done=lambda result, task=task: found.done.__setitem__(task, result),  # type: ignore[misc]
-                lost=lambda task=task: found.lost.append(task),  # type: ignore[misc]
+                lost=partial(lose, task),
             )
 
     with Workers(
@@ -144,14 +150,78 @@ def test_somebody_elses_executor_takes_the_calls() -> None:
     assert {task: result[0] for task, result in found.done.items()} == {0: 0, 1: 2, 2: 8, 3: 18}
 
 
+class Losing(Executor):
+    """An executor that loses its first calls."""
+
+    def __init__(self, losses: int) -> None:
+        self.losses, self.submitted = losses, 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.submitted += 1
+        future: Future[Any] = Future()
+        if self.submitted <= self.losses:
+            future.set_exception(OSError("the node died. It was called rack-7.example"))
+        else:
+            future.set_result(fn(*args, **kwargs))
+        return future
+
+
+def test_what_an_executor_loses_is_done_again_twice() -> None:
+    executor = Losing(LOSSES - 1)
+    assert go(_return_task, 1, executor=executor).done == {0: 0}
+    assert executor.submitted == LOSSES
+
+
+def test_what_an_executor_loses_again_and_again_is_given_up_with_the_reason_and_no_machines_name() -> None:
+    found = go(_return_task, 2, count=1, executor=Losing(LOSSES))
+    assert found.done == {1: 1}
+    assert found.reasons == ["it was lost 3 times: OSError: the node died"]
+
+
+def test_an_error_that_ends_the_search_comes_back_from_an_executor() -> None:
+    with ThreadPoolExecutor(1) as executor, pytest.raises(StudyError, match=r"^the disk is full$"):
+        go(_refuse, 2, executor=executor)
+
+
+def _look_for_file(job: Path, task: int, report: Report, stop: Stop) -> list[str]:
+    return [path.name for path in job.glob("shared-*.pickle")]
+
+
+@pytest.mark.long
+def test_other_processes_read_the_job_from_one_file_that_is_gone_afterwards(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as executor:
+        found = go(_look_for_file, 4, job=tmp_path, executor=executor, folder=tmp_path)
+    assert len({tuple(names) for names in found.done.values()}) == 1
+    assert len(found.done[0]) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+class Deaf(Executor):
+    """An executor whose calls never begin, and which tells nobody that one was cancelled, as Dask's."""
+
+    def __init__(self) -> None:
+        self.futures: list[Future[Any]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.futures.append(Future())
+        return self.futures[-1]
+
+
+def test_a_stop_cancels_what_an_executor_has_not_begun_and_does_not_wait_for_it() -> None:
+    executor = Deaf()
+    with pytest.raises(KeyboardInterrupt):
+        go(_return_task, 2, executor=executor, stop=lambda: len(executor.futures) == 2)
+    assert all(future.cancelled() for future in executor.futures)
+
+
 def test_a_none_lets_results_come_first() -> None:
     results: list[int] = []
 
     def works() -> Iterator[Work | None]:
-        yield Work(task=2, done=lambda result: results.append(result[0]), lost=lambda: None)
+        yield Work(task=2, done=lambda result: results.append(result[0]), lost=lambda reason: None)
         while not results:
             yield None
-        yield Work(task=results[0] + 1, done=lambda result: results.append(result[0]), lost=lambda: None)
+        yield Work(task=results[0] + 1, done=lambda result: results.append(result[0]), lost=lambda reason: None)
 
     with Workers(1, count=2, threads=1, hear=lambda event: None, stop=_never) as crew:
         crew.run(_square, works())

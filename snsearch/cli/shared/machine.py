@@ -24,7 +24,7 @@ def machine_options(command: F) -> F:
             "--threads", type=click.IntRange(1), help="CPU threads of a worker  [default: its share of the cores]"
         ),
         click.option(
-            "--workers", type=click.IntRange(1, 256), help="Candidates trained at once  [default: one per core]"
+            "--workers", type=click.IntRange(1, 10_000), help="Candidates trained at once  [default: one per core]"
         ),
     ):
         command = option(command)

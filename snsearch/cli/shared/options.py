@@ -68,6 +68,18 @@ def _listed(item: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     return lambda text: tuple(item(part) for part in text.split(","))
 
 
+def _read_by(parser: str) -> Callable[[str], str]:
+    """A text that a parser of the trainings' wing takes."""
+
+    def check(text: str) -> str:
+        from snsearch import training
+
+        getattr(training, parser)(text)
+        return text
+
+    return check
+
+
 RESOLUTION = Quantity("pixels", units.parse_resolution)
 COUNT = Quantity("count", units.parse_count)
 BYTES = Quantity("size", units.parse_bytes)
@@ -82,6 +94,8 @@ RATIOS = Quantity("ratios", _listed(_number(units.RATIOS)))
 SCALES = Quantity("scales", _listed(_number(units.SCALES)))
 RESOLUTIONS = Quantity("pixels", _listed(units.parse_resolution))
 MFLOPS = Quantity("mflops", _listed(_number(units.MFLOPS)))
+EXECUTOR = Quantity("executor", _read_by("parse_executor"))
+RESOURCES = Quantity("resources", _read_by("parse_resources"))
 
 
 def table_options(*forms: str) -> Callable[[F], F]:

@@ -165,7 +165,7 @@ class Progress(Observer):
 
     def postponed(self, name: str, reason: str, worker: int) -> None:
         """Says why a training is left to the next run."""
-        self.said(f"{name}: {reason}; with fewer --workers, or more of it, the same command takes it up again")
+        self.said(f"{name}: {reason}; the same command takes it up again (if memory ran out: with fewer --workers)")
 
     def measured(self, outcome: Outcome, done: int, total: int) -> None:
         """Keeps an outcome, and shows it."""
