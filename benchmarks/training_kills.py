@@ -1,6 +1,6 @@
 """Full trainings that are killed at seeded moments, and whether the same call goes on bit for bit.
 
-python -m benchmarks.training_kills --kills 20    # as in `make soak`: prints what came of each
+python -m benchmarks.training_kills --kills 20    # as in `make soak`; writes results/training_kills.json
 
 A process kills itself within a step, while a checkpoint is written, right behind that, or between the weights file
 and the result.
@@ -8,6 +8,7 @@ and the result.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -32,6 +33,7 @@ from snsearch.training.weights_file import read_weights
 KEY = "shufflenet.g2.b4.shuffle_stem8s1_16x2s2-32x2s2_1x8x8_c10"
 EPOCHS, STEPS = 2, 22
 _ROOT = Path(__file__).parents[1]
+_RESULTS = _ROOT / "benchmarks" / "results" / "training_kills.json"
 # Each moment, and how often it comes; the weights are written once.
 MOMENTS = {"step": STEPS, "saving": STEPS, "saved": STEPS, "weights": 1}
 
@@ -119,7 +121,7 @@ def main() -> int:
         with struck(*moment_of(given.strike)):
             trained(given.out)
         return 0
-    wrong = 0
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         trained(Path(folder, "whole"))
         expected = outcome(Path(folder, "whole"))
@@ -128,11 +130,13 @@ def main() -> int:
             code = killed(seed, out)
             trained(out)
             same = code == -signal.SIGKILL and outcome(out) == expected
-            wrong += not same
             moment, number = moment_of(seed)
+            rows.append({"seed": seed, "moment": moment, "number": number, "exit": code, "same_bits": same})
             print(f"seed {seed}: killed at {moment} {number}, exit {code}, {'same bits' if same else 'DIFFERENT'}")
-    print(f"{given.kills - wrong} of {given.kills} went on bit for bit")
-    return int(wrong > 0)
+    right = sum(row["same_bits"] for row in rows)
+    print(f"{right} of {given.kills} went on bit for bit")
+    _RESULTS.write_text(json.dumps({"torch": str(torch.__version__), "kills": rows}, indent=2) + "\n")
+    return int(right < given.kills)
 
 
 if __name__ == "__main__":

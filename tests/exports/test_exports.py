@@ -77,7 +77,12 @@ FEW = {
 }
 
 
-@pytest.mark.parametrize(("to", "name"), [(to, name) for to in FORMATS for name in FEW.get(to, networks())])
+def marked(to: str, *more: str) -> Any:
+    """A parameter; a converter takes half a minute."""
+    return pytest.param(to, *more, marks=[pytest.mark.long] if to in ("litert", "executorch") else [])
+
+
+@pytest.mark.parametrize(("to", "name"), [marked(to, name) for to in FORMATS for name in FEW.get(to, networks())])
 def test_every_space_s_network_computes_what_torch_computes(to: str, name: str, tmp_path: Path) -> None:
     made = snsearch.export(networks()[name], to, tmp_path / "out")
     assert made.parity.max_difference <= PARITY
@@ -87,7 +92,7 @@ def test_every_space_s_network_computes_what_torch_computes(to: str, name: str, 
     assert made.bytes == sum((tmp_path / "out" / name).stat().st_size for name in FILES[to])
 
 
-@pytest.fixture(scope="module", params=FORMATS)
+@pytest.fixture(scope="module", params=[marked(to) for to in FORMATS])
 def exported(request: pytest.FixtureRequest, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
     """The trained network in each format, checked on digits."""
     return snsearch.export(trained, request.param, tmp_path_factory.mktemp("out") / "out", data="digits")
@@ -237,9 +242,17 @@ def test_an_unknown_format_and_a_missing_engine_say_what_there_is(
     with pytest.raises(ExportError, match="format 'onx'; did you mean \"onnx\""):
         snsearch.export(SMALL, "onx", tmp_path / "out")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    for to, extra in (("onnx", "onnxruntime"), ("ncnn", "ncnn")):
+    for to, extra in (("onnx", "onnxruntime"), ("ncnn", "ncnn"), ("litert", "litert"), ("executorch", "executorch")):
         with pytest.raises(ExportError, match=rf'pip install "snsearch\[{extra}\]"'):
             snsearch.export(SMALL, to, tmp_path / "out")
+
+
+def test_formats_of_torch_need_no_engine(tmp_path: Path) -> None:
+    engines = ["onnx", "onnxruntime", "ncnn", "ai_edge_litert", "litert_torch", "executorch"]
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({engines}))\n"
+    call = f"import snsearch; snsearch.export({SMALL.key!r}, 'torch', {str(tmp_path / 'out')!r})"
+    subprocess.run([sys.executable, "-c", blocked + call], capture_output=True, timeout=600, check=True)
+    assert (tmp_path / "out" / "model.py").is_file()
 
 
 def test_data_of_another_kind_is_refused(tmp_path: Path, trained: Path) -> None:

@@ -111,6 +111,7 @@ def steps_of(model: Path) -> list[tuple[str, int, int]]:
     return found
 
 
+@pytest.mark.long
 def test_litert_has_grouped_convolutions_and_shuffles_as_they_are(litert: Export) -> None:
     ops = OpGraph.of(SMALL).ops
     for name in ("model.tflite", "model.int8.tflite"):
@@ -123,6 +124,7 @@ def test_litert_has_grouped_convolutions_and_shuffles_as_they_are(litert: Export
         assert not {kind for kind, _, _ in steps} & {"SPLIT", "SPLIT_V"}
 
 
+@pytest.mark.long
 def test_litert_s_own_quantiser_keeps_the_accuracy_and_the_layers_that_are_named(litert: Export) -> None:
     found = litert.int8
     assert found is not None
