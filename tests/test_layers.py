@@ -38,7 +38,7 @@ OWNERS: dict[str, set[str]] = {
     "onnxruntime": {"snsearch.engine"},
     "sklearn": {"snsearch.training.builtin", "snsearch.lab.pooling"},
     "safetensors": {"snsearch.training.weights_file"},
-    "scipy": {"snsearch.intervals", "snsearch.latency", "snsearch.study", "snsearch.lab"},
+    "scipy": {"snsearch.intervals", "snsearch.latency", "snsearch.study", "snsearch.lab", "snsearch.pages"},
     "torch": {
         "snsearch.engine",
         "snsearch.network.torch_model",
