@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.shared.console import print_json, print_lines, print_table, terminal_width
+from snsearch.cli.shared.console import print_json, print_lines, print_table, printable, terminal_width
 from snsearch.cli.shared.options import study_options
 from snsearch.errors import StudyError
 from snsearch.interrupt import stop_on_signals
@@ -150,7 +150,8 @@ def _print(form: str, sections: Sequence[Section], table: Table[Any] | None, doc
     elif form == "csv" and table is not None:
         print_table(table, form)
     elif form == "markdown":
-        sys.stdout.write("\n".join(section.markdown() for section in sections))
+        for line in "\n".join(section.markdown() for section in sections).splitlines():
+            sys.stdout.write(f"{printable(line)}\n")
     else:
         for index, section in enumerate(sections):
             print_lines([*([""] if index else []), *section.text(terminal_width(), wide=wide)])

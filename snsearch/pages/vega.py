@@ -56,4 +56,7 @@ def still(spec: dict[str, Any], name: str, *, width: int = 900) -> str:
 
     sized = {**spec, "width": width} if spec.get("width") == "container" else spec
     svg = str(vl_convert.vegalite_to_svg(json.dumps({**sized, "config": CONFIG}, allow_nan=False)))
-    return re.sub(r'(\bid="|url\(#)', rf"\g<1>{name}-", svg)
+    bare = re.sub(r' (?:role|aria-\w+)="[^"]*"', "", svg)
+    # Vega numbers what clips on and on, chart after chart.
+    clips = {clip: f"{name}-clip{at}" for at, clip in enumerate(dict.fromkeys(re.findall(r'id="(clip\d+)"', bare)))}
+    return re.sub(r"\bclip\d+\b", lambda found: clips.get(found[0], found[0]), bare)

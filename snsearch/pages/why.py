@@ -23,7 +23,7 @@ from snsearch.study import Observation, Space, features_of, front
 from snsearch.tables import Column, Table
 from snsearch.units import format_stages
 
-_MOST = 250  # networks that the surrogate is given: those trained to the end first
+_MOST = 100  # networks that the surrogate is given, those trained to the end first: its work grows by the cube
 _FEWEST = 8
 
 CHOICES: dict[str, Callable[[CandidateRow], str]] = {
@@ -120,9 +120,10 @@ def _effects(rows: Sequence[CandidateRow], short: float) -> Iterator[dict[str, A
                 "choice": choice,
                 "value": value,
                 "networks": int(having.sum()),
-                "points": 100 * effect,
-                "low": 100 * (effect - half),
-                "high": 100 * (effect + half),
+                # Rounded: what the last digits are depends on the machine.
+                "points": round(100 * effect, 3),
+                "low": round(100 * (effect - half), 3),
+                "high": round(100 * (effect + half), 3),
             }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from pypdf import PdfReader
 
 from snsearch.pages.page import Report, render, report_data
 from snsearch.study.records import StudyRecord
@@ -262,8 +263,7 @@ def test_paper_has_the_error_column_and_everything_that_was_folded(
 
 
 def _pdf_text(path: Path) -> str:
-    pdfium = pytest.importorskip("pypdfium2", reason="pypdfium2 is not installed")
-    return "\n".join(page.get_textpage().get_text_range() for page in pdfium.PdfDocument(path))
+    return "\n".join(page.extract_text() for page in PdfReader(path).pages)
 
 
 def test_a_reader_without_scripts_has_the_charts_and_the_table(page_at: Open, report: Report) -> None:

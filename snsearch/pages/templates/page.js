@@ -225,16 +225,23 @@ const front = {
     if (event.buttons !== 1 || !event.shiftKey) return this.look(this.nearest(event));
     this.zoom(0, [-event.movementX / this.view.width(), event.movementY / this.view.height()]);
   },
+  // The function from a row to its pixels in the chart.
+  placing() {
+    const [left, top] = this.view.origin(), x = this.view.scale("x"), y = this.view.scale("y");
+    return (row) => {
+      const { cost, error } = this.record(row);
+      return [left + x(cost), top + y(error)];
+    };
+  },
   pixel(row) {
-    const [left, top] = this.view.origin(), { cost, error } = this.record(row);
-    return [left + this.view.scale("x")(cost), top + this.view.scale("y")(error)];
+    return this.placing()(row);
   },
   nearest(event) {
     if (!this.view) return null;
-    const box = this.live.getBoundingClientRect();
+    const box = this.live.getBoundingClientRect(), place = this.placing();
     let best = null, least = 18;
     for (const row of this.shown) {
-      const [left, top] = this.pixel(row);
+      const [left, top] = place(row);
       const far = Math.hypot(left - (event.clientX - box.left), top - (event.clientY - box.top));
       if (far < least) [best, least] = [row, far];
     }
@@ -253,7 +260,7 @@ const front = {
   },
   async ring() {
     if (!this.view) return;
-    const ringed = rows.filter((row) => (pinned.has(row.trial) || row === this.focus) && open(row));
+    const ringed = [...new Set([...pinned].map((trial) => byTrial.get(trial)).concat(this.focus ?? []))].filter(open);
     this.view.data("rings", ringed.map((row) => ({ ...this.record(row), pinned: pinned.has(row.trial) })));
     await this.view.runAsync();
   },
@@ -446,6 +453,7 @@ async function start() {
     compare();
   }
   document.documentElement.dataset.ready = "yes"; // what can be used at once is there
+  window.snsearch.ready = performance.now();
   for (const name of Object.keys(charts)) if (!charts[name].options) await embed(name, charts[name].spec);
   document.documentElement.dataset.drawn = "yes";
 }
