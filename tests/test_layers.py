@@ -41,6 +41,8 @@ OWNERS: dict[str, set[str]] = {
     "onnx": {"snsearch.engine"},
     "onnxruntime": {"snsearch.engine"},
     "sklearn": {"snsearch.training.builtin", "snsearch.lab.pooling"},
+    "ray": {"snsearch.training.ray_executor"},
+    "submitit": {"snsearch.training.slurm_executor"},
     "safetensors": {"snsearch.training.weights_file"},
     "scipy": {"snsearch.intervals", "snsearch.latency", "snsearch.study", "snsearch.pages", "snsearch.lab"},
     "torch": {

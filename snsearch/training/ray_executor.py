@@ -32,8 +32,9 @@ class RayExecutor(Executor):
             try:
                 _join(ray, address)
             except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-                words = " ".join(str(error).split()) or type(error).__name__
-                raise StudyError(f"the Ray cluster cannot be reached: {words[:300]}") from None
+                words = " ".join(str(error).split())[:300] or type(error).__name__
+                hint = "" if address is None else "; if it asks for a token: RAY_AUTH_MODE=token (docs/cluster.md)"
+                raise StudyError(f"the Ray cluster cannot be reached: {words}{hint}") from None
         self._task = ray.remote(_called).options(
             num_cpus=resources.cpu,
             num_gpus=resources.gpu,

@@ -57,6 +57,7 @@ def nodes() -> Iterator[Nodes]:
         # Elsewhere than on Linux Ray stays on loopback unless this says otherwise; the tests want that here.
         patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # else a token would be left in the home folder
         patch.setenv("RAY_TMPDIR", folder)
         from ray.cluster_utils import Cluster
 
