@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def test_what_is_drawn_later_is_better_than_what_was_drawn_first(setup: Setup) -
     assert min(later) < min(error for key, error in errors.items() if key in first)
     refills = refills_in(stored(setup))
     assert len(refills) > 1
-    assert all(after.begun - before.begun >= EVERY for before, after in zip(refills[:-1], refills[1:], strict=True))
+    assert all(after.begun - before.begun >= EVERY for before, after in pairwise(refills))
     assert all(refill.near for refill in refills[1:])
 
 
