@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403
 import uuid
 from functools import lru_cache
 from pathlib import Path
@@ -37,4 +37,4 @@ class Parcel:
 @lru_cache(maxsize=1)  # a process works for one search at a time
 def _read(path: str) -> Any:
     with Path(path).open("rb") as file:
-        return pickle.load(file)  # noqa: S301  # its path came in a pickle of the same sender
+        return pickle.load(file)  # noqa: S301  # nosec B301  # its path came in a pickle of the same sender
