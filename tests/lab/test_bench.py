@@ -181,6 +181,14 @@ def test_every_method_keeps_to_what_it_may_spend(method: str, compute: float) ->
     assert 0 < result.agree <= 1
 
 
+@pytest.mark.parametrize("method", BENCH_METHODS)
+def test_the_same_draw_gives_the_same_answer(method: str) -> None:
+    table = made_up_table(noise=0.01)
+    space = Space(features_of(table.archs))
+    one, other = (BENCH_METHODS[method](table, space, 0, 3, 8.0) for _ in range(2))
+    assert (one.pick(), list(one.trained)) == (other.pick(), list(other.trained))
+
+
 @pytest.mark.parametrize("method", ["random", "short", "tpe-hyperband", "search"])
 def test_a_method_reads_no_more_than_it_pays_for(method: str) -> None:
     table = made_up_table(noise=0.01)

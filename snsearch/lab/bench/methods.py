@@ -116,6 +116,7 @@ def tpe_hyperband(table: Table, space: Space, seed: int, draw: int, compute: flo
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     points = table.errors.shape[2]
     study = optuna.create_study(
+        study_name=f"replay {draw}",  # from which Hyperband draws the brackets
         sampler=optuna.samplers.TPESampler(seed=draw),
         pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=points, reduction_factor=3),
     )
