@@ -41,7 +41,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
 def test_defaults_are_the_command_lines() -> None:
     defaults = {name: parameter.default for name, parameter in inspect.signature(api.search).parameters.items()}
     given = search_command.make_context("search", ["--budget", "3"]).params
-    assert set(given) == set(defaults) - {"observer", "train", "executor"}
+    assert set(given) == set(defaults) - {"observer", "train"}
     assert {name: str(value) for name, value in given.items()} == {
         name: "3" if name == "budget" else str(defaults[name]) for name in given
     }
