@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 PERMITTED = frozenset(
     {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "HPND", "ISC", "MIT", "MIT-0"}
     | {"MIT-CMU", "PSF-2.0", "Python-2.0", "Unlicense", "Zlib"}
+    | {"CNRI-Python", "WTFPL"}
     | {"MPL-2.0"}  # its terms are for its own files
     | {"LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-only", "LGPL-3.0-or-later"}  # imported, hence replaceable
 )
@@ -28,16 +29,21 @@ CLASSIFIERS = {
     "Python Software Foundation License": "PSF-2.0",
 }
 TEXTS = {
+    "Apache 2.0 License": "Apache-2.0",
+    "BSD": "BSD-3-Clause",
     "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
     "MIT License": "MIT",
     "MIT licensed, as found in the LICENSE file": "MIT",
 }
 
+# Whose metadata has no licence's name: what the file beside it says.
+READ = {"pyaml": "WTFPL", "tiktoken": "MIT", "torchao": "BSD-3-Clause"}
+
 
 def licence_of(about: Message) -> str:
     """The licence expression of a package's metadata; of older ones made from its classifiers, else its text."""
-    if expression := about.get("License-Expression"):
+    if expression := about.get("License-Expression") or READ.get(about.get("Name", "")):
         return expression
     named = [one.rpartition(" :: ")[2] for one in about.get_all("Classifier", []) if one.startswith("License :: ")]
     named = [one for one in named if one != "OSI Approved"]

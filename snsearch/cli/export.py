@@ -18,7 +18,7 @@ from snsearch.exports import FormatName
 
 
 @click.command()
-@click.argument("network", metavar="STUDY#TRIAL|KEY|FILE")
+@click.argument("network", metavar="STUDY#TRIAL|KEY|NETWORK|FILE")
 @click.option("--to", required=True, type=click.Choice(get_args(FormatName)), help="The format.")
 @click.option(
     "--out",
