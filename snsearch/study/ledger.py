@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from snsearch.codec import encode
 from snsearch.errors import InfeasibleBudgetError
@@ -11,7 +12,7 @@ from snsearch.network import Architecture
 from snsearch.solver import Candidates
 from snsearch.study.lengths import Lengths
 from snsearch.study.networks import Network, Networks
-from snsearch.study.posterior import Observation, Space, features_of
+from snsearch.study.posterior import Observation, Space, raw_features, standardised
 from snsearch.study.records import Refill, TrialRecord
 from snsearch.study.steps import FULL, Standing
 from snsearch.study.storage import Study
@@ -50,6 +51,7 @@ class Ledger:
         self._trials: dict[int, list[int]] = {}  # of every network that has any
         self._current: dict[int, TrialRecord] = {}
         self._errors: dict[int, tuple[ProxyResult, Errors]] = {}
+        self._features: list[tuple[float, ...]] = []  # of every network, in their order
         self._listed: View | None = None
         for record in study.records():
             self._put(record)
@@ -124,7 +126,9 @@ class Ledger:
         return self._viewed([n for n in self._current if n in seen] + self.networks.untried(self._tried() | {*going}))
 
     def _viewed(self, numbers: Sequence[int]) -> View:
-        return View(numbers=numbers, space=Space(features_of([self.architecture(number) for number in numbers])))
+        for number in range(len(self._features), len(self.networks.all)):
+            self._features.append(raw_features(self.architecture(number)))
+        return View(numbers=numbers, space=Space(standardised([self._features[number] for number in numbers])))
 
     def standing(
         self, view: View, start: int, lengths: Lengths, going: Mapping[int, float], total: float
@@ -200,8 +204,11 @@ class Ledger:
         record = self._current.get(network)
         if record is not None and record.status == "running":
             return record
-        number, _ = self.study.ask(self.candidates.parameters, self.networks.all[network].values)
-        return self._opened(number, network, None if record is None else record.proxy)
+        kept = self._attributes(network) | (
+            {} if record is None or record.proxy is None else {"proxy": encode(record.proxy)}
+        )
+        values = self.networks.all[network].values
+        return self._reread(self.study.begin(self.candidates.parameters, values, kept))
 
     def draw(self) -> tuple[TrialRecord, int | None]:
         """A new trial that Optuna's sampler chooses, and its network where it is one to train."""
@@ -213,7 +220,8 @@ class Ledger:
             return self._reread(number), None
         network = self.networks.add(Network.of(found))
         known = self._current.get(network)
-        record = self._opened(number, network, None)
+        self.study.note(number, **self._attributes(network))
+        record = self._reread(number)
         if known is None:
             return record, network
         if known.status == "complete" and known.proxy is not None:
@@ -223,11 +231,8 @@ class Ledger:
             self.study.fail(number, "left out", f"the same network as #{known.number}, which is {known.status}")
         return self._reread(number), None
 
-    def _opened(self, number: int, network: int, proxy: ProxyResult | None) -> TrialRecord:
-        kept = {} if proxy is None else {"proxy": encode(proxy)}
-        published = network in self.networks.published
-        self.study.note(number, published=published, **kept, **self.networks.all[network].attributes())
-        return self._reread(number)
+    def _attributes(self, network: int) -> dict[str, Any]:
+        return {"published": network in self.networks.published, **self.networks.all[network].attributes()}
 
     def keep(self, network: int, result: ProxyResult) -> TrialRecord:
         """Keeps how a network does now; at its full length its trial is complete."""

@@ -79,14 +79,19 @@ class Posterior:
 
 def features_of(archs: Sequence[Architecture]) -> Array:
     """(M, F) standardised features of networks; those that do not vary are left out."""
-    columns = np.array([_features(arch) for arch in archs], dtype=np.float64)
+    return standardised([raw_features(arch) for arch in archs])
+
+
+def standardised(rows: Sequence[Sequence[float]]) -> Array:
+    """(M, F) the raw features of networks, standardised; those that do not vary are left out."""
+    columns = np.array(rows, dtype=np.float64)
     deviations = columns.std(0)
     moving = deviations > 1e-9
-    standardised: Array = (columns[:, moving] - columns[:, moving].mean(0)) / deviations[moving]
-    return standardised
+    found: Array = (columns[:, moving] - columns[:, moving].mean(0)) / deviations[moving]
+    return found
 
 
-def _features(arch: Architecture) -> tuple[float, ...]:
+def raw_features(arch: Architecture) -> tuple[float, ...]:
     """Logarithms of groups, units, widths and parameters; switches.
 
     Groups and SE have two features each: their mean over the stages, and how much they rise from first to last.

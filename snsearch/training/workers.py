@@ -102,24 +102,30 @@ class Workers:
     def run(self, call: Call, works: Iterator[Work | None]) -> None:
         """Does works as they come, `count` at once, until there are none; a None says that results must come first.
 
-        A work whose process died is done again, with none beside it: the system may have ended it for memory. What an
-        executor lost is done again beside the others.
+        Several workers need not wait for the next work: it is asked for while all of them are busy. A work whose process
+        died is done again, with none beside it: the system may have ended it for memory. What an executor lost is
+        done again beside the others.
         Raises KeyboardInterrupt where the user asked to stop; what came to its end is handed over.
         """
         flying: dict[Future[Any], Work] = {}
         again: list[Work] = []
+        ahead: Work | None = None
         try:
             while True:
                 if self._stop():
                     raise KeyboardInterrupt
                 while len(flying) < self.count:
-                    alone = self._given is None
-                    work = (None if flying and alone else again.pop()) if again else next(works, None)
+                    if again:
+                        work = None if flying and self._given is None else again.pop()
+                    else:
+                        work, ahead = ahead or next(works, None), None
                     if work is None:
                         break
                     flying[self._submit(call, work.task)] = work
                 if not flying:
                     return
+                if self.count > 1 and ahead is None and len(flying) == self.count:
+                    ahead = next(works, None)
                 for future in self._wait(flying):
                     work = flying.pop(future)
                     reason = self._loss(future)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ from snsearch.study.storage.attributes import (
     runs_of,
     settings_in,
 )
+from snsearch.study.storage.distributions import distributions_of
 from snsearch.study.storage.opening import open_storage, searching
 from snsearch.study.storage.samplers import sampler_of
 from snsearch.training import ProxyResult
@@ -113,12 +114,21 @@ class Study:
         """Keeps the noise of a full training."""
         self._study.set_user_attr("noise", noise)
 
-    def ask(self, parameters: Sequence[Parameter], fixed: Values | None = None) -> tuple[int, dict[str, Any]]:
-        """The number and the parameters' values of a new trial: the fixed ones, else such as the sampler chooses."""
-        if fixed is not None:
-            self._study.enqueue_trial(dict(fixed))
+    def ask(self, parameters: Sequence[Parameter]) -> tuple[int, dict[str, Any]]:
+        """The number and the parameters' values of a new trial that the sampler chooses."""
         trial = self._study.ask()
         return trial.number, {one.name: _suggested(trial, one) for one in parameters}
+
+    def begin(self, parameters: Sequence[Parameter], values: Values, kept: Mapping[str, Any]) -> int:
+        """The number of a new trial with these values of parameters that keeps these JSON values, written at once."""
+        trial = optuna.trial.create_trial(
+            state=TrialState.RUNNING,
+            params=dict(values),
+            distributions=distributions_of(parameters),
+            user_attrs=dict(kept),
+        )
+        identity = self._storage.create_new_trial(self._study._study_id, template_trial=trial)
+        return int(self._storage.get_trial_number_from_id(identity))
 
     def values(self, number: int) -> Values:
         """The parameters' values of a trial."""

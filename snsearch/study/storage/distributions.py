@@ -1,0 +1,27 @@
+"""The parameters of a search as Optuna's distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from snsearch.solver import Parameter
+
+
+def distributions_of(parameters: Sequence[Parameter]) -> dict[str, BaseDistribution]:
+    """The distribution of every parameter, by name."""
+    return {one.name: _distribution(one) for one in parameters}
+
+
+def _distribution(one: Parameter) -> BaseDistribution:
+    if one.options:
+        return CategoricalDistribution(one.options)
+    if one.whole:
+        return IntDistribution(int(one.least), int(one.most))
+    return FloatDistribution(one.least, one.most, log=True)
