@@ -69,6 +69,7 @@ const rows = (figures.candidates?.values ?? []).map((values, at) => ({
 }));
 const byTrial = new Map(rows.map((row) => [row.trial, row]));
 const MOST_PINNED = 4;
+const MOST_BARRED = 1000; // beyond, dominated candidates have their intervals in the card and the table alone
 const pinned = new Set();
 const shut = new Map(); // column -> values that are filtered out
 let brushed = null;
@@ -133,7 +134,8 @@ const front = {
   },
   record(row) {
     const { x, y } = this.chosen;
-    const end = (axis, which) => (axis.interval ? row[`${axis.name}_${which}`] : null);
+    const bare = row.status === "trained" && rows.length > MOST_BARRED;
+    const end = (axis, which) => (axis.interval && !bare ? row[`${axis.name}_${which}`] : null);
     const edge = this.near() ? charts["front-chart"].options.edge : Infinity;
     return {
       beyond: row[y.name] > edge,
