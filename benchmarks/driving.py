@@ -2,10 +2,10 @@
 
     python -m benchmarks.driving [--finished 100 1000 10000] [--workers 1 2 4 8]
 
-The driver is the one that users get, with an executor of threads. Its studies of many finished trials are written into
-SQLite at once: networks of shufflenet-free with made-up errors, a quarter of them trained in full. CPU time is that of
-the driver's thread, so it does not depend on what else the machine does; `proposals` is the time in which the next
-network is chosen (and drawn), which is no part of `coordination`. Writes results/driving.json.
+The driver is the one that users get, with an executor of threads. Its studies of many finished trials are written
+into SQLite at once: networks of shufflenet-free with made-up errors, a quarter of them trained in full. CPU time is
+that of the driver's thread; `proposals` is the time in which the next network is chosen (and drawn), which is no part
+of `coordination`. Writes results/driving.json.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -276,10 +277,8 @@ def throughput(workers: int, rounds: int) -> dict[str, float]:
             def stop() -> bool:
                 return len(clock.began) > count + 2
 
-            try:
+            with suppress(KeyboardInterrupt):
                 driver.run_plan(plan, {"command": ["snsearch", "search"]}, Observer(), stop)
-            except KeyboardInterrupt:
-                pass
         # The pilot's two trainings come first.
         began = clock.began[2:]
         span = began[count - 1] - began[0] if workers == 1 else began[count] - began[0]

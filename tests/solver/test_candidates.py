@@ -261,7 +261,9 @@ def test_a_list_of_too_many_designs_is_drawn() -> None:
 
 
 def test_no_drawn_design_meets_an_impossible_budget() -> None:
-    with pytest.raises(InfeasibleBudgetError, match=r"no design of shufflenet-free meets 0\.01 MFLOPs, of 2,000 that"):
+    with pytest.raises(
+        InfeasibleBudgetError, match=r"no design of shufflenet-free meets 0\.01 MFLOPs, of 2,000 that"
+    ):
         drawn_at("0.01")
 
 
