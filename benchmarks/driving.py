@@ -4,8 +4,8 @@
 
 The driver is the one that users get, with an executor of threads. Its studies of many finished trials are written
 into SQLite at once: networks of shufflenet-free with made-up errors, a quarter of them trained in full. CPU time is
-that of the driver's thread, so it does not depend on what else the machine does; `proposals` is the time in which the
-next network is chosen (and drawn), which is no part of `coordination`. Writes results/driving.json.
+that of the driver's thread; `proposals` is the time in which the next network is chosen (and drawn), which is no part
+of `coordination`. Writes results/driving.json.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from .api import calibrate as calibrate
 from .api import compare as compare
 from .api import count as count
 from .api import count_population as count_population
+from .api import design_sampler as design_sampler
 from .api import devices as devices
 from .api import evaluate as evaluate
 from .api import export as export

@@ -26,6 +26,7 @@ from .predictions import predict as predict
 from .predictions import prediction_table as prediction_table
 from .predictions import profiles as profiles
 from .predictions import read_benchncnn as read_benchncnn
+from .proposing import design_sampler as design_sampler
 from .searching import data_options as data_options
 from .searching import search as search
 from .solutions import Solutions as Solutions

@@ -19,6 +19,7 @@ from .design import Design as Design
 from .design import label_of as label_of
 from .parameters import Parameter as Parameter
 from .parameters import Values as Values
+from .parameters import draw_values as draw_values
 from .parameters import fields_of as fields_of
 from .sampling import population_table as population_table
 from .sampling import sample as sample

@@ -39,6 +39,7 @@ from .settings import deployed as deployed
 from .settings import settings_of as settings_of
 from .steps import Standing as Standing
 from .steps import next_step as next_step
+from .storage import DesignSampler as DesignSampler
 from .storage import Study as Study
 from .storage import attach as attach
 from .storage import read_study as read_study

@@ -51,7 +51,7 @@ class Ledger:
         self._trials: dict[int, list[int]] = {}  # of every network that has any
         self._current: dict[int, TrialRecord] = {}
         self._errors: dict[int, tuple[ProxyResult, Errors]] = {}
-        self._features: list[tuple[float, ...]] = []  # of every network, in their order
+        self._features: dict[int, tuple[float, ...]] = {}
         self._listed: View | None = None
         for record in study.records():
             self._put(record)
@@ -126,8 +126,9 @@ class Ledger:
         return self._viewed([n for n in self._current if n in seen] + self.networks.untried(self._tried() | {*going}))
 
     def _viewed(self, numbers: Sequence[int]) -> View:
-        for number in range(len(self._features), len(self.networks.all)):
-            self._features.append(raw_features(self.architecture(number)))
+        for number in numbers:
+            if number not in self._features:
+                self._features[number] = raw_features(self.architecture(number))
         return View(numbers=numbers, space=Space(standardised([self._features[number] for number in numbers])))
 
     def standing(

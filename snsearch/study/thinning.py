@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)  # of networks
 
 MOST = 150  # networks, each with one error or two
 _WHOLE = 0.999  # of a full training
 
 
-def thinned(last: Mapping[int, tuple[float, float]], most: int = MOST) -> list[int]:
+def thinned(last: Mapping[K, tuple[float, float]], most: int = MOST) -> list[K]:
     """Networks that say most of where the best ones are, in the order given; all of them where they are few.
 
     A third are the best of those that were trained in full, a third the best of the others, which may go on. The rest

@@ -426,7 +426,7 @@ def test_a_trial_that_a_killed_search_had_just_begun_is_left_out_and_its_network
     study = Study.open(setup.url, "digits", setup.settings())
     candidates = setup.candidates()
     design = candidates.published[0]
-    number, _ = study.ask(candidates.parameters, candidates.values[design])
+    number = study.begin(candidates.parameters, candidates.values[design], {})
     study.note(number, **noted)
     study.close()
     assert setup.search() == "the effort is spent"

@@ -41,7 +41,7 @@ def test_settings_of_another_schema_are_refused(setup: Setup) -> None:
 
 def test_a_study_opens_again_with_the_same_settings(setup: Setup) -> None:
     study = Study.open(setup.url, "digits", setup.settings())
-    study.ask(setup.candidates().parameters, setup.candidates().values[DESIGN])
+    study.begin(setup.candidates().parameters, setup.candidates().values[DESIGN], {})
     study.close()
     again = Study.open(setup.url, "digits", setup.settings())
     assert [record.status for record in again.records()] == ["running"]
@@ -76,7 +76,7 @@ def test_a_storage_that_keeps_nothing_is_refused(setup: Setup, url: str) -> None
 def test_an_sqlite_url_may_have_options(setup: Setup) -> None:
     url = f"{setup.url}?timeout=5"
     study = Study.open(url, "digits", setup.settings())
-    study.ask(setup.candidates().parameters, setup.candidates().values[DESIGN])
+    study.begin(setup.candidates().parameters, setup.candidates().values[DESIGN], {})
     study.close()
     assert [t.design for t in read_study(url).trials] == [DESIGN]
 
@@ -138,9 +138,9 @@ def test_another_sampler_is_another_setting(setup: Setup) -> None:
 def test_the_fixed_design_is_asked(setup: Setup) -> None:
     study = Study.open(setup.url, "digits", setup.settings())
     candidates = setup.candidates()
-    assert study.ask(candidates.parameters, candidates.values[DESIGN]) == (0, candidates.values[DESIGN])
-    fixed = candidates.values[replace(DESIGN, groups=1)]
-    assert study.ask(candidates.parameters, fixed) == (1, fixed)
+    fixed = [candidates.values[design] for design in (DESIGN, replace(DESIGN, groups=1))]
+    assert [study.begin(candidates.parameters, values, {}) for values in fixed] == [0, 1]
+    assert [study.values(number) for number in (0, 1)] == fixed
     study.close()
 
 
@@ -159,7 +159,7 @@ def test_what_was_stopped_early_is_explored_but_not_trained() -> None:
 
 def test_a_stopped_trial_keeps_its_score_and_reason(setup: Setup) -> None:
     study = Study.open(setup.url, "digits", setup.settings())
-    number, _ = study.ask(setup.candidates().parameters, setup.candidates().values[DESIGN])
+    number = study.begin(setup.candidates().parameters, setup.candidates().values[DESIGN], {})
     result = made_up_result((0.5, 0.4), whole=4)
     solution = setup.candidates().solutions[DESIGN]
     study.note(number, architecture=encode(solution.architecture), costs=encode(solution.costs), cost=7.5)

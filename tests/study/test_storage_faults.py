@@ -34,7 +34,7 @@ def setup(tmp_path: Path) -> Setup:
 def _begun(setup: Setup, options: str = "") -> Study:
     """A study with a running trial."""
     study = Study.open(setup.url + options, "digits", setup.settings())
-    study.ask(setup.candidates().choices, DESIGN)
+    study.begin(setup.candidates().parameters, setup.candidates().values[DESIGN], {})
     return study
 
 

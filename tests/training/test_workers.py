@@ -68,6 +68,30 @@ def _be_deaf(job: Any, task: int, report: Report, stop: Stop) -> int:
         time.sleep(1)
 
 
+def test_the_next_work_is_asked_for_while_all_workers_are_busy() -> None:
+    asked: list[int] = []
+    release = threading.Event()
+
+    def held(job: Any, task: int, report: Report, stop: Stop) -> int:
+        assert release.wait(60)
+        return task
+
+    def works() -> Iterator[Work | None]:
+        for task in range(5):
+            asked.append(task)
+            if task == 2:
+                release.set()  # it is never asked for where the workers must end first
+            yield Work(task=task, done=done.append, lost=lambda: None)
+
+    done: list[int] = []
+    with (
+        ThreadPoolExecutor(2) as executor,
+        Workers(None, count=2, threads=1, hear=lambda _: None, stop=lambda: False, executor=executor) as workers,
+    ):
+        workers.run(held, works())
+    assert sorted(done) == asked == [0, 1, 2, 3, 4]
+
+
 @dataclass
 class Struck:
     """A job that sends its process a signal while it is read, which is before the process begins."""

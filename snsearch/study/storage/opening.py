@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -39,6 +40,18 @@ def open_storage(url: str, *, make: bool) -> optuna.storages.BaseStorage:
         except ImportError:
             raise _no_driver(url) from None
     return cast("optuna.storages.BaseStorage", Guarded(url, rdb))
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Lets Python look for no garbage meanwhile: there is little, and trials are read in half the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import optuna
 from snsearch.errors import StudyError
 from snsearch.study.records import Attachment, Settings, StudyRecord
 from snsearch.study.storage.attributes import attached, lengths_in, noise_in, records_of, runs_of, settings_in
-from snsearch.study.storage.opening import open_storage
+from snsearch.study.storage.opening import open_storage, uncollected
 
 
 def attach(url: str, name: str, kind: Attachment, key: str, values: dict[str, Any]) -> None:
@@ -29,7 +29,7 @@ def read_study(url: str, name: str | None = None) -> StudyRecord:
 
     Raises StudyError where there is none, or several, or it was not made by snsearch.
     """
-    with _opened(url, name) as (study, settings):
+    with uncollected(), _opened(url, name) as (study, settings):
         return StudyRecord(
             name=study.study_name,
             settings=settings,

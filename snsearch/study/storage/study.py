@@ -28,8 +28,8 @@ from snsearch.study.storage.attributes import (
     runs_of,
     settings_in,
 )
-from snsearch.study.storage.distributions import distributions_of
-from snsearch.study.storage.opening import open_storage, searching
+from snsearch.study.storage.distributions import distributions_of, suggested
+from snsearch.study.storage.opening import open_storage, searching, uncollected
 from snsearch.study.storage.samplers import sampler_of
 from snsearch.training import ProxyResult
 
@@ -70,7 +70,8 @@ class Study:
                 study_name=name, storage=storage, directions=["minimize", "minimize"], load_if_exists=True
             )
             # The sampler's random state is not stored: a resumed study goes on from its seed and length.
-            seed = (settings.seed + len(study.trials)) % 2**32
+            with uncollected():
+                seed = (settings.seed + len(study.get_trials(deepcopy=False))) % 2**32
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.sampler = sampler_of(settings.sampler, seed)
@@ -117,7 +118,7 @@ class Study:
     def ask(self, parameters: Sequence[Parameter]) -> tuple[int, dict[str, Any]]:
         """The number and the parameters' values of a new trial that the sampler chooses."""
         trial = self._study.ask()
-        return trial.number, {one.name: _suggested(trial, one) for one in parameters}
+        return trial.number, {one.name: suggested(trial, one) for one in parameters}
 
     def begin(self, parameters: Sequence[Parameter], values: Values, kept: Mapping[str, Any]) -> int:
         """The number of a new trial with these values of parameters that keeps these JSON values, written at once."""
@@ -173,15 +174,8 @@ class Study:
 
     def records(self) -> tuple[TrialRecord, ...]:
         """The study's trials as plain records, by number."""
-        return records_of(self._study)
-
-
-def _suggested(trial: optuna.Trial, parameter: Parameter) -> Any:
-    if parameter.options:
-        return trial.suggest_categorical(parameter.name, parameter.options)
-    if parameter.whole:
-        return trial.suggest_int(parameter.name, int(parameter.least), int(parameter.most))
-    return trial.suggest_float(parameter.name, parameter.least, parameter.most, log=True)
+        with uncollected():
+            return records_of(self._study)
 
 
 def _holder_in(url: str) -> str:
@@ -201,7 +195,7 @@ def _holder_in(url: str) -> str:
 def _settle(study: optuna.Study, settings: Settings, images_changed: Callable[[], str]) -> None:
     """Lets the study have these settings. Raises StudyError where it has others, or is somebody else's."""
     name, stored = study.study_name, settings_in(study)
-    if stored is None and study.trials:
+    if stored is None and study.get_trials(deepcopy=False):
         raise StudyError(f"the study {name!r} in this storage was not made by snsearch; name another --study")
     if stored is None:
         study.set_user_attr("settings", encode(settings))
