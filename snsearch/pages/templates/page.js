@@ -9,6 +9,7 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 const button = (words, act, properties = {}) => make("button", { type: "button", textContent: words, onclick: act, ...properties });
+const narrow = () => innerWidth < 600;
 const say = (words) => { $("#said").textContent = words; };
 
 // Copying and downloading.
@@ -47,7 +48,7 @@ async function embed(name, spec) {
   live.hidden = false;
   $(`#${name} .still`).hidden = true;
   if (spec.facet) spec = { ...spec, spec: { ...spec.spec, width: Math.max(100, live.clientWidth - 160) } };
-  const height = innerWidth < 600 ? Math.min(spec.height ?? 320, 320) : spec.height;
+  const height = narrow() ? Math.min(spec.height ?? 320, 320) : spec.height;
   const role = live.getAttribute("role");
   const made = await vegaEmbed(live, colored({ ...spec, height, config }), {
     renderer: "canvas", ast: true, logLevel: 1, actions: false, tooltip: { theme: "custom" },
@@ -140,7 +141,7 @@ const front = {
     return {
       beyond: row[y.name] > edge,
       trial: row.trial, status: row.status, color: row.color, se: row.se !== "no" && !row.se.startsWith("no,"),
-      extrapolated: row.extrapolated && x.name === "cost", label: row.label,
+      extrapolated: row.extrapolated && x.name === "cost", label: narrow() ? row.label.split(" ")[0] : row.label,
       cost: row[x.name], cost_low: end(x, "low"), cost_high: end(x, "high"),
       error: Math.min(row[y.name], edge), error_low: end(y, "low"), error_high: end(y, "high"),
     };
@@ -161,7 +162,7 @@ const front = {
     spec.layer = spec.layer.filter((layer) => layer.name !== "band" || (x.name === "cost" && y.name === "error"));
     const scaled = (layer) => {
       if (layer.name === "landmarks") layer.data.values = layer.data.values.map((one) => ({ name: one.name, cost: one[x.name] ?? null })).filter((one) => one.cost !== null && one.cost >= least && one.cost <= most)
-        .filter(apart((most - least) / 30));
+        .filter(apart((most - least) / (narrow() ? 8 : 30)));
       for (const [way, axis, log] of [["x", x, x_log], ["y", y, y_log]]) {
         const at = layer.encoding?.[way];
         if (!at?.field) continue;
@@ -309,7 +310,7 @@ function channels(row) {
 
 // The table.
 const table = {
-  sort: null, up: true, limit: innerWidth < 600 ? 8 : 100, wide: false,
+  sort: null, up: true, limit: narrow() ? 8 : 100, wide: false,
   start() {
     this.section = $("#candidates");
     this.element = $("table", this.section);
