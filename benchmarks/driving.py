@@ -5,7 +5,8 @@
 The driver is the one that users get, with an executor of threads. Its studies of many finished trials are written
 into SQLite at once: networks of shufflenet-free with made-up errors, a quarter of them trained in full. CPU time is
 that of the driver's thread; `proposals` is the time in which the next network is chosen (and drawn), which is no part
-of `coordination`. Writes results/driving.json.
+of `coordination`. Figures go
+into results/driving.json, beside those of earlier runs that were not asked for again.
 """
 
 from __future__ import annotations
@@ -288,7 +289,8 @@ def throughput(workers: int, rounds: int) -> dict[str, float]:
 
 def main(arguments: argparse.Namespace) -> None:
     """Prints every figure, and keeps them."""
-    result: dict[str, Any] = {
+    earlier = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    result: dict[str, Any] = earlier | {
         "what": "a search beside its trainings; CPU of the driver's thread, trainings are sleeps",
         "python": platform.python_version(),
         "optuna": optuna.__version__,
