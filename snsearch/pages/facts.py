@@ -7,7 +7,6 @@ from typing import Any
 
 from snsearch.pages.sections import Facts, Section
 from snsearch.pages.view import View
-from snsearch.solver import Budget
 from snsearch.study import COUNTED, OBJECTIVES, StudyRecord, TrialRecord, seed_noise, unit_of
 from snsearch.units import format_resolution
 
@@ -171,14 +170,16 @@ def provenance_facts(study: StudyRecord) -> Facts:
             f"{budget.input_channels}x{format_resolution(budget.resolution)}, {budget.classes} classes, "
             f"{budget.precision}",
         ),
-        ("Widths", _widths_words(budget, tight=settings.tight)),
+        ("Widths", _widths_words(study)),
         ("Data", f"{settings.data}, fingerprint {settings.data_fingerprint}"),
         ("Seed", str(settings.seed)),
     )
 
 
-def _widths_words(budget: Budget, *, tight: bool) -> str:
-    free = "every stage free within a third of its proportion"
+def _widths_words(study: StudyRecord) -> str:
+    budget, tight = study.settings.budget, study.settings.tight
+    is_drawn = any(trial.design is not None and trial.design.ratios is not None for trial in study.trials)
+    free = f"every stage free within {'two thirds' if is_drawn else 'a third'} of its proportion"
     if budget.latency_ms is not None:
         return f"{free} where the latency binds: the most MACs within it and at most 2 % below it, if possible"
     return f"{free}, to match the MFLOPs within 0.1 % if possible" if tight else "in proportion"
