@@ -93,6 +93,10 @@ def run_plan(plan: Plan, run: Mapping[str, Any], observer: Observer, stop: Stop)
         with faults_as(StudyError, f"the folder {str(plan.folder)!r} cannot be written"):
             plan.checkpoints.mkdir(parents=True, exist_ok=True)
         study.add_run(dict(run))
+        study.leave_note(
+            f"The page of this search: `{plan.folder / 'report.html'}`. Its front is that of finished trainings; the "
+            "finalists' further trainings, on test images, are on the page only."
+        )
         job = Job(dataset=plan.dataset, device=plan.device, checkpoints=plan.checkpoints, train=plan.train)
         with Workers(
             job,

@@ -128,6 +128,16 @@ def test_a_shared_study_names_no_host(setup: Setup) -> None:
     assert stored["host"] != socket.gethostname()
 
 
+def test_a_dashboard_finds_names_of_the_objectives_and_a_note(setup: Setup) -> None:
+    study = Study.open(setup.url, "digits", setup.settings())
+    study.leave_note("see `report.html`")
+    study.close()
+    loaded = optuna.load_study(study_name="digits", storage=setup.url)
+    assert loaded.metric_names == ["error on validation images", setup.settings().cost_axis]
+    kept = loaded._storage.get_study_system_attrs(loaded._study_id)
+    assert kept["dashboard:note_str:0"] == "see `report.html`"
+
+
 def test_another_sampler_is_another_setting(setup: Setup) -> None:
     settings = setup.settings()
     Study.open(setup.url, "digits", settings).close()

@@ -75,6 +75,7 @@ class Study:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.sampler = sampler_of(settings.sampler, seed)
+                study.set_metric_names(["error on validation images", settings.cost_axis])
             _settle(study, settings, images_changed)
             study.set_user_attr("holder", encode(this_process()))
             return cls(study, settings, storage, opened.pop_all())
@@ -87,6 +88,11 @@ class Study:
     def add_run(self, entry: dict[str, Any]) -> None:
         """Notes a run's environment in the study's provenance."""
         self._study.set_user_attr("runs", [*runs_of(self._study), entry])
+
+    def leave_note(self, text: str) -> None:
+        """Keeps a text in Markdown that optuna-dashboard shows beside the study."""
+        for key, value in (("dashboard:note_ver", 1), ("dashboard:note_str:0", text)):
+            self._storage.set_study_system_attr(self._study._study_id, key, value)
 
     @property
     def lengths(self) -> Lengths | None:
