@@ -67,6 +67,11 @@ class Section:
     facts: Facts = ()
     folded: Mapping[str, Facts | Table[Any]] | None = None  # further facts and tables, closed at first
 
+    @property
+    def kind(self) -> str:
+        """The name without the number that it has on a page of several studies."""
+        return re.sub(r"-\d+$", "", self.name)
+
     def text(self, width: int, *, wide: bool = False) -> list[str]:
         """The section for a terminal, its cards without the commands that follow from one."""
         lines = [self.title, "─" * min(width, len(self.title))]

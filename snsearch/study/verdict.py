@@ -114,9 +114,9 @@ class Verdict:
             )
         if (tied := self.cheapest_tied) is not None:
             low, high = tied.interval_points
-            what = "time" if self.unit == "ms" else "cost"
+            first, what = ("fastest", "time") if self.unit == "ms" else ("cheapest", "cost")
             yield (
-                f"The fastest that is not told apart from it is {tied.name}: {-tied.difference_points:+.1f} ± "
+                f"The {first} that is not told apart from it is {tied.name}: {-tied.difference_points:+.1f} ± "
                 f"{(high - low) / 2:.1f} points at {1 - 1 / tied.cost_ratio:.0%} less {what}."
             )
         open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]

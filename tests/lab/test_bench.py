@@ -65,7 +65,7 @@ def test_components_recover_what_the_errors_were_drawn_from() -> None:
     assert found.spread == pytest.approx(2, rel=0.05)
     assert found.noise == pytest.approx(0.5, rel=0.05)
     low, high = reliability.interval(errors[:40], draws=200)
-    assert low < 0.98 < high or low < found.reliability < high
+    assert low < found.reliability < high
 
 
 def test_a_single_seed_has_no_noise_to_estimate() -> None:
@@ -261,7 +261,7 @@ def test_bench_lists_and_replays(run: Run) -> None:
                   "--format", "json")  # fmt: skip
     rows = json.loads(outcome.out)
     assert [(row["method"], row["compute_in_full_trainings"]) for row in rows] == [
-        ("random", 3), ("published", 3), ("random", 5), ("published", 5),
+        ("random", 3), ("published", 5), ("random", 5), ("published", 5),
     ]  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class Claims:
 
 
 def claims_on(table: str, *, verdicts: int = 200, results: Path = RESULTS) -> Claims | None:
-    """The claims of so many verdicts on a table; None where too few networks have three seeds."""
+    """The claims of `verdicts` verdicts on a table; None where too few networks have three seeds."""
     frozen = read_frozen(results / "recipe.json")[0][table]
     path = results / table / "correct.csv"
     rights: dict[str, dict[int, Bits]] = {}

@@ -20,7 +20,7 @@ from snsearch.study import Observation, Space, Standing, next_step
 
 Array = npt.NDArray[np.float64]
 BENCH_SEARCH = "search"
-_START = 1.2  # networks that are begun first, for each full training: as by the default search
+_START = 1.2  # networks that are begun first, for each full training: as by a quick search
 _FIRST = 4, 24  # at least and at most
 _SHORT = 1 / 3  # share of the full length that a short training has
 
@@ -32,6 +32,7 @@ class Answer:
     trained: Sequence[int]  # the members among which it picks, such as those trained in full
     belief: Array  # (members,) by which it picks: the lowest
     predicted: Array | None = None  # (members,) errors, or what stands for them, where the method ranks all
+    spent: float | None = None  # full trainings, where it is not what the method was given
 
     def pick(self, present: npt.NDArray[np.bool_] | None = None) -> int | None:
         """The member that it picks, if only some are present; None where none of them was trained."""
@@ -85,12 +86,13 @@ def random_full(table: Table, space: Space, seed: int, draw: int, compute: float
 
 def published(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
     """Full trainings of the published designs."""
-    return Answer(trained=table.published, belief=table.final[seed])
+    return Answer(trained=table.published, belief=table.final[seed], spent=len(table.published))
 
 
 def everything(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
     """One full training of every network, whatever that takes: what the noise of seeds leaves to be had."""
-    return Answer(trained=range(len(table.archs)), belief=table.final[seed], predicted=table.final[seed])
+    final = table.final[seed]
+    return Answer(trained=range(len(final)), belief=final, predicted=final, spent=len(final))
 
 
 def short_then_full(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:

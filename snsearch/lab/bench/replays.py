@@ -127,7 +127,7 @@ class _Judge:
             held_out=self.table.held_out,
             budget_mflops=self.table.budget_mflops,
             method=method,
-            compute=compute,
+            compute=compute if own.answers[0].spent is None else own.answers[0].spent,
             members=self.found.members,
             seeds=self.found.seeds,
             reliability=self.found.reliability,

@@ -445,7 +445,7 @@ function beside(row, first) {
   return `${sign(100 * mean)} [${sign(100 * (mean - half))}, ${sign(100 * (mean + half))}], not paired` + (Math.abs(mean) <= half ? ": not told apart" : "");
 }
 
-window.snsearch = { front, byTrial }; // for the console
+window.snsearch = { front, byTrial }; // for tests and benchmarks
 
 async function start() {
   if (rows.length) {

@@ -1,4 +1,4 @@
-"""Studies in databases: the one owner of Optuna. What a search asks and tells, and what it leaves behind.
+"""Studies in databases: what a search asks and tells, and what it leaves behind. Studies are opened here only.
 
 The study's storage is the single record: the settings stand in its attributes, everything about a candidate in its
 trial's. A study is made by one set of settings; other settings need another study.
