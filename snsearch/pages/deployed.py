@@ -98,7 +98,8 @@ def _trained_costs(rows: Sequence[CandidateRow], costs: Sequence[Costs]) -> tupl
         f"As deployed, the candidates' MFLOPs differ by {spread:.1%} at most; as trained, they take "
         f"{format_mflops(least)} to {format_mflops(most)} ({most / least - 1:.1%} apart)."
     )
-    if len(rows) >= 6 and most > least:
-        rank = float(spearmanr(macs, [row.score.error for row in rows]).statistic)
+    errors = [row.score.error for row in rows]
+    if len(rows) >= 6 and most > least and max(errors) > min(errors):
+        rank = float(spearmanr(macs, errors).statistic)
         line += f" Their rank correlation with the error is {rank:+.2f}, of {len(rows)} networks."
     return (line,)

@@ -63,7 +63,7 @@ def _ranking(view: View) -> tuple[str, ...]:
         near = next((p for p in proxy.curve if p.images_seen / proxy.images_seen * proxy.share >= short - 1e-3), None)
         if near is not None and near is not proxy.curve[-1]:
             pairs.append((near.test_error, proxy.error))
-    if short is None or len(pairs) < 4:
+    if short is None or len(pairs) < 4 or any(len(set(errors)) < 2 for errors in zip(*pairs, strict=True)):
         return ()
     tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
     return (
