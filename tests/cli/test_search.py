@@ -294,7 +294,7 @@ def test_a_storages_password_is_not_in_the_page(run: Run, here: Path, postgresql
     assert run("search", *SMALL, f"--storage={given}", "--study", "s").code == 0
     page = (here / "reports" / "s" / "report.html").read_text(encoding="utf-8")
     assert "secret" not in page
-    assert page.count("postgres:...@") == 4, "two runs, and the next command in words and as JSON"
+    assert page.count("postgres:...@") == 5, "two runs, and the next command in words, on its button, and as JSON"
 
 
 def test_names_of_files_cannot_steer_the_terminal() -> None:

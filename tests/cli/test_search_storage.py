@@ -62,10 +62,10 @@ def during(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 700 KB."""
+    """A disk of 4 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    options = ["mount", "-t", "tmpfs", "-o", "size=700k", "tmpfs", str(disk)]
+    options = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
     if os.geteuid() or shutil.which("mount") is None or subprocess.run(options, capture_output=True).returncode:
         pytest.skip("a small disk needs root, and leave to mount")
     yield disk

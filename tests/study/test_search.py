@@ -295,7 +295,7 @@ def test_what_is_kept_leaves_no_checkpoint_and_the_finalists_weights_stay(tmp_pa
 def test_a_state_that_cannot_be_saved_ends_the_search_and_fails_no_candidate(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     (tmp_path / "checkpoints").write_text("in the way", encoding="utf-8")
-    with pytest.raises(StudyError, match="cannot be saved"):
+    with pytest.raises(StudyError, match="cannot be written"):
         setup.search()
     assert not [trial for trial in setup.study().trials if trial.status == "failed"]
     (tmp_path / "checkpoints").unlink()
