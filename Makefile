@@ -1,6 +1,6 @@
 # make demo: set up, then search 40 MFLOPs on Fashion-MNIST and write the report.
 # make test: set up, then lint, types and tests; those on emulated boards, servers and browsers come last.
-# make check: the same without the long tests and those on boards, servers and browsers; 4 to 5 minutes on two cores.
+# make check: the same without the long tests and those on boards, servers and browsers; 4 minutes on two quiet cores.
 # make test-cold: make test with empty caches, as on a new machine.
 # make soak: 50 searches struck by signals at seeded moments, and what each leaves; an hour or so. MOMENTS=5 for fewer.
 # Then 20 full trainings that are killed.

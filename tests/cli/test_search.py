@@ -136,9 +136,10 @@ def test_a_killed_search_goes_on_without_training_anything_twice(here: Path) -> 
     assert not set(said) & {trial.number for trial in before.trials if trial.status == "complete"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "sent",
-    [signal.SIGINT, *(pytest.param(number, marks=pytest.mark.long) for number in (signal.SIGTERM, signal.SIGHUP))],
+    [signal.SIGINT, signal.SIGTERM, signal.SIGHUP],
 )
 def test_an_interrupted_search_leaves_a_report_and_ends_with_130(here: Path, sent: signal.Signals) -> None:
     with _process(here) as process:

@@ -377,6 +377,7 @@ def test_the_command_prints_the_error_beside_both_baselines_and_keeps_the_profil
     assert listed["profile"] is True
 
 
+@pytest.mark.long
 def test_a_device_with_a_profile_predicts_every_space_it_knows(profiled: str, run: Run) -> None:
     arguments = ("latency", "--groups", "3", "--scale", "0.25,0.5", "--format", "json")
     rows = json.loads(run(*arguments, "--device", "board").out)

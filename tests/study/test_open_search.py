@@ -111,6 +111,7 @@ def test_choices_are_real_parameters_of_optuna(setup: Setup) -> None:
     assert {"groups_stage2", "units_stage3", "scale", "growth_stage4"} <= {*importance}
 
 
+@pytest.mark.long
 def test_a_search_that_is_interrupted_again_and_again_ends_as_an_uninterrupted_one(
     setup: Setup, tmp_path: Path
 ) -> None:
@@ -143,6 +144,7 @@ def test_another_seed_searches_other_networks(setup: Setup, tmp_path: Path) -> N
     assert {*begun(setup.study())} & {*begun(other.study())} == published
 
 
+@pytest.mark.long
 def test_more_networks_than_the_pool_has_are_begun_where_they_are_asked_for(setup: Setup) -> None:
     setup.space = replace(FREE, search_units=((4, 4), (8, 8), (4, 4)))
     setup.train = pretended_training(lambda arch: errors_of(arch)[-2:])
@@ -192,6 +194,7 @@ def test_optuna_s_samplers_search_an_open_space(setup: Setup, sampler: Any) -> N
     assert [key for key in begun(setup.study()) if key not in known], "it chooses beyond the pool"
 
 
+@pytest.mark.long
 def test_two_workers_search_an_open_space(setup: Setup) -> None:
     setup.workers = 2
     setup.train = made_up_by_workers

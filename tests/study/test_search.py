@@ -159,6 +159,7 @@ def test_a_search_that_is_interrupted_again_and_again_ends_as_an_uninterrupted_o
     assert _trials(broken.study()) == _trials(setup.study())
 
 
+@pytest.mark.long
 def test_finalists_that_change_as_they_are_trained_are_those_of_an_uninterrupted_search(tmp_path: Path) -> None:
     def misleading(arch: Architecture) -> tuple[float, ...]:
         early, late = (random.Random(f"{arch.key} {when}").random() for when in ("early", "late"))

@@ -128,7 +128,7 @@ def test_what_is_open_is_said_with_the_command_that_goes_on(setup: Setup) -> Non
     found = verdict(one_seed)
     assert not found.decided
     assert any(line.startswith("Not decided: whether the pick differs from #1 ") for line in found.lines())
-    assert "The fastest that is not told apart from it is #1: +0.6 ± " in " ".join(found.lines())
+    assert "The cheapest that is not told apart from it is #1: +0.6 ± " in " ".join(found.lines())
     assert "points at 50% less cost." in " ".join(found.lines())
     assert next_command(one_seed, found) == "snsearch search --budget 40 --effort thorough"
     quick = replace(one_seed, provenance=({"command": ["snsearch", "search", "--effort", "quick"]},))
