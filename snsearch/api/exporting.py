@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
-from snsearch.api.studies import trial_of
+from snsearch.api.studies import candidate_of
 from snsearch.device import Device, device_of
 from snsearch.errors import DataError, DeviceError, SpecError
 from snsearch.files import names_a_file
@@ -161,7 +161,7 @@ def _subject(
     from snsearch.exports import subject_of
 
     text = str(network) if isinstance(network, str | Path) else ""
-    if (found := trial_of(text, storage)) is not None:
+    if (found := candidate_of(text, storage)) is not None:
         study, trial, architecture = found
         return subject_of(architecture, weights, seed=seed, normalise=normalise, study=study, trial=trial)
     if Path(text).suffix == WEIGHTS_SUFFIX or (text and names_a_file(text)):

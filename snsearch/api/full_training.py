@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from snsearch.api.network_calls import architecture_of
-from snsearch.api.places import names_a_study
 from snsearch.api.searching import data_options
 from snsearch.api.solutions import pixels_of
-from snsearch.api.studies import load_study, trial_of
+from snsearch.api.studies import candidate_of
 from snsearch.errors import DataError, SpecError
 from snsearch.interrupt import resumable
 from snsearch.network import AnyNetwork
@@ -185,18 +184,13 @@ def _network(
     network: AnyNetwork | Solution | str | Path, text: str, storage: str | None
 ) -> tuple[AnyNetwork, list[str], str | None]:
     """The architecture that is named, what to say of it, and the data of its study."""
-    from snsearch.study import best_candidate, scores_of
+    from snsearch.study import scores_of
 
-    if (named := trial_of(text, storage)) is not None:
-        study, trial, _ = named
-    elif text and names_a_study(text, storage, Path("reports")):
-        study = load_study(text, storage=storage)
-        trial = best_candidate(study)
-    else:
+    if (named := candidate_of(text, storage)) is None:
         arch = architecture_of(text if text else network)  # type: ignore[arg-type]
         return arch, [f"network {arch.key}"], None
-    assert trial.architecture is not None
-    remarks = [f"network #{trial.number} of {study.name} ({trial.words}): {trial.architecture.key}"]
+    study, trial, architecture = named
+    remarks = [f"network #{trial.number} of {study.name} ({trial.words}): {architecture.key}"]
     if trial.results:
         [score] = scores_of([trial.finals or trial.results])
         recipe = study.settings.recipe if study.lengths is None else study.lengths.recipe
@@ -204,7 +198,7 @@ def _network(
             f"  the search trained it by its own recipe ({recipe.describe()}) to an error of {score.error:.2%} on "
             f"{study.settings.data}; no weights of that are used"
         )
-    return trial.architecture, remarks, study.settings.data
+    return architecture, remarks, study.settings.data
 
 
 def _side(arch: AnyNetwork, resolution: str | int | None) -> int:

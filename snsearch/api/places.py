@@ -45,7 +45,7 @@ def search_place(
     words = [] if budget is None else [budget.strip() if is_number(budget) else Path(budget).stem]
     if latency is not None:
         words += [f"{latency:g}ms", *(["95"] if confidence else []), Path(profile or device or "").stem]
-    name = study or default_name(space, "-".join(filter(None, words)), data)
+    name = study if study is not None else default_name(space, "-".join(filter(None, words)), data)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise StudyError(
             f"study name {name!r}: expected up to 100 letters, digits, dots, dashes and underscores, "

@@ -121,6 +121,19 @@ def trial_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialRecord, 
     return study, trial, trial.architecture
 
 
+def candidate_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialRecord, Architecture] | None:
+    """As trial_of, and for "STUDY" its best candidate. Raises StudyError."""
+    from snsearch.study import best_candidate
+
+    named = trial_of(text, storage)
+    if named is not None or not text or not names_a_study(text, storage, Path("reports")):
+        return named
+    study = load_study(text, storage=storage)
+    trial = best_candidate(study)
+    assert trial.architecture is not None, "the best candidate was trained"
+    return study, trial, trial.architecture
+
+
 def measure(
     what: StudyRecord | str | Path | AnyNetwork | Sequence[AnyNetwork],
     device: str,

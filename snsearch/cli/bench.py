@@ -9,7 +9,7 @@ import click
 from rich.progress import Progress
 
 from snsearch.cli.shared.console import print_table, progress_console
-from snsearch.cli.shared.options import table_options
+from snsearch.cli.shared.options import Number, table_options
 from snsearch.errors import StudyError
 from snsearch.lab import CLAIM_COLUMNS, RESULT_COLUMNS, TABLE_COLUMNS, check_table_names, table_names
 from snsearch.tables import Table
@@ -32,7 +32,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
         if isinstance(value, tuple):
             return value
-        numbers = tuple(click.FloatRange(3, 72).convert(one, param, ctx) for one in value.split(","))
+        numbers = tuple(Number(3, 72).convert(one, param, ctx) for one in value.split(","))
         return tuple(dict.fromkeys(numbers))
 
 

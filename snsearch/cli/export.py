@@ -11,14 +11,14 @@ import snsearch
 from snsearch.cli.device import complete_devices
 from snsearch.cli.shared.architectures import architectures_of
 from snsearch.cli.shared.console import print_json, print_text
-from snsearch.cli.shared.options import NORMALISE, reading_options
+from snsearch.cli.shared.options import NORMALISE, Number, reading_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.errors import LossyExportError, SpecError
 from snsearch.exports import FormatName
 
 
 @click.command()
-@click.argument("network", metavar="STUDY#TRIAL|KEY|NETWORK|FILE")
+@click.argument("network", metavar="STUDY[#TRIAL]|KEY|NETWORK|FILE")
 @click.option("--to", required=True, type=click.Choice(get_args(FormatName)), help="The format.")
 @click.option(
     "--out",
@@ -47,9 +47,7 @@ from snsearch.exports import FormatName
     metavar="LAYERS|auto",
     help="Layers that int8 leaves in float32: stem,stage2.0 or the worst.",
 )
-@click.option(
-    "--max-drop", type=click.FloatRange(0, 100), default=1.0, show_default=True, help="Points that int8 may lose."
-)
+@click.option("--max-drop", type=Number(0, 100), default=1.0, show_default=True, help="Points that int8 may lose.")
 @click.option(
     "--calibration-images", type=click.IntRange(1), default=512, show_default=True, help="Training images for int8."
 )

@@ -10,7 +10,7 @@ import click
 
 from snsearch.cli.device import RUNNER, complete_devices
 from snsearch.cli.shared.architectures import KEY_HELP, architectures_of, given_for_a_space
-from snsearch.cli.shared.options import network_options, study_options, table_options
+from snsearch.cli.shared.options import Number, network_options, study_options, table_options
 from snsearch.cli.shared.progress import Progress, ending_with
 from snsearch.device import device_of
 
@@ -23,7 +23,7 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
         RUNNER,
         click.option(
             "--sustained",
-            type=click.FloatRange(1, 600),
+            type=Number(1, 600),
             is_flag=False,
             flag_value=SUSTAINED_MINUTES,
             metavar="[MINUTES]",

@@ -16,6 +16,7 @@ from snsearch.cli.shared.options import (
     EXECUTOR,
     RESOLUTION,
     RESOURCES,
+    Number,
     complete_names,
     reading_options,
     study_options,
@@ -97,7 +98,7 @@ SECTIONS = {
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, 100),
+    type=Number(0, 100),
     default=MARGIN,
     show_default=True,
     help="Points of error below which two networks are equal, and the faster is taken.",

@@ -11,7 +11,7 @@ import click
 import snsearch
 from snsearch.cli.shared.architectures import architectures_of
 from snsearch.cli.shared.console import print_json, print_table, print_text
-from snsearch.cli.shared.options import DURATION, RESOLUTION, complete_names, reading_options
+from snsearch.cli.shared.options import DURATION, RESOLUTION, Number, complete_names, reading_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.cli.shared.sections import SectionedCommand
 from snsearch.errors import SpecError
@@ -47,7 +47,7 @@ SECTIONS = {
 )
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(0, 100, min_open=True),
+    type=Number(0, 100, min_open=True),
     help="The highest  [default: the recipe's, scaled to the batch]",
 )
 @click.option(

@@ -83,7 +83,9 @@ class Budget:
             )
         for key in ("profile", "confidence"):
             if getattr(self, key) is not None and self.latency_ms is None:
-                raise SpecError(f'budget "{self.name}": {key} belongs to a latency; give latency_ms beside it')
+                raise SpecError(
+                    f'budget "{self.name}": {key} belongs to a latency; give one beside it (--latency, or latency_ms in a file)'
+                )
 
     @property
     def latency_profile(self) -> Profile:

@@ -160,7 +160,8 @@ def _by_rows(
 ) -> Group:
     """Images labelled by the rows of a table."""
     rows = _read(tree, table, options)
-    return _group_of_rows(tree, paths, rows, _rows(table, rows, paths), origin)
+    found = _rows(table, rows, paths)
+    return _group_of_rows(tree, paths, rows, found, origin, _lost(rows, found))
 
 
 def _by_table(tree: Tree, table: PurePosixPath, options: Options) -> tuple[dict[str, Group], list[PurePosixPath]]:
@@ -173,29 +174,40 @@ def _by_table(tree: Tree, table: PurePosixPath, options: Options) -> tuple[dict[
         by_split.setdefault(split, []).append(index)
     if len(by_split) > 1 and "" in by_split:  # images that no row names
         by_split[next(split for split in by_split if split)] += by_split.pop("")
-    groups = {}
+    groups: dict[str, Group] = {}
     for split, indices in by_split.items():
         paths = [tree.images[index] for index in indices]
         chosen = {at: found[index] for at, index in enumerate(indices) if index in found}
         origin = f"{rows.name}, split {shown(split)}" if split else rows.name
-        groups[split] = _group_of_rows(tree, paths, rows, chosen, origin)
+        lost = () if groups else _lost(rows, found)  # once
+        groups[split] = _group_of_rows(tree, paths, rows, chosen, origin, lost)
     return groups, [table]
 
 
-def _group_of_rows(
-    tree: Tree, paths: Sequence[PurePosixPath], rows: LabelTable, found: dict[int, int], origin: str
-) -> Group:
+def _lost(rows: LabelTable, found: dict[int, int]) -> tuple[str, ...]:
+    """What is to be said of rows whose images were not found."""
     used = set(found.values())
     lost = [name for row, name in enumerate(rows.images) if row not in used]
+    if not lost:
+        return ()
+    return (f"{rows.name}: {counted(len(lost), 'row names', 'rows name')} no image: {named(lost, 3)}",)
+
+
+def _group_of_rows(
+    tree: Tree,
+    paths: Sequence[PurePosixPath],
+    rows: LabelTable,
+    found: dict[int, int],
+    origin: str,
+    remarks: tuple[str, ...],
+) -> Group:
     return Group(
         origin=origin,
         names=[shown(str(path)) for path in paths],
         labels=[rows.labels[found[index]] if index in found else None for index in range(len(paths))],
         read=file_reader([tree.root / path for path in paths]),
         unlabelled=f"no label in {rows.name}",
-        remarks=(f"{rows.name}: {counted(len(lost), 'row names', 'rows name')} no image: {named(lost, 3)}",)
-        if lost
-        else (),
+        remarks=remarks,
     )
 
 

@@ -258,6 +258,8 @@ def test_workers_of_a_killed_search_stop_by_themselves(here: Path) -> None:
         (("--budget", "40", "--data", "nowhere"), 5, "no such folder or file"),
         (("--budget", "40", "--data", "digits", "--proxy-device", "cuda:99"), 6, "device 'cuda:99' cannot be used"),
         (("--budget", "40", "--study", "../escape"), 6, "study name '../escape'"),
+        (("--budget", "40", "--study", ""), 6, "study name ''"),
+        (("--budget", "40", "--margin", "nan"), 2, "not a valid"),
         (("--budget", "40", "--data", "digits", "--storage", "nosuch://x"), 6, "cannot be opened"),
         (("--budget", "40", "--trials", "0"), 2, "--trials"),
         (("--budget", "40", "--time-limit", "soon"), 2, "not a quantity"),

@@ -289,6 +289,12 @@ def test_a_trial_exports_random_weights_and_its_search_s_error(tmp_path: Path) -
         snsearch.export("reports/sample#999", "onnx", tmp_path / "other")
 
 
+def test_a_study_alone_exports_its_best_candidate(tmp_path: Path) -> None:
+    made = snsearch.export("reports/sample", "torch", tmp_path / "out")
+    assert made.card["key"] in {trial.architecture.key for trial in snsearch.load_study("reports/sample").trials
+                                if trial.architecture is not None and trial.finals}  # fmt: skip
+
+
 def test_seeds_give_other_weights_and_the_same_seed_the_same(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         snsearch.export(SMALL, "onnx", tmp_path / name, seed=seed)

@@ -169,10 +169,13 @@ def test_labels_come_from_a_csv_beside_the_images(tmp_path: Path) -> None:
 def test_a_csv_may_name_the_splits_and_images_without_a_row_are_skipped(tmp_path: Path) -> None:
     fill(tmp_path, ".", count=12)
     rows = [f"{number},{'ab'[number % 2]},{'train' if number < 8 else 'Testing'}" for number in range(10)]
-    (tmp_path / "list.csv").write_text("\n".join(["id,class,split", *rows]))
+    (tmp_path / "list.csv").write_text("\n".join(["id,class,split", *rows, "gone,a,train"]))
     description = described(tmp_path)
     assert tuple(description.splits.values()) == (6, 2, 2)
     assert description.skipped_kinds == {"no label in list.csv": 2}
+    assert [remark for remark in description.remarks if "no image" in remark] == [
+        "list.csv: 1 row names no image: gone"
+    ]
 
 
 @pytest.mark.parametrize("place", ["{}/labels.csv", "{}.csv"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -37,6 +38,16 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click
             raise SpecError(f"{param.opts[0] if param else self.name}: {error}") from None
         except SpecError as error:
             self.fail(str(error), param, ctx)
+
+
+class Number(click.FloatRange):
+    """A range of numbers, in which "nan" is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
+        return number
 
 
 def _whole(within: units.Range) -> Callable[[str], int]:
