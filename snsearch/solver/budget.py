@@ -84,7 +84,8 @@ class Budget:
         for key in ("profile", "confidence"):
             if getattr(self, key) is not None and self.latency_ms is None:
                 raise SpecError(
-                    f'budget "{self.name}": {key} belongs to a latency; give one beside it (--latency, or latency_ms in a file)'
+                    f'budget "{self.name}": {key} belongs to a latency; give one beside it (--latency, or latency_ms '
+                    "in a file)"
                 )
 
     @property
