@@ -204,7 +204,7 @@ def _networks(plan: driver.Plan, count: int) -> Iterator[Network]:
 
 
 def coordination(finished: int, further: float) -> dict[str, float]:
-    """What a driver takes per training, after so many finished trials, and until the first training."""
+    """What a driver takes per training after `finished` finished trials, and until the first training."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         spent = fill(plan_in(folder), finished)
@@ -251,7 +251,7 @@ def coordination(finished: int, further: float) -> dict[str, float]:
 
 
 def report_seconds(trials: int) -> float:
-    """CPU seconds of making the page of a study with so many trials."""
+    """CPU seconds of making the page of a study with that number of trials."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plan = plan_in(folder)

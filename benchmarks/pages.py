@@ -25,7 +25,7 @@ SIZES = (24, 2000, 5000)
 
 
 def made_up(sample: StudyRecord, size: int) -> StudyRecord:
-    """The sample with so many networks."""
+    """The sample with more networks, `size` in all."""
     draw = random.Random(0)
     known = [trial for trial in sample.trials if trial.architecture and trial.proxy and trial.costs and trial.cost]
     trials, keys = known[:size], {trial.architecture.key for trial in known if trial.architecture}

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Z95 = 1.959964  # of a normal distribution
 
@@ -22,3 +26,11 @@ def wilson_95(hits: int, count: int) -> tuple[float, float]:
     middle = (share + square / 2) / (1 + square)
     half = Z95 / (1 + square) * math.sqrt(share * (1 - share) / count + square / count / 4)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def percentiles_95(values: npt.ArrayLike) -> tuple[float, float]:
+    """The middle 95 % of values, such as those of a bootstrap."""
+    import numpy as np
+
+    low, high = np.percentile(np.asarray(values, dtype=np.float64), (2.5, 97.5))
+    return float(low), float(high)

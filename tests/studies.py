@@ -301,3 +301,15 @@ class Setup:
     def study(self) -> StudyRecord:
         """The study as it is."""
         return read_study(self.url, "digits")
+
+
+# Of shufflenet-free: what leaves an open space of two group counts, with and without SE.
+FOUR_NETWORKS: dict[str, Any] = {
+    "search_per_stage": (),
+    "search_groups": (1, 2),
+    "search_units": ((4, 4), (8, 8), (4, 4)),
+    "search_scale": None,
+    "search_scales": (0.5,),
+    "search_growth": None,
+    "search_shuffle": (),
+}

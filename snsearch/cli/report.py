@@ -158,7 +158,7 @@ def _print(form: str, sections: Sequence[Section], table: Table[Any] | None, doc
 
 
 def _print_one(form: str, found: Report, trial: int) -> None:
-    """Prints a candidate in a form. Raises StudyError for a trial that is none."""
+    """Prints a candidate in a form. Raises StudyError where the trial is no candidate."""
     rows = [row for row in found.table.rows if row.number == trial]
     if not rows:
         known = ", ".join(f"#{row.number}" for row in sorted(found.table.rows, key=lambda row: row.number))

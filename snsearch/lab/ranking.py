@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
+from snsearch.intervals import percentiles_95
+
 Array = npt.NDArray[np.float64]
 BOOTSTRAPS = 1000
 
@@ -95,17 +97,12 @@ def agreement(proxy: Array, reference: Array, *, seed: int = 0) -> Agreement:
     rhos = _spearman(np.take_along_axis(ones, drawn, 1), np.take_along_axis(others, drawn, 1))
     return Agreement(
         kendall_tau=float(np.mean([kendall_tau(row, mean) for row in proxy])),
-        interval=_interval(taus),
+        interval=percentiles_95(taus),
         spearman=float(np.mean([spearman(row, mean) for row in proxy])),
-        spearman_interval=_interval(rhos),
+        spearman_interval=percentiles_95(rhos),
         regret_top1=float(np.mean([regret(row, mean, 1) for row in proxy])),
         regret_top3=float(np.mean([regret(row, mean, 3) for row in proxy])),
     )
-
-
-def _interval(values: Array) -> tuple[float, float]:
-    low, high = np.percentile(values, (2.5, 97.5))
-    return float(low), float(high)
 
 
 def noise_ceiling(reference: Array, *, seed: int = 0) -> Ceiling:

@@ -11,6 +11,7 @@ from scipy.stats import kendalltau
 from snsearch.network import OpGraph, count_conventions
 from snsearch.pages.sections import Chart, Facts, Section, Spec
 from snsearch.pages.view import View
+from snsearch.study import errors_by_share, first_long_enough
 from snsearch.tables import Column, Table
 from snsearch.units import format_mflops
 
@@ -60,9 +61,10 @@ def _ranking(view: View) -> tuple[str, ...]:
         proxy = row.trial.proxy
         if short is None or proxy is None or len(proxy.curve) < 2:
             continue
-        near = next((p for p in proxy.curve if p.images_seen / proxy.images_seen * proxy.share >= short - 1e-3), None)
-        if near is not None and near is not proxy.curve[-1]:
-            pairs.append((near.test_error, proxy.error))
+        points = errors_by_share(proxy)
+        near = first_long_enough(points, short)
+        if near is not None and near < max(points):
+            pairs.append((points[near], proxy.error))
     if short is None or len(pairs) < 4 or any(len(set(errors)) < 2 for errors in zip(*pairs, strict=True)):
         return ()
     tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)

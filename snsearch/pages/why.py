@@ -19,7 +19,7 @@ from snsearch.pages.facts import groups_words
 from snsearch.pages.front_section import COLORS
 from snsearch.pages.sections import Chart, Section, Spec
 from snsearch.pages.view import View
-from snsearch.study import Observation, Space, features_of, front
+from snsearch.study import Observation, Space, errors_by_share, features_of, first_long_enough, front
 from snsearch.tables import Column, Table
 from snsearch.units import format_stages
 
@@ -138,16 +138,10 @@ def _observations(rows: Sequence[CandidateRow], short: float) -> Iterator[Observ
         proxy = row.trial.proxy
         if proxy is None or not proxy.curve:
             continue
-        points = _by_share(row)
-        for share in sorted({min((s for s in points if s >= short - 1e-3), default=max(points)), max(points)}):
+        points = errors_by_share(proxy)
+        first = first_long_enough(points, short)
+        for share in sorted({max(points) if first is None else first, max(points)}):
             yield Observation(network=network, share=share, seed=proxy.seed, error=points[share])
-
-
-def _by_share(row: CandidateRow) -> dict[float, float]:
-    """The errors on the way of a candidate's own training, by the share of a full one."""
-    proxy = row.trial.proxy
-    assert proxy is not None
-    return {round(point.images_seen / proxy.images_seen * proxy.share, 3): point.test_error for point in proxy.curve}
 
 
 def _importance(effects: Sequence[dict[str, Any]]) -> Table[tuple[str, float, str, str]]:
@@ -182,8 +176,8 @@ def _distribution(rows: Sequence[CandidateRow], short: float) -> list[dict[str, 
     """The steps of each group count's distribution of the error at the first length that all networks have."""
     at: dict[int, float] = {}
     for index, row in enumerate(rows):
-        points = _by_share(row) if row.trial.proxy and row.trial.proxy.curve else {}
-        near = min((share for share in points if share >= short - 1e-3), default=None)
+        points = errors_by_share(row.trial.proxy) if row.trial.proxy and row.trial.proxy.curve else {}
+        near = first_long_enough(points, short)
         if near is not None and near <= short + 0.02:
             at[index] = points[near]
     groups = sorted({rows[index].architecture.groups for index in at})

@@ -8,6 +8,8 @@ from .effort import MARGIN as MARGIN
 from .effort import STANDARD as STANDARD
 from .effort import EffortName as EffortName
 from .lengths import Lengths as Lengths
+from .lengths import errors_by_share as errors_by_share
+from .lengths import first_long_enough as first_long_enough
 from .objective import COUNTED as COUNTED
 from .objective import LATENCY as LATENCY
 from .objective import OBJECTIVES as OBJECTIVES
@@ -39,6 +41,7 @@ from .settings import deployed as deployed
 from .settings import settings_of as settings_of
 from .steps import Standing as Standing
 from .steps import next_step as next_step
+from .steps import step_seed as step_seed
 from .storage import DesignSampler as DesignSampler
 from .storage import Study as Study
 from .storage import attach as attach

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from snsearch.codec import encode
 from snsearch.errors import InfeasibleBudgetError
 from snsearch.network import Architecture
 from snsearch.solver import Candidates
-from snsearch.study.lengths import Lengths
-from snsearch.study.networks import Network, Networks
-from snsearch.study.posterior import Observation, Space, raw_features, standardised
+from snsearch.study.lengths import Lengths, errors_by_share, first_long_enough
+from snsearch.study.networks import Network, Networks, View
+from snsearch.study.posterior import Observation
 from snsearch.study.records import Refill, TrialRecord
 from snsearch.study.steps import FULL, Standing
 from snsearch.study.storage import Study
 from snsearch.study.thinning import thinned
 from snsearch.training import ProxyResult
 
-_DONE = 1e-3  # shares may miss what was asked for by so much: batches are whole
-
 Errors = Sequence[tuple[float, float]]  # shares of the full training, and the errors there
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class View:
-    """The networks that a step chooses among: all of a listed space, else those tried and those that may be begun."""
-
-    numbers: Sequence[int]
-    space: Space
-
-    def positions(self) -> dict[int, int]:
-        """The position of every network."""
-        return {number: at for at, number in enumerate(self.numbers)}
 
 
 class Ledger:
@@ -51,7 +37,6 @@ class Ledger:
         self._trials: dict[int, list[int]] = {}  # of every network that has any
         self._current: dict[int, TrialRecord] = {}
         self._errors: dict[int, tuple[ProxyResult, Errors]] = {}
-        self._features: dict[int, tuple[float, ...]] = {}
         self._listed: View | None = None
         for record in study.records():
             self._put(record)
@@ -120,16 +105,11 @@ class Ledger:
         """The networks that a step chooses among; of very many that were tried, those that say most."""
         if not self.networks.is_drawn:
             if self._listed is None:
-                self._listed = self._viewed(range(len(self.networks.all)))
+                self._listed = self.networks.view(range(len(self.networks.all)))
             return self._listed
         seen = {*self._telling(lengths), *going}
-        return self._viewed([n for n in self._current if n in seen] + self.networks.untried(self._tried() | {*going}))
-
-    def _viewed(self, numbers: Sequence[int]) -> View:
-        for number in numbers:
-            if number not in self._features:
-                self._features[number] = raw_features(self.architecture(number))
-        return View(numbers=numbers, space=Space(standardised([self._features[number] for number in numbers])))
+        untried = self.networks.untried(self._tried() | {*going})
+        return self.networks.view([*(n for n in self._current if n in seen), *untried])
 
     def standing(
         self, view: View, start: int, lengths: Lengths, going: Mapping[int, float], total: float
@@ -185,10 +165,9 @@ class Ledger:
         known = self._errors.get(network)
         if known is not None and known[0] is proxy:
             return known[1]
-        whole = proxy.images_seen / proxy.share
-        points = {round(point.images_seen / whole, 3): point.test_error for point in proxy.curve}
-        short = min((share for share in points if share >= lengths.short - _DONE), default=FULL)
-        found = [(share, points[share]) for share in sorted({short, max(points)})]
+        points = errors_by_share(proxy)
+        short = first_long_enough(points, lengths.short)
+        found = [(share, points[share]) for share in sorted({FULL if short is None else short, max(points)})]
         self._errors[network] = proxy, found
         return found
 

@@ -7,7 +7,7 @@ their curves that is at least as near to where they end as to chance.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -17,6 +17,7 @@ from snsearch.training import Dataset, ProxyResult, Recipe
 PILOTS = 2  # networks
 _MOST = 4  # times the first full length
 _FAR = 0.5  # of chance: the error of a training that is long enough
+_NEAR = 1e-3  # how far a share may miss what was asked for: batches are whole
 _SHORTEST, _LONGEST = 0.1, 0.5  # shares of the full length that a short training may have
 
 
@@ -82,3 +83,14 @@ def short_share(results: Sequence[ProxyResult], chance: float) -> float:
         if _SHORTEST <= share <= _LONGEST and error - ends <= chance - error:
             return share
     return max((share for share in shares if share <= _LONGEST), default=1.0)
+
+
+def errors_by_share(result: ProxyResult) -> dict[float, float]:
+    """The errors on the way of a training, by the share of a full one."""
+    whole = result.images_seen / result.share
+    return {round(point.images_seen / whole, 3): point.test_error for point in result.curve}
+
+
+def first_long_enough(shares: Iterable[float], short: float) -> float | None:
+    """The first share that a short training has, or more; None where there is none."""
+    return min((share for share in shares if share >= short - _NEAR), default=None)

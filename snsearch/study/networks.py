@@ -17,6 +17,7 @@ from snsearch.codec import encode
 from snsearch.errors import InfeasibleBudgetError
 from snsearch.network import Architecture, Costs
 from snsearch.solver import POOL, REFILL, Candidate, Candidates, Values, matched_set, pool_seed
+from snsearch.study.posterior import Space, raw_features, standardised
 from snsearch.study.records import Refill
 
 EVERY = 8  # networks that are begun between two refills
@@ -61,6 +62,18 @@ class Network:
         }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """The networks that a step chooses among: all of a listed space, else those tried and those that may be begun."""
+
+    numbers: Sequence[int]
+    space: Space
+
+    def positions(self) -> dict[int, int]:
+        """The position of every network."""
+        return {number: at for at, number in enumerate(self.numbers)}
+
+
 class Networks:
     """The networks that a search knows of. Their numbers hold for one run."""
 
@@ -73,10 +86,11 @@ class Networks:
         self.published = [self._of_key[candidates.solutions[d].architecture.key] for d in candidates.published]
         self.order = self._order(candidates)
         first = [at for at in range(len(self.all)) if at not in self.published]
+        self._features: dict[int, tuple[float, ...]] = {}
         self._drawn: list[tuple[Refill, list[int]]] = [(Refill(begun=0, near=()), first)]
 
     def _order(self, candidates: Candidates) -> list[int]:
-        """Networks in the order in which they are begun: the published ones, then such that represent every choice.
+        """Networks in the order in which they are begun: the published ones, then some that represent every choice.
 
         What is drawn represents them as it comes.
         """
@@ -96,6 +110,13 @@ class Networks:
         if number == len(self.all):
             self.all.append(network)
         return number
+
+    def view(self, numbers: Sequence[int]) -> View:
+        """Some of the networks, and how alike they are."""
+        for number in numbers:
+            if number not in self._features:
+                self._features[number] = raw_features(self.all[number].architecture)
+        return View(numbers=numbers, space=Space(standardised([self._features[number] for number in numbers])))
 
     @property
     def refills(self) -> tuple[Refill, ...]:
@@ -119,7 +140,7 @@ class Networks:
             self.refill(refill, [values(number) for number in refill.near])
 
     def is_due(self, begun: int) -> bool:
-        """Whether it is time for further networks, when so many have been begun."""
+        """Whether it is time for further networks once `begun` of them have been begun."""
         return self.is_drawn and begun - self._drawn[-1][0].begun >= EVERY
 
     def untried(self, tried: Collection[int]) -> list[int]:

@@ -21,14 +21,15 @@ from snsearch.solver import Candidates
 from snsearch.study.carrying import carried, do_carried
 from snsearch.study.effort import MARGIN, Effort
 from snsearch.study.finalists import contenders, references_of
-from snsearch.study.ledger import Ledger, View
+from snsearch.study.ledger import Ledger
 from snsearch.study.lengths import PILOTS, Attempt, Lengths, chance_of, is_long_enough, longer, short_share
+from snsearch.study.networks import View
 from snsearch.study.objective import unit_of
 from snsearch.study.observer import Observer
 from snsearch.study.pairs import common_seeds
 from snsearch.study.pieces import Failed, Job, Piece, do_piece
 from snsearch.study.records import Settings, StudyRecord, TrialRecord
-from snsearch.study.steps import FULL, Standing, is_informed, next_step, parents_of
+from snsearch.study.steps import FULL, Standing, is_informed, next_step, parents_of, step_seed
 from snsearch.study.storage import Study
 from snsearch.study.verdict import verdict_of
 from snsearch.training import (
@@ -267,7 +268,7 @@ class Search:
                     yield work
                     continue
                 view, standing = self._standing(lengths, effort)
-                seed = self.plan.settings.seed * 7919 + len(standing.observations) + len(self._going)
+                seed = step_seed(self.plan.settings.seed, len(standing.observations) + len(self._going))
                 step = next_step(standing, view.space, seed)
                 if step is None:
                     if not self._going:
@@ -291,7 +292,7 @@ class Search:
             parents: list[int] = []
             if is_informed(standing):
                 known = view.space.posterior(standing.observations)
-                parents = parents_of(standing, known, self.plan.settings.seed * 7919 + len(standing.observations))
+                parents = parents_of(standing, known, step_seed(self.plan.settings.seed, len(standing.observations)))
             elif any(network not in standing.reached for network in standing.begin):
                 return view, standing
             self.ledger.refill([view.numbers[at] for at in parents])
@@ -356,7 +357,7 @@ class Search:
         return share * limit - (time.monotonic() - self.plan.started)
 
     def _round(self, networks: int) -> float:
-        """Seconds of a full training of each of so many networks."""
+        """Seconds that a full training of each of `networks` networks takes."""
         return -(-networks // self.plan.workers) * self._typical()
 
     def _typical(self) -> float:

@@ -56,6 +56,11 @@ class Standing:
         return (self.short if before == 0.0 else FULL) - before
 
 
+def step_seed(seed: int, known: int) -> int:
+    """The seed of a decision: it follows from the search's own, and from how much is known or under way."""
+    return seed * 7919 + known
+
+
 def next_step(standing: Standing, space: Space, seed: int) -> Step | None:
     """The next step; None where nothing is left to spend, or to train, or where results must come first."""
     open_to = [network for network in standing.begin if _may_go_on(standing, network)]

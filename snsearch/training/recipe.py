@@ -152,7 +152,7 @@ class ProxyResult:
 
 
 def bits_of(text: str, count: int) -> Bits:
-    """(count,) what `text_of` was made from. Raises StudyError where the text is none of so many."""
+    """(count,) what `text_of` was made from. Raises StudyError where it was made from another number."""
     size = (count + 7) // 8
     try:
         packed = zlib.decompressobj().decompress(base64.b85decode(text), size + 1)

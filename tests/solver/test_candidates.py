@@ -19,7 +19,7 @@ from snsearch.solver.design import Design, label_of
 from snsearch.solver.source import MATCH_LIMIT
 from snsearch.solver.spec import load_space
 from snsearch.study.objective import OBJECTIVES, mac_and_bytes_cost
-from tests.studies import candidates_at
+from tests.studies import FOUR_NETWORKS, candidates_at
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -239,16 +239,7 @@ def test_a_pool_keeps_all_bounds() -> None:
 
 
 def test_a_small_open_space_gives_all_that_it_has() -> None:
-    found = drawn_at(
-        "40",
-        search_per_stage=(),
-        search_groups=(1, 2),
-        search_units=((4, 4), (8, 8), (4, 4)),
-        search_scale=None,
-        search_scales=(0.5,),
-        search_growth=None,
-        search_shuffle=(),
-    )
+    found = drawn_at("40", **FOUR_NETWORKS)
     assert found.count == 4  # two group counts, with and without SE
 
 

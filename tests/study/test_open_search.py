@@ -19,7 +19,7 @@ from snsearch.study.networks import EVERY
 from snsearch.study.records import StudyRecord
 from snsearch.study.storage.attributes import refills_in
 from snsearch.study.verdict import verdict_of
-from tests.studies import QUICK, Setup, pretended_training, tight_candidates
+from tests.studies import FOUR_NETWORKS, QUICK, Setup, pretended_training, tight_candidates
 
 FREE = load_space("shufflenet-free")
 LONG = Effort(start=12, trainings=16.0, seeds=2)
@@ -155,16 +155,7 @@ def test_more_networks_than_the_pool_has_are_begun_where_they_are_asked_for(setu
 
 
 def test_a_small_open_space_is_used_up(setup: Setup) -> None:
-    setup.space = replace(
-        FREE,
-        search_per_stage=(),
-        search_groups=(1, 2),
-        search_units=((4, 4), (8, 8), (4, 4)),
-        search_scale=None,
-        search_scales=(0.5,),
-        search_growth=None,
-        search_shuffle=(),
-    )
+    setup.space = replace(FREE, **FOUR_NETWORKS)
     ended = setup.search(effort=Effort(start=4, trainings=20.0, seeds=1))
     assert ended == "all 4 networks that were found in the space are trained"
 

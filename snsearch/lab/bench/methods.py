@@ -1,7 +1,7 @@
 """Ways to find the best network of a table: the search itself, and what it is measured against.
 
-A method sees the curves of one seed, and may spend so many full trainings on them. Another method is a function and
-an entry in BENCH_METHODS.
+A method sees the curves of one seed, and may spend a number of full trainings on them. Another method is a function
+and an entry in BENCH_METHODS.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from snsearch.codec import suggestion
 from snsearch.errors import StudyError
 from snsearch.lab.bench.tables import Table
-from snsearch.study import Observation, Space, Standing, next_step
+from snsearch.study import Observation, Space, Standing, next_step, step_seed
 
 Array = npt.NDArray[np.float64]
 BENCH_SEARCH = "search"
@@ -64,7 +64,7 @@ def search(table: Table, space: Space, seed: int, draw: int, compute: float) -> 
             observations=tuple(seen),
             left=left,
         )
-        step = next_step(standing, space, draw * 7919 + len(seen))
+        step = next_step(standing, space, step_seed(draw, len(seen)))
         if step is None:
             break
         left -= standing.cost_of(step.network)

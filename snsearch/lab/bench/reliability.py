@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from snsearch.intervals import percentiles_95
+
 Errors = npt.NDArray[np.float64]  # (members, seeds)
 
 
@@ -62,5 +64,4 @@ def interval(errors: Errors, draws: int = 2000, seed: int = 0) -> tuple[float, f
     """
     random = np.random.default_rng(seed)
     found = [components(errors[random.integers(0, len(errors), len(errors))]).reliability for _ in range(draws)]
-    low, high = np.percentile(found, [2.5, 97.5])
-    return float(low), float(high)
+    return percentiles_95(found)

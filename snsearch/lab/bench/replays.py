@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from snsearch.intervals import percentiles_95
 from snsearch.lab.bench.methods import Answer, methods_of
 from snsearch.lab.bench.tables import Table
 from snsearch.lab.ranking import kendall_tau
@@ -171,5 +172,4 @@ class _Judge:
         """The 95 % interval of a figure of drawn members."""
         random, count = np.random.default_rng(0), len(self.truths[0])
         drawn = [figure(random.integers(0, count, count)) for _ in range(_BOOTSTRAPS)]
-        low, high = np.percentile([one for one in drawn if one is not None], [2.5, 97.5])
-        return float(low), float(high)
+        return percentiles_95([one for one in drawn if one is not None])

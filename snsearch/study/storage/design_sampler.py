@@ -13,10 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from snsearch.errors import InfeasibleBudgetError, StudyError
 from snsearch.solver import Candidates, Solution, Values, draw_values
-from snsearch.study.networks import Network, Networks
-from snsearch.study.posterior import Observation, Space, raw_features, standardised
+from snsearch.study.networks import Network, Networks, View
+from snsearch.study.posterior import Observation
 from snsearch.study.records import Refill
-from snsearch.study.steps import FULL, Standing, is_informed, next_step, parents_of
+from snsearch.study.steps import FULL, Standing, is_informed, next_step, parents_of, step_seed
 from snsearch.study.storage.distributions import distributions_of, suggested
 from snsearch.study.thinning import thinned
 
@@ -43,7 +43,6 @@ class DesignSampler(optuna.samplers.BaseSampler):
         self._networks = Networks(candidates, seed)
         self._distributions = distributions_of(candidates.parameters)
         self._number_of: dict[Key, int | None] = {}  # None: it does not meet the budget
-        self._features: dict[int, tuple[float, ...]] = {}
         self._errors: dict[Key, float] = {}
         self._gone: set[Key] = set()
         self._read = 0  # trials, from the first on, that are finished and known
@@ -67,17 +66,17 @@ class DesignSampler(optuna.samplers.BaseSampler):
         if study.directions[0] != optuna.study.StudyDirection.MINIMIZE:
             raise StudyError("the first objective of the study is the error: let it be minimised")
         going = self._learn(study.get_trials(deepcopy=False), trial.number)
-        numbers, standing, space = self._standing(going, several=len(study.directions) > 1)
-        seed = self._seed * 7919 + len(self._errors) + len(going)
+        view, standing = self._standing(going, several=len(study.directions) > 1)
+        seed = step_seed(self._seed, len(self._errors) + len(going))
         if self._networks.is_due(len(self._errors) + len(self._gone)) and is_informed(standing):
-            known = space.posterior(standing.observations)
-            near = [self._networks.all[numbers[at]].values for at in parents_of(standing, known, seed)]
+            known = view.space.posterior(standing.observations)
+            near = [self._networks.all[view.numbers[at]].values for at in parents_of(standing, known, seed)]
             self._networks.refill(Refill(begun=len(self._errors) + len(self._gone), near=()), near)
-            numbers, standing, space = self._standing(going, several=len(study.directions) > 1)
-        step = next_step(standing, space, seed)
+            view, standing = self._standing(going, several=len(study.directions) > 1)
+        step = next_step(standing, view.space, seed)
         if step is None:  # the space is used up, or the first results must come first
             return draw_values(self._candidates.source.parameters, random.Random(f"{self._seed} {trial.number}"))
-        return dict(self._networks.all[numbers[step.network]].values)
+        return dict(self._networks.all[view.numbers[step.network]].values)
 
     def sample_independent(
         self, study: OptunaStudy, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -108,7 +107,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
                 going.add(key)
         return going
 
-    def _standing(self, going: Iterable[Key], *, several: bool) -> tuple[Sequence[int], Standing, Space]:
+    def _standing(self, going: Iterable[Key], *, several: bool) -> tuple[View, Standing]:
         """The networks to choose among, how far they are, and how alike."""
         kept = {key: self._numbered(key) for key in thinned({key: (FULL, one) for key, one in self._errors.items()})}
         for number, network in enumerate(self._networks.all):
@@ -120,7 +119,8 @@ class DesignSampler(optuna.samplers.BaseSampler):
             numbers = [*seen, *self._networks.untried(tried | under_way), *(under_way - {*seen})]
         else:
             numbers = list(range(len(self._networks.all)))
-        at = {number: position for position, number in enumerate(numbers)}
+        view = self._networks.view(numbers)
+        at = view.positions()
         observations = [
             Observation(network=at[number], share=FULL, seed=self._seed, error=self._errors[key])
             for key, number in kept.items()
@@ -138,10 +138,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
             observations=tuple(observations),
             left=float("inf"),
         )
-        for number in numbers:
-            if number not in self._features:
-                self._features[number] = raw_features(self._networks.all[number].architecture)
-        return numbers, standing, Space(standardised([self._features[number] for number in numbers]))
+        return view, standing
 
     def _numbered(self, key: Key) -> int | None:
         """The number of a network by its values, which is solved where it is new; None where it meets no budget."""
