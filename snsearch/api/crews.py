@@ -34,7 +34,9 @@ def crew_of(
     threads: int | None,
     tasks: int,
 ) -> Iterator[Crew]:
-    """The crew for this number of candidates; an engine is left behind the block, with what it still does cancelled.
+    """The crew for this number of candidates; an engine is left behind the block, which ends what it still does.
+
+    Ray to which the caller was connected before is not left, and what it still does goes on.
 
     Args:
         where: None: this machine.

@@ -60,7 +60,7 @@ class RayExecutor(Executor):
         return _TaskFuture(self._ray, self._task.remote(fn, *args, **kwargs))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Leaves the cluster, which ends what is still under way."""
+        """Leaves the cluster if this joined it, which ends what is under way; else leaves the caller's connection."""
         if self._owned:
             self._ray.shutdown()
 
