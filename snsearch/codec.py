@@ -342,11 +342,20 @@ def _fill(tree: dict[str, Any], values: Any, path: Path, found: dict[str, Any], 
             _fill(entry, values[key], (*path, key), found, toml)
         elif key in values:
             found[entry.name] = _read(entry.shape, values[key], (*path, key))
+        elif inside and _may_be_left_out(entry):
+            _fill(entry, {}, (*path, key), found, toml)
         elif inside or entry.default is MISSING:
             expected = _table(toml) if inside else entry.shape.expected
             raise _Refusal(path, f': missing key "{key}"; expected {expected}', keys=True)
         else:
             found[entry.name] = entry.default
+
+
+def _may_be_left_out(tree: dict[str, Any]) -> bool:
+    return all(
+        _may_be_left_out(entry) if isinstance(entry, dict) else entry.default is not MISSING
+        for entry in tree.values()
+    )
 
 
 # Writing.

@@ -21,7 +21,7 @@ from snsearch.interrupt import resumable
 from snsearch.prose import printable
 from snsearch.solver import Budget, load_budget, load_space, with_input
 from snsearch.study import EFFORTS, FULL_IMAGES, MARGIN, STANDARD, EffortName, Observer, Sampler, objective_named
-from snsearch.training import Elsewhere, Options, elsewhere, parse_splits, resolve_data
+from snsearch.training import Elsewhere, Options, elsewhere, load_changes, parse_splits, resolve_data
 from snsearch.units import format_latency, format_resolution, parse_duration
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def search(
     storage: str | None = None,
     out: str | Path = "reports",
     full_images: int | None = None,
+    recipe: str | Path | None = None,
     proxy_resolution: int | None = None,
     sampler: Sampler = "surrogate",
     go_ahead: bool = False,
@@ -104,6 +105,7 @@ def search(
         storage: URL of an Optuna storage; None: SQLite in the study's folder.
         out: folder of the studies' folders.
         full_images: images of a full training, repetitions counted; None: found by a pilot.
+        recipe: a TOML file with what to change of how candidates are trained.
         proxy_resolution: pixels per side of the images in training; None: 32 to 64, by the data.
         sampler: what proposes candidates; the others than "surrogate" are Optuna's, and train each in full.
         go_ahead: start even if memory is expected not to suffice.
@@ -149,6 +151,7 @@ def search(
     spec, limits = load_space(space), _limits(named, latency, confidence, profile, target)
     at_input = with_input(limits, resolution=pixels)
     resolve_data(data)
+    changes = None if recipe is None else load_changes(str(recipe))
     reading = data_options(split, image_column, label_column)
     place = search_place(
         *(study, storage, Path(out)),
@@ -198,6 +201,7 @@ def search(
             on_data,
             dataset,
             full_recipe(len(dataset.train), full_images or FULL_IMAGES),
+            changes=changes,
             pilot=full_images is None,
             data=printable(data),
             seed=seed,

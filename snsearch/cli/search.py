@@ -44,7 +44,7 @@ SECTIONS = {
     "Where trainings run": ("workers", "threads", "proxy_device", "executor", "resources"),
     "Objective and device": ("objective", "profile", "device"),
     "Output": ("study", "out", "storage"),
-    "Advanced": ("seed", "full_images", "sampler", "go_ahead"),
+    "Advanced": ("seed", "full_images", "recipe", "sampler", "go_ahead"),
 }
 
 
@@ -130,6 +130,7 @@ SECTIONS = {
 @click.option("--study", metavar="NAME", help="Study to make or resume  [default: from space, budget, data]")
 @study_options
 @click.option("--full-images", type=click.IntRange(1), help="Images of a full training  [default: found by a pilot]")
+@click.option("--recipe", metavar="FILE", help="TOML file with what to change of how candidates are trained.")
 @click.option(
     "--proxy-resolution",
     type=click.IntRange(8, 512),

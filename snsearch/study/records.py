@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from snsearch.codec import Stored, differences, encode
+from snsearch.codec import Field, Stored, differences, encode
 from snsearch.network import Architecture, Costs
 from snsearch.solver import Budget, Design
 from snsearch.study.lengths import Lengths
 from snsearch.study.sampler_names import Sampler
-from snsearch.training import CurvePoint, ProxyResult, Recipe
+from snsearch.training import CurvePoint, ProxyResult, Recipe, RecipeChanges
 from snsearch.units import format_stages
 
 Status = Literal["complete", "stopped", "failed", "interrupted", "left out", "running", "waiting"]
@@ -44,6 +44,7 @@ class Settings:
     data_fingerprint: str
     data_description: str
     recipe: Recipe  # of a full training, before the pilot
+    changes: Annotated[RecipeChanges | None, Field(sparse=True)] = None  # of the recipe, by the user's file
     pilot: bool  # whether a pilot may make it longer
     seed: int
     cost_name: str

@@ -218,6 +218,7 @@ class Search:
             if not settings.pilot or is_long_enough(results, chance, len(tried)):
                 break
             recipe = longer(recipe, len(dataset.train))
+            recipe = settings.changes.of(recipe) if settings.changes else recipe
         lengths = Lengths(recipe=recipe, short=short_share(results, chance), chance=chance, tried=tuple(tried))
         self.study.settle_lengths(lengths)
         self._lengths = lengths

@@ -7,7 +7,7 @@ from snsearch.solver import Budget, SpaceSpec, deployed_on, digest_of
 from snsearch.study.objective import COUNTED, OBJECTIVES, Objective
 from snsearch.study.records import Settings
 from snsearch.study.sampler_names import Sampler
-from snsearch.training import Dataset, Recipe
+from snsearch.training import Dataset, Recipe, RecipeChanges
 
 
 def settings_of(
@@ -20,6 +20,7 @@ def settings_of(
     seed: int,
     tight: bool,
     search_shuffle: bool,
+    changes: RecipeChanges | None = None,
     pilot: bool = True,
     sampler: Sampler = "surrogate",
     objective: Objective | None = None,
@@ -36,7 +37,8 @@ def settings_of(
         data=data,
         data_fingerprint=dataset.fingerprint(),
         data_description=f"{dataset.describe()}; {dataset.source}",
-        recipe=recipe,
+        recipe=recipe if changes is None else changes.of(recipe),
+        changes=changes,
         pilot=pilot,
         seed=seed,
         cost_name=objective.name,

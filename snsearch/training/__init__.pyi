@@ -36,6 +36,8 @@ from .recipe import bits_of as bits_of
 from .recipe import default_recipe as default_recipe
 from .recipe import full_recipe as full_recipe
 from .recipe import text_of as text_of
+from .recipe_file import RecipeChanges as RecipeChanges
+from .recipe_file import load_changes as load_changes
 from .sample import load_sample as load_sample
 from .slurm_executor import SlurmExecutor as SlurmExecutor
 from .sources import describe_data as describe_data

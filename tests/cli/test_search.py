@@ -389,6 +389,24 @@ def test_a_study_keeps_its_sampler(run: Run, here: Path) -> None:
     assert run("search", *SMALL, "--sampler", "grid").code == 2
 
 
+def test_a_recipe_file_is_kept_through_the_pilot_and_another_one_is_refused(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_in(monkeypatch, pretended_training(lambda arch: (0.9, 0.88, 0.86)))  # near chance: the pilot goes on
+    Path("own.toml").write_text('schema = 1\n[optimizer]\nlearning_rate = 0.02\n[augmentation]\nkind = "none"\n')
+    command = ("search", *(word for word in SMALL if word not in ("--full-images", "256")), "--recipe", "own.toml")
+    run(*command)
+    record = _study(here)
+    assert record.lengths is not None
+    assert len(record.lengths.tried) > 1
+    for recipe in (record.settings.recipe, record.lengths.recipe):
+        assert (recipe.learning_rate, recipe.augmentation) == (0.02, "none")
+    Path("own.toml").write_text("schema = 1\n[optimizer]\nlearning_rate = 0.03\n")
+    assert run(*command).code == 6
+    Path("own.toml").write_text("schema = 1\n[optimizer]\nmomentum = 0.9\n")
+    assert run(*command).code == 3
+
+
 @pytest.mark.usefixtures("pretend")
 def test_a_time_limit_that_is_over_is_told_with_the_command_that_goes_on(run: Run, here: Path) -> None:
     outcome = run("search", *SMALL, "--time-limit", "0.01s")
