@@ -111,6 +111,7 @@ def test_every_command_is_shown() -> None:
     assert [name for name in COMMANDS if not re.search(rf"snsearch {name}\b", text)] == []
 
 
+@pytest.mark.long
 def test_the_python_example_runs(tmp_path: Path) -> None:
     [example] = [
         block

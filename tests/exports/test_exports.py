@@ -117,6 +117,7 @@ def test_evaluate_finds_the_same_accuracy_in_the_exported_file(exported: Export)
         assert (found.images, 1 - found.error) == (179, pytest.approx(exported.accuracy.exported))
 
 
+@pytest.mark.long
 def test_the_card_s_example_classifies_an_image_without_snsearch(
     exported: Export, trained: Path, digits: Dataset, tmp_path: Path
 ) -> None:

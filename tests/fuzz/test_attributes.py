@@ -36,6 +36,8 @@ from snsearch.training.recipe import Recipe
 from tests.fuzz.mutations import json_values, mutated, mutated_text, read_or_refused
 from tests.studies import Setup, made_up_counts, made_up_result
 
+pytestmark = pytest.mark.long
+
 LENGTHS = Lengths(recipe=Recipe(), short=0.25, chance=0.9, tried=(Attempt(images=5000, error=0.3),))
 # How a refusal begins.
 WHERE = ("trial ", "the study's ")

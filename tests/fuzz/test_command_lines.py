@@ -21,6 +21,8 @@ from snsearch.cli import cli, main
 from snsearch.files import HOME_VARIABLE
 from tests.fuzz.mutations import ODD_TEXTS
 
+pytestmark = pytest.mark.long
+
 CHECKOUT = Path(__file__).parent.parent.parent
 KEY = "shufflenet.g3.b4.shuffle_stem24s2p_240x4s2-480x8s2-960x4s2_3x224x224_c1000"
 CODES = {

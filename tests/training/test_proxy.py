@@ -50,6 +50,7 @@ def test_the_same_seed_gives_the_same_scores_and_another_seed_others(digits: Dat
     assert _scores(first)[2] != _scores(other)[2]
 
 
+@pytest.mark.long
 def test_digits_are_learned(digits: Dataset, small: Architecture) -> None:
     recipe = replace(RECIPE, images=1618, epochs=4, batch_size=32)
     result = train_proxy(small, digits, recipe, seed=0, device=CPU)
