@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +104,13 @@ class Arm:
     training: type[trainer.BenchmarkTraining] = trainer.BenchmarkTraining
 
 
-def _short(full: Recipe) -> Recipe:
-    return replace(full, images=round(_SHORT * full.images * full.epochs), epochs=1, curve_points=1)
+def _short(full: Recipe, share: float = _SHORT) -> Recipe:
+    return replace(full, images=round(share * full.images * full.epochs), epochs=1, curve_points=1)
 
 
 ARMS: dict[str, Arm] = {
     BASE: Arm(words="a quarter of the images, to zero rate", recipe=_short),
+    "eighth": Arm(words="an eighth of the images, to zero rate", recipe=lambda f: _short(f, _SHORT / 2)),
     "learning-rate": Arm(words="the rate by depth and width", recipe=_short, by_size=True),
     "no-zero-start": Arm(
         words="residual branches start as the others", recipe=lambda f: replace(_short(f), zero_start=False)
@@ -124,9 +126,11 @@ ARMS: dict[str, Arm] = {
 }
 
 
-def members_of(name: str) -> tuple[files.Member, ...]:
+def members_of(name: str, *, every_one: bool = False) -> tuple[files.Member, ...]:
     """The members: as many of each space, evenly through their list, the published designs among them."""
     every = files.read_members(files.RESULTS / name / "members.csv")
+    if every_one:
+        return every
     spaces = sorted({member.space for member in every})
     chosen: list[files.Member] = []
     for space in spaces:
@@ -138,30 +142,30 @@ def members_of(name: str) -> tuple[files.Member, ...]:
     return tuple(chosen)
 
 
-def train_arm(data: Path, name: str, arm_name: str) -> None:
+def train_arm(data: Path, name: str, arm_name: str, seeds: Iterable[int], *, every_one: bool) -> None:
     """Trains what the log lacks of an arm on a set."""
     arm, frozen = ARMS[arm_name], files.read_frozen(files.RESULTS / "recipe.json")[0][name]
     full = trainer.recipe_of(frozen.recipe)
     dataset = load_data(str(data / name), side=arm.side)
     if arm.side is None and dataset.fingerprint() != frozen.fingerprint:
         raise SystemExit(f"{name}: fingerprint {dataset.fingerprint()}, not {frozen.fingerprint}")
-    recipe, members = arm.recipe(full), members_of(name)
+    recipe, members = arm.recipe(full), members_of(name, every_one=every_one)
     reference = Architecture.from_key(next(one.key for one in members if one.label == _REFERENCE))
     log = TrainingLog(RESULTS / f"{name}.csv")
-    for member in members:
-        identity = member.label, arm_name, 0
+    for seed, member in product(seeds, members):
+        identity = member.label, arm_name, seed
         if identity in log.read():
             continue
         arch = arm.network(Architecture.from_key(member.key))
         own = recipe
         if arm.by_size:
             own = replace(recipe, learning_rate=learning_rate(arch, reference, recipe.learning_rate))
-        training = arm.training(arch, dataset, own, seed=0, device=torch.device("cpu"))
+        training = arm.training(arch, dataset, own, seed=seed, device=torch.device("cpu"))
         while not training.finished:
             training.advance()
         with log:
             log.append(identity, training.result())
-        print(name, arm_name, member.label, f"{training.result().error:.2%}", flush=True)
+        print(name, arm_name, member.label, seed, f"{training.result().error:.2%}", flush=True)
 
 
 # ---------------------------------------------------------------------------------------------------------- judgement
@@ -219,7 +223,7 @@ def main(arguments: argparse.Namespace) -> None:
             print(text, end="")
             continue
         for arm in arguments.arms or ARMS:
-            train_arm(arguments.data, name, arm)
+            train_arm(arguments.data, name, arm, arguments.seeds, every_one=arguments.all)
 
 
 if __name__ == "__main__":
@@ -227,5 +231,7 @@ if __name__ == "__main__":
     parser.add_argument("data", type=Path)
     parser.add_argument("--sets", nargs="+", required=True, metavar="SET")
     parser.add_argument("--arms", nargs="+", choices=[*ARMS], metavar="ARM", help="[default: all]")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], metavar="SEED")
+    parser.add_argument("--all", action="store_true", help="all members")
     parser.add_argument("--judge", action="store_true")
     main(parser.parse_args())

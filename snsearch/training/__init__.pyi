@@ -14,7 +14,9 @@ from .feeds import open_feeds as open_feeds
 from .found import Options as Options
 from .found import Step as Step
 from .machine import Machine as Machine
+from .machine import half_precision_of as half_precision_of
 from .machine import machine_of as machine_of
+from .machine import pick_device as pick_device
 from .manifest import keep_manifest as keep_manifest
 from .manifest import kept_difference as kept_difference
 from .memory import available_memory as available_memory
@@ -22,9 +24,7 @@ from .memory import ran_out_of_memory as ran_out_of_memory
 from .normalisation import Normalisation as Normalisation
 from .normalisation import normalisation_of as normalisation_of
 from .proxy import TrainingDiverged as TrainingDiverged
-from .proxy import half_precision_of as half_precision_of
 from .proxy import parameter_groups as parameter_groups
-from .proxy import pick_device as pick_device
 from .proxy import train_proxy as train_proxy
 from .ray_executor import RayExecutor as RayExecutor
 from .recipe import Bits as Bits

@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,14 @@ from snsearch.codec import decode, encode
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.files import faults_as, whole_file
 from snsearch.network import Architecture, build_model
-from snsearch.training.data import Batches, Dataset, Images
+from snsearch.training.data import Batches, Dataset
+from snsearch.training.evaluation import evaluate
+from snsearch.training.machine import device_name, half_precision_of
 from snsearch.training.recipe import CurvePoint, Part, ProxyResult, Recipe, text_of
 from snsearch.training.weights_file import Training, write_weights
 
 _Tensors = tuple[Tensor, ...] | list[Tensor]
 OnBatch = Callable[[int, int, float], None]  # images seen, images of the whole training, running loss
-
 
 _ROUNDING = 1e-9  # of shares
 _SUBSET_SEED = 0  # every candidate of a study trains on the same images
@@ -33,19 +33,6 @@ _SUBSET_SEED = 0  # every candidate of a study trains on the same images
 
 class TrainingDiverged(SnsearchError):
     """The loss left the finite numbers."""
-
-
-def pick_device(name: str = "auto") -> torch.device:
-    """The named torch device; "auto" takes cuda, then mps, then cpu. Raises StudyError where it is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "it is not available"
-        raise StudyError(f"device {name!r} cannot be used: {reason}") from None
-    return device
 
 
 class ProxyTraining:
@@ -223,7 +210,7 @@ class ProxyTraining:
             curve=tuple(self._curve),
             seconds=self._seconds,
             seed=self.seed,
-            device=_device_name(self.device) + (f", {self._half}".replace("torch.", "") if self._half else ""),
+            device=device_name(self.device) + (f", {self._half}".replace("torch.", "") if self._half else ""),
             threads=torch.get_num_threads(),
             torch_version=str(torch.__version__),
             finished=self.finished,
@@ -321,54 +308,6 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, 
     weights = [parameter for parameter in trained if parameter.ndim > 1]
     others = [parameter for parameter in trained if parameter.ndim <= 1]
     return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _device_name(device: torch.device) -> str:
-    return f"{device.type} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
-
-
-def half_precision_of(device: torch.device) -> torch.dtype | None:
-    """The type of multiplications where the device is faster in it: bfloat16 on GPUs that have it; weights, sums and
-    evaluations stay float32. None elsewhere: on the CPUs that were tried bfloat16 has 0.7 times the speed.
-    """
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.bfloat16
-    return None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evaluation:
-    """How a network does on some images."""
-
-    correct: Tensor  # (N,) bool
-    error: float
-    loss: float  # mean cross-entropy
-    balanced_error: float  # mean over the classes of each one's share of wrong images
-
-
-def evaluate(network: nn.Module, images: Images, batches: Batches, batch_size: int = 256) -> Evaluation:
-    """A network on images, in evaluation mode; the network's mode is restored."""
-    was_training = network.training
-    network.eval()
-    missed = torch.zeros(len(images), dtype=torch.bool, device=images.labels.device)
-    loss = torch.zeros((), dtype=torch.float32, device=images.labels.device)
-    with torch.inference_mode():
-        for start in range(0, len(images), batch_size):
-            labels = images.labels[start : start + batch_size]
-            pixels = images.pixels[start : start + batch_size].contiguous(memory_format=torch.channels_last)
-            logits = network(batches.normalise(pixels))
-            missed[start : start + batch_size] = logits.argmax(1) != labels
-            loss += nn.functional.cross_entropy(logits, labels, reduction="sum")
-    network.train(was_training)
-    per_class = torch.bincount(images.labels)
-    wrong_per_class = torch.bincount(images.labels[missed], minlength=len(per_class))
-    shares = (wrong_per_class[per_class > 0] / per_class[per_class > 0]).tolist()
-    return Evaluation(
-        correct=~missed,
-        error=int(missed.sum()) / len(images),
-        loss=float(loss) / len(images),
-        balanced_error=sum(shares) / len(shares),
-    )
 
 
 def train_proxy(

@@ -20,7 +20,9 @@ from snsearch.solver.solving import scaled, solve
 from snsearch.solver.spec import load_space
 from snsearch.training.builtin import DEBIAN_FASHION
 from snsearch.training.data import Batches, Dataset, Images
-from snsearch.training.proxy import Evaluation, ProxyTraining, TrainingDiverged, evaluate, pick_device, train_proxy
+from snsearch.training.evaluation import Evaluation, evaluate
+from snsearch.training.machine import pick_device
+from snsearch.training.proxy import ProxyTraining, TrainingDiverged, train_proxy
 from snsearch.training.recipe import ProxyResult, Recipe, default_recipe, full_recipe, text_of
 from snsearch.training.sources import load_data
 from snsearch.training.weights_file import read_weights
