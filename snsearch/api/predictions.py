@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snsearch.api.network_calls import architecture_of
-from snsearch.device import device_names, named_profile, profile_path
+from snsearch.device import named_profile, profile_names
 from snsearch.errors import SpecError
-from snsearch.files import bundled_names, read_given
+from snsearch.files import read_given
 from snsearch.latency import DEFAULT_PROFILE, NCNN_PROFILE, BenchNcnn, Profile, parse_benchncnn
 from snsearch.network import AnyNetwork, Architecture, count_macs
 from snsearch.solver import Solution
@@ -116,8 +116,7 @@ def profiles(*names: str) -> tuple[Profile, ...]:
         >>> profile.device, profile.threads, round(profile.by_network.mape, 3)
         ('Snapdragon 820', 1, 0.065)
     """
-    own = (name for name in device_names() if profile_path(name).is_file())
-    return tuple(named_profile(name) for name in names or (*bundled_names("profiles"), *own))
+    return tuple(named_profile(name) for name in names or profile_names())
 
 
 def predict(network: AnyNetwork | Solution | str, *, profile: str | Profile = DEFAULT_PROFILE) -> Prediction:

@@ -30,6 +30,7 @@ from .registry import device_names as device_names
 from .registry import device_of as device_of
 from .registry import forget_device as forget_device
 from .registry import named_profile as named_profile
+from .registry import profile_names as profile_names
 from .registry import profile_of_device as profile_of_device
 from .registry import profile_path as profile_path
 from .registry import read_device as read_device

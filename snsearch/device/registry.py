@@ -176,6 +176,11 @@ def profile_of_device(text: str) -> Profile:
     return read_profile(path)
 
 
+def profile_names() -> tuple[str, ...]:
+    """The names of all profiles at hand: those that are bundled, then those of devices."""
+    return *bundled_names("profiles"), *(name for name in device_names() if profile_path(name).is_file())
+
+
 def named_profile(text: str) -> Profile:
     """The profile of that name: bundled, else a device's, else that of a file. Raises SpecError, DeviceError."""
     is_device = text in device_names() or is_url(text)

@@ -16,6 +16,7 @@ from .profile import Latency as Latency
 from .profile import PredictionErrors as PredictionErrors
 from .profile import Profile as Profile
 from .profile import load_profile as load_profile
+from .profile import predicted_by as predicted_by
 from .profile import read_profile as read_profile
 from .sums import latency_sums as latency_sums
 from .sums import refused_terms as refused_terms

@@ -6,6 +6,7 @@ and those of two baselines on the same folds. `calibration` makes profiles.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -100,12 +101,17 @@ class Profile:
             return f"predicted from counted cost, {self.device}, {error} of what is counted {judged}"
         return f"predicted, {self.device}, fitted on {self.figures} figures, {error} {judged}"
 
+    @property
+    def judged_predictions(self) -> tuple[float, float] | None:
+        """The least and the most milliseconds whose interval meets the held-out networks' latencies."""
+        if self.judged_ms is None:
+            return None
+        return self.judged_ms[0] / self.interval_factor, self.judged_ms[1] * self.interval_factor
+
     def remark(self, ms: float) -> str:
         """A warning where the whole interval is beyond the held-out networks' latencies, else ""."""
-        if self.judged_ms is None:
-            return ""
-        fastest, slowest = self.judged_ms
-        if ms * self.interval_factor >= fastest and ms / self.interval_factor <= slowest:
+        judged = self.judged_predictions
+        if self.judged_ms is None or judged is None or judged[0] <= ms <= judged[1]:
             return ""
         low, high = map(three_digits, self.judged_ms)
         return f"outside of the {low} to {high} ms that the profile is judged by: the interval may be too narrow"
@@ -122,12 +128,11 @@ class Profile:
         Raises SpecError if groups do not divide channels, or for a network with a term that no figure has.
         """
         terms = self.terms(arch)
-        for term in self.unseen:
-            if terms[term]:
-                raise SpecError(
-                    f'profile "{self.name}": {arch.key} has {_MEANINGS[term]}, and no network or block that the '
-                    "profile is fitted on has any; fit it on such networks too"
-                )
+        if refused := self._refused(terms):
+            raise SpecError(
+                f'profile "{self.name}": {arch.key} has {_MEANINGS[refused]}, and no network or block that the '
+                "profile is fitted on has any; fit it on such networks too"
+            )
         ms = predict_ms(dict(self.rates), terms)
         remark = self.remark(ms)
         return Latency(
@@ -137,6 +142,9 @@ class Profile:
             provenance=f"{self.provenance}; {remark}" if remark else self.provenance,
         )
 
+    def _refused(self, terms: Terms) -> str | None:
+        return next((term for term in self.unseen if terms[term]), None)
+
     def to_toml(self) -> str:
         """The profile as a file that read_profile reads back, to keep or to share."""
         return toml_of(self, {"judged_ms": "fastest and slowest network", "nanoseconds": "a unit of each term"})
@@ -144,6 +152,22 @@ class Profile:
 
 _TERMS: dict[Counting, tuple[str, ...]] = {"quantities": tuple(MEANINGS), "kernels": tuple(KERNEL_MEANINGS)}
 _MEANINGS = {**MEANINGS, **KERNEL_MEANINGS}
+
+
+def predicted_by(profiles: Sequence[Profile], network: AnyNetwork) -> list[float | None]:
+    """A network's milliseconds by each profile, None where one refuses it; what profiles share is counted once.
+
+    Raises SpecError if groups do not divide channels.
+    """
+    counted: dict[tuple[Counting, int | None], Terms] = {}
+    found: list[float | None] = []
+    for profile in profiles:
+        counts = profile.counting, profile.cache_bytes
+        if counts not in counted:
+            counted[counts] = profile.terms(network)
+        terms = counted[counts]
+        found.append(None if profile._refused(terms) else predict_ms(dict(profile.rates), terms))
+    return found
 
 
 def read_profile(path: Path) -> Profile:

@@ -9,6 +9,7 @@ from snsearch.errors import SnsearchError
 from snsearch.network import KNOWN, count_costs, named
 from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.pages.front import front_band
+from snsearch.pages.predicted import axis_name, predictions
 from snsearch.pages.sections import Chart, Facts, Section, Spec
 from snsearch.pages.view import Axis, View, cost_axes
 from snsearch.units import format_stages
@@ -47,7 +48,8 @@ def front_section(view: View) -> Section:
             "Lower left is better. Bars are 95 % intervals of both; the band holds the front in 95 % of the draws of "
             "the errors within their noise. Hollow: the cost is outside of what its profile was judged on. Square: "
             "with squeeze-and-excitation. Grey: stopped on its way, at the error it had then; a triangle at the edge "
-            "has a higher one. Above the chart: known networks by cost alone; they have no error on this data.",
+            "has a higher one. Above the chart: known networks by cost alone; they have no error on this data. The x "
+            "axis can be any cost that is known: latencies of other devices are predicted by their profiles.",
         ),
         charts=(
             Chart(
@@ -67,7 +69,7 @@ def front_section(view: View) -> Section:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    return {"name": axis.name, "title": axis.title, "interval": axis.interval}
+    return {"name": axis.name, "title": axis.title, "interval": axis.interval, "note": axis.note}
 
 
 def _chance(view: View) -> float:
@@ -123,6 +125,7 @@ def _landmarks(view: View) -> list[dict[str, Any]]:
             )
             costs = count_costs(network, budget.precision)
             cost = view.profile.predict(network).ms if view.profile else None
+            predicted = predictions(network, view.others)
         except SnsearchError:
             continue
         if middle / 2 <= costs.macs <= middle * 2:
@@ -134,6 +137,7 @@ def _landmarks(view: View) -> list[dict[str, Any]]:
                     "params": costs.params,
                     "peak_bytes": costs.peak_activation_bytes,
                     "size_bytes": costs.weight_bytes,
+                    **{axis_name(at): ms for at, ms in enumerate(predicted)},
                 }
             )
     return sorted(found, key=lambda one: abs(float(one["mflops"]) - middle / 1e6))

@@ -21,6 +21,7 @@ from snsearch.pages.evidence_section import evidence_section
 from snsearch.pages.facts import meaning_section, provenance_section
 from snsearch.pages.front_section import drawn, front_section
 from snsearch.pages.operators_section import kinds_of, operators_section
+from snsearch.pages.predicted import predicted_figures
 from snsearch.pages.sections import Section
 from snsearch.pages.templating import Page, render_page, write_page
 from snsearch.pages.view import View, further_columns, view_of
@@ -161,6 +162,7 @@ def render(report: Report) -> str:
                 "verdict": _verdict_document(study, verdict),
                 "settings": encode(study.settings),
                 "candidates": record_of(report.table) | {"drawn": drawn(report.table.rows, report.view)},
+                "predicted": predicted_figures(report.table.rows, report.view.others),
                 "kinds": kinds_of(report.view),
                 "pairs": [pair.document() for pair in pairs_of(report.view)],
             },

@@ -10,6 +10,7 @@ from snsearch.errors import SnsearchError, StudyError
 from snsearch.latency import Profile, load_profile
 from snsearch.pages.candidate_rows import CandidateRow, candidate_rows
 from snsearch.pages.evidence import counted_by_core, measured_by_device, provenance_of
+from snsearch.pages.predicted import axis_name, other_profiles
 from snsearch.study import LATENCY, StudyRecord, Verdict, choices_of, objective_named, unit_of, verdict_of
 from snsearch.tables import Column
 
@@ -25,6 +26,7 @@ class View:
     measured: Mapping[str, Mapping[str, Measurement]]  # by device and architecture
     counted: Mapping[str, Mapping[str, CountedNetwork]]  # by core and architecture
     profile: Profile | None  # of the predicted latencies; None where there are none, or it is not at hand
+    others: tuple[Profile, ...]  # all further profiles of this machine
 
     @property
     def unit(self) -> str:
@@ -67,6 +69,7 @@ def view_of(study: StudyRecord) -> View:
         choices_of(study),
         lambda key: provenance_of(key, study.settings.cost_name, counted, measured),
     )
+    profile = _profile_of(study)
     return View(
         study=study,
         rows=rows[: len(trials)],
@@ -74,7 +77,8 @@ def view_of(study: StudyRecord) -> View:
         verdict=verdict_of(study),
         measured=measured,
         counted=counted,
-        profile=_profile_of(study),
+        profile=profile,
+        others=other_profiles(profile),
     )
 
 
@@ -103,6 +107,7 @@ class Axis:
     title: str
     interval: bool = False  # whether there are columns NAME_low and NAME_high
     percent: bool = False
+    note: str = ""  # what kind of figures it has
 
 
 def cost_axes(view: View) -> tuple[Axis, ...]:
@@ -118,6 +123,10 @@ def cost_axes(view: View) -> tuple[Axis, ...]:
             Axis(name=f"{what}_{at}", title=f"M {words} ({name}, counted)")
             for at, name in enumerate(view.counted)
             for what, words in COUNTS.items()
+        ),
+        *(
+            Axis(name=axis_name(at), title=f"ms ({one.name}, predicted)", interval=True, note=one.provenance)
+            for at, one in enumerate(view.others)
         ),
         Axis(name="mflops", title=f"MFLOPs at {budget.resolution[0]}x{budget.resolution[1]}"),
         Axis(name="params", title="parameters"),

@@ -146,6 +146,22 @@ def test_the_axes_can_be_chosen_and_the_chart_be_zoomed(page_at: Open) -> None:
     page.wait_for_function("() => snsearch.front.shown.length === 4")
 
 
+def test_a_latency_by_another_profile_is_an_axis_that_says_what_it_is(page_at: Open, report: Report) -> None:
+    page = page_at()
+    profile = next(one for one in report.view.others if one.name == "ncnn-oneplus-7t")
+    page.get_by_label("x axis").select_option(label="ms (ncnn-oneplus-7t, predicted)")
+    page.wait_for_function("() => snsearch.front.view.scale('x').domain()[1] < 10")  # of the study's own: above 20
+    expect(page.locator("#front-chart .note")).to_have_text(profile.provenance)
+    page.mouse.move(*point(page, 6))
+    found = profile.predict(report.view.row(6).architecture)
+    hollow = "outside of" in found.provenance
+    words = f"{found.ms:.3g} [{found.low_ms:.3g}, {found.high_ms:.3g}]" + ("*" if hollow else "")
+    expect(page.locator(".hover")).to_contain_text(f"{profile.name}, predicted){words}")
+    assert page.evaluate("snsearch.front.record(snsearch.byTrial.get(6)).extrapolated") is hollow
+    page.get_by_label("x axis").select_option(index=0)
+    expect(page.locator("#front-chart .note")).to_be_empty()
+
+
 def test_dragging_selects_what_the_table_shows(page_at: Open) -> None:
     page = page_at()
     x, y = point(page, 16)

@@ -29,8 +29,10 @@ SAMPLE = Path(__file__).parent.parent.parent / "reports" / "sample"
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
-    return report_data(read_study(f"sqlite:///{SAMPLE / 'study.db'}"))
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
+    with pytest.MonkeyPatch.context() as patch:  # the sample's page has no developer's own devices
+        patch.setenv("SNSEARCH_HOME", str(tmp_path_factory.mktemp("home")))
+        return report_data(read_study(f"sqlite:///{SAMPLE / 'study.db'}"))
 
 
 def test_who_is_clearly_best_is_on_the_front_and_what_is_clearly_beaten_is_not() -> None:

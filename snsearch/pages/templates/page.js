@@ -101,6 +101,7 @@ const front = {
       onchange: (event) => this.choose(way, options[event.target.selectedIndex]),
     }, ...options.map((one) => make("option", { textContent: one.title }))));
     const log = (way) => make("label", {}, make("input", { type: "checkbox", onchange: (event) => this.choose(`${way}_log`, event.target.checked) }), "logarithmic");
+    this.note = make("p", { className: "soft note" });
     this.state = make("div", { className: "tools state" }); // below the chart, which must not move under a pointer
     figure.before(make("div", { className: "tools" },
       choice("x", axes, "x"), log("x"), choice("y", errors, "y"), log("y"),
@@ -110,7 +111,7 @@ const front = {
     Object.assign(this.live, { tabIndex: 0, role: "group" });
     this.live.dataset.label = `${$(".still", figure).getAttribute("aria-label")}. Arrow keys go through the candidates, Enter pins one.`;
     this.card = make("div", { className: "hover", hidden: true });
-    figure.append(this.card, this.state);
+    figure.append(this.card, this.note, this.state);
     this.live.addEventListener("pointermove", (event) => this.move(event));
     this.live.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.live.addEventListener("pointerleave", () => this.look(null));
@@ -124,7 +125,9 @@ const front = {
     await this.draw();
   },
   choose(way, value) {
+    predict(value.name);
     this.chosen[way] = value;
+    this.note.textContent = this.chosen.x.note;
     return this.reset();
   },
   reset(whole = false) {
@@ -141,7 +144,7 @@ const front = {
     return {
       beyond: row[y.name] > edge,
       trial: row.trial, status: row.status, color: row.color, se: row.se !== "no" && !row.se.startsWith("no,"),
-      extrapolated: row.extrapolated && x.name === "cost", label: narrow() ? row.label.split(" ")[0] : row.label,
+      extrapolated: extrapolated(row, x), label: narrow() ? row.label.split(" ")[0] : row.label,
       cost: row[x.name], cost_low: end(x, "low"), cost_high: end(x, "high"),
       error: Math.min(row[y.name], edge), error_low: end(y, "low"), error_high: end(y, "high"),
     };
@@ -275,7 +278,7 @@ const front = {
       const row = order[Math.max(0, Math.min(order.length - 1, to))];
       if (!row) return;
       this.look(row);
-      say(`#${row.trial}, ${row.status}, error ${row.words_of.error}, ${row.words_of.cost}, ${row.words}`);
+      say(`#${row.trial}, ${row.status}, error ${row.words_of.error}, ${row.words_of.cost}${further(this.chosen.x) ? `, ${worded(row, this.chosen.x)} ${this.chosen.x.title}` : ""}, ${row.words}`);
     };
     Object.assign(acts, {
       ArrowRight: () => go(at + 1), ArrowLeft: () => go(at < 0 ? 0 : at - 1), Home: () => go(0), End: () => go(order.length - 1),
@@ -287,6 +290,30 @@ const front = {
   },
 };
 
+// Latencies by other profiles: the rows get them when their axis is chosen.
+function predict(name) {
+  const found = figures.predicted[name];
+  if (!found) return;
+  delete figures.predicted[name];
+  const { ms, factor, judged } = found;
+  rows.forEach((row, at) => {
+    const known = ms[at] !== null;
+    row[name] = ms[at];
+    row[`${name}_low`] = known ? ms[at] / factor : null;
+    row[`${name}_high`] = known ? ms[at] * factor : null;
+    row[`${name}_extrapolated`] = known && judged !== null && (ms[at] < judged[0] || ms[at] > judged[1]);
+  });
+}
+const extrapolated = (row, axis) => (axis.name === "cost" ? row.extrapolated : row[`${axis.name}_extrapolated`] ?? false);
+// Whether an axis has no column of the table, so that a card has to say its figure.
+const further = (axis) => columns.find((column) => column.name === axis.name)?.place !== "short";
+function worded(row, axis) {
+  const digits = (value) => String(Number(value.toPrecision(3)));
+  const end = (which) => row[`${axis.name}_${which}`];
+  if (row[axis.name] === null) return "";
+  return digits(row[axis.name]) + (axis.interval ? ` [${digits(end("low"))}, ${digits(end("high"))}]` : "") + (extrapolated(row, axis) ? "*" : "");
+}
+
 // Keeps what lies apart from all that was kept before it.
 function apart(gap) {
   const kept = [];
@@ -296,9 +323,12 @@ function apart(gap) {
 // What a card says of a candidate: its figures and channels.
 function describe(row) {
   const known = columns.filter((column) => column.place === "short" && !["trial", "channels"].includes(column.name) && row.words_of[column.name]);
+  const lines = known.map((column) => [column.head, row.words_of[column.name]]);
+  const { x } = front.chosen;
+  if (further(x)) lines.push([x.title, worded(row, x)]);
   return [
     make("strong", { textContent: `#${row.trial}` }),
-    make("table", {}, ...known.map((column) => make("tr", {}, make("th", { scope: "row", textContent: column.head }), make("td", { textContent: row.words_of[column.name] })))),
+    make("table", {}, ...lines.map(([head, text]) => make("tr", {}, make("th", { scope: "row", textContent: head }), make("td", { textContent: text })))),
     channels(row),
   ];
 }
