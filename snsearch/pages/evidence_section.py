@@ -9,6 +9,7 @@ from typing import Any
 from scipy.stats import kendalltau
 
 from snsearch.network import OpGraph, count_conventions
+from snsearch.pages.device_log import log_charts
 from snsearch.pages.sections import Chart, Facts, Section, Spec
 from snsearch.pages.view import View
 from snsearch.study import errors_by_share, first_long_enough
@@ -27,14 +28,9 @@ def evidence_section(view: View) -> Section:
         name="evidence",
         title="Evidence",
         lines=_ranking(view),
-        charts=()
-        if not points
-        else (
-            Chart(
-                name="predicted-chart",
-                spec=_spec(points),
-                label="Measured against predicted latency; on the line, both are equal",
-            ),
+        charts=(
+            *([_predicted_chart(points)] if points else []),
+            *log_charts(view),
         ),
         tables=(
             Table(
@@ -91,6 +87,14 @@ def _predictions(view: View) -> list[dict[str, Any]]:
         for row in view.rows
         if (one := found.get(row.architecture.key)) is not None and one.latency_ms is not None
     ]
+
+
+def _predicted_chart(points: Sequence[dict[str, Any]]) -> Chart:
+    return Chart(
+        name="predicted-chart",
+        spec=_spec(points),
+        label="Measured against predicted latency; on the line, both are equal",
+    )
 
 
 def _spec(points: Sequence[dict[str, Any]]) -> Spec:

@@ -116,7 +116,10 @@ def operators_section(view: View) -> Section:
     return Section(
         name="operators",
         title="Where time and memory go",
-        lines=("The peak of the best order is what a budget counts; another order may need more.",),
+        lines=(
+            *([f"Milliseconds by operator are {view.profile.provenance}."] if view.profile else []),
+            "The peak of the best order is what a budget counts; another order may need more.",
+        ),
         charts=tuple(charts),
         folded=dict(_stages(first, all_ops[first.number])),
     )

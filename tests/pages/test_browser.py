@@ -18,6 +18,7 @@ from snsearch.pages.page import Report, render, report_data
 from snsearch.study.records import StudyRecord
 from snsearch.study.storage import read_study
 from tests.pages.browser import axe_script, point, violations
+from tests.pages.test_device_log import measured_in_two_runs
 
 SAMPLE = Path(__file__).parent.parent.parent / "reports" / "sample" / "study.db"
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028=1+1"
@@ -288,6 +289,20 @@ def test_a_reader_without_scripts_has_the_charts_and_the_table(page_at: Open, re
         expect(page.locator(f"#{name} svg")).to_be_visible()
     expect(page.locator("#candidates tbody tr")).to_have_count(len(report.table.rows))
     expect(page.locator("#candidates thead")).to_contain_text("error ± 95 %")
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_device_s_log_is_drawn_with_scripts_and_without(
+    page_at: Open, study: StudyRecord, tmp_path: Path, scripts: bool
+) -> None:
+    file = tmp_path / "logged.html"
+    file.write_text(render(report_data(measured_in_two_runs(study))), encoding="utf-8")
+    page = page_at(file, width=390, java_script_enabled=scripts)
+    drawn = page.locator("#log-0-chart canvas" if scripts else "#log-0-chart svg")
+    expect(drawn).to_be_visible()
+    box = drawn.bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 390
 
 
 def test_hostile_names_are_only_text(page_at: Open, study: StudyRecord, tmp_path: Path) -> None:
