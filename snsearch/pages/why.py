@@ -6,62 +6,43 @@ the mean over its networks of the predicted error of a full training, with the i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from snsearch.intervals import Z95
-from snsearch.network import Architecture
+from snsearch.codec import encode
 from snsearch.pages.candidate_rows import CandidateRow
+from snsearch.pages.choices import Choice, Effect, effects_of
 from snsearch.pages.facts import groups_words
 from snsearch.pages.front_section import COLORS
 from snsearch.pages.sections import Chart, Section, Spec
 from snsearch.pages.view import View
-from snsearch.study import Observation, Space, errors_by_share, features_of, first_long_enough, front
+from snsearch.study import Observation, errors_by_share, first_long_enough, front, thinned
 from snsearch.tables import Column, Table
 from snsearch.units import format_stages
 
-_MOST = 100  # networks that the surrogate is given, those trained to the end first: its work grows by the cube
 _FEWEST = 8
+_STEPS = 60  # of a distribution
 
-CHOICES: dict[str, Callable[[CandidateRow], str]] = {
-    "groups": lambda row: format_stages(row.architecture.groups),
-    "units": lambda row: "-".join(map(str, row.architecture.stage_repeats)),
-    "first convolution": lambda row: str(row.architecture.stem_channels),
-    "squeeze-and-excitation": lambda row: format_stages(row.architecture.se_reduction),
-    "shuffle": lambda row: "yes" if row.architecture.shuffle else "no",
-}
-
-
-def _groups_at(stage: int, row: CandidateRow) -> str:
-    return str(row.architecture.groups[stage])
-
-
-def _per_stage(rows: Sequence[CandidateRow]) -> dict[str, Callable[[CandidateRow], str]]:
-    """The choices, those of single stages among them where stages differ."""
-    choices = dict(CHOICES)
-    for stage in range(len(rows[0].architecture.groups)):
-        if any(len(set(row.architecture.groups)) > 1 for row in rows):
-            choices[f"groups of stage {stage + 2}"] = partial(_groups_at, stage)
-    return choices
+Groups = Sequence[tuple[int, ...] | None]  # None: all networks, whatever their groups
 
 
 def why_section(view: View) -> tuple[Section, ...]:
     """What the choices do, by the search's surrogate; empty for few networks, and for studies without lengths."""
-    rows = [*view.rows, *view.stopped][:_MOST]
+    rows = [row for row in (*view.rows, *view.stopped) if row.trial.proxy and row.trial.proxy.curve]
     if view.study.lengths is None or len(rows) < _FEWEST:
         return ()
     short, settings = view.study.lengths.short, view.study.settings
-    effects, distribution = list(_effects(rows, short)), _distribution(rows, short)
+    seen = _seen(rows)
+    choices = list(effects_of([row.architecture for row in seen], list(_observations(seen, short))))
+    groups: Groups = view.groups if len(view.groups) <= COLORS else (None,)
+    distribution = _distribution(rows, groups, short)
     matched = "latency" if settings.budget.macs is None and settings.budget.latency_ms is not None else "MFLOPs"
-    groups = groups_words(view.study.candidates, settings.cost_axis, matched=matched)
+    group_costs = groups_words(view.study.candidates, settings.cost_axis, matched=matched)
     charts = [
         Chart(
             name="effects-chart",
             title="Points of error that a choice adds",
-            spec=_effects_spec(effects),
+            spec=_effects_spec(choices),
             label="The effect of each choice on the error; the table of choices holds the ends",
         )
     ]
@@ -72,7 +53,7 @@ def why_section(view: View) -> tuple[Section, ...]:
                 title=f"Share of networks that are no more wrong, after {short:.0%} of a full training",
                 spec=_distribution_spec(distribution),
                 label="Distribution of the error after a short training, by group count",
-                legend=tuple((f"g = {format_stages(g)}", f"--c{at % COLORS}") for at, g in enumerate(view.groups)),
+                legend=tuple((_group_words(group), f"--c{at}") for at, group in enumerate(groups)),
             )
         )
     volumes = _volumes(view)
@@ -92,44 +73,24 @@ def why_section(view: View) -> tuple[Section, ...]:
             lines=(
                 "What each choice adds to the error of a full training, by the surrogate that the search chose with: "
                 "the mean over the networks with that value, and its 95 % interval. Networks that differ in one "
-                "choice differ in widths too, for all meet the budget.",
-                *((groups,) if groups else ()),
+                "choice differ in widths too, for all meet the budget."
+                + (f" The surrogate looks at {len(seen)} of the {len(rows):,} networks." if seen != rows else ""),
+                *((group_costs,) if group_costs else ()),
             ),
             charts=tuple(charts),
-            tables=(_importance(effects),),
+            tables=(_importance(choices),),
         ),
     )
 
 
-def _effects(rows: Sequence[CandidateRow], short: float) -> Iterator[dict[str, Any]]:
-    """The effect of every value of every choice that varies."""
-    archs: list[Architecture] = [row.architecture for row in rows]
-    known = Space(features_of(archs)).posterior(list(_observations(rows, short)))
-    mean = known.mean - known.mean.mean()
-    whole = np.full(len(rows), 1 / len(rows))
-    for choice, value_of in _per_stage(rows).items():
-        values = [value_of(row) for row in rows]
-        for value in sorted(set(values), key=_in_order):
-            having = np.array([one == value for one in values], dtype=np.float64)
-            if having.all():
-                break
-            weights = having / having.sum()
-            half = Z95 * float(np.sqrt(max(0.0, (weights - whole) @ known.covariance @ (weights - whole))))
-            effect = float(weights @ mean)
-            yield {
-                "choice": choice,
-                "value": value,
-                "networks": int(having.sum()),
-                # Rounded: what the last digits are depends on the machine.
-                "points": round(100 * effect, 3),
-                "low": round(100 * (effect - half), 3),
-                "high": round(100 * (effect + half), 3),
-            }
-
-
-def _in_order(value: str) -> list[int]:
-    """By numbers: 2-4-2 before 16."""
-    return [int(part) if part.isdigit() else 0 for part in value.split("-")]
+def _seen(rows: Sequence[CandidateRow]) -> list[CandidateRow]:
+    """The rows that the search's surrogate would look at."""
+    last = {}
+    for row in rows:
+        points = errors_by_share(row.trial.proxy) if row.trial.proxy else {}
+        last[row.number] = (max(points), points[max(points)])
+    wanted = set(thinned(last))
+    return [row for row in rows if row.number in wanted]
 
 
 def _observations(rows: Sequence[CandidateRow], short: float) -> Iterator[Observation]:
@@ -144,51 +105,46 @@ def _observations(rows: Sequence[CandidateRow], short: float) -> Iterator[Observ
             yield Observation(network=network, share=share, seed=proxy.seed, error=points[share])
 
 
-def _importance(effects: Sequence[dict[str, Any]]) -> Table[tuple[str, float, str, str]]:
+def _importance(choices: Sequence[Choice]) -> Table[Choice]:
     """The choices by how far apart their values are."""
-    found = []
-    for choice in dict.fromkeys(one["choice"] for one in effects):
-        ours = sorted((one for one in effects if one["choice"] == choice), key=lambda one: float(one["points"]))
-        best, worst = ours[0], ours[-1]
-        apart = best["high"] < worst["low"]
-        found.append(
-            (
-                choice,
-                worst["points"] - best["points"],
-                f"{best['value']} ({best['points']:+.2f} [{best['low']:+.2f}, {best['high']:+.2f}])",
-                f"{worst['value']} ({worst['points']:+.2f} [{worst['low']:+.2f}, {worst['high']:+.2f}])"
-                + ("" if apart else ": not told apart"),
-            )
-        )
-    of = Column[tuple[str, float, str, str]]
+    of = Column[Choice]
+
+    def words(one: Effect) -> str:
+        return f"{one.value} ({one.points:+.2f} [{one.low:+.2f}, {one.high:+.2f}])"
+
     return Table(
         columns=(
-            of("choice", lambda one: one[0]),
-            of("range", lambda one: one[1], unit="points", text=lambda one: f"{one[1]:.2f}", align="right"),
-            of("best", lambda one: one[2]),
-            of("worst", lambda one: one[3]),
+            of("choice", lambda one: one.name),
+            of("range", lambda one: one.points, unit="points", text=lambda one: f"{one.points:.2f}", align="right"),
+            of("95 % interval", lambda one: f"{one.low:.2f} to {one.high:.2f}", align="right", drop=1),
+            of("best", lambda one: words(one.best)),
+            of("worst", lambda one: words(one.worst) + (": not told apart" if one.low <= 0 else "")),
         ),
-        rows=sorted(found, key=lambda one: -one[1]),
+        rows=sorted(choices, key=lambda one: -one.points),
     )
 
 
-def _distribution(rows: Sequence[CandidateRow], short: float) -> list[dict[str, Any]]:
-    """The steps of each group count's distribution of the error at the first length that all networks have."""
+def _distribution(rows: Sequence[CandidateRow], groups: Groups, short: float) -> list[dict[str, Any]]:
+    """The steps of the errors' distribution at the first length that all networks have, one for each group count."""
     at: dict[int, float] = {}
     for index, row in enumerate(rows):
         points = errors_by_share(row.trial.proxy) if row.trial.proxy and row.trial.proxy.curve else {}
         near = first_long_enough(points, short)
         if near is not None and near <= short + 0.02:
             at[index] = points[near]
-    groups = sorted({rows[index].architecture.groups for index in at})
     found = []
     for color, group in enumerate(groups):
-        errors = sorted(error for index, error in at.items() if rows[index].architecture.groups == group)
-        found += [
-            {"g": format_stages(group), "color": color % COLORS, "error": error, "share": (place + 1) / len(errors)}
-            for place, error in enumerate(errors)
-        ]
+        errors = sorted(error for index, error in at.items() if group in (None, rows[index].architecture.groups))
+        few = min(_STEPS, len(errors))
+        for step in range(1, few + 1):
+            place = step * len(errors) // few
+            share, error = place / len(errors), errors[place - 1]
+            found.append({"g": _group_words(group), "color": color, "error": error, "share": share})
     return found
+
+
+def _group_words(group: tuple[int, ...] | None) -> str:
+    return "all networks" if group is None else f"g = {format_stages(group)}"
 
 
 def _volumes(view: View) -> list[dict[str, float]]:
@@ -213,14 +169,19 @@ def _volumes(view: View) -> list[dict[str, float]]:
     return found
 
 
-def _effects_spec(effects: Sequence[dict[str, Any]]) -> Spec:
+def _effects_spec(choices: Sequence[Choice]) -> Spec:
+    effects = [
+        {"label": f"{choice.name}: {one.value}", "choice": choice.name, **encode(one)}
+        for choice in choices
+        for one in choice.effects
+    ]
     y: Spec = {"field": "label", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
     x: Spec = {"type": "quantitative", "title": "points of error beside the mean"}
     dot = {"type": "circle", "size": 70, "opacity": 1, "color": "var(--c0)", "tooltip": {"content": "data"}}
     return {
         "width": "container",
         "height": 22 * len(effects),
-        "data": {"values": [{"label": f"{one['choice']} {one['value']}", **one} for one in effects]},
+        "data": {"values": effects},
         "layer": [
             {
                 "mark": {"type": "rule", "color": "var(--soft)", "strokeDash": [3, 3]},

@@ -51,6 +51,7 @@ from .storage_url import sqlite_url as sqlite_url
 from .storage_url import without_secrets as without_secrets
 from .summary import best_candidate as best_candidate
 from .summary import front_table as front_table
+from .thinning import thinned as thinned
 from .verdict import Choice as Choice
 from .verdict import Verdict as Verdict
 from .verdict import choices_of as choices_of
