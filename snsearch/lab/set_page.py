@@ -9,7 +9,7 @@ from typing import Any
 from snsearch.lab.fidelity import Fidelity, SetFidelity, notable
 from snsearch.lab.proxies import proxy_table, set_document
 from snsearch.lab.reference import Member
-from snsearch.pages import Chart, Page, Section, render_page, write_page
+from snsearch.pages import Chart, Page, Section, by_number, legend_of, render_page, write_page
 from snsearch.tables import Column, Table
 
 KINDS = ("training", "reference cut short", "zero-cost", "combination")
@@ -72,16 +72,11 @@ def _chart(found: SetFidelity) -> Chart:
         "axis": {"tickCount": 6, "format": "~g"},
     }
     y = {"type": "quantitative", "title": "Kendall tau with long training"}
-    color = {
-        "field": "kind",
-        "type": "ordinal",
-        "scale": {"domain": [*range(len(KINDS))], "range": [f"var(--c{at})" for at in range(len(KINDS))]},
-        "legend": None,
-    }
+    color = by_number("kind")
     return Chart(
         name="fidelity-chart",
         label="Kendall tau of each proxy against its cost; the table of proxies holds the values",
-        legend=tuple((kind, f"--c{at}") for at, kind in enumerate(KINDS)),
+        legend=legend_of(KINDS),
         spec={
             "width": "container",
             "height": 420,

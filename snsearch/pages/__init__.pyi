@@ -6,6 +6,8 @@ from .page import Report as Report
 from .page import render as render
 from .page import report_data as report_data
 from .page import write_report as write_report
+from .palette import by_number as by_number
+from .palette import legend_of as legend_of
 from .sections import Chart as Chart
 from .sections import Section as Section
 from .several import several_sections as several_sections

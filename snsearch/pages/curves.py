@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from snsearch.pages.front_section import COLORS
+from snsearch.pages.palette import by_number, legend_of
 from snsearch.pages.sections import Chart, Section
 from snsearch.pages.view import View
 from snsearch.units import format_stages
@@ -28,15 +28,14 @@ def curves_section(view: View) -> Section:
                 name="curves-chart",
                 spec=_spec(points),
                 label="Learning curves of the candidates: error against images seen",
-                legend=tuple(
-                    (f"g = {format_stages(group)}", f"--c{at % COLORS}") for at, group in enumerate(view.groups)
-                ),
+                legend=legend_of(f"g = {format_stages(group)}" for group in view.groups),
             ),
         ),
     )
 
 
 def _points(view: View) -> Iterator[dict[str, Any]]:
+    colors = view.colors
     rows = sorted((*view.rows, *view.stopped), key=lambda row: (not row.on_front, row.score.error))
     for row in rows[:_MOST]:
         for further, result in enumerate((row.trial.proxy, *row.trial.repeats)):
@@ -45,7 +44,7 @@ def _points(view: View) -> Iterator[dict[str, Any]]:
                     "training": f"#{row.number} {row.trial.words}, seed {result.seed if result else 0}",
                     "images": point.images_seen,
                     "error": point.test_error,
-                    "color": view.groups.index(row.architecture.groups) % COLORS,
+                    "color": colors[row.architecture.groups],
                     "kind": "stopped"
                     if row.status == "stopped"
                     else "seed"
@@ -74,10 +73,7 @@ def _spec(points: list[dict[str, Any]]) -> dict[str, Any]:
             "detail": {"field": "training"},
             "color": {
                 "condition": {"test": "datum.kind == 'stopped'", "value": "var(--dim)"},
-                "field": "color",
-                "type": "ordinal",
-                "scale": {"domain": [*range(COLORS)], "range": [f"var(--c{at})" for at in range(COLORS)]},
-                "legend": None,
+                **by_number(),
             },
             "strokeWidth": {"condition": {"test": "datum.kind == 'front'", "value": 3}, "value": 1.3},
             "strokeDash": {"condition": {"test": "datum.kind == 'seed'", "value": [4, 3]}, "value": [1, 0]},

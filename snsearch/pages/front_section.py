@@ -9,13 +9,13 @@ from snsearch.errors import SnsearchError
 from snsearch.network import KNOWN, count_costs, named
 from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.pages.front import front_band
+from snsearch.pages.palette import by_number, legend_of
 from snsearch.pages.predicted import axis_name, predictions
-from snsearch.pages.sections import Chart, Facts, Section, Spec
-from snsearch.pages.view import Axis, View, cost_axes
+from snsearch.pages.sections import Chart, Section, Spec
+from snsearch.pages.view import Axis, Colors, View, cost_axes
 from snsearch.units import format_stages
 
 MOST_STILL = 300  # marks of the picture for print
-COLORS = 8
 
 ERROR = Axis(name="error", title="error of the search's trainings", interval=True, percent=True)
 TEST_ERROR = Axis(name="test_error", title="error of finalists on test images", interval=True, percent=True)
@@ -27,17 +27,14 @@ def front_section(view: View) -> Section:
     axes, errors = cost_axes(view), (ERROR, *([TEST_ERROR] if any(row.final for row in view.rows) else []))
     rows = sorted(view.rows, key=lambda row: (row.final is None, not row.on_front, not row.tied, row.score.error))
     band = front_band([(row.score.error, row.score.deviation) for row in view.rows], [row.cost for row in view.rows])
-    landmarks = _landmarks(view)
+    landmarks, colors = _landmarks(view), view.colors
     still = spec_of(
         ERROR,
         axes[0],
-        [_record(row, view) for row in (*rows, *view.stopped)[:MOST_STILL]],
+        [_record(row, view, colors) for row in (*rows, *view.stopped)[:MOST_STILL]],
         band,
         view,
         _apart(landmarks, view.rows),
-    )
-    legend: Facts = tuple(
-        (f"g = {format_stages(group)}", f"--c{at % COLORS}") for at, group in enumerate(view.groups)
     )
     drawn = f", of {len(view.rows) + len(view.stopped):,} the first {MOST_STILL}" if len(rows) > MOST_STILL else ""
     return Section(
@@ -57,7 +54,7 @@ def front_section(view: View) -> Section:
                 spec=spec_of(ERROR, axes[0], [], band, view, landmarks),
                 still=still,
                 label=f"Error against {axes[0].title}{drawn}; the table of candidates holds the values",
-                legend=legend,
+                legend=legend_of(f"g = {format_stages(group)}" for group in view.groups),
                 options={
                     "axes": [_axis(axis) for axis in axes],
                     "errors": [_axis(axis) for axis in errors],
@@ -76,7 +73,7 @@ def _chance(view: View) -> float:
     return 1 - 1 / max(1, view.study.settings.budget.classes)
 
 
-def _record(row: CandidateRow, view: View) -> dict[str, Any]:
+def _record(row: CandidateRow, view: View, colors: Colors) -> dict[str, Any]:
     """What the picture needs of a candidate; the page's script makes the same of the table."""
     low, high = row.error_interval
     top = _edge(view)
@@ -86,7 +83,7 @@ def _record(row: CandidateRow, view: View) -> dict[str, Any]:
         "status": row.status,
         "se": bool(max(row.architecture.se_reduction)),
         "extrapolated": row.extrapolated,
-        **_drawn(row, view),
+        **_drawn(row, colors),
         "beyond": row.score.error > top,
         "error": min(row.score.error, top),
         "error_low": low,
@@ -99,11 +96,12 @@ def _record(row: CandidateRow, view: View) -> dict[str, Any]:
 
 def drawn(rows: Sequence[CandidateRow], view: View) -> list[dict[str, Any]]:
     """The color and the label of each candidate, for the page's script."""
-    return [_drawn(row, view) for row in rows]
+    colors = view.colors
+    return [_drawn(row, colors) for row in rows]
 
 
-def _drawn(row: CandidateRow, view: View) -> dict[str, Any]:
-    return {"color": view.groups.index(row.architecture.groups) % COLORS, "label": _label(row)}
+def _drawn(row: CandidateRow, colors: Colors) -> dict[str, Any]:
+    return {"color": colors[row.architecture.groups], "label": _label(row)}
 
 
 def _label(row: CandidateRow) -> str:
@@ -179,10 +177,7 @@ def spec_of(
     }
     color = {
         "condition": {"test": "datum.status == 'stopped'", "value": "var(--dim)"},
-        "field": "color",
-        "type": "ordinal",
-        "scale": {"domain": [*range(COLORS)], "range": [f"var(--c{at})" for at in range(COLORS)]},
-        "legend": None,
+        **by_number(),
     }
     dimmed = {"condition": {"test": "datum.status == 'trained'", "value": 0.75}, "value": 1}
     ring = {"type": "point", "clip": True, "size": 260, "strokeWidth": 2.5, "filled": False, "stroke": "var(--ink)"}

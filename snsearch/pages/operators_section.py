@@ -10,6 +10,7 @@ from typing import Any
 from snsearch.latency import Profile, block_kernel_terms, ops_terms, predict_ms
 from snsearch.network import BYTES_PER_VALUE, Architecture, Op, OpGraph, network_blocks, op_macs, op_params
 from snsearch.pages.candidate_rows import CandidateRow
+from snsearch.pages.palette import by_name, legend_of
 from snsearch.pages.sections import Chart, Section, Spec
 from snsearch.pages.strips import strips_spec
 from snsearch.pages.view import View
@@ -101,7 +102,7 @@ def operators_section(view: View) -> Section:
             title="Activations that are live while each operator runs, in the order that is listed",
             spec=_memory_spec(shown, view),
             label="Live activations along the networks",
-            legend=tuple((f"#{row.number}", f"--c{at}") for at, row in enumerate(shown)),
+            legend=legend_of(f"#{row.number}" for row in shown),
         ),
     ]
     if view.profile is not None:
@@ -110,7 +111,7 @@ def operators_section(view: View) -> Section:
             title=f"Predicted milliseconds by kind of operator, on {view.profile.device}",
             spec=_time_spec(rows, all_ops),
             label="Predicted milliseconds by kind of operator",
-            legend=tuple((kind, f"--c{at}") for at, kind in enumerate(KINDS)),
+            legend=legend_of(KINDS),
         )
         charts.insert(0, time)
     return Section(
@@ -171,13 +172,7 @@ def _time_spec(rows: Sequence[CandidateRow], ops: dict[int, list[Priced]]) -> Sp
         "encoding": {
             "y": {"field": "trial", "type": "nominal", "sort": None, "title": None},
             "x": {"field": "ms", "type": "quantitative", "title": "predicted ms"},
-            "color": {
-                "field": "kind",
-                "type": "nominal",
-                "sort": None,
-                "scale": {"domain": list(KINDS), "range": [f"var(--c{at})" for at in range(len(KINDS))]},
-                "legend": None,
-            },
+            "color": by_name("kind", KINDS),
             "order": {"field": "at"},
         },
     }
@@ -208,16 +203,7 @@ def _memory_spec(rows: Sequence[CandidateRow], view: View) -> Spec:
             "encoding": {
                 "x": {"field": "at", "type": "quantitative", "title": "operator"},
                 "y": {"field": "KiB", "type": "quantitative", "title": "KiB live"},
-                "color": {
-                    "field": "trial",
-                    "type": "nominal",
-                    "sort": None,
-                    "scale": {
-                        "domain": [f"#{row.number}" for row in rows],
-                        "range": [f"var(--c{at})" for at in range(len(rows))],
-                    },
-                    "legend": None,
-                },
+                "color": by_name("trial", [f"#{row.number}" for row in rows]),
             },
         }
     ]

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from snsearch.pages.front_section import COLORS
 from snsearch.pages.page import Report
+from snsearch.pages.palette import COLORS, by_number, legend_of
 from snsearch.pages.sections import Chart, Section, Spec
 from snsearch.tables import Column, Table
 from snsearch.units import format_resolution, three_digits
@@ -45,7 +45,7 @@ def several_sections(reports: Sequence[Report]) -> Iterator[Section]:
                 name="studies-chart",
                 spec=_spec(reports, same_cost=same_cost),
                 label="Error against cost of the candidates of every study; the tables hold the values",
-                legend=tuple((report.view.study.name, f"--c{at % COLORS}") for at, report in enumerate(reports)),
+                legend=legend_of(report.view.study.name for report in reports),
             ),
         ),
         tables=(Table(columns=_COLUMNS, rows=reports),),
@@ -87,12 +87,7 @@ def _spec(reports: Sequence[Report], *, same_cost: bool) -> Spec:
     title = reports[0].view.study.settings.cost_axis if same_cost else "MFLOPs"
     x: Spec = {"field": "cost", "type": "quantitative", "title": title, "scale": {"zero": False}}
     y: Spec = {"type": "quantitative", "title": "error", "scale": {"zero": False}, "axis": {"format": ".1~%"}}
-    color: Spec = {
-        "field": "color",
-        "type": "ordinal",
-        "scale": {"domain": [*range(COLORS)], "range": [f"var(--c{at})" for at in range(COLORS)]},
-        "legend": None,
-    }
+    color = by_number()
     size = {"condition": {"test": "datum.on_front", "value": 110}, "value": 50}
     shown = [{"field": name} for name in ("study", "candidate", "cost", "error")]
     return {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from snsearch.network import AnyNetwork, network_blocks, op_macs
+from snsearch.pages.palette import RANGE
 from snsearch.pages.sections import Spec
 
 
@@ -92,7 +93,7 @@ def strips_spec(networks: Sequence[tuple[str, AnyNetwork]]) -> Spec:
                     "field": "stage",
                     "type": "nominal",
                     "sort": None,
-                    "scale": {"range": [f"var(--c{at})" for at in range(8)]},
+                    "scale": {"range": RANGE},
                     "legend": {"orient": "bottom", "title": None},
                 },
                 "tooltip": tooltip,

@@ -10,9 +10,12 @@ from snsearch.errors import SnsearchError, StudyError
 from snsearch.latency import Profile, load_profile
 from snsearch.pages.candidate_rows import CandidateRow, candidate_rows
 from snsearch.pages.evidence import counted_by_core, measured_by_device, provenance_of
+from snsearch.pages.palette import COLORS
 from snsearch.pages.predicted import axis_name, other_profiles
 from snsearch.study import LATENCY, StudyRecord, Verdict, choices_of, objective_named, unit_of, verdict_of
 from snsearch.tables import Column
+
+Colors = Mapping[tuple[int, ...], int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +40,11 @@ class View:
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """The group counts of the candidates, in the order of their colors."""
         return tuple(sorted({row.architecture.groups for row in (*self.rows, *self.stopped)}))
+
+    @property
+    def colors(self) -> Colors:
+        """The number of the color of each of these group counts."""
+        return {groups: at % COLORS for at, groups in enumerate(self.groups)}
 
     @property
     def chosen(self) -> tuple[CandidateRow, ...]:

@@ -13,7 +13,7 @@ from snsearch.codec import encode
 from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.pages.choices import Choice, Effect, effects_of
 from snsearch.pages.facts import groups_words
-from snsearch.pages.front_section import COLORS
+from snsearch.pages.palette import COLORS, by_number, legend_of
 from snsearch.pages.sections import Chart, Section, Spec
 from snsearch.pages.view import View
 from snsearch.study import Observation, errors_by_share, first_long_enough, front, thinned
@@ -53,7 +53,7 @@ def why_section(view: View) -> tuple[Section, ...]:
                 title=f"Share of networks that are no more wrong, after {short:.0%} of a full training",
                 spec=_distribution_spec(distribution),
                 label="Distribution of the error after a short training, by group count",
-                legend=tuple((_group_words(group), f"--c{at}") for at, group in enumerate(groups)),
+                legend=legend_of(map(_group_words, groups)),
             )
         )
     volumes = _volumes(view)
@@ -211,12 +211,7 @@ def _distribution_spec(points: Sequence[dict[str, Any]]) -> Spec:
                 "axis": {"format": ".1~%"},
             },
             "y": {"field": "share", "type": "quantitative", "title": "share of networks", "axis": {"format": "~%"}},
-            "color": {
-                "field": "color",
-                "type": "ordinal",
-                "scale": {"domain": [*range(COLORS)], "range": [f"var(--c{at})" for at in range(COLORS)]},
-                "legend": None,
-            },
+            "color": by_number(),
         },
     }
 

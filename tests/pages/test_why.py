@@ -78,7 +78,7 @@ def test_the_effect_of_a_choice_is_found_and_is_larger_than_others(drawn: list[A
         choice = found[f"SE, stage {at}"]
         assert (choice.best.value, choice.worst.value) == ("0", "16")
         assert choice.low > 0
-        assert choice.points == pytest.approx(100 * 0.05 / 3, abs=0.6), "other stages have SE a little more often, too"
+        assert choice.points == pytest.approx(100 * 0.05 / 3, abs=0.6), "others have SE more often, too"
         assert all(choice.points > other.points for name, other in found.items() if not name.startswith("SE"))
     for choice in found.values():
         assert choice.points == pytest.approx(choice.worst.points - choice.best.points, abs=0.002)
