@@ -1,5 +1,8 @@
 from .benchncnn import BenchNcnn as BenchNcnn
 from .benchncnn import parse_benchncnn as parse_benchncnn
+from .by_operator import OPERATOR_KINDS as OPERATOR_KINDS
+from .by_operator import Priced as Priced
+from .by_operator import priced as priced
 from .calibration import Calibration as Calibration
 from .calibration import calibrate as calibrate
 from .calibration import calibrate_own as calibrate_own

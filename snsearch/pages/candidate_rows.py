@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from snsearch.network import Architecture, Costs
 from snsearch.pages.evidence import standing
-from snsearch.pages.front import front_shares
-from snsearch.study import Choice, Score, Settings, TrialRecord, extrapolated, scores_of, unit_of
+from snsearch.study import Choice, Score, Settings, TrialRecord, extrapolated, front_shares, scores_of, unit_of
 from snsearch.tables import Column, Table
 from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_stages, three_digits
 

@@ -8,11 +8,11 @@ from typing import Any
 from snsearch.errors import SnsearchError
 from snsearch.network import KNOWN, count_costs, named
 from snsearch.pages.candidate_rows import CandidateRow
-from snsearch.pages.front import front_band
 from snsearch.pages.palette import by_number, legend_of
 from snsearch.pages.predicted import axis_name, predictions
 from snsearch.pages.sections import Chart, Section, Spec
 from snsearch.pages.view import Axis, Colors, View, cost_axes
+from snsearch.study import front_band
 from snsearch.units import format_stages
 
 MOST_STILL = 300  # marks of the picture for print
@@ -27,11 +27,11 @@ def front_section(view: View) -> Section:
     axes, errors = cost_axes(view), (ERROR, *([TEST_ERROR] if any(row.final for row in view.rows) else []))
     rows = sorted(view.rows, key=lambda row: (row.final is None, not row.on_front, not row.tied, row.score.error))
     band = front_band([(row.score.error, row.score.deviation) for row in view.rows], [row.cost for row in view.rows])
-    landmarks, colors = _landmarks(view), view.colors
+    landmarks, colors, edge = _landmarks(view), view.colors, _edge(view)
     still = spec_of(
         ERROR,
         axes[0],
-        [_record(row, view, colors) for row in (*rows, *view.stopped)[:MOST_STILL]],
+        [_record(row, edge, colors) for row in (*rows, *view.stopped)[:MOST_STILL]],
         band,
         view,
         _apart(landmarks, view.rows),
@@ -58,7 +58,7 @@ def front_section(view: View) -> Section:
                 options={
                     "axes": [_axis(axis) for axis in axes],
                     "errors": [_axis(axis) for axis in errors],
-                    "edge": _edge(view),
+                    "edge": edge,
                 },
             ),
         ),
@@ -73,10 +73,9 @@ def _chance(view: View) -> float:
     return 1 - 1 / max(1, view.study.settings.budget.classes)
 
 
-def _record(row: CandidateRow, view: View, colors: Colors) -> dict[str, Any]:
+def _record(row: CandidateRow, edge: float, colors: Colors) -> dict[str, Any]:
     """What the picture needs of a candidate; the page's script makes the same of the table."""
     low, high = row.error_interval
-    top = _edge(view)
     cost_low, cost_high = row.cost_interval or (None, None)
     return {
         "trial": row.number,
@@ -84,8 +83,8 @@ def _record(row: CandidateRow, view: View, colors: Colors) -> dict[str, Any]:
         "se": bool(max(row.architecture.se_reduction)),
         "extrapolated": row.extrapolated,
         **_drawn(row, colors),
-        "beyond": row.score.error > top,
-        "error": min(row.score.error, top),
+        "beyond": row.score.error > edge,
+        "error": min(row.score.error, edge),
         "error_low": low,
         "error_high": high,
         "cost": row.cost,

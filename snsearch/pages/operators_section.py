@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from snsearch.latency import Profile, block_kernel_terms, ops_terms, predict_ms
-from snsearch.network import BYTES_PER_VALUE, Architecture, Op, OpGraph, network_blocks, op_macs, op_params
+from snsearch.latency import OPERATOR_KINDS, Priced, priced
+from snsearch.network import BYTES_PER_VALUE, Architecture, OpGraph
 from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.pages.palette import by_name, legend_of
 from snsearch.pages.sections import Chart, Section, Spec
@@ -18,58 +17,6 @@ from snsearch.tables import Column, Table
 from snsearch.units import format_bytes, format_mflops
 
 _MOST = 10  # networks whose operators are priced
-_EDGES = ("edge_bytes", "networks")  # of a whole network, and of no operator
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Priced:
-    """One operator with what it takes."""
-
-    name: str
-    kind: str
-    op: Op
-    macs: int
-    params: int
-    ms: float | None  # None without a profile
-
-
-def priced(arch: Architecture, profile: Profile | None) -> Iterator[Priced]:
-    """The operators of a network in running order, with their predicted milliseconds."""
-    numbers: dict[str, int] = {}
-    for block in network_blocks(arch):
-        ops = block.ops
-        times = [None if profile is None else _ms(ops, at, profile) for at in range(len(ops))]
-        for _ in range(block.repeats):
-            unit = numbers[block.name] = numbers.get(block.name, -1) + 1
-            prefix = f"{block.name}.{unit}" if block.name.startswith("stage") else block.name
-            for op, ms in list(zip(ops, times, strict=True))[1:]:
-                yield Priced(
-                    name=f"{prefix}.{op.name}", kind=kind_of(op), op=op, macs=op_macs(op), params=op_params(op), ms=ms
-                )
-
-
-def _ms(ops: Sequence[Op], at: int, profile: Profile) -> float:
-    """What one of a block's operators adds to the predicted latency: the terms that no other operator has."""
-    alone = [op if index == at else op._replace(inputs=(), kind="input") for index, op in enumerate(ops)]
-    kernels = profile.counting == "kernels"
-    terms = block_kernel_terms(alone) if kernels else ops_terms(alone, profile.cache_bytes)
-    return predict_ms({name: rate for name, rate in profile.rates if name not in _EDGES}, terms)
-
-
-def kind_of(op: Op) -> str:
-    """The kind of an operator, as the charts name it."""
-    if op.kind == "conv":
-        if op.groups > 1 and op.groups == op.channels_in == op.channels:
-            return "depthwise"
-        if op.kernel > 1:
-            return "convolution"
-        return "grouped 1x1" if op.groups > 1 else "1x1"
-    return {"channel_shuffle": "shuffle", "shuffle": "shuffle", "linear": "classifier"}.get(
-        op.kind, "pool, sum, gate"
-    )
-
-
-KINDS = ("convolution", "1x1", "grouped 1x1", "depthwise", "shuffle", "pool, sum, gate", "classifier")
 
 
 def kinds_of(view: View) -> dict[str, Any]:
@@ -77,11 +24,11 @@ def kinds_of(view: View) -> dict[str, Any]:
     if view.profile is None:
         return {"names": [], "ms": {}}
     ms = {
-        str(row.number): [f"{sum(one.ms or 0.0 for one in ops if one.kind == kind):.2g}" for kind in KINDS]
+        str(row.number): [f"{sum(one.ms or 0.0 for one in ops if one.kind == kind):.2g}" for kind in OPERATOR_KINDS]
         for row in view.chosen[:_MOST]
         for ops in [list(priced(row.architecture, view.profile))]
     }
-    return {"names": list(KINDS), "ms": ms}
+    return {"names": list(OPERATOR_KINDS), "ms": ms}
 
 
 def operators_section(view: View) -> Section:
@@ -111,7 +58,7 @@ def operators_section(view: View) -> Section:
             title=f"Predicted milliseconds by kind of operator, on {view.profile.device}",
             spec=_time_spec(rows, all_ops),
             label="Predicted milliseconds by kind of operator",
-            legend=legend_of(KINDS),
+            legend=legend_of(OPERATOR_KINDS),
         )
         charts.insert(0, time)
     return Section(
@@ -162,7 +109,7 @@ def _time_spec(rows: Sequence[CandidateRow], ops: dict[int, list[Priced]]) -> Sp
             "ms": sum(one.ms or 0.0 for one in ops[row.number] if one.kind == kind),
         }
         for row in rows
-        for at, kind in enumerate(KINDS)
+        for at, kind in enumerate(OPERATOR_KINDS)
     ]
     return {
         "width": "container",
@@ -172,7 +119,7 @@ def _time_spec(rows: Sequence[CandidateRow], ops: dict[int, list[Priced]]) -> Sp
         "encoding": {
             "y": {"field": "trial", "type": "nominal", "sort": None, "title": None},
             "x": {"field": "ms", "type": "quantitative", "title": "predicted ms"},
-            "color": by_name("kind", KINDS),
+            "color": by_name("kind", OPERATOR_KINDS),
             "order": {"field": "at"},
         },
     }

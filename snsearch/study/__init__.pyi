@@ -10,6 +10,8 @@ from .effort import EffortName as EffortName
 from .lengths import Lengths as Lengths
 from .lengths import errors_by_share as errors_by_share
 from .lengths import first_long_enough as first_long_enough
+from .noisy_front import front_band as front_band
+from .noisy_front import front_shares as front_shares
 from .objective import COUNTED as COUNTED
 from .objective import LATENCY as LATENCY
 from .objective import OBJECTIVES as OBJECTIVES

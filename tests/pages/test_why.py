@@ -11,6 +11,7 @@ import pytest
 from snsearch.network.arch import Architecture
 from snsearch.pages.choices import choice_values, effects_of
 from snsearch.pages.page import Report, report_data
+from snsearch.pages.sections import column_of
 from snsearch.pages.why import why_section
 from snsearch.solver.budget import load_budget
 from snsearch.solver.design import Design
@@ -108,3 +109,15 @@ def test_a_distribution_of_many_ends_at_all_and_has_few_steps(report: Report) ->
         assert len(ours) <= 60
         assert ours[-1]["share"] == 1
         assert [one["error"] for one in ours] == sorted(one["error"] for one in ours)
+
+
+def test_effects_of_a_choice_cancel_over_its_networks(report: Report) -> None:
+    [section] = why_section(report.view)
+    effects = section.charts[0].spec["data"]["values"]
+    for choice in {one["choice"] for one in effects}:
+        ours = [one for one in effects if one["choice"] == choice]
+        assert sum(one["networks"] * one["points"] for one in ours) == pytest.approx(0, abs=0.02)
+        assert all(one["low"] < one["points"] < one["high"] for one in ours)
+    assert [float(cell) for cell in column_of(section.tables[0], "range, points")] == sorted(
+        (float(cell) for cell in column_of(section.tables[0], "range, points")), reverse=True
+    )
