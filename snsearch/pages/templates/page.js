@@ -39,10 +39,14 @@ function download(name, type, text) {
 
 // Charts: a specification's colors are CSS variables.
 const dark = matchMedia("(prefers-color-scheme: dark)");
-const colored = (spec) => {
+function colored(spec) {
   const style = getComputedStyle(document.documentElement);
-  return JSON.parse(JSON.stringify(spec).replace(/var\((--\w+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
-};
+  const values = spec.data?.values; // the many, which have no colors in them
+  const text = JSON.stringify(spec, (key, value) => (value === values ? undefined : value));
+  const made = JSON.parse(text.replace(/var\((--\w+)\)/g, (_, name) => style.getPropertyValue(name).trim()));
+  if (values) made.data.values = values;
+  return made;
+}
 async function embed(name, spec) {
   const live = $(`#${name} .live`);
   live.hidden = false;
@@ -63,11 +67,12 @@ async function embed(name, spec) {
 
 // Candidates: one record a row of the table.
 const columns = figures.candidates?.columns ?? [];
-const rows = (figures.candidates?.values ?? []).map((values, at) => ({
-  ...figures.candidates.drawn[at],
-  ...Object.fromEntries(columns.map((column, index) => [column.name, values[index]])),
-  words_of: Object.fromEntries(columns.map((column, index) => [column.name, figures.candidates.words[at][index] ?? String(values[index] ?? "")])),
-}));
+const rows = (figures.candidates?.values ?? []).map((values, at) => {
+  const row = { at, ...figures.candidates.drawn[at] };
+  columns.forEach((column, index) => { row[column.name] = values[index]; });
+  return row;
+});
+const words_of = (row, name) => figures.candidates.words[row.at][columns.findIndex((column) => column.name === name)] ?? String(row[name] ?? "");
 const byTrial = new Map(rows.map((row) => [row.trial, row]));
 const MOST_PINNED = 4;
 const MOST_BARRED = 1000; // beyond, dominated candidates have their intervals in the card and the table alone
@@ -160,6 +165,7 @@ const front = {
     const { x, y, x_log, y_log } = this.chosen;
     const spec = structuredClone(charts["front-chart"].spec);
     spec.data.values = this.records();
+    spec.layer.find((layer) => layer.name === "rings").data.values = this.ringed();
     const ends = spec.data.values.flatMap((one) => [one.cost_low ?? one.cost, one.cost_high ?? one.cost]);
     const [least, most] = [ends.reduce((a, b) => Math.min(a, b), Infinity), ends.reduce((a, b) => Math.max(a, b), -Infinity)];
     spec.layer = spec.layer.filter((layer) => layer.name !== "band" || (x.name === "cost" && y.name === "error"));
@@ -190,7 +196,6 @@ const front = {
       this.pending = requestAnimationFrame(() => this.select(value));
     });
     this.select(null);
-    await this.ring();
   },
   select(value) {
     const { cost, error } = value ?? {};
@@ -264,10 +269,13 @@ const front = {
     const beside = left + 16 + this.card.offsetWidth < width ? left + 16 : Math.max(0, left - 16 - this.card.offsetWidth);
     Object.assign(this.card.style, { left: `${beside}px`, top: `${top + 14}px` });
   },
+  ringed() {
+    const ringed = [...new Set([...pinned].map((trial) => byTrial.get(trial)).concat(this.focus ?? []))].filter(open);
+    return ringed.map((row) => ({ ...this.record(row), pinned: pinned.has(row.trial) }));
+  },
   async ring() {
     if (!this.view) return;
-    const ringed = [...new Set([...pinned].map((trial) => byTrial.get(trial)).concat(this.focus ?? []))].filter(open);
-    this.view.data("rings", ringed.map((row) => ({ ...this.record(row), pinned: pinned.has(row.trial) })));
+    this.view.data("rings", this.ringed());
     await this.view.runAsync();
   },
   key(event) {
@@ -278,7 +286,7 @@ const front = {
       const row = order[Math.max(0, Math.min(order.length - 1, to))];
       if (!row) return;
       this.look(row);
-      say(`#${row.trial}, ${row.status}, error ${row.words_of.error}, ${row.words_of.cost}${further(this.chosen.x) ? `, ${worded(row, this.chosen.x)} ${this.chosen.x.title}` : ""}, ${row.words}`);
+      say(`#${row.trial}, ${row.status}, error ${words_of(row, "error")}, ${words_of(row, "cost")}${further(this.chosen.x) ? `, ${worded(row, this.chosen.x)} ${this.chosen.x.title}` : ""}, ${row.words}`);
     };
     Object.assign(acts, {
       ArrowRight: () => go(at + 1), ArrowLeft: () => go(at < 0 ? 0 : at - 1), Home: () => go(0), End: () => go(order.length - 1),
@@ -322,8 +330,8 @@ function apart(gap) {
 
 // What a card says of a candidate: its figures and channels.
 function describe(row) {
-  const known = columns.filter((column) => column.place === "short" && !["trial", "channels"].includes(column.name) && row.words_of[column.name]);
-  const lines = known.map((column) => [column.head, row.words_of[column.name]]);
+  const known = columns.filter((column) => column.place === "short" && !["trial", "channels"].includes(column.name) && words_of(row, column.name));
+  const lines = known.map((column) => [column.head, words_of(row, column.name)]);
   const { x } = front.chosen;
   if (further(x)) lines.push([x.title, worded(row, x)]);
   return [
@@ -333,7 +341,7 @@ function describe(row) {
   ];
 }
 function channels(row) {
-  const groups = row.g.split("-"), units = row.words_of.depth.split(" ").pop().split("-");
+  const groups = row.g.split("-"), units = words_of(row, "depth").split(" ").pop().split("-");
   const stages = row.channels.split("/").map((count, at) => make("tr", {}, ...[`stage ${at + 2}`, count, units[at] ?? "", groups[at] ?? groups[0]].map((text) => make("td", { textContent: text }))));
   return make("table", {}, make("tr", {}, ...["", "channels", "units", "groups"].map((text) => make("th", { textContent: text }))), ...stages);
 }
@@ -401,7 +409,7 @@ const table = {
       box.setAttribute("aria-label", `Pin #${row.trial}`);
       box.dataset.key = `pin ${row.trial}`;
       const line = make("tr", { className: pinned.has(row.trial) ? "lit" : "" }, make("td", { className: "pin" }, box), ...shown.map((column) => {
-        const cell = make("td", { className: column.right ? "right" : "left", textContent: row.words_of[column.name] });
+        const cell = make("td", { className: column.right ? "right" : "left", textContent: words_of(row, column.name) });
         cell.dataset.head = column.head;
         return cell;
       }));
@@ -416,16 +424,11 @@ const table = {
   },
   stick() {
     // The first columns stay while the others move.
-    for (const line of this.element.rows) {
-      let left = 0;
-      for (const cell of [...line.cells].slice(0, 3)) {
-        cell.classList.add("first");
-        cell.style.left = `${left}px`;
-        left += this.widths?.[cell.cellIndex] ?? 0;
-      }
+    let left = 0;
+    for (const cell of [...this.element.rows[0].cells].slice(0, 3)) {
+      this.element.style.setProperty(`--left${cell.cellIndex}`, `${left}px`);
+      left += cell.offsetWidth;
     }
-    const widths = [...this.element.rows[0].cells].slice(0, 3).map((cell) => cell.offsetWidth);
-    if (String(widths) !== String(this.widths)) { this.widths = widths; this.stick(); }
   },
 };
 const swatch = (color) => {
@@ -450,13 +453,13 @@ function compare() {
   const [first] = ones;
   const line = (head, cell) => make("tr", {}, make("th", { scope: "row", textContent: head }), ...ones.map((row) => make("td", {}, cell(row))));
   const skipped = ["trial", "channels"];
-  const shown = columns.filter((column) => column.place === "short" && !skipped.includes(column.name) && ones.some((row) => row.words_of[column.name]));
+  const shown = columns.filter((column) => column.place === "short" && !skipped.includes(column.name) && ones.some((row) => words_of(row, column.name)));
   const kinds = figures.kinds ?? { names: [], ms: {} };
   place.replaceChildren(make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: "Pinned candidates" }, make("table", {},
     make("thead", {}, make("tr", {}, make("td"), ...ones.map((row) => make("th", { scope: "col" }, `#${row.trial} `, button("Let go", () => pin(row.trial), { ariaLabel: `Let go of #${row.trial}` }))))),
     make("tbody", {},
       line(`error beside #${first.trial}, points`, (row) => beside(row, first)),
-      ...shown.map((column) => line(column.head, (row) => row.words_of[column.name])),
+      ...shown.map((column) => line(column.head, (row) => words_of(row, column.name))),
       line("channels", channels),
       ...kinds.names.map((name, at) => line(`${name}, ms`, (row) => kinds.ms[row.trial]?.[at] ?? "")),
     ))));
