@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,10 @@ from snsearch.device import named_profile
 from snsearch.errors import SpecError
 from snsearch.files import write_whole
 from snsearch.latency import Profile
-from snsearch.network import KNOWN, AnyNetwork, Costs, OpGraph, count_costs
+from snsearch.network import KNOWN, AnyNetwork, Costs, OpGraph, cost_column, count_costs
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
-from snsearch.units import format_bytes, format_count, format_mflops, three_digits
+from snsearch.units import three_digits
 
 if TYPE_CHECKING:
     from snsearch.study import StudyRecord, TrialRecord
@@ -65,41 +66,13 @@ _COLUMNS: tuple[tuple[Callable[[Compared], object], Column[Compared]], ...] = (
             align="right",
         ),
     ),
-    (
-        lambda one: True,
-        Column(
-            "mflops",
-            lambda one: round(one.costs.mflops, 4),
-            heading="MFLOPs",
-            text=lambda one: format_mflops(one.costs.macs),
-            align="right",
-        ),
-    ),
+    (lambda one: True, cost_column("mflops", attrgetter("costs"))),
     (
         lambda one: one.printed_mflops,
         Column("printed_mflops", lambda one: one.printed_mflops, heading="printed", align="right", drop=3),
     ),
-    (
-        lambda one: True,
-        Column(
-            "params",
-            lambda one: one.costs.params,
-            heading="parameters",
-            text=lambda one: format_count(one.costs.params),
-            align="right",
-        ),
-    ),
-    (
-        lambda one: True,
-        Column(
-            "peak_activation_bytes",
-            lambda one: one.costs.peak_activation_bytes,
-            heading="peak activations",
-            text=lambda one: format_bytes(one.costs.peak_activation_bytes),
-            align="right",
-            drop=1,
-        ),
-    ),
+    (lambda one: True, cost_column("params", attrgetter("costs"))),
+    (lambda one: True, cost_column("peak_activation_bytes", attrgetter("costs"), drop=1)),
     (lambda one: True, Column("depth", lambda one: one.depth, heading="layers", align="right", drop=2)),
     (
         lambda one: one.prediction,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import click
 
 import snsearch
 from snsearch import KnownCount
 from snsearch.cli.shared.console import print_table
 from snsearch.cli.shared.options import complete_networks, table_options
+from snsearch.network import cost_column
 from snsearch.tables import Column, Table
-from snsearch.units import format_count, format_mflops, format_resolution, plain_resolution
+from snsearch.units import format_resolution, plain_resolution
 
 
 def _printed(value: float | None, deviation: float | None) -> str:
@@ -26,13 +29,7 @@ _NETWORKS: tuple[Column[KnownCount], ...] = (
         heading="input",
         place="wide",
     ),
-    Column(
-        "mflops",
-        lambda one: round(one.costs.mflops, 4),
-        heading="MFLOPs",
-        text=lambda one: format_mflops(one.costs.macs),
-        align="right",
-    ),
+    cost_column("mflops", attrgetter("costs")),
     Column(
         "printed_mflops",
         lambda one: one.known.mflops,
@@ -41,13 +38,7 @@ _NETWORKS: tuple[Column[KnownCount], ...] = (
         align="right",
     ),
     Column("mflops_deviation", lambda one: one.mflops_deviation, place="data"),
-    Column(
-        "params",
-        lambda one: one.costs.params,
-        heading="parameters",
-        text=lambda one: format_count(one.costs.params),
-        align="right",
-    ),
+    cost_column("params", attrgetter("costs")),
     Column(
         "printed_params",
         lambda one: one.known.params and round(one.known.params * 1e6),

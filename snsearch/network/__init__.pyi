@@ -2,6 +2,7 @@ from .arch import Architecture as Architecture
 from .arrays import StageArrays as StageArrays
 from .conventions import ConventionCount as ConventionCount
 from .conventions import count_conventions as count_conventions
+from .cost_columns import cost_column as cost_column
 from .costs import BYTES_PER_VALUE as BYTES_PER_VALUE
 from .costs import CostReport as CostReport
 from .costs import Costs as Costs

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
-from snsearch.network import Architecture, Costs
+from snsearch.network import Architecture, Costs, cost_column
 from snsearch.pages.evidence import standing
 from snsearch.study import Choice, Score, Settings, TrialRecord, extrapolated, front_shares, scores_of, unit_of
 from snsearch.tables import Column, Table
-from snsearch.units import format_bytes, format_count, format_duration, format_mflops, format_stages, three_digits
+from snsearch.units import format_duration, format_stages, three_digits
 
 Status = Literal["front", "tied", "trained", "stopped"]
 
@@ -124,7 +125,7 @@ def candidate_table(
 
 
 def _columns(unit: str, mixed: bool) -> tuple[Column[CandidateRow], ...]:
-    of = Column[CandidateRow]
+    of, costs = Column[CandidateRow], attrgetter("costs")
     return (
         of("trial", lambda r: r.number, text=lambda r: f"#{r.number}", align="right"),
         of("status", lambda r: r.status, text=_status_words),
@@ -169,30 +170,10 @@ def _columns(unit: str, mixed: bool) -> tuple[Column[CandidateRow], ...]:
             align="right",
             drop=6,
         ),
-        of(
-            "mflops",
-            lambda r: r.costs.mflops,
-            heading="MFLOPs",
-            text=lambda r: format_mflops(r.costs.macs),
-            align="right",
-        ),
-        of("params", lambda r: r.costs.params, text=lambda r: format_count(r.costs.params), align="right", drop=7),
-        of(
-            "peak_bytes",
-            lambda r: r.costs.peak_activation_bytes,
-            heading="peak act.",
-            text=lambda r: format_bytes(r.costs.peak_activation_bytes),
-            align="right",
-            drop=8,
-        ),
-        of(
-            "size_bytes",
-            lambda r: r.costs.weight_bytes,
-            heading="size",
-            text=lambda r: format_bytes(r.costs.weight_bytes),
-            align="right",
-            drop=9,
-        ),
+        cost_column("mflops", costs),
+        cost_column("params", costs, heading="params", drop=7),
+        cost_column("peak_activation_bytes", costs, name="peak_bytes", heading="peak act.", drop=8),
+        cost_column("model_size_bytes", costs, name="size_bytes", heading="size", drop=9),
         of(
             "deviation",
             lambda r: r.trial.deviation,

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from snsearch.codec import encode
+from snsearch.network import cost_column
 from snsearch.solver.budget import Budget
 from snsearch.solver.solving import Solution
 from snsearch.tables import Column, Table
 from snsearch.units import (
     format_bytes,
-    format_count,
     format_latency,
-    format_mflops,
     format_resolution,
     format_stages,
     plain_number,
@@ -61,30 +61,10 @@ _COLUMNS: tuple[Column[Solution], ...] = (
     ),
     Column("shuffle", lambda s: s.architecture.shuffle, place="wide"),
     Column("se", lambda s: plain_stages(tuple(map(bool, s.architecture.se_reduction))), heading="SE", place="wide"),
-    Column(
-        "mflops",
-        lambda s: round(s.costs.mflops, 4),
-        heading="MFLOPs",
-        align="right",
-        text=lambda s: format_mflops(s.costs.macs),
-    ),
+    cost_column("mflops", attrgetter("costs")),
     Column("macs", lambda s: s.costs.macs, heading="multiply-adds", place="wide", text=lambda s: f"{s.costs.macs:,}"),
-    Column(
-        "params",
-        lambda s: s.costs.params,
-        heading="parameters",
-        align="right",
-        drop=1,
-        text=lambda s: format_count(s.costs.params),
-    ),
-    Column(
-        "model_size_bytes",
-        lambda s: s.costs.weight_bytes,
-        heading="model size",
-        align="right",
-        drop=3,
-        text=lambda s: format_bytes(s.costs.weight_bytes),
-    ),
+    cost_column("params", attrgetter("costs"), drop=1),
+    cost_column("model_size_bytes", attrgetter("costs"), drop=3),
     Column(
         "bytes_moved",
         lambda s: s.costs.bytes_moved,
@@ -92,14 +72,7 @@ _COLUMNS: tuple[Column[Solution], ...] = (
         place="wide",
         text=lambda s: format_bytes(s.costs.bytes_moved),
     ),
-    Column(
-        "peak_activation_bytes",
-        lambda s: s.costs.peak_activation_bytes,
-        heading="peak activations",
-        align="right",
-        drop=3,
-        text=lambda s: format_bytes(s.costs.peak_activation_bytes),
-    ),
+    cost_column("peak_activation_bytes", attrgetter("costs"), drop=3),
     Column(
         "latency_ms",
         lambda s: None if s.latency is None else round(s.latency.ms, 4),
