@@ -158,11 +158,13 @@ def _volumes(view: View) -> list[dict[str, float]]:
     best = [min(row.score.error for row in ended), min(row.cost for row in ended)]
     size = [worst[0] - best[0] or 1.0, worst[1] - best[1] or 1.0]
     spent, found = 0.0, []
-    for count, row in enumerate(ended, start=1):
+    points: list[tuple[float, float]] = []  # the front so far
+    for row in ended:
         spent += sum(result.curve[-1].cpu_seconds for result in row.trial.results if result.curve) / 60
-        points = [(one.score.error, one.cost) for one in ended[:count]]
+        points.append((row.score.error, row.cost))
+        points = [points[at] for at in front(points)]
         covered, edge = 0.0, worst[1]
-        for error, cost in sorted((points[at] for at in front(points)), key=lambda point: -point[1]):
+        for error, cost in reversed(points):
             covered += (edge - cost) / size[1] * (worst[0] - error) / size[0]
             edge = cost
         found.append({"minutes": spent, "covered": covered})
