@@ -31,7 +31,7 @@ def axis_name(at: int) -> str:
 def predicted_figures(rows: Sequence[CandidateRow], profiles: Sequence[Profile]) -> dict[str, Any]:
     """For each axis the rows' milliseconds, and what the page's script needs to say how sure they are.
 
-    Four digits, in a list per profile: 2,000 candidates and twelve profiles take 0.14 MB of a page.
+    Four digits, in a list per profile: 2,000 candidates and eleven profiles take 0.15 MB of a page.
     """
     by_row = [predictions(row.architecture, profiles) for row in rows]
     return {
