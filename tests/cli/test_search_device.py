@@ -184,7 +184,7 @@ def test_the_front_of_error_against_measured_latency_is_drawn_of_latencies_alone
     assert fronts == [f"#{best.number}"]
     options = data.section("front").charts[0].options
     assert options is not None
-    assert {"name": "measured_0", "title": f"ms ({board}, measured)", "interval": True} in options["axes"]
+    assert {"name": "measured_0", "title": f"ms ({board}, measured)", "interval": True, "note": ""} in options["axes"]
     timed = [record for record in data.table.records() if record["measured_0"] is not None]
     assert len(timed) == len(keys)
     assert all(one["measured_0_low"] <= one["measured_0"] <= one["measured_0_high"] for one in timed)
