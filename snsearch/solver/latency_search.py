@@ -78,11 +78,10 @@ class _Lattice:
         gain = [np.where(abs(one[:, None] - other) <= spread + 1e-12, edge, -_NEVER) for edge, one, other in pairs]
         return replace(self, gain=[self.gain[0], *gain])
 
-    def windows(self, begins: Array, width: float) -> list[list[slice]]:
-        """The places of the widths from each begin on, as a logarithm, over a width."""
-        ends = np.stack([begins - _ROUNDING, begins + width + _ROUNDING])
-        stages = [np.searchsorted(logs, ends).T.tolist() for logs in self.logs]
-        return [[slice(*ends) for ends in window] for window in zip(*stages, strict=True)]
+    def window(self, begin: float, end: float) -> _Lattice:
+        """The widths between two logarithms in proportion."""
+        ends = (begin - _ROUNDING, end + _ROUNDING)
+        return self.take([slice(*np.searchsorted(logs, ends).tolist()) for logs in self.logs])
 
 
 class LatencySearch:
@@ -111,7 +110,6 @@ class LatencySearch:
         self._enough = min((cap.limit * (1 - TIGHT_TOLERANCE) for cap in caps if cap.key == "mflops"), default=_NEVER)
         self._best: tuple[float, float, Widths] | None = None  # MACs, less distortion, widths
         self._least = 0.0  # milliseconds
-        self._prices = [0.0] * len(self._lattice.loads)  # of the last window: good ones for the next
 
     def best(self, least_ms: float) -> Widths | None:
         """The widths of most MACs, least distorted of these; None where no network is within the bounds.
@@ -124,22 +122,15 @@ class LatencySearch:
         self._least, self._best = least_ms, None
         for point in self._near_the_limit():
             self._offer(self._lattice, self._places(point))
-        lattice = self._lattice.near_proportion(self._spread)
-        lowest, highest = lattice.logs[0][0], lattice.logs[0][-1]
-        start = lowest if self._best is None else math.log(self._best[2][0])
-        begins = np.arange(lowest - self._spread, highest, _WINDOW)
-        windows, before = lattice.windows(begins, _WINDOW + self._spread), None
-        nearest = np.argsort(abs(begins + self._spread / 2 - start), kind="stable").tolist()
-        for at in nearest:
-            if self._most_macs >= self._enough:
-                break
-            if self._best is not before:
-                lattice, before = self._of_more_macs(lattice), self._best
-                windows = lattice.windows(begins, _WINDOW + self._spread)
-            beside = windows[at - 1 if at > nearest[0] else at + 1] if at != nearest[0] else None
-            for box in [windows[at]] if beside is None else _boxes(windows[at], beside):
-                if all(cut.start < cut.stop for cut in box):
-                    self._search(lattice.take(box))
+        lattice, first = self._lattice.near_proportion(self._spread), self._best
+        self._search(lattice)
+        if self._most_macs >= self._enough:
+            self._best = first
+            start = lattice.logs[0][0] if first is None else math.log(first[2][0])
+            begins = np.arange(lattice.logs[0][0] - self._spread, lattice.logs[0][-1], _WINDOW)
+            for begin in sorted(begins.tolist(), key=lambda at: abs(at + self._spread / 2 - start)):
+                if self._most_macs < self._enough:
+                    self._search(lattice.window(begin, begin + _WINDOW + self._spread))
         return None if self._best is None else self._best[2]
 
     @property
@@ -234,36 +225,84 @@ class LatencySearch:
         edges[-1] = edges[-1] + counter.head(widths[-1])
         return [np.nan_to_num(edge, nan=where_none) for edge in edges]
 
-    def _of_more_macs(self, lattice: _Lattice) -> _Lattice:
-        """Without the widths whose every network has, by a price, fewer MACs than the best so far."""
-        kept = [np.ones(len(widths), np.bool_) for widths in lattice.widths]
-        for load, price in zip(lattice.loads, self._prices, strict=True):
-            edges = [gain - price * cost for gain, cost in zip(lattice.gain, load.edges, strict=True)]
-            so_far, bound = edges[0], self._most_macs * (1 - _ROUNDING) - price * load.limit
-            for at, (keep, behind) in enumerate(zip(kept, _longest(edges), strict=True)):
-                so_far = (so_far[:, None] + edges[at]).max(axis=0) if at else so_far
-                keep &= so_far + behind >= bound
-        return lattice.take([np.flatnonzero(keep) for keep in kept])
-
     def _search(self, lattice: _Lattice) -> None:
         """Goes through the networks of a part of the lattice."""
-        window = _Window(lattice)
-        for at in range(len(lattice.loads)):
-            for path in window.set_price(at, self._prices[at]):
-                logs = [logs[place] for logs, place in zip(lattice.logs, path, strict=True)]
-                if max(logs) - min(logs) <= self._spread + 1e-12 and _along(lattice.gain, path) > self._most_macs:
-                    self._offer(lattice, path)
-                if window.priced[at].bound < self._most_macs * (1 - _ROUNDING):
-                    break
-            self._prices[at] = window.priced[at].price
-            if window.priced[at].bound < self._most_macs * (1 - _ROUNDING):
+        if not all(map(len, lattice.widths)):
+            return
+        priced = []
+        for load in lattice.loads:
+            priced.append(self._price(lattice, load))
+            if priced[-1].bound < self._most_macs * (1 - _ROUNDING):
                 return
-        if window.can_hold(self._least, self._limit):
-            self._enter(window, _Prefixes.none(len(lattice.loads)), 0)
+        lattice = self._of_more_macs(lattice, priced)
+        if self._can_hold(lattice, priced):
+            self._enter(lattice, priced, _Prefixes.none(len(lattice.loads)), 0)
 
-    def _enter(self, window: _Window, prefixes: _Prefixes, index: int) -> None:
-        """Goes through the networks of a window that begin with those widths; the next stage is `index`."""
-        lattice = window.lattice
+    def _price(self, lattice: _Lattice, load: _Load) -> _Priced:
+        """The price on a load whose bound is the least, or one whose bound is below the best network so far.
+
+        The bound is convex in the price, and every network is a line below it: the next price is where the lines of
+        the last network beyond the limit and of the last one within it meet.
+        """
+        found = _Priced()
+        price = (self._most_macs or 1.0) / load.limit if load.limit > 0 else 0.0
+        beyond = within = None
+        for _ in range(_PRICES):
+            edges = [gain - price * cost for gain, cost in zip(lattice.gain, load.edges, strict=True)]
+            value = _longest(edges)
+            bound = float((edges[0] + value[0]).max()) + price * load.limit
+            if bound < found.bound:
+                found.price, found.value, found.bound = price, value, bound
+            if load.limit <= 0 or bound < self._most_macs * (1 - _ROUNDING):
+                break
+            path = _path(edges, value)
+            logs = [logs[place] for logs, place in zip(lattice.logs, path, strict=True)]
+            gain, over = _along(lattice.gain, path), _along(load.edges, path) - load.limit
+            if max(logs) - min(logs) <= self._spread + 1e-12 and gain > self._most_macs:
+                self._offer(lattice, path)
+            if over > 0:
+                beyond = gain, over
+            else:
+                within = gain, over
+            if beyond is None or within is None:
+                price *= 2 if within is None else 0.5
+                continue
+            price = (beyond[0] - within[0]) / (beyond[1] - within[1])
+            if within[0] - price * within[1] >= found.bound * (1 - _ROUNDING):
+                break
+        return found
+
+    def _of_more_macs(self, lattice: _Lattice, priced: Sequence[_Priced]) -> _Lattice:
+        """Without the widths whose every network has, by a price, fewer MACs than the best so far."""
+        kept = [np.ones(len(widths), np.bool_) for widths in lattice.widths]
+        for load, one in zip(lattice.loads, priced, strict=True):
+            edges = [gain - one.price * cost for gain, cost in zip(lattice.gain, load.edges, strict=True)]
+            so_far, bound = edges[0], self._most_macs * (1 - _ROUNDING) - one.price * load.limit
+            for at, (keep, behind) in enumerate(zip(kept, one.value, strict=True)):
+                so_far = (so_far[:, None] + edges[at]).max(axis=0) if at else so_far
+                keep &= so_far + behind >= bound
+        places = [np.flatnonzero(keep) for keep in kept]
+        for one in priced:
+            one.value = [value[chosen] for value, chosen in zip(one.value, places, strict=True)]
+        return lattice.take(places)
+
+    def _can_hold(self, lattice: _Lattice, priced: Sequence[_Priced]) -> bool:
+        """Whether a network of a part of the lattice may be within the limits, each by itself."""
+        if not all(map(len, lattice.widths)):
+            return False
+        reaches = False
+        for load, one in zip(lattice.loads, priced, strict=True):
+            one.least = [-least for least in _longest([-edge for edge in load.edges])]
+            one.most = _longest([np.where(edge < _NEVER / 2, edge, -_NEVER) for edge in load.edges])
+            if (load.edges[0] + one.least[0]).min() > load.limit + abs(load.limit) * _ROUNDING:
+                return False
+            if load.is_latency:
+                most = (load.edges[0] + one.most[0]).max()
+                reaches |= bool(most >= load.limit - (self._limit - self._least) - self._limit * _ROUNDING)
+        return reaches
+
+    def _enter(self, lattice: _Lattice, priced: Sequence[_Priced], prefixes: _Prefixes, index: int) -> None:
+        """Goes through the networks that begin with those widths; the next stage is `index`."""
         if index == len(self._ratios):
             self._offer_all(lattice, prefixes)
             return
@@ -278,15 +317,15 @@ class LatencySearch:
             loads = []
             reaches = np.zeros_like(holds)
             best = self._most_macs
-            for load, so_far, priced in zip(lattice.loads, part.loads, window.priced, strict=True):
+            for load, so_far, one in zip(lattice.loads, part.loads, priced, strict=True):
                 more = so_far[:, None] + load.edges[index][chosen]
                 loads.append(more)
-                holds &= more + priced.least[index] <= load.limit + abs(load.limit) * _ROUNDING
-                bound = gain - priced.price * more + priced.value[index] + priced.price * load.limit
+                holds &= more + one.least[index] <= load.limit + abs(load.limit) * _ROUNDING
+                bound = gain - one.price * more + one.value[index] + one.price * load.limit
                 holds &= bound >= best * (1 - _ROUNDING)
                 if load.is_latency:
                     below = load.limit - (self._limit - self._least) - self._limit * _ROUNDING
-                    reaches |= more + priced.most[index] >= below
+                    reaches |= more + one.most[index] >= below
             rows, columns = np.nonzero(holds & reaches)
             longer = _Prefixes(
                 (*(column[rows] for column in part.columns), columns),
@@ -295,7 +334,7 @@ class LatencySearch:
                 lowest[rows, columns],
                 highest[rows, columns],
             )
-            self._enter(window, longer, index + 1)
+            self._enter(lattice, priced, longer, index + 1)
 
     def _offer_all(self, lattice: _Lattice, found: _Prefixes) -> None:
         spread = found.high - found.low
@@ -336,76 +375,13 @@ class _Prefixes:
 
 @dataclass(slots=True)
 class _Priced:
-    """A price on a load; the most MACs less the price that stages can add after each one; and the bound of all."""
+    """A price on a load, and what the stages after each one can add."""
 
-    price: float
-    value: Edges
-    bound: float = math.inf  # on the MACs of the window's networks
-    least: Edges = field(default_factory=list)  # of the load that the stages after each one can add, and the most
+    price: float = 0.0
+    bound: float = math.inf  # on the MACs of all networks
+    value: Edges = field(default_factory=list)  # the most MACs less the price
+    least: Edges = field(default_factory=list)  # of the load
     most: Edges = field(default_factory=list)
-
-
-def _boxes(cuts: Sequence[slice], known: Sequence[slice]) -> Iterator[list[slice]]:
-    """Parts of a window that hold its networks that are in no window beside it: by their first stage that is not."""
-    for at, (cut, other) in enumerate(zip(cuts, known, strict=True)):
-        both = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(cuts, known[:at], strict=False)]
-        below, above = slice(cut.start, min(cut.stop, other.start)), slice(max(cut.start, other.stop), cut.stop)
-        yield [*both, below if cut.start < other.start else above, *cuts[at + 1 :]]
-
-
-class _Window:
-    """A part of the lattice, and a price on each of its loads."""
-
-    def __init__(self, lattice: _Lattice) -> None:
-        self.lattice = lattice
-        self.priced: list[_Priced] = []
-
-    def can_hold(self, least_ms: float, limit_ms: float) -> bool:
-        """Whether a network of the window may be within the limits, each by itself."""
-        reaches = False
-        for load, priced in zip(self.lattice.loads, self.priced, strict=True):
-            priced.least = [-one for one in _longest([-edge for edge in load.edges])]
-            priced.most = _longest([np.where(edge < _NEVER / 2, edge, -_NEVER) for edge in load.edges])
-            if (load.edges[0] + priced.least[0]).min() > load.limit + abs(load.limit) * _ROUNDING:
-                return False
-            if load.is_latency:
-                most = (load.edges[0] + priced.most[0]).max()
-                reaches |= bool(most >= load.limit - (limit_ms - least_ms) - limit_ms * _ROUNDING)
-        return reaches
-
-    def set_price(self, at: int, price: float) -> Iterator[list[int]]:
-        """Sets the price of a load whose bound is the least, looking from one on; gives the networks on the way.
-
-        The bound is convex in the price, and every network is a line below it: the next price is where the lines of
-        the last network beyond the limit and of the last one within it meet.
-        """
-        lattice, load = self.lattice, self.lattice.loads[at]
-        limit = load.limit
-        self.priced.append(priced := _Priced(price, []))
-        beyond = within = None
-        for _ in range(_PRICES):
-            edges = [gain - price * cost for gain, cost in zip(lattice.gain, load.edges, strict=True)]
-            value = _longest(edges)
-            bound = float((edges[0] + value[0]).max()) + price * limit
-            if bound < priced.bound:
-                priced.price, priced.value, priced.bound = price, value, bound
-            path = _path(edges, value)
-            yield path
-            gain, over = _along(lattice.gain, path), _along(load.edges, path) - limit
-            if over > 0:
-                beyond = gain, over
-            else:
-                within = gain, over
-            if beyond is None:
-                if price == 0:
-                    return
-                price = 0.0
-            elif within is None:
-                price = 2 * price or max(gain, 1.0) / max(limit, _ROUNDING)
-            else:
-                price = (beyond[0] - within[0]) / (beyond[1] - within[1])
-                if within[0] - price * within[1] >= priced.bound * (1 - _ROUNDING):
-                    return
 
 
 def _longest(edges: Edges) -> Edges:
