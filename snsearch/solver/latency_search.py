@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -200,7 +200,8 @@ class LatencySearch:
             elif cap.key == "params":
                 yield _Load(self._edges(widths, lambda ops: sum(map(op_params, ops)), _NEVER), cap.limit, False)
             elif cap.key == "model_size":
-                yield _Load(self._edges(widths, lambda ops: sum(map(deployed_params, ops)), _NEVER), cap.limit // size, False)
+                edges = self._edges(widths, lambda ops: sum(map(deployed_params, ops)), _NEVER)
+                yield _Load(edges, cap.limit // size, False)
             else:
                 yield _Load(self._edges(widths, _blocks_over(cap.limit // size), _NEVER), 0, False)
         if self._profile.unseen:
@@ -229,30 +230,42 @@ class LatencySearch:
         """Goes through the networks of a part of the lattice."""
         if not all(map(len, lattice.widths)):
             return
-        priced = []
-        for load in lattice.loads:
-            priced.append(self._price(lattice, load))
-            if priced[-1].bound < self._most_macs * (1 - _ROUNDING):
+        priced = [_Priced(load) for load in lattice.loads]
+        if not self._can_hold(priced):
+            return
+        for one in priced:
+            self._set_price(lattice, one)
+            if one.bound < self._most_macs * (1 - _ROUNDING):
                 return
-        lattice = self._of_more_macs(lattice, priced)
-        if self._can_hold(lattice, priced):
-            self._enter(lattice, priced, _Prefixes.none(len(lattice.loads)), 0)
+        self._enter(lattice, priced, _Prefixes.none(len(priced)), 0)
 
-    def _price(self, lattice: _Lattice, load: _Load) -> _Priced:
-        """The price on a load whose bound is the least, or one whose bound is below the best network so far.
+    def _can_hold(self, priced: Sequence[_Priced]) -> bool:
+        """Whether a network may be within the limits, each by itself."""
+        reaches = False
+        for one in priced:
+            load = one.load
+            if (load.edges[0] + one.least[0]).min() > load.limit + abs(load.limit) * _ROUNDING:
+                return False
+            if load.is_latency:
+                most = (load.edges[0] + one.most[0]).max()
+                reaches |= bool(most >= load.limit - (self._limit - self._least) - self._limit * _ROUNDING)
+        return reaches
+
+    def _set_price(self, lattice: _Lattice, priced: _Priced) -> None:
+        """Sets the price whose bound is the least, or one whose bound is below the best network so far.
 
         The bound is convex in the price, and every network is a line below it: the next price is where the lines of
         the last network beyond the limit and of the last one within it meet.
         """
-        found = _Priced()
+        load = priced.load
         price = (self._most_macs or 1.0) / load.limit if load.limit > 0 else 0.0
         beyond = within = None
         for _ in range(_PRICES):
             edges = [gain - price * cost for gain, cost in zip(lattice.gain, load.edges, strict=True)]
             value = _longest(edges)
             bound = float((edges[0] + value[0]).max()) + price * load.limit
-            if bound < found.bound:
-                found.price, found.value, found.bound = price, value, bound
+            if bound < priced.bound:
+                priced.price, priced.value, priced.bound = price, value, bound
             if load.limit <= 0 or bound < self._most_macs * (1 - _ROUNDING):
                 break
             path = _path(edges, value)
@@ -268,38 +281,8 @@ class LatencySearch:
                 price *= 2 if within is None else 0.5
                 continue
             price = (beyond[0] - within[0]) / (beyond[1] - within[1])
-            if within[0] - price * within[1] >= found.bound * (1 - _ROUNDING):
+            if within[0] - price * within[1] >= priced.bound * (1 - _ROUNDING):
                 break
-        return found
-
-    def _of_more_macs(self, lattice: _Lattice, priced: Sequence[_Priced]) -> _Lattice:
-        """Without the widths whose every network has, by a price, fewer MACs than the best so far."""
-        kept = [np.ones(len(widths), np.bool_) for widths in lattice.widths]
-        for load, one in zip(lattice.loads, priced, strict=True):
-            edges = [gain - one.price * cost for gain, cost in zip(lattice.gain, load.edges, strict=True)]
-            so_far, bound = edges[0], self._most_macs * (1 - _ROUNDING) - one.price * load.limit
-            for at, (keep, behind) in enumerate(zip(kept, one.value, strict=True)):
-                so_far = (so_far[:, None] + edges[at]).max(axis=0) if at else so_far
-                keep &= so_far + behind >= bound
-        places = [np.flatnonzero(keep) for keep in kept]
-        for one in priced:
-            one.value = [value[chosen] for value, chosen in zip(one.value, places, strict=True)]
-        return lattice.take(places)
-
-    def _can_hold(self, lattice: _Lattice, priced: Sequence[_Priced]) -> bool:
-        """Whether a network of a part of the lattice may be within the limits, each by itself."""
-        if not all(map(len, lattice.widths)):
-            return False
-        reaches = False
-        for load, one in zip(lattice.loads, priced, strict=True):
-            one.least = [-least for least in _longest([-edge for edge in load.edges])]
-            one.most = _longest([np.where(edge < _NEVER / 2, edge, -_NEVER) for edge in load.edges])
-            if (load.edges[0] + one.least[0]).min() > load.limit + abs(load.limit) * _ROUNDING:
-                return False
-            if load.is_latency:
-                most = (load.edges[0] + one.most[0]).max()
-                reaches |= bool(most >= load.limit - (self._limit - self._least) - self._limit * _ROUNDING)
-        return reaches
 
     def _enter(self, lattice: _Lattice, priced: Sequence[_Priced], prefixes: _Prefixes, index: int) -> None:
         """Goes through the networks that begin with those widths; the next stage is `index`."""
@@ -317,7 +300,8 @@ class LatencySearch:
             loads = []
             reaches = np.zeros_like(holds)
             best = self._most_macs
-            for load, so_far, one in zip(lattice.loads, part.loads, priced, strict=True):
+            for one, so_far in zip(priced, part.loads, strict=True):
+                load = one.load
                 more = so_far[:, None] + load.edges[index][chosen]
                 loads.append(more)
                 holds &= more + one.least[index] <= load.limit + abs(load.limit) * _ROUNDING
@@ -373,15 +357,15 @@ class _Prefixes:
         )
 
 
-@dataclass(slots=True)
 class _Priced:
-    """A price on a load, and what the stages after each one can add."""
+    """A load with a price, and what the stages after each one can add."""
 
-    price: float = 0.0
-    bound: float = math.inf  # on the MACs of all networks
-    value: Edges = field(default_factory=list)  # the most MACs less the price
-    least: Edges = field(default_factory=list)  # of the load
-    most: Edges = field(default_factory=list)
+    def __init__(self, load: _Load) -> None:
+        self.load = load
+        self.price, self.bound = 0.0, math.inf  # the bound is on the MACs of all networks
+        self.value: Edges = []  # the most MACs less the price
+        self.least = [-one for one in _longest([-edge for edge in load.edges])]  # of the load
+        self.most = _longest([np.where(edge < _NEVER / 2, edge, -_NEVER) for edge in load.edges])
 
 
 def _longest(edges: Edges) -> Edges:
