@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 
 from snsearch.errors import InfeasibleBudgetError
-from snsearch.network import costs
+from snsearch.network import arrays, costs
 from snsearch.solver import solving as solver
 from snsearch.solver.budget import mflops_budget
 from snsearch.solver.design import Design
@@ -34,6 +34,8 @@ def _forget() -> None:
     solver._reference_width.cache_clear()
     solver._budget_scale.cache_clear()
     costs._known.clear()
+    costs._known_macs.clear()
+    arrays._tables.clear()
 
 
 def _drawn(mflops: float, *, params: int | None = None) -> dict[str, float]:

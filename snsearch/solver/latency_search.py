@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from snsearch.errors import SpecError
 from snsearch.latency import latency_sums, predict_ms, refused_terms, rising_rates
-from snsearch.network import BYTES_PER_VALUE, Op, StageArrays, deployed_params, op_params, peak_elements
+from snsearch.network import BYTES_PER_VALUE, Op, StageArrays, deployed_of, macs_of, params_of, peak_elements
 from snsearch.solver.budget import Budget
 from snsearch.solver.lattice import Bound, WidthLine, last_at_most
 from snsearch.solver.tight import TIGHT_TOLERANCE, Widths, distortion_of, most_distortion
@@ -106,7 +107,7 @@ class LatencySearch:
         widths = [step * np.arange(1, math.floor(end / step) + 1) for step, end in zip(line.steps, ends, strict=True)]
         logs = [np.log(one / ratio) for one, ratio in zip(widths, self._ratios, strict=True)]
         loads = self._all_loads(widths)
-        self._lattice = _Lattice(widths, logs, self._edges(widths, None, -_NEVER), list(loads))
+        self._lattice = _Lattice(widths, logs, self._edges(widths, macs_of, -_NEVER), list(loads))
         self._enough = min((cap.limit * (1 - TIGHT_TOLERANCE) for cap in caps if cap.key == "mflops"), default=_NEVER)
         self._best: tuple[float, float, Widths] | None = None  # MACs, less distortion, widths
         self._least = 0.0  # milliseconds
@@ -196,28 +197,23 @@ class LatencySearch:
         size = BYTES_PER_VALUE[self._line.input.precision]
         for cap in self._caps:
             if cap.key == "mflops":
-                yield _Load(self._edges(widths, None, _NEVER), cap.limit, False)
+                yield _Load(self._edges(widths, macs_of, _NEVER), cap.limit, False)
             elif cap.key == "params":
-                yield _Load(self._edges(widths, lambda ops: sum(map(op_params, ops)), _NEVER), cap.limit, False)
+                yield _Load(self._edges(widths, params_of, _NEVER), cap.limit, False)
             elif cap.key == "model_size":
-                edges = self._edges(widths, lambda ops: sum(map(deployed_params, ops)), _NEVER)
-                yield _Load(edges, cap.limit // size, False)
+                yield _Load(self._edges(widths, deployed_of, _NEVER), cap.limit // size, False)
             else:
                 yield _Load(self._edges(widths, _blocks_over(cap.limit // size), _NEVER), 0, False)
         if self._profile.unseen:
             yield _Load(self._edges(widths, refused_terms(self._profile), _NEVER), 0, False)
 
     def _edges(
-        self,
-        widths: Sequence[npt.NDArray[np.int64]],
-        figure: Callable[[Sequence[Op]], Any] | None,
-        where_none: float,
+        self, widths: Sequence[npt.NDArray[np.int64]], figure: Callable[[Sequence[Op]], Any], where_none: float
     ) -> Edges:
-        """A figure of a block, MACs if None, over the pairs of widths; and what stands for it where there is none."""
+        """A figure of a block over the pairs of widths, and what stands for it where there is none."""
         line, ratios = self._line, self._ratios
-        arch = line.architecture(line.widths(self._first))
-        counter = StageArrays(arch) if figure is None else StageArrays(arch, figure)
-        stem: Any = np.array([line.stem(int(width)) for width in widths[0]])
+        counter = StageArrays(line.architecture(line.widths(self._first)), figure)
+        stem: Any = line.stem_of_scale or np.array([line.stem(width) for width in widths[0].tolist()])
         edges = [np.broadcast_to(counter.stem(stem) + counter.stage(0, stem, widths[0]), widths[0].shape)]
         for index in range(1, len(ratios)):
             before, after = widths[index - 1][:, None], widths[index][None, :]
@@ -329,6 +325,7 @@ class LatencySearch:
                 return
 
 
+@lru_cache(maxsize=64)
 def _blocks_over(limit: int) -> Callable[[Sequence[Op]], Any]:
     """How many blocks need more live elements than that: no network within the limit has one."""
     return lambda ops: np.greater(peak_elements(ops, np.maximum, np.minimum), limit).astype(np.float64)
