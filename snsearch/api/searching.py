@@ -192,7 +192,9 @@ def search(
         on_data = deployed(at_input, dataset, named=named is not None and not is_number(named), classes=classes)
         for line in mismatches(on_data, dataset):
             seen.said(line)
-        candidates = candidates_of(spec, on_data, tight=tight, search_shuffle=search_shuffle, cost=goal.of, seed=seed)
+        candidates = candidates_of(
+            spec, on_data, tight=tight, search_shuffle=search_shuffle, cost=goal.of, seed=seed, progress=seen.drawn
+        )
         costs = list(candidates.cost.values())
         if goal.profile and (remarks := [remark for cost in costs if (remark := goal.profile.remark(cost))]):
             seen.said(f"{len(remarks)} of {len(costs)} candidates are predicted {remarks[0]}")

@@ -20,8 +20,12 @@ from snsearch.network import SIMD_CHANNELS, Architecture, Op, op_weights
 class ArrayTerms(dict[str, Any]):
     """Integers, or arrays of them that broadcast together, by term; a term that is not there is 0."""
 
-    def add(self, term: str, amount: Any) -> None:
-        """Adds to a term; not in place, since what is added may be of a larger shape."""
+    def add(self, term: str, amount: Any, where: Any = True) -> None:
+        """Adds to a term, in the networks of a mask; not in place, since what is added may be of a larger shape."""
+        if where is False:
+            return
+        if where is not True:
+            amount = where * amount
         self[term] = self[term] + amount if term in self else amount
 
 
@@ -37,12 +41,14 @@ def array_terms(ops: Sequence[Op], profile: Profile) -> ArrayTerms:
 
 
 def _is_depthwise(op: Op) -> Any:
-    """Whether a convolution is depthwise, for each network."""
+    """Whether a convolution is depthwise: for each network, or one bool where all agree."""
     if isinstance(op.groups, int) and op.groups == 1:
-        return np.False_
+        return False
     if op.groups is op.channels and op.groups is op.channels_in:
-        return np.greater(op.groups, 1)
-    return np.equal(op.groups, op.channels_in) & np.equal(op.groups, op.channels)
+        found = np.greater(op.groups, 1)
+    else:
+        found = np.equal(op.groups, op.channels_in) & np.equal(op.groups, op.channels)
+    return bool(np.all(found)) if np.all(found) or not np.any(found) else found
 
 
 def _beyond(size: Any, limit: int) -> Any:
@@ -69,26 +75,28 @@ def _add_quantity(total: ArrayTerms, op: Op, read: Any, written: Any, cache_byte
     if cache_bytes is not None:
         total.add("far_bytes", _beyond(moved + weights * BYTES, cache_bytes))
     depthwise = _is_depthwise(op)
-    if np.any(depthwise):
-        total.add("depthwise_macs", depthwise * macs)
-        total.add("depthwise_bytes", depthwise * moved)
-        total.add("group_pixels", depthwise * pixels)
-        if np.all(depthwise):
-            return
-    other, several = ~depthwise, np.greater(op.groups, 1)
-    group_in, group_out = op.channels_in // op.groups, op.channels // op.groups
-    dense, grouped = (other & ~several) * macs, (other & several) * macs
-    if op.kernel == 1:
-        total.add("dense_pointwise_macs", dense)
-        total.add("grouped_pointwise_macs", grouped)
+    total.add("depthwise_macs", macs, depthwise)
+    total.add("depthwise_bytes", moved, depthwise)
+    total.add("group_pixels", pixels, depthwise)
+    if depthwise is True:
+        return
+    other = True if depthwise is False else ~depthwise
+    if isinstance(op.groups, int):
+        dense, grouped = (False, other) if op.groups > 1 else (other, False)
     else:
-        total.add("dense_3x3_macs" if op.kernel == 3 and op.stride == 1 else "dense_spatial_macs", dense)
-        total.add("grouped_spatial_macs", grouped)
-    total.add("conv_bytes", other * moved)
-    total.add("weight_bytes", other * weights * BYTES)
-    total.add("group_pixels", other * (pixels * op.groups))
+        dense, grouped = other & np.less_equal(op.groups, 1), other & np.greater(op.groups, 1)
+    group_in, group_out = op.channels_in // op.groups, op.channels // op.groups
+    if op.kernel == 1:
+        total.add("dense_pointwise_macs", macs, dense)
+        total.add("grouped_pointwise_macs", macs, grouped)
+    else:
+        total.add("dense_3x3_macs" if op.kernel == 3 and op.stride == 1 else "dense_spatial_macs", macs, dense)
+        total.add("grouped_spatial_macs", macs, grouped)
+    total.add("conv_bytes", moved, other)
+    total.add("weight_bytes", weights * BYTES, other)
+    total.add("group_pixels", pixels * op.groups, other)
     added = _padded(group_in) * _padded(group_out) - group_in * group_out
-    total.add("padding_macs", other * (pixels * op.groups * op.kernel * op.kernel) * added)
+    total.add("padding_macs", pixels * op.groups * op.kernel * op.kernel * added, other)
 
 
 def _pack_of(channels: Any) -> Any:
@@ -132,7 +140,7 @@ def _add_convolution(total: ArrayTerms, op: Op, read: Any, written: Any) -> None
             total.add("strided_depthwise_macs", depthwise * macs)
         if np.all(depthwise):
             return
-    other = ~depthwise
+    other = np.logical_not(depthwise)
     several = other & np.greater(op.groups, 1)
     total.add("weight_bytes", other * weights * BYTES)
     group_in, group_out = op.channels_in // op.groups, op.channels // op.groups

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from snsearch.latency.arrays import ArrayTerms, array_terms, completed
@@ -55,21 +56,26 @@ def latency_sums(profile: Profile, arch: Architecture) -> tuple[LatencySum, ...]
     rates = dict(profile.rates)
     once = completed(ArrayTerms(), arch, profile)
     beside = sum(rate * once.get(term, 0) for term, rate in rates.items()) / 1e6
-
-    def of(prices: Rates) -> Callable[[Sequence[Op]], Any]:
-        def of_block(ops: Sequence[Op]) -> Any:
-            terms = array_terms(ops, profile)
-            return sum(rate * terms[term] for term, rate in prices.items() if rate and term in terms) / 1e6
-
-        return of_block
-
-    sums = [LatencySum(of(rates), beside)]
+    sums = [LatencySum(_of_block(profile, 0.0), beside)]
     if streamed := rates.get("streamed_weight_bytes", 0.0):
-        dearer = rates | {term: rates.get(term, 0.0) + streamed for term in _WEIGHTS}
-        sums.append(LatencySum(of(dearer), beside - streamed * KEPT_WEIGHTS / 1e6))
+        sums.append(LatencySum(_of_block(profile, streamed), beside - streamed * KEPT_WEIGHTS / 1e6))
     return tuple(sums)
 
 
+@lru_cache(maxsize=64)
+def _of_block(profile: Profile, streamed: float) -> Callable[[Sequence[Op]], Any]:
+    """Milliseconds of a block whose weights cost that much more; the same function for the same profile."""
+    rates = dict(profile.rates)
+    prices = rates | {term: rates.get(term, 0.0) + streamed for term in _WEIGHTS}
+
+    def of_block(ops: Sequence[Op]) -> Any:
+        terms = array_terms(ops, profile)
+        return sum(rate * terms[term] for term, rate in prices.items() if rate and term in terms) / 1e6
+
+    return of_block
+
+
+@lru_cache(maxsize=64)
 def refused_terms(profile: Profile) -> Callable[[Sequence[Op]], Any]:
     """How much a block has of the terms that the profile refuses; every network that it predicts has 0 of them."""
 

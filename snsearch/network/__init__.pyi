@@ -1,5 +1,8 @@
 from .arch import Architecture as Architecture
 from .arrays import StageArrays as StageArrays
+from .arrays import deployed_of as deployed_of
+from .arrays import macs_of as macs_of
+from .arrays import params_of as params_of
 from .conventions import ConventionCount as ConventionCount
 from .conventions import count_conventions as count_conventions
 from .cost_columns import cost_column as cost_column
@@ -12,7 +15,6 @@ from .costs import StageMacs as StageMacs
 from .costs import cost_report as cost_report
 from .costs import count_costs as count_costs
 from .costs import count_macs as count_macs
-from .costs import deployed_params as deployed_params
 from .costs import op_macs as op_macs
 from .costs import op_params as op_params
 from .costs import op_weights as op_weights

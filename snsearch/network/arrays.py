@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from snsearch.network.arch import Architecture
-from snsearch.network.costs import StageSums, op_macs
+from snsearch.network.costs import StageSums, deployed_params, op_macs, op_params, settings_of
 from snsearch.network.graph import fill_block
 from snsearch.network.operators import BlockBuilder, Op
 from snsearch.network.structure_units import BlockSpec
@@ -25,14 +25,18 @@ class Mixed(Exception):
 class ArrayBuilder(BlockBuilder):
     """Collects a block's operators for arrays of channel numbers; `valid` tells which of the networks have them."""
 
-    __slots__ = ("valid",)
+    __slots__ = ("_known", "_remainder", "valid")
 
     def __init__(self, channels: Any, height: int, width: int) -> None:
         super().__init__(channels, height, width)
         self.valid: Any = True
+        self._remainder: Any = 0
+        self._known: list[tuple[Any, int]] = []  # channels looked at, and by what they divide; 0: at least 1
 
     def at_least_one(self, channels: Any) -> Any:
-        return np.maximum(channels, 1)
+        found = np.maximum(channels, 1)
+        self._known.append((found, 0))
+        return found
 
     def differ(self, one: Any, other: Any) -> bool:
         """Whether the numbers differ, in all networks or in none. Raises Mixed where some do."""
@@ -49,9 +53,22 @@ class ArrayBuilder(BlockBuilder):
     def must_divide(self, name: str, channels_in: Any, channels: Any, groups: Any) -> None:
         if channels is groups:  # a depthwise convolution
             return
-        self.valid = self.valid & np.greater_equal(channels, 1)
-        if groups != 1:
-            self.valid = self.valid & (channels_in % groups == 0) & (channels % groups == 0)
+        if self._is_new(channels, 0):
+            self.valid = self.valid & np.greater_equal(channels, 1)
+        for divided in (channels_in, channels) if groups != 1 else ():
+            if self._is_new(divided, groups):
+                self._remainder = self._remainder | divided % groups
+
+    def _is_new(self, channels: Any, by: int) -> bool:
+        """Whether these channels were not looked at yet."""
+        if any(channels is known and by == divided_by for known, divided_by in self._known):
+            return False
+        self._known.append((channels, by))
+        return True
+
+    def all_valid(self) -> Any:
+        """Which of the networks have the block."""
+        return self.valid if isinstance(self._remainder, int) else self.valid & np.equal(self._remainder, 0)
 
     def must_match(self, name: str, read: Op, other: Op) -> None:
         if read.channels is not other.channels:
@@ -72,12 +89,27 @@ def array_block(arch: Architecture, spec: BlockSpec) -> tuple[list[Op], Any]:
     """
     build = ArrayBuilder(spec.channels_in, spec.height_in, spec.width_in)
     fill_block(build, arch, spec)
-    return build.ops, build.valid
+    return build.ops, build.all_valid()
 
 
 def macs_of(ops: Sequence[Op]) -> Any:
     """MACs of a block's operators."""
-    return sum(map(op_macs, ops))
+    return sum(op_macs(op) for op in ops if op.kind in ("conv", "linear"))  # adding 0 to an array takes time
+
+
+def params_of(ops: Sequence[Op]) -> Any:
+    """Parameters of a block's operators."""
+    return sum(map(op_params, ops))
+
+
+def deployed_of(ops: Sequence[Op]) -> Any:
+    """Values of the deployed model of a block's operators."""
+    return sum(map(deployed_params, ops))
+
+
+_MOST_TABLES = 1 << 10
+_LONGEST_TABLE = 1 << 14
+_tables: dict[Any, Any] = {}  # the figure of a block for every number of output channels from 1 on
 
 
 class StageArrays(StageSums):
@@ -88,11 +120,30 @@ class StageArrays(StageSums):
     """
 
     def __init__(self, arch: Architecture, figure: Callable[[Sequence[Op]], Any] = macs_of) -> None:
-        """`figure` is that of a block's operators, MACs by default."""
+        """`figure` is that of a block's operators, MACs by default; what a function gives is remembered."""
         super().__init__(arch)
         self._figure = figure
 
     def _block(self, spec: BlockSpec) -> Any:
+        before, after = spec.channels_in, spec.channels_out
+        if isinstance(after, int) or not (before is after or isinstance(before, int)):
+            return self._count(spec)
+        most = int(np.max(after, initial=1))
+        if most > _LONGEST_TABLE:
+            return self._count(spec)
+        is_even = before is after
+        spec = spec._replace(channels_in=0 if is_even else before, channels_out=0)
+        key = self._figure, settings_of(self._arch), spec
+        table = _tables.get(key)
+        if table is None or len(table) < most:
+            if len(_tables) >= _MOST_TABLES:
+                _tables.clear()
+            widths = np.arange(1, max(256, 1 << most.bit_length()) + 1)
+            counted = self._count(spec._replace(channels_in=widths if is_even else before, channels_out=widths))
+            table = _tables[key] = np.broadcast_to(counted, widths.shape)
+        return table[after - 1]
+
+    def _count(self, spec: BlockSpec) -> Any:
         try:
             ops, valid = array_block(self._arch, spec)
         except Mixed:

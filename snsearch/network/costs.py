@@ -19,10 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
+from snsearch.errors import SpecError
 from snsearch.network.arch import Architecture
-from snsearch.network.graph import OpGraph, block_ops, blocks, network_blocks
+from snsearch.network.graph import OpGraph, PlacedBlock, block_ops, blocks, network_blocks
 from snsearch.network.known.named import AnyNetwork, NamedNetwork
 from snsearch.network.operators import Op
 from snsearch.network.structure_units import BlockSpec
@@ -72,14 +74,16 @@ class CostReport:
 def op_macs(op: Op) -> int:
     """MACs of one operator: output pixels x output channels x input channels per group x kernel area."""
     if op.kind == "conv":
-        return op.height * op.width * op.channels * (op.channels_in // op.groups) * op.kernel * op.kernel
+        inputs = 1 if op.groups is op.channels_in else op.channels_in // op.groups
+        return op.height * op.width * op.kernel * op.kernel * inputs * op.channels
     return op.channels_in * op.channels if op.kind == "linear" else 0
 
 
 def op_weights(op: Op) -> int:
     """Elements of the operator's weight tensor, without bias and norm."""
     if op.kind == "conv":
-        return op.channels * (op.channels_in // op.groups) * op.kernel * op.kernel
+        inputs = 1 if op.groups is op.channels_in else op.channels_in // op.groups
+        return op.kernel * op.kernel * inputs * op.channels
     return op.channels_in * op.channels if op.kind == "linear" else 0
 
 
@@ -101,41 +105,55 @@ def elements_moved(op: Op, ops: Sequence[Op]) -> int:
 def peak_elements(ops: Sequence[Op], larger: Callable[..., Any] = max, smaller: Callable[..., Any] = min) -> Any:
     """The least possible peak of live elements over all orders in which a block's operators can run.
 
-    Exact: a breadth-first walk over the sets of operators that can have run, each with the least peak that reaches
-    it. Which tensors are live depends on the set alone, not on the order within it.
+    Exact: a walk over the sets of operators that can have run, each with the least peak that reaches it.
 
     Args:
         ops: the first is the block's input, the last makes its output.
         larger: the larger of two numbers of elements, or of two arrays of them.
         smaller: likewise.
     """
-    readers = [0] * len(ops)  # bit set of the operators that read each tensor
-    needs = [0] * len(ops)
-    for index, op in enumerate(ops):
-        for source in op.inputs:
+    sizes = [op.channels * op.height * op.width for op in ops]  # inline: calling the property takes longer
+    live, peak = [sizes[0]], [sizes[0]]  # of each set of operators that can have run; the peak is the least
+    for before, index, freed, after in _steps(tuple(op.inputs for op in ops)):
+        grown = live[before] + sizes[index]
+        highest = larger(peak[before], grown)
+        if after < len(peak):
+            peak[after] = smaller(highest, peak[after])
+        else:
+            for source in freed:
+                grown = grown - sizes[source]
+            live.append(grown)
+            peak.append(highest)
+    return peak[-1]
+
+
+@lru_cache(maxsize=256)
+def _steps(inputs: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, int, tuple[int, ...], int], ...]:
+    """From which set of operators that have run which one runs, what it frees, and which set that gives.
+
+    Sets are numbered as a breadth-first walk from the block's input finds them. The set alone says what is live.
+    """
+    readers = [0] * len(inputs)  # bit set of the operators that read each tensor
+    for index, sources in enumerate(inputs):
+        for source in sources:
             readers[source] |= 1 << index
-            needs[index] |= 1 << source
-    sizes = [op.elements for op in ops]
-    # Operators that have run -> (live elements, least peak so far).
-    frontier: dict[int, tuple[Any, Any]] = {1: (sizes[0], sizes[0])}
-    for _ in range(len(ops) - 1):
-        reached: dict[int, tuple[Any, Any]] = {}
-        for ran, (live, peak) in frontier.items():
-            for index in range(1, len(ops)):
-                bit = 1 << index
-                if ran & bit or needs[index] & ~ran:
+    numbers = {1: 0}
+    found: list[tuple[int, int, tuple[int, ...], int]] = []
+    frontier = [1]
+    for _ in range(len(inputs) - 1):
+        reached: list[int] = []
+        for ran in frontier:
+            for index, sources in enumerate(inputs):
+                after = ran | 1 << index
+                if after == ran or not all(ran >> source & 1 for source in sources):
                     continue
-                after = ran | bit
-                grown = live + sizes[index]
-                highest = larger(peak, grown)
-                known = reached.get(after)
-                if known is None:
-                    freed = sum(sizes[source] for source in ops[index].inputs if not readers[source] & ~after)
-                    reached[after] = (grown - freed, highest)
-                else:
-                    reached[after] = (known[0], smaller(highest, known[1]))
+                if after not in numbers:
+                    numbers[after] = len(numbers)
+                    reached.append(after)
+                freed = tuple(source for source in sources if not readers[source] & ~after)
+                found.append((numbers[ran], index, freed, numbers[after]))
         frontier = reached
-    return next(iter(frontier.values()))[1]
+    return tuple(found)
 
 
 def count_macs(network: AnyNetwork) -> int:
@@ -170,13 +188,18 @@ def _listed_peak(ops: Sequence[Op]) -> int:
     return peak
 
 
+def settings_of(arch: Architecture) -> tuple[Any, ...]:
+    """What determines a block beside its spec."""
+    return (arch.unit, arch.bottleneck, arch.shuffle, arch.stem_stride, arch.stem_pool)
+
+
 def _all_totals(network: AnyNetwork) -> Iterator[tuple[int, tuple[int, int, int, int, int]]]:
     """How often each block follows itself, and its totals."""
     if isinstance(network, NamedNetwork):
         for block in network.blocks():
             yield block.repeats, _block_totals(block.ops)
         return
-    settings = (network.unit, network.bottleneck, network.shuffle, network.stem_stride, network.stem_pool)
+    settings = settings_of(network)
     for placed in blocks(network):
         found = _known.get(key := (settings, placed.spec))
         if found is None:
@@ -239,6 +262,9 @@ class StageSums:
     def __init__(self, arch: Architecture) -> None:
         self._arch = arch
         self._placed = tuple(blocks(arch))
+        self._stages: dict[str, list[PlacedBlock]] = {}
+        for placed in self._placed:
+            self._stages.setdefault(placed.name, []).append(placed)
 
     def _block(self, spec: BlockSpec) -> Any:
         """The figure of a block."""
@@ -251,11 +277,10 @@ class StageSums:
     def stage(self, index: int, width_in: Any, width_out: Any) -> Any:
         """That of stage `index` (from 0) with those input and output channels."""
         total: Any = 0
-        for placed in self._placed:
-            if placed.name == f"stage{index + 2}":
-                spec = placed.spec._replace(channels_in=width_in, channels_out=width_out)
-                total = total + placed.repeats * self._block(spec)
-                width_in = width_out
+        for placed in self._stages[f"stage{index + 2}"]:
+            spec = placed.spec._replace(channels_in=width_in, channels_out=width_out)
+            total = total + placed.repeats * self._block(spec)
+            width_in = width_out
         return total
 
     def head(self, width: Any) -> Any:
@@ -263,23 +288,50 @@ class StageSums:
         return self._block(self._placed[-1].spec._replace(channels_in=width))
 
 
-class StageMacs(StageSums):
-    """MACs of one network at a time. Each term is counted from its operators, and cached.
+_known_macs: dict[Any, dict[tuple[int, int], int]] = {}  # of blocks, by their channels; 0: cannot be built
 
-    Raises SpecError where groups do not divide the channels.
-    """
+
+class StageMacs:
+    """MACs of one network at a time. Each block is counted from its operators, and remembered."""
 
     def __init__(self, arch: Architecture) -> None:
-        super().__init__(arch)
-        self._known: dict[BlockSpec, int] = {}
-
-    def _block(self, spec: BlockSpec) -> int:
-        macs = self._known.get(spec)
-        if macs is None:
-            macs = self._known[spec] = sum(map(op_macs, block_ops(self._arch, spec)))
-        return macs
+        """`arch` has the stages, whose widths are not read."""
+        if len(_known_macs) >= _MOST_KNOWN:
+            _known_macs.clear()
+        self._arch, settings = arch, settings_of(arch)
+        self._placed = [
+            (at, placed, _known_macs.setdefault((settings, placed.spec._replace(channels_in=0, channels_out=0)), {}))
+            for at, placed in _with_places(arch)
+        ]
 
     def total(self, stem: int, widths: Sequence[int]) -> int:
-        """MACs of the network with those channels of the first convolution and of each stage."""
-        stages = sum(map(self.stage, range(len(widths)), (stem, *widths), widths))
-        return int(self.stem(stem) + stages + self.head(widths[-1]))
+        """MACs of the network with those channels of the first convolution and of each stage; 0: cannot be built."""
+        channels = (self._arch.input_channels, stem, *widths, self._arch.classes)
+        total = 0
+        for (before, after), placed, known in self._placed:
+            pair = channels[before], channels[after]
+            macs = known.get(pair)
+            if macs is None:
+                if len(known) >= _MOST_KNOWN:
+                    known.clear()
+                macs = known[pair] = self._count(placed.spec._replace(channels_in=pair[0], channels_out=pair[1]))
+            if not macs:
+                return 0
+            total += placed.repeats * macs
+        return total
+
+    def _count(self, spec: BlockSpec) -> int:
+        try:
+            return sum(map(op_macs, block_ops(self._arch, spec)))
+        except SpecError:
+            return 0
+
+
+def _with_places(arch: Architecture) -> Iterator[tuple[tuple[int, int], PlacedBlock]]:
+    """The blocks, each with the places of its channels in (input, stem, every stage, classes)."""
+    at, name = 0, ""
+    for placed in blocks(arch):
+        is_repeated = placed.name == name
+        name = placed.name
+        yield (at, at + (not is_repeated)), placed
+        at += not is_repeated

@@ -58,6 +58,7 @@ def candidates_of(
     search_shuffle: bool,
     cost: Callable[[Solution], float],
     seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Candidates:
     """The designs of the space, solved for the budget: all of them, or the published ones and a pool that is drawn.
 
@@ -68,6 +69,7 @@ def candidates_of(
         search_shuffle: also try designs without the channel shuffle.
         cost: the second objective of a solution.
         seed: of what is drawn.
+        progress: hears how many networks of a pool are drawn, and of how many.
 
     Raises:
         InfeasibleBudgetError: no design comes near the budget. Gives the reason of one.
@@ -76,7 +78,7 @@ def candidates_of(
     parameters = parameters_of(space, search_shuffle=search_shuffle)
     source = Source(space=space, budget=budget, tight=tight, cost=cost, parameters=parameters)
     if source.is_drawn:
-        return _pool(source, seed)
+        return _pool(source, seed, progress)
     found: list[Candidate] = []
     left_out: dict[Design, str] = {}
     for options in product(*(one.options for one in parameters)):
@@ -93,7 +95,7 @@ def candidates_of(
     return _candidates(source, parameters, found, [one for one in _published(source) if one in designs], left_out)
 
 
-def _pool(source: Source, seed: int) -> Candidates:
+def _pool(source: Source, seed: int, progress: Callable[[int, int], None]) -> Candidates:
     """The published designs that meet the budget, and drawn ones."""
     parameters, published, left_out = source.parameters, [], dict[Design, str]()
     for design in _published(source):
@@ -102,12 +104,14 @@ def _pool(source: Source, seed: int) -> Candidates:
             published.append(source.solved(values, design))
         except InfeasibleBudgetError as error:
             left_out[design] = str(error)
+    drawn: list[Candidate] = []
     try:
-        drawn = list(source.drawn(pool_seed(seed, 0), POOL))
+        for one in source.drawn(pool_seed(seed, 0), POOL):
+            drawn.append(one)
+            progress(len(drawn), POOL)
     except InfeasibleBudgetError:
         if not published:
             raise
-        drawn = []
     wider = tuple(reduce(lambda one, own: one.widened(own.values[one.name]), published, one) for one in parameters)
     designs = [one.solution.design for one in published]
     return _candidates(source, wider, [*published, *drawn], designs, left_out)

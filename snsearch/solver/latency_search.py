@@ -9,8 +9,9 @@ bound the MACs from above (a Lagrangian bound), and leave little to go through.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,9 @@ import numpy.typing as npt
 
 from snsearch.errors import SpecError
 from snsearch.latency import latency_sums, predict_ms, refused_terms, rising_rates
-from snsearch.network import BYTES_PER_VALUE, Op, StageArrays, count_costs, deployed_params, op_params, peak_elements
+from snsearch.network import BYTES_PER_VALUE, Op, StageArrays, deployed_of, macs_of, params_of, peak_elements
 from snsearch.solver.budget import Budget
-from snsearch.solver.lattice import Bound, WidthLine, exceeded, last_at_most
+from snsearch.solver.lattice import Bound, WidthLine, last_at_most
 from snsearch.solver.tight import TIGHT_TOLERANCE, Widths, distortion_of, most_distortion
 
 LATENCY_TOLERANCE = 0.02  # how far below the limit the latency may lie, as a share of it
@@ -45,6 +46,45 @@ class _Load:
     is_latency: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Lattice:
+    """Widths of each stage, their logarithms in proportion, and the MACs and other costs of the networks."""
+
+    widths: list[npt.NDArray[np.int64]]
+    logs: list[Array]
+    gain: Edges
+    loads: list[_Load]
+
+    def take(self, chosen: Sequence[Any]) -> _Lattice:
+        """A part of it: a slice of each stage's widths, or their places."""
+
+        def edges_of(edges: Edges) -> Edges:
+            pairs = zip(edges[1:], chosen, chosen[1:], strict=False)
+            return [edges[0][chosen[0]], *(edge[before][:, after] for edge, before, after in pairs)]
+
+        return _Lattice(
+            [one[places] for one, places in zip(self.widths, chosen, strict=True)],
+            [one[places] for one, places in zip(self.logs, chosen, strict=True)],
+            edges_of(self.gain),
+            [replace(load, edges=edges_of(load.edges)) for load in self.loads],
+        )
+
+    def beyond_ms(self, places: Sequence[int]) -> float:
+        """The predicted latency of a network less the limit."""
+        return max(_along(load.edges, places) - load.limit for load in self.loads if load.is_latency)
+
+    def near_proportion(self, spread: float) -> _Lattice:
+        """Without MACs where neighbouring stages alone spread further than that."""
+        pairs = zip(self.gain[1:], self.logs, self.logs[1:], strict=False)
+        gain = [np.where(abs(one[:, None] - other) <= spread + 1e-12, edge, -_NEVER) for edge, one, other in pairs]
+        return replace(self, gain=[self.gain[0], *gain])
+
+    def window(self, begin: float, end: float) -> _Lattice:
+        """The widths between two logarithms in proportion."""
+        ends = (begin - _ROUNDING, end + _ROUNDING)
+        return self.take([slice(*np.searchsorted(logs, ends).tolist()) for logs in self.logs])
+
+
 class LatencySearch:
     """Searches all widths whose distortion is at most the limit of `tight`.
 
@@ -61,13 +101,13 @@ class LatencySearch:
         self._spread = 2 * most_distortion(line)
         self._first = line.first()
         top = self._widest()
-        self._widths = [
-            step * np.arange(1, math.floor(ratio * top * math.exp(self._spread) / step) + 1)
-            for step, ratio in zip(line.steps, self._ratios, strict=True)
-        ]
-        self._logs = [np.log(widths / ratio) for widths, ratio in zip(self._widths, self._ratios, strict=True)]
-        self._gain = self._edges(None, -_NEVER)
-        self._loads = list(self._all_loads())
+        most = [ratio * line.widths(top)[0] * math.exp(self._spread) for ratio in self._ratios]
+        # The line's networks about the limit are tried however far they are from proportion.
+        ends = [max(*pair) for pair in zip(most, line.widths(top + 1), strict=True)]
+        widths = [step * np.arange(1, math.floor(end / step) + 1) for step, end in zip(line.steps, ends, strict=True)]
+        logs = [np.log(one / ratio) for one, ratio in zip(widths, self._ratios, strict=True)]
+        loads = self._all_loads(widths)
+        self._lattice = _Lattice(widths, logs, self._edges(widths, macs_of, -_NEVER), list(loads))
         self._enough = min((cap.limit * (1 - TIGHT_TOLERANCE) for cap in caps if cap.key == "mflops"), default=_NEVER)
         self._best: tuple[float, float, Widths] | None = None  # MACs, less distortion, widths
         self._least = 0.0  # milliseconds
@@ -82,131 +122,190 @@ class LatencySearch:
         """
         self._least, self._best = least_ms, None
         for point in self._near_the_limit():
-            self._offer(self._line.widths(point))
-        start = self._logs[0][0] if self._best is None else math.log(self._best[2][0])
-        begins = np.arange(self._logs[0][0] - self._spread, self._logs[0][-1], _WINDOW)
-        for begin in sorted(begins.tolist(), key=lambda at: abs(at + self._spread / 2 - start)):
-            if self._best is None or self._best[0] < self._enough:
-                self._search(begin)
+            self._offer(self._lattice, self._places(point))
+        lattice, first = self._lattice.near_proportion(self._spread), self._best
+        self._search(lattice)
+        if self._most_macs >= self._enough:
+            self._best = first
+            start = lattice.logs[0][0] if first is None else math.log(first[2][0])
+            begins = np.arange(lattice.logs[0][0] - self._spread, lattice.logs[0][-1], _WINDOW)
+            for begin in sorted(begins.tolist(), key=lambda at: abs(at + self._spread / 2 - start)):
+                if self._most_macs < self._enough:
+                    self._search(lattice.window(begin, begin + _WINDOW + self._spread))
         return None if self._best is None else self._best[2]
 
-    def _widest(self) -> float:
-        """A first width: in every network whose latency is within the limit, some stage is narrower in proportion."""
-        rates, line = rising_rates(self._profile), self._line
+    @property
+    def _most_macs(self) -> float:
+        return 0.0 if self._best is None else self._best[0]
+
+    def _line_ms(self, rates: Mapping[str, float], point: int) -> float:
+        return predict_ms(rates, self._profile.terms(self._line.architecture(self._line.widths(point))))
+
+    def _widest(self) -> int:
+        """A point: in every network whose latency is within the limit, some stage is narrower in proportion."""
+        rates = rising_rates(self._profile)
 
         def floor_ms(point: int) -> float:
-            return predict_ms(rates, self._profile.terms(line.architecture(line.widths(point))))
+            found = self._line_ms(rates, point)
+            if found <= self._limit and point >= _MOST_POINTS:
+                raise SpecError(
+                    f'profile "{self._profile.name}": its rates hardly rise with the widths, so that a latency '
+                    "bounds no network; take another profile"
+                )
+            return found
 
-        if floor_ms(_MOST_POINTS) <= self._limit:
-            raise SpecError(
-                f'profile "{self._profile.name}": its rates hardly rise with the widths, so that a latency bounds no '
-                "network; take another profile"
-            )
-        return float(line.widths(last_at_most(floor_ms, self._limit, self._first) + 1)[0])
+        return last_at_most(floor_ms, self._limit, self._first) + 1
+
+    def _places(self, point: int) -> list[int]:
+        """Where the widths of a point of the line are in the lattice."""
+        return [width // step - 1 for width, step in zip(self._line.widths(point), self._line.steps, strict=True)]
 
     def _near_the_limit(self) -> Iterator[int]:
         """Points of the line about where its latency passes the limit."""
-
-        rates, line = dict(self._profile.rates), self._line
+        rates, lattice = dict(self._profile.rates), self._lattice
 
         def latency(point: int) -> float:  # also of networks that the profile refuses
-            return predict_ms(rates, self._profile.terms(line.architecture(line.widths(point))))
+            places = self._places(point)
+            if any(at >= len(widths) for at, widths in zip(places, lattice.widths, strict=True)):
+                return self._line_ms(rates, point)
+            return self._limit + lattice.beyond_ms(places)
 
         last = last_at_most(latency, self._limit, self._first)
         yield from range(max(self._first, last - 1), last + 3)
 
-    def _latency(self, widths: Sequence[int]) -> float:
-        """Predicted milliseconds; infinite where the profile refuses to predict."""
-        try:
-            return self._profile.predict(self._line.architecture(widths)).ms
-        except SpecError:
-            return math.inf
-
-    def _offer(self, widths: Widths) -> bool:
+    def _offer(self, lattice: _Lattice, places: Sequence[int]) -> bool:
         """Whether a network is within all bounds, exactly; it is kept where it is the best so far."""
-        if not self._least <= self._latency(widths) <= self._limit:
+        if any(_along(load.edges, places) > load.limit for load in lattice.loads if not load.is_latency):
             return False
-        costs = count_costs(self._line.architecture(widths), self._line.input.precision)
-        if exceeded(costs, self._caps):
+        beyond, slack = lattice.beyond_ms(places), self._limit * _ROUNDING
+        if not self._least - self._limit - slack <= beyond <= slack:
             return False
-        mine = (costs.macs, -distortion_of(widths, self._ratios), widths)
+        widths = tuple(int(options[at]) for options, at in zip(lattice.widths, places, strict=True))
+        if not self._least - self._limit + slack <= beyond <= -slack:  # so near that rounding may decide
+            latency = self._profile.predict(self._line.architecture(widths)).ms
+            if not self._least <= latency <= self._limit:
+                return False
+        mine = (_along(lattice.gain, places), -distortion_of(widths, self._ratios), widths)
         if self._best is None or mine[:2] > self._best[:2]:
             self._best = mine
         return True
 
-    def _all_loads(self) -> Iterator[_Load]:
+    def _all_loads(self, widths: Sequence[npt.NDArray[np.int64]]) -> Iterator[_Load]:
         arch = self._line.architecture(self._line.widths(self._first))
         for of_block, beside in latency_sums(self._profile, arch):
-            yield _Load(self._edges(of_block, _NEVER), self._limit - beside, True)
+            yield _Load(self._edges(widths, of_block, _NEVER), self._limit - beside, True)
         size = BYTES_PER_VALUE[self._line.input.precision]
         for cap in self._caps:
             if cap.key == "mflops":
-                yield _Load(self._edges(None, _NEVER), cap.limit, False)
+                yield _Load(self._edges(widths, macs_of, _NEVER), cap.limit, False)
             elif cap.key == "params":
-                yield _Load(self._edges(lambda ops: sum(map(op_params, ops)), _NEVER), cap.limit, False)
+                yield _Load(self._edges(widths, params_of, _NEVER), cap.limit, False)
             elif cap.key == "model_size":
-                yield _Load(self._edges(lambda ops: sum(map(deployed_params, ops)), _NEVER), cap.limit // size, False)
+                yield _Load(self._edges(widths, deployed_of, _NEVER), cap.limit // size, False)
             else:
-                yield _Load(self._edges(_blocks_over(cap.limit // size), _NEVER), 0, False)
+                yield _Load(self._edges(widths, _blocks_over(cap.limit // size), _NEVER), 0, False)
         if self._profile.unseen:
-            yield _Load(self._edges(refused_terms(self._profile), _NEVER), 0, False)
+            yield _Load(self._edges(widths, refused_terms(self._profile), _NEVER), 0, False)
 
-    def _edges(self, figure: Callable[[Sequence[Op]], Any] | None, where_none: float) -> Edges:
-        """A figure of a block, MACs if None, over the pairs of widths; and what stands for it where there is none."""
+    def _edges(
+        self, widths: Sequence[npt.NDArray[np.int64]], figure: Callable[[Sequence[Op]], Any], where_none: float
+    ) -> Edges:
+        """A figure of a block over the pairs of widths, and what stands for it where there is none."""
         line, ratios = self._line, self._ratios
-        arch = line.architecture(line.widths(self._first))
-        counter = StageArrays(arch) if figure is None else StageArrays(arch, figure)
-        firsts = self._widths[0]
-        stem: Any = np.array([line.stem(int(width)) for width in firsts])
-        edges = [np.broadcast_to(counter.stem(stem) + counter.stage(0, stem, firsts), firsts.shape)]
+        counter = StageArrays(line.architecture(line.widths(self._first)), figure)
+        stem: Any = line.stem_of_scale or np.array([line.stem(width) for width in widths[0].tolist()])
+        edges = [np.broadcast_to(counter.stem(stem) + counter.stage(0, stem, widths[0]), widths[0].shape)]
         for index in range(1, len(ratios)):
-            before, after = self._widths[index - 1][:, None], self._widths[index][None, :]
+            before, after = widths[index - 1][:, None], widths[index][None, :]
             pairs = np.broadcast_to(counter.stage(index, before, after), (before.size, after.size))
             edges.append(np.where(after >= before + (ratios[index] > ratios[index - 1]), pairs, np.nan))
-        edges[-1] = edges[-1] + counter.head(self._widths[-1])
+        edges[-1] = edges[-1] + counter.head(widths[-1])
         return [np.nan_to_num(edge, nan=where_none) for edge in edges]
 
-    def _search(self, begin: float) -> None:
-        """Goes through the networks whose narrowest stage in proportion begins in a window; the logarithm of it."""
-        end = begin + _WINDOW + self._spread + _ROUNDING
-        cuts = [slice(*np.searchsorted(logs, (begin - _ROUNDING, end)).tolist()) for logs in self._logs]
-        if any(cut.start == cut.stop for cut in cuts):
+    def _search(self, lattice: _Lattice) -> None:
+        """Goes through the networks of a part of the lattice."""
+        if not all(map(len, lattice.widths)):
             return
-        window = _Window(self._gain, self._loads, cuts)
-        if not window.can_hold(self._least, self._limit):
+        priced = [_Priced(load) for load in lattice.loads]
+        if not self._can_hold(priced):
             return
-        for path in window.set_prices(lambda: 0.0 if self._best is None else self._best[0]):
-            places = zip(self._widths, cuts, path, strict=True)
-            widths = tuple(int(options[cut.start + at]) for options, cut, at in places)
-            if distortion_of(widths, self._ratios) <= self._spread / 2 + 1e-12:
-                self._offer(widths)
-        self._enter(window, _Prefixes.none(len(self._loads)), 0)
+        for one in priced:
+            self._set_price(lattice, one)
+            if one.bound < self._most_macs * (1 - _ROUNDING):
+                return
+        self._enter(lattice, priced, _Prefixes.none(len(priced)), 0)
 
-    def _enter(self, window: _Window, prefixes: _Prefixes, index: int) -> None:
-        """Goes through the networks of a window that begin with those widths; the next stage is `index`."""
+    def _can_hold(self, priced: Sequence[_Priced]) -> bool:
+        """Whether a network may be within the limits, each by itself."""
+        reaches = False
+        for one in priced:
+            load = one.load
+            if (load.edges[0] + one.least[0]).min() > load.limit + abs(load.limit) * _ROUNDING:
+                return False
+            if load.is_latency:
+                most = (load.edges[0] + one.most[0]).max()
+                reaches |= bool(most >= load.limit - (self._limit - self._least) - self._limit * _ROUNDING)
+        return reaches
+
+    def _set_price(self, lattice: _Lattice, priced: _Priced) -> None:
+        """Sets the price whose bound is the least, or one whose bound is below the best network so far.
+
+        The bound is convex in the price, and every network is a line below it: the next price is where the lines of
+        the last network beyond the limit and of the last one within it meet.
+        """
+        load = priced.load
+        price = (self._most_macs or 1.0) / load.limit if load.limit > 0 else 0.0
+        beyond = within = None
+        for _ in range(_PRICES):
+            edges = [gain - price * cost for gain, cost in zip(lattice.gain, load.edges, strict=True)]
+            value = _longest(edges)
+            bound = float((edges[0] + value[0]).max()) + price * load.limit
+            if bound < priced.bound:
+                priced.price, priced.value, priced.bound = price, value, bound
+            if load.limit <= 0 or bound < self._most_macs * (1 - _ROUNDING):
+                break
+            path = _path(edges, value)
+            logs = [logs[place] for logs, place in zip(lattice.logs, path, strict=True)]
+            gain, over = _along(lattice.gain, path), _along(load.edges, path) - load.limit
+            if max(logs) - min(logs) <= self._spread + 1e-12 and gain > self._most_macs:
+                self._offer(lattice, path)
+            if over > 0:
+                beyond = gain, over
+            else:
+                within = gain, over
+            if beyond is None or within is None:
+                price *= 2 if within is None else 0.5
+                continue
+            price = (beyond[0] - within[0]) / (beyond[1] - within[1])
+            if within[0] - price * within[1] >= priced.bound * (1 - _ROUNDING):
+                break
+
+    def _enter(self, lattice: _Lattice, priced: Sequence[_Priced], prefixes: _Prefixes, index: int) -> None:
+        """Goes through the networks that begin with those widths; the next stage is `index`."""
         if index == len(self._ratios):
-            self._offer_all(window, prefixes)
+            self._offer_all(lattice, prefixes)
             return
-        logs = self._logs[index][window.cuts[index]]
+        logs = lattice.logs[index]
         at_once = max(1, _MOST_AT_ONCE // len(logs))
         for start in range(0, len(prefixes.gain), at_once):
             part = prefixes.take(slice(start, start + at_once))
+            chosen = part.columns[-1] if index else np.newaxis
             lowest, highest = np.minimum(part.low[:, None], logs), np.maximum(part.high[:, None], logs)
             holds = highest - lowest <= self._spread + 1e-12
-            edge = window.gain[index] if not index else window.gain[index][part.columns[-1]]
-            gain = part.gain[:, None] + edge
+            gain = part.gain[:, None] + lattice.gain[index][chosen]
             loads = []
             reaches = np.zeros_like(holds)
-            best = 0.0 if self._best is None else self._best[0]
-            for load, so_far, priced in zip(window.loads, part.loads, window.priced, strict=True):
-                more = so_far[:, None] + (load.edges[index] if not index else load.edges[index][part.columns[-1]])
+            best = self._most_macs
+            for one, so_far in zip(priced, part.loads, strict=True):
+                load = one.load
+                more = so_far[:, None] + load.edges[index][chosen]
                 loads.append(more)
-                holds &= more + priced.least[index] <= load.limit + abs(load.limit) * _ROUNDING
-                bound = gain - priced.price * more + priced.value[index] + priced.price * load.limit
+                holds &= more + one.least[index] <= load.limit + abs(load.limit) * _ROUNDING
+                bound = gain - one.price * more + one.value[index] + one.price * load.limit
                 holds &= bound >= best * (1 - _ROUNDING)
                 if load.is_latency:
                     below = load.limit - (self._limit - self._least) - self._limit * _ROUNDING
-                    reaches |= more + priced.most[index] >= below
+                    reaches |= more + one.most[index] >= below
             rows, columns = np.nonzero(holds & reaches)
             longer = _Prefixes(
                 (*(column[rows] for column in part.columns), columns),
@@ -215,18 +314,18 @@ class LatencySearch:
                 lowest[rows, columns],
                 highest[rows, columns],
             )
-            self._enter(window, longer, index + 1)
+            self._enter(lattice, priced, longer, index + 1)
 
-    def _offer_all(self, window: _Window, found: _Prefixes) -> None:
+    def _offer_all(self, lattice: _Lattice, found: _Prefixes) -> None:
         spread = found.high - found.low
         for at in np.lexsort((spread, -found.gain)).tolist():
-            if self._best is not None and found.gain[at] < self._best[0]:
+            if found.gain[at] < self._most_macs:
                 return
-            cuts = zip(self._widths, window.cuts, found.columns, strict=True)
-            if self._offer(tuple(int(widths[cut.start + column[at]]) for widths, cut, column in cuts)):
+            if self._offer(lattice, [column[at] for column in found.columns]):
                 return
 
 
+@lru_cache(maxsize=64)
 def _blocks_over(limit: int) -> Callable[[Sequence[Op]], Any]:
     """How many blocks need more live elements than that: no network within the limit has one."""
     return lambda ops: np.greater(peak_elements(ops, np.maximum, np.minimum), limit).astype(np.float64)
@@ -255,74 +354,15 @@ class _Prefixes:
         )
 
 
-@dataclass(slots=True)
 class _Priced:
-    """What the stages after each one can add at least and at most to a load, and to the MACs less its price."""
+    """A load with a price, and what the stages after each one can add."""
 
-    least: Edges
-    most: Edges
-    value: Edges
-    price: float = 0.0
-    bound: float = math.inf  # on the MACs of the window's networks
-
-
-class _Window:
-    """A part of the lattice: the widths of each stage in a range."""
-
-    def __init__(self, gain: Edges, loads: Sequence[_Load], cuts: Sequence[slice]) -> None:
-        self.cuts = cuts
-        self.gain = self._cut(gain)
-        self.loads = [_Load(self._cut(load.edges), load.limit, load.is_latency) for load in loads]
-        self.priced: list[_Priced] = []
-        for load in self.loads:
-            least = _longest([-edge for edge in load.edges])
-            most = _longest([np.where(edge < _NEVER / 2, edge, -_NEVER) for edge in load.edges])
-            self.priced.append(_Priced([-one for one in least], most, _longest(self.gain)))
-
-    def _cut(self, edges: Edges) -> Edges:
-        pairs = zip(edges[1:], self.cuts, self.cuts[1:], strict=False)
-        return [edges[0][self.cuts[0]], *(edge[before, after] for edge, before, after in pairs)]
-
-    def can_hold(self, least_ms: float, limit_ms: float) -> bool:
-        """Whether a network of the window may be within the limits, each by itself."""
-        reaches = False
-        for load, priced in zip(self.loads, self.priced, strict=True):
-            if (load.edges[0] + priced.least[0]).min() > load.limit + abs(load.limit) * _ROUNDING:
-                return False
-            if load.is_latency:
-                most = (load.edges[0] + priced.most[0]).max()
-                reaches |= bool(most >= load.limit - (limit_ms - least_ms) - limit_ms * _ROUNDING)
-        return reaches
-
-    def set_prices(self, best: Callable[[], float]) -> Iterator[list[int]]:
-        """Sets for each load the price whose bound is the least; and gives the networks that meet its limit.
-
-        Ends where a bound is below the best network so far.
-        """
-        for load, priced in zip(self.loads, self.priced, strict=True):
-            if load.limit <= 0:
-                continue
-            low, high = 0.0, math.inf
-            price = float((self.gain[0] + priced.value[0]).max()) / load.limit
-            for _ in range(_PRICES):
-                edges = [gain - price * cost for gain, cost in zip(self.gain, load.edges, strict=True)]
-                value = _longest(edges)
-                bound = float((edges[0] + value[0]).max()) + price * load.limit
-                if bound < priced.bound:
-                    priced.bound, priced.price, priced.value = bound, price, value
-                if bound < best() * (1 - _ROUNDING):
-                    return
-                path = _path(edges, value)
-                used = load.edges[0][path[0]] + sum(
-                    edge[at, after] for edge, at, after in zip(load.edges[1:], path, path[1:], strict=False)
-                )
-                if used > load.limit:
-                    low = price
-                    price = price * 2 if high == math.inf else (low + high) / 2
-                else:
-                    yield path
-                    high = price
-                    price = (low + high) / 2
+    def __init__(self, load: _Load) -> None:
+        self.load = load
+        self.price, self.bound = 0.0, math.inf  # the bound is on the MACs of all networks
+        self.value: Edges = []  # the most MACs less the price
+        self.least = [-one for one in _longest([-edge for edge in load.edges])]  # of the load
+        self.most = _longest([np.where(edge < _NEVER / 2, edge, -_NEVER) for edge in load.edges])
 
 
 def _longest(edges: Edges) -> Edges:
@@ -331,6 +371,13 @@ def _longest(edges: Edges) -> Edges:
     for edge in reversed(edges[1:]):
         values.append((edge + values[-1]).max(axis=1))
     return values[::-1]
+
+
+def _along(edges: Edges, path: Sequence[int]) -> float:
+    """The sum of a path's edges."""
+    return float(edges[0][path[0]]) + sum(
+        float(edge[at, after]) for edge, at, after in zip(edges[1:], path, path[1:], strict=False)
+    )
 
 
 def _path(edges: Edges, value: Edges) -> list[int]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 
-from snsearch.errors import InfeasibleBudgetError, SpecError
+from snsearch.errors import InfeasibleBudgetError
 from snsearch.network import SIMD_CHANNELS, Architecture, Costs, StageMacs, count_costs, count_macs
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design
@@ -75,7 +75,7 @@ def stem_of_scale(space: SpaceSpec, scale: float) -> float:
     return [channels for at, channels in table if at <= scale][-1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class WidthLine:
     """The networks of one space and design with all stages in proportion.
 
@@ -90,17 +90,17 @@ class WidthLine:
     scale: float | None  # None where the stem follows the first stage's width
     pack: int  # further factor of the step; 1 where widths need not be packed
 
-    @property
+    @cached_property
     def groups(self) -> tuple[int, ...]:
         """The group count of each stage."""
         return self.space.per_stage(self.design.groups, "group counts")
 
-    @property
+    @cached_property
     def ratios(self) -> tuple[float, ...]:
         """Widths per stage over the first one's."""
         return self.space.ratios if self.design.ratios is None else self.design.ratios
 
-    @property
+    @cached_property
     def steps(self) -> tuple[int, ...]:
         """The width of each stage is a multiple of this many channels."""
         return tuple(step * self.pack for step in self.space.width_steps(self.groups))
@@ -113,9 +113,14 @@ class WidthLine:
 
     def stem(self, first_width: int) -> int:
         """Channels of the first convolution."""
-        if self.scale is None:
+        if self.stem_of_scale is None:
             return max(1, round(first_width * self.space.stem_width_ratio))
-        return nearest_multiple(stem_of_scale(self.space, self.scale), self.stem_step)
+        return self.stem_of_scale
+
+    @cached_property
+    def stem_of_scale(self) -> int | None:
+        """Channels of the first convolution where they follow the scale, whatever the widths."""
+        return None if self.scale is None else nearest_multiple(stem_of_scale(self.space, self.scale), self.stem_step)
 
     def widths(self, point: int) -> tuple[int, ...]:
         """Channels per stage at a point."""
@@ -162,13 +167,12 @@ class WidthLine:
         return count_costs(self.architecture(self.widths(point)), self.input.precision)
 
     def counter(self) -> Callable[[int], int]:
-        """MACs by point, as `macs`, for many points: blocks that were counted are remembered."""
+        """MACs by point, for many points; 0 where channels do not divide. Blocks that were counted are remembered."""
         stages = StageMacs(self.architecture(self.widths(1)))
-        stem = None if self.scale is None else self.stem(0)
 
         def macs(point: int) -> int:
             widths = self.widths(point)
-            return stages.total(self.stem(widths[0]) if stem is None else stem, widths)
+            return stages.total(self.stem(widths[0]), widths)
 
         return macs
 
@@ -180,13 +184,11 @@ class WidthLine:
         counted = macs or self.counter()
 
         def too_narrow(point: int) -> bool:
-            try:
-                counted(point)
-            except SpecError:
-                if point >= _MOST_POINTS:
-                    self.macs(point)  # its error names the stage
-                return True
-            return False
+            if counted(point):
+                return False
+            if point >= _MOST_POINTS:
+                self.macs(point)  # its error names the stage
+            return True
 
         return last_where(too_narrow, 1) + 1
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snsearch.network import count_costs
 from snsearch.solver.budget import Budget
@@ -144,10 +144,9 @@ class _TightSearch:
         """All networks of at most that distortion and those MACs, some at a time."""
         import numpy as np
 
-        options = self._first_widths(distortion)
-        logs = self._logs(options, 0)
-        stem = np.array([self._line.stem(width) for width in options], dtype=np.int64)
-        first = np.array(options, dtype=np.int64)
+        options, line = self._first_widths(distortion), self._line
+        first, logs = np.array(options, dtype=np.int64), self._logs(options, 0)
+        stem: Any = line.stem_of_scale or np.array([line.stem(width) for width in options])
         macs = self._macs.stem(stem) + self._macs.stage(0, stem, first)
         start = _Prefixes((first,), macs, logs, logs)
         yield from self._wider(start.take(macs <= most_macs), 1, distortion, most_macs)
@@ -173,13 +172,15 @@ class _TightSearch:
                 yield from self._wider(part, index, distortion, most_macs)
             return
         logs, widths = self._logs(options, index), np.array(options, dtype=np.int64)
-        before, position = np.unique(prefixes.widths[-1], return_inverse=True)
-        added = self._macs.stage(index, before[:, None], widths[None, :])[position]
+        narrowest, widest = prefixes.widths[-1].min(), prefixes.widths[-1].max()
+        before = np.arange(narrowest, widest + 1, self._steps[index - 1])
+        places = (prefixes.widths[-1] - narrowest) // self._steps[index - 1]
+        added = self._macs.stage(index, before[:, None], widths[None, :])[places]
         macs = prefixes.macs[:, None] + added
         lowest = np.minimum(prefixes.least[:, None], logs)
         highest = np.maximum(prefixes.most[:, None], logs)
-        narrowest = prefixes.widths[-1] + (ratio > self._ratios[index - 1])
-        holds = (highest - lowest <= 2 * distortion + 1e-12) & (macs <= most_macs) & (widths >= narrowest[:, None])
+        least_width = prefixes.widths[-1] + (ratio > self._ratios[index - 1])
+        holds = (highest - lowest <= 2 * distortion + 1e-12) & (macs <= most_macs) & (widths >= least_width[:, None])
         rows, columns = np.nonzero(holds)
         longer = _Prefixes(
             (*(column[rows] for column in prefixes.widths), widths[columns]),

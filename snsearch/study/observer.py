@@ -31,6 +31,9 @@ class Observer:
     def read(self, step: Step, done: int, total: int) -> None:
         """Images of the data set are read: first their headers, then all of them; an export is checked on them."""
 
+    def drawn(self, done: int, total: int) -> None:
+        """Networks of an open space are drawn, and solved for the budget."""
+
     def searching(
         self,
         head: str,

@@ -21,8 +21,8 @@ def _errors(arch: Architecture) -> tuple[float, ...]:
     return last + 0.03, last + 0.02, last + 0.01, last
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0.9, [False, False]), (1.1, [True, True])])
-def test_reading_that_takes_longer_than_a_second_is_shown_step_by_step(
+@pytest.mark.parametrize(("seconds", "shown"), [(0.9, [False] * 3), (1.1, [True] * 3)])
+def test_reading_and_drawing_that_take_longer_than_a_second_are_shown_step_by_step(
     monkeypatch: pytest.MonkeyPatch, seconds: float, shown: list[bool]
 ) -> None:
     clock = count(step=seconds)
@@ -35,7 +35,10 @@ def test_reading_that_takes_longer_than_a_second_is_shown_step_by_step(
         [task] = progress._bars.tasks
         assert (task.description, task.completed, task.total) == (step, 64, 6400)
         seen.append(task.visible)
-    assert seen == shown
+    progress.drawn(64, 256)
+    [task] = progress._bars.tasks
+    assert (task.description, task.completed, task.total) == ("drawing networks", 64, 256)
+    assert [*seen, task.visible] == shown
 
 
 def test_off_a_terminal_a_training_is_one_line_and_the_pace_is_told(

@@ -203,17 +203,14 @@ def test_the_macs_of_stages_sum_to_those_of_the_network(arch: Architecture, fact
         macs = count_macs(other)
     except SpecError:
         reject()
-    counter = StageMacs(arch)
-    stages = [
-        counter.stage(i, before, width) for i, (before, width) in enumerate(itertools.pairwise((stem, *widths)))
-    ]
-    assert counter.stem(stem) + sum(stages) + counter.head(widths[-1]) == macs
+    assert StageMacs(arch).total(stem, widths) == macs
 
 
-def test_the_macs_of_a_stage_that_cannot_be_built_are_a_spec_error() -> None:
-    counter = StageMacs(TINY)
-    with pytest.raises(SpecError, match="12 channels cannot become 12"):
-        counter.stage(0, 12, 12)
+def test_the_macs_of_a_network_that_cannot_be_built_are_0() -> None:
+    widths = (TINY.stem_channels, *TINY.stage_channels[1:])
+    with pytest.raises(SpecError, match="cannot become"):
+        count_macs(replace(TINY, stage_channels=widths))
+    assert StageMacs(TINY).total(TINY.stem_channels, widths) == 0
 
 
 def _running_orders(ops: Sequence[Op]) -> Iterator[list[int]]:

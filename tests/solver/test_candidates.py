@@ -229,9 +229,16 @@ def test_parameters_reach_to_a_published_design_beyond_the_ranges_but_nothing_el
 
 def test_a_pool_keeps_all_bounds() -> None:
     budget = replace(load_budget("40"), params=900_000, peak_activation_bytes=2_000_000)
+    heard: list[tuple[int, int]] = []
     found = candidates_of(
-        load_space("shufflenet-free"), budget, tight=True, search_shuffle=False, cost=OBJECTIVES["counted"].of
+        load_space("shufflenet-free"),
+        budget,
+        tight=True,
+        search_shuffle=False,
+        cost=OBJECTIVES["counted"].of,
+        progress=lambda done, total: heard.append((done, total)),
     )
+    assert heard == [(done, POOL) for done in range(1, POOL + 1)]
     assert found.count > 200
     for one in found.networks:
         assert one.solution.costs.params <= 900_000

@@ -44,7 +44,7 @@ class Progress(Observer):
         )  # fmt: skip
         self._live: Live | None = None
         self._all: rich.TaskID | None = None
-        self._reading: Step | None = None
+        self._step = ""
         self._each: list[rich.TaskID] = []  # one bar per worker
         self._names: dict[int, str] = {}
         self._done = self._total = 0
@@ -94,9 +94,16 @@ class Progress(Observer):
 
     def read(self, step: Step, done: int, total: int) -> None:
         """Shows the reading of images, where a step of it takes longer than a second."""
-        if self._all is None or self._reading != step:
+        self._show(step, done, total)
+
+    def drawn(self, done: int, total: int) -> None:
+        """Shows the drawing of networks, where it takes longer than a second."""
+        self._show("drawing networks", done, total)
+
+    def _show(self, step: str, done: int, total: int) -> None:
+        if self._all is None or self._step != step:
             self._clear()
-            self._reading, self._started = step, time.monotonic()
+            self._step, self._started = step, time.monotonic()
             self._all = self._bars.add_task(step, total=total, visible=False)
         self._bars.update(self._all, completed=done, visible=time.monotonic() - self._started > 1)
 
