@@ -8,7 +8,6 @@ from typing import Any
 from snsearch.pages.palette import by_number, legend_of
 from snsearch.pages.sections import Chart, Section
 from snsearch.pages.view import View
-from snsearch.units import format_stages
 
 _MOST = 150  # trainings
 
@@ -28,14 +27,14 @@ def curves_section(view: View) -> Section:
                 name="curves-chart",
                 spec=_spec(points),
                 label="Learning curves of the candidates: error against images seen",
-                legend=legend_of(f"g = {format_stages(group)}" for group in view.groups),
+                legend=legend_of(view.families.names),
             ),
         ),
     )
 
 
 def _points(view: View) -> Iterator[dict[str, Any]]:
-    colors = view.colors
+    colors = view.families.color
     rows = sorted((*view.rows, *view.stopped), key=lambda row: (not row.on_front, row.score.error))
     for row in rows[:_MOST]:
         for further, result in enumerate((row.trial.proxy, *row.trial.repeats)):

@@ -11,7 +11,7 @@ from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.pages.palette import by_number, legend_of
 from snsearch.pages.predicted import axis_name, predictions
 from snsearch.pages.sections import Chart, Section, Spec
-from snsearch.pages.view import Axis, Colors, View, cost_axes
+from snsearch.pages.view import Axis, Families, View, cost_axes
 from snsearch.study import front_band
 from snsearch.units import format_stages
 
@@ -27,11 +27,11 @@ def front_section(view: View) -> Section:
     axes, errors = cost_axes(view), (ERROR, *([TEST_ERROR] if any(row.final for row in view.rows) else []))
     rows = sorted(view.rows, key=lambda row: (row.final is None, not row.on_front, not row.tied, row.score.error))
     band = front_band([(row.score.error, row.score.deviation) for row in view.rows], [row.cost for row in view.rows])
-    landmarks, colors, edge = _landmarks(view), view.colors, _edge(view)
+    landmarks, families, edge = _landmarks(view), view.families, _edge(view)
     still = spec_of(
         ERROR,
         axes[0],
-        [_record(row, edge, colors) for row in (*rows, *view.stopped)[:MOST_STILL]],
+        [_record(row, edge, families) for row in (*rows, *view.stopped)[:MOST_STILL]],
         band,
         view,
         _apart(landmarks, view.rows),
@@ -54,7 +54,7 @@ def front_section(view: View) -> Section:
                 spec=spec_of(ERROR, axes[0], [], band, view, landmarks),
                 still=still,
                 label=f"Error against {axes[0].title}{drawn}; the table of candidates holds the values",
-                legend=legend_of(f"g = {format_stages(group)}" for group in view.groups),
+                legend=legend_of(families.names),
                 options={
                     "axes": [_axis(axis) for axis in axes],
                     "errors": [_axis(axis) for axis in errors],
@@ -73,7 +73,7 @@ def _chance(view: View) -> float:
     return 1 - 1 / max(1, view.study.settings.budget.classes)
 
 
-def _record(row: CandidateRow, edge: float, colors: Colors) -> dict[str, Any]:
+def _record(row: CandidateRow, edge: float, families: Families) -> dict[str, Any]:
     """What the picture needs of a candidate; the page's script makes the same of the table."""
     low, high = row.error_interval
     cost_low, cost_high = row.cost_interval or (None, None)
@@ -82,7 +82,7 @@ def _record(row: CandidateRow, edge: float, colors: Colors) -> dict[str, Any]:
         "status": row.status,
         "se": bool(max(row.architecture.se_reduction)),
         "extrapolated": row.extrapolated,
-        **_drawn(row, colors),
+        **_drawn(row, families),
         "beyond": row.score.error > edge,
         "error": min(row.score.error, edge),
         "error_low": low,
@@ -95,12 +95,12 @@ def _record(row: CandidateRow, edge: float, colors: Colors) -> dict[str, Any]:
 
 def drawn(rows: Sequence[CandidateRow], view: View) -> list[dict[str, Any]]:
     """The color and the label of each candidate, for the page's script."""
-    colors = view.colors
-    return [_drawn(row, colors) for row in rows]
+    families = view.families
+    return [_drawn(row, families) for row in rows]
 
 
-def _drawn(row: CandidateRow, colors: Colors) -> dict[str, Any]:
-    return {"color": colors[row.architecture.groups], "label": _label(row)}
+def _drawn(row: CandidateRow, families: Families) -> dict[str, Any]:
+    return {"color": families.color[row.architecture.groups], "label": _label(row)}
 
 
 def _label(row: CandidateRow) -> str:

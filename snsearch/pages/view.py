@@ -14,8 +14,15 @@ from snsearch.pages.palette import COLORS
 from snsearch.pages.predicted import axis_name, other_profiles
 from snsearch.study import LATENCY, StudyRecord, Verdict, choices_of, objective_named, unit_of, verdict_of
 from snsearch.tables import Column
+from snsearch.units import format_stages
 
-Colors = Mapping[tuple[int, ...], int]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Families:
+    """What the colors of networks tell apart: their groups or, where those are too many, the last stage's."""
+
+    names: tuple[str, ...]  # in the order of the colors
+    color: Mapping[tuple[int, ...], int]  # its number, by the group counts of a network's stages
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,14 +44,15 @@ class View:
         return unit_of(self.study.settings.cost_axis)
 
     @property
-    def groups(self) -> tuple[tuple[int, ...], ...]:
-        """The group counts of the candidates, in the order of their colors."""
-        return tuple(sorted({row.architecture.groups for row in (*self.rows, *self.stopped)}))
-
-    @property
-    def colors(self) -> Colors:
-        """The number of the color of each of these group counts."""
-        return {groups: at % COLORS for at, groups in enumerate(self.groups)}
+    def families(self) -> Families:
+        """The families of the candidates."""
+        every = sorted({row.architecture.groups for row in (*self.rows, *self.stopped)})
+        if len(every) <= COLORS:
+            names = {groups: f"g = {format_stages(groups)}" for groups in every}
+        else:
+            names = {groups: f"g = {groups[-1]} in the last stage" for groups in sorted(every, key=lambda g: g[-1])}
+        order = tuple(dict.fromkeys(names.values()))
+        return Families(names=order, color={groups: order.index(name) % COLORS for groups, name in names.items()})
 
     @property
     def chosen(self) -> tuple[CandidateRow, ...]:

@@ -13,17 +13,14 @@ from snsearch.codec import encode
 from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.pages.choices import Choice, Effect, effects_of
 from snsearch.pages.facts import groups_words
-from snsearch.pages.palette import COLORS, by_number, legend_of
+from snsearch.pages.palette import by_number, legend_of
 from snsearch.pages.sections import Chart, Section, Spec
-from snsearch.pages.view import View
+from snsearch.pages.view import Families, View
 from snsearch.study import Observation, errors_by_share, first_long_enough, front, thinned
 from snsearch.tables import Column, Table
-from snsearch.units import format_stages
 
 _FEWEST = 8
 _STEPS = 60  # of a distribution
-
-Groups = Sequence[tuple[int, ...] | None]  # None: all networks, whatever their groups
 
 
 def why_section(view: View) -> tuple[Section, ...]:
@@ -34,8 +31,8 @@ def why_section(view: View) -> tuple[Section, ...]:
     short, settings = view.study.lengths.short, view.study.settings
     seen = _seen(rows)
     choices = list(effects_of([row.architecture for row in seen], list(_observations(seen, short))))
-    groups: Groups = view.groups if len(view.groups) <= COLORS else (None,)
-    distribution = _distribution(rows, groups, short)
+    families = view.families
+    distribution = _distribution(rows, families, short)
     matched = "latency" if settings.budget.macs is None and settings.budget.latency_ms is not None else "MFLOPs"
     group_costs = groups_words(view.study.candidates, settings.cost_axis, matched=matched)
     charts = [
@@ -53,7 +50,7 @@ def why_section(view: View) -> tuple[Section, ...]:
                 title=f"Share of networks that are no more wrong, after {short:.0%} of a full training",
                 spec=_distribution_spec(distribution),
                 label="Distribution of the error after a short training, by group count",
-                legend=legend_of(map(_group_words, groups)),
+                legend=legend_of(families.names),
             )
         )
     volumes = _volumes(view)
@@ -124,8 +121,8 @@ def _importance(choices: Sequence[Choice]) -> Table[Choice]:
     )
 
 
-def _distribution(rows: Sequence[CandidateRow], groups: Groups, short: float) -> list[dict[str, Any]]:
-    """The steps of the errors' distribution at the first length that all networks have, one for each group count."""
+def _distribution(rows: Sequence[CandidateRow], families: Families, short: float) -> list[dict[str, Any]]:
+    """The steps of the errors' distribution at the first length that all networks have, one for each family."""
     at: dict[int, float] = {}
     for index, row in enumerate(rows):
         points = errors_by_share(row.trial.proxy) if row.trial.proxy and row.trial.proxy.curve else {}
@@ -133,18 +130,16 @@ def _distribution(rows: Sequence[CandidateRow], groups: Groups, short: float) ->
         if near is not None and near <= short + 0.02:
             at[index] = points[near]
     found = []
-    for color, group in enumerate(groups):
-        errors = sorted(error for index, error in at.items() if group in (None, rows[index].architecture.groups))
+    for color, name in enumerate(families.names):
+        errors = sorted(
+            error for index, error in at.items() if families.color[rows[index].architecture.groups] == color
+        )
         few = min(_STEPS, len(errors))
         for step in range(1, few + 1):
             place = step * len(errors) // few
             share, error = place / len(errors), errors[place - 1]
-            found.append({"g": _group_words(group), "color": color, "error": error, "share": share})
+            found.append({"g": name, "color": color, "error": error, "share": share})
     return found
-
-
-def _group_words(group: tuple[int, ...] | None) -> str:
-    return "all networks" if group is None else f"g = {format_stages(group)}"
 
 
 def _volumes(view: View) -> list[dict[str, float]]:

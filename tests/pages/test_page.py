@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,18 @@ def test_networks_that_mix_groups_have_a_color_a_name_and_a_column(study: StudyR
     mixed = replace(widths, se_reduction=(0, 16, 16))
     trial = replace(first, architecture=mixed, costs=count_costs(mixed), cost=0.001)
     data = report_data(replace(study, trials=(trial, *others)))
-    assert (1, 3, 8) in data.view.groups
-    assert data.view.groups == tuple(sorted(data.view.groups))
+    families = data.view.families
+    assert (1, 3, 8) in families.color
+    assert [families.names[at] for at in families.color.values()]
+    many = product((1, 2, 3, 4, 8), (1, 2), (4, 8))
+    space, budget = load_space("shufflenet-v1"), study.settings.budget
+    found = [solve(space, budget, Design(groups=groups)) for groups in many]
+    trials = [
+        replace(trial, number=at, architecture=one.architecture, costs=one.costs) for at, one in enumerate(found)
+    ]
+    last = report_data(replace(study, trials=tuple(trials))).view.families
+    assert len(last.names) == 2, "those of the last stage, where all groups together are more than colors"
+    assert {groups[-1] for groups, color in last.color.items() if color == 0} == {4}
     [table] = data.section("channels").tables
     assert f"#{trial.number} g=1-3-8" in [column.name for column in table.columns]
     assert "g=1-3-8" in trial.words
