@@ -132,7 +132,7 @@ def test_search_prints_the_summary_first_and_the_page_says_it(run: Run, here: Pa
     fill(here / "pets", "Train/cat", "Train/dog", "Testing/cat", "Testing/dog", size=(96, 80))
     outcome = run("search", *SMALL, "--data", "pets")
     assert outcome.code == 0, outcome.err
-    lines = outcome.err.splitlines()
+    lines = outcome.errors.splitlines()
     assert lines[0] == "data: pets (image folder pets); 2 classes"
     assert lines[1:4] == [
         "  train: 6 images, folder Train/",

@@ -42,8 +42,9 @@ def test_reading_and_drawing_that_take_longer_than_a_second_are_shown_step_by_st
 
 
 def test_off_a_terminal_a_training_is_one_line_and_the_pace_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     progress = Progress()
     setup = Setup(tmp_path, train=pretended_training(_errors))
     with progress:

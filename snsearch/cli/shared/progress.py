@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from snsearch.cli.shared.console import printable, progress_console
+from snsearch.cli.shared.console import message_lines, progress_console
 from snsearch.errors import DeviceError, SnsearchError
 from snsearch.interrupt import EndNow, stop_on_signals
 from snsearch.study import Observer
@@ -76,7 +76,7 @@ class Progress(Observer):
 
     def said(self, text: str) -> None:
         """Prints a remark."""
-        self._console.print(Text(printable(text)))
+        self._console.print(Text("\n".join(message_lines(text))))
 
     def stopping(self) -> None:
         """Says that the signal was heard."""
