@@ -175,7 +175,7 @@ def _subject(
                 f"weights {text!r} do not say which network they are of; give its key, and them as weights"
             )
         return subject_of(network_of(training.key), Path(text), normalise=normalise)
-    arch = architecture_of(text if text else network)  # type: ignore[arg-type]
+    arch = architecture_of(text if text else network, "weights file", "study")  # type: ignore[arg-type]
     return subject_of(arch, weights, seed=seed, normalise=normalise)
 
 

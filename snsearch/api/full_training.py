@@ -187,7 +187,7 @@ def _network(
     from snsearch.study import scores_of
 
     if (named := candidate_of(text, storage)) is None:
-        arch = architecture_of(text if text else network)  # type: ignore[arg-type]
+        arch = architecture_of(text if text else network, "study")  # type: ignore[arg-type]
         return arch, [f"network {arch.key}"], None
     study, trial, architecture = named
     remarks = [f"network #{trial.number} of {study.name} ({trial.words}): {architecture.key}"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snsearch.api.places import study_names
 from snsearch.api.solutions import Resolution, pixels_of
 from snsearch.errors import SpecError
 from snsearch.network import (
@@ -45,10 +47,14 @@ class NetworkCount:
         return self.report.totals.macs
 
 
-def architecture_of(network: AnyNetwork | Solution | str) -> AnyNetwork:
-    """The network itself, a solution's, or that of a key or a known network's name. Raises SpecError."""
+def architecture_of(network: AnyNetwork | Solution | str, *others: str) -> AnyNetwork:
+    """The network itself, a solution's, or that of a key or a known network's name.
+
+    Raises SpecError, which says what else was looked for: the others, such as "study".
+    """
     if isinstance(network, str):
-        return network_of(network)
+        studies = study_names(Path("reports")) if "study" in others else ()
+        return network_of(network, dict.fromkeys(others, studies))
     return network.architecture if isinstance(network, Solution) else network
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snsearch.api.places import names_a_study, place_of
+from snsearch.api.places import names_a_study, place_of, study_names
 from snsearch.api.searching import data_options
 from snsearch.errors import DeviceError, StudyError
 from snsearch.study import Observer
@@ -187,7 +187,7 @@ def measure(
     observer = observer or Observer()
     if isinstance(what, str | Path):
         named = names_a_study(str(what), None, Path("reports"))
-        what = load_study(what) if named else network_of(str(what))
+        what = load_study(what) if named else network_of(str(what), {"study": study_names(Path("reports"))})
     if isinstance(what, StudyRecord):
         return study_outcomes(what, found, observer, everything=everything, again=again, conditions=asked, runner=own)
     archs = [what] if isinstance(what, Architecture | NamedNetwork) else what

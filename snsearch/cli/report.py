@@ -30,7 +30,9 @@ FORMS = ("html", "text", "json", "csv", "markdown")
 @click.argument("studies", nargs=-1, metavar="[STUDY[#TRIAL]]...")
 @study_options
 @click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Page to write  [default: in the folder]"
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Page to write; a missing folder is made  [default: in the study's folder]",
 )
 @click.option("--format", "form", type=click.Choice(FORMS), default="html", show_default=True)
 @click.option("--wide", is_flag=True, help="With all columns (text).")

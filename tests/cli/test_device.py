@@ -212,7 +212,7 @@ def test_this_host_is_a_device_and_no_arm(run: Run, monkeypatch: pytest.MonkeyPa
     [
         (("measure", SMALL, "--device", "nothing"), "no device is named 'nothing'"),
         (("measure", SMALL, "--device", "http://x"), "expected local, ssh://"),
-        (("measure", "no-such-space", "--device", "local"), "no space is named"),
+        (("measure", "no-such-space", "--device", "local"), "no network or space is named"),
         (("device", "add", "a/b", "local"), "device name 'a/b'"),
         (("device", "forget", "nothing"), "no device is named"),
     ],

@@ -280,7 +280,7 @@ def test_bad_input_gets_one_message_and_its_exit_code(
     ("arguments", "message"),
     [
         ((), "holds 0 studies"),
-        (("nothing",), "there is no study at"),
+        (("nothing",), "there is no study 'nothing'"),
         (("--storage", "sqlite:///x.db"), "no study at"),
     ],
 )
