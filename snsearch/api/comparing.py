@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snsearch.api.arguments import checked
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.predictions import Prediction, predict
 from snsearch.api.studies import trial_of
@@ -159,6 +160,7 @@ class Comparison:
         return self.table.html(wide=True)
 
 
+@checked
 def compare(
     *networks: AnyNetwork | Solution | str, profile: str | Profile | None = None, storage: str | None = None
 ) -> Comparison:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from snsearch.api.arguments import checked
 from snsearch.api.places import names_a_study, study_names
 from snsearch.api.searching import data_options
 from snsearch.codec import near
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from snsearch.training import Feeds, Normalisation
 
 
+@checked
 def evaluate(
     model: str | Path,
     data: str,

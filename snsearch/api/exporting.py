@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from snsearch.api.arguments import checked
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
 from snsearch.api.studies import candidate_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from snsearch.training import Dataset
 
 
+@checked
 def export(
     network: AnyNetwork | Solution | str | Path,
     to: str,

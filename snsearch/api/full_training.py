@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from snsearch.api.arguments import checked
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
 from snsearch.api.solutions import pixels_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from snsearch.training import Feeds
 
 
+@checked
 def train(
     network: AnyNetwork | Solution | str | Path,
     out: str | Path,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snsearch.api.arguments import checked
 from snsearch.api.places import study_names
 from snsearch.api.solutions import Resolution, pixels_of
 from snsearch.errors import SpecError
@@ -108,6 +109,7 @@ def _rounds_to(value: float, printed: float) -> bool:
     return float(f"{value:.{digits}g}") == printed
 
 
+@checked
 def networks(*names: str) -> tuple[KnownCount, ...]:
     """The known networks of the literature, counted, beside their printed figures: all, or those that are named.
 
@@ -130,6 +132,7 @@ def networks(*names: str) -> tuple[KnownCount, ...]:
     )
 
 
+@checked
 def count(
     network: AnyNetwork | Solution | str, *, precision: Precision = "float32", check: bool = False
 ) -> NetworkCount:
@@ -169,6 +172,7 @@ def count(
     )
 
 
+@checked
 def build(
     network: AnyNetwork | Solution | str,
     *,

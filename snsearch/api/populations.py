@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from snsearch.api.arguments import checked
 from snsearch.api.network_calls import own_architecture_of
 from snsearch.device import named_profile
 from snsearch.latency import Profile
@@ -27,6 +28,7 @@ class PopulationCount:
     latency_ms: npt.NDArray[np.float64] | None  # NaN where the profile cannot predict; None without a profile
 
 
+@checked
 def count_population(
     networks: Population | Sequence[Architecture | Solution | str],
     *,

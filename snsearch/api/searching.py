@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snsearch.api.arguments import checked
 from snsearch.api.places import is_number, search_place
 from snsearch.api.precheck import mismatches, say_what_to_expect
 from snsearch.api.solutions import latency_bounds, pixels_of
@@ -34,6 +35,7 @@ def data_options(split: Sequence[str], image_column: str | None, label_column: s
     return Options(splits=parse_splits(tuple(split)), image_column=image_column, label_column=label_column)
 
 
+@checked
 def search(
     budget: str | float | None = None,
     *,

@@ -279,7 +279,7 @@ def test_bad_input_gets_one_message_and_its_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "holds 0 studies"),
+        ((), "holds no study"),
         (("nothing",), "there is no study 'nothing'"),
         (("--storage", "sqlite:///x.db"), "no study at"),
     ],
