@@ -17,6 +17,7 @@ from snsearch.errors import SpecError
 from snsearch.files import write_whole
 from snsearch.latency import Profile
 from snsearch.network import KNOWN, AnyNetwork, Costs, OpGraph, cost_column, count_costs
+from snsearch.prose import excerpt
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
 from snsearch.units import three_digits
@@ -109,6 +110,9 @@ class Comparison:
     """Networks side by side."""
 
     rows: tuple[Compared, ...]
+
+    def __repr__(self) -> str:
+        return f"<comparison of {excerpt(', '.join(one.name for one in self.rows))}>"
 
     @property
     def table(self) -> Table[Compared]:

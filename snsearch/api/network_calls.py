@@ -42,6 +42,10 @@ class NetworkCount:
     conventions: tuple[ConventionCount, ...]  # the paper's first
     checked: Verification | None  # what thop and torch counted on the real module, if that was asked for
 
+    def __repr__(self) -> str:
+        report = self.report
+        return f"<{report.architecture.key}: {self.macs / 1e6:.1f} MFLOPs, {report.totals.params:,} parameters>"
+
     @property
     def macs(self) -> int:
         """Multiply-adds of convolutions and fully connected layers."""
@@ -74,6 +78,9 @@ class KnownCount:
     known: KnownNetwork
     network: AnyNetwork
     costs: Costs
+
+    def __repr__(self) -> str:
+        return f"<{self.known.name}: {self.costs.mflops:.1f} MFLOPs, printed {self.known.mflops}>"
 
     @property
     def mflops_deviation(self) -> float | None:

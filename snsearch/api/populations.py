@@ -27,6 +27,9 @@ class PopulationCount:
     costs: PopulationCosts
     latency_ms: npt.NDArray[np.float64] | None  # NaN where the profile cannot predict; None without a profile
 
+    def __repr__(self) -> str:
+        return f"<the costs of {len(self.costs.macs):,} networks>"
+
 
 @checked
 def count_population(

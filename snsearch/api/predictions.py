@@ -40,6 +40,11 @@ class Prediction:
     provenance: str  # device, kind of figures, mean error and source
     remark: str  # a warning if the profile knows no network as fast or as slow, else ""
 
+    def __repr__(self) -> str:
+        return (
+            f"<{self.architecture.key}: {self.ms:.1f} ms [{self.interval[0]:.1f}, {self.interval[1]:.1f}], predicted>"
+        )
+
     def _repr_html_(self) -> str:
         """The prediction as a notebook shows it."""
         return prediction_table([self]).html(wide=True)

@@ -45,6 +45,9 @@ class Trained:
     folder: Path
     result: FinalResult
 
+    def __repr__(self) -> str:
+        return f"<{self.weights}: {self.result.test!r}>"
+
     @property
     def weights(self) -> Path:
         """The weights file, which `snsearch export` and `snsearch evaluate` take."""

@@ -95,6 +95,10 @@ class TrialRecord:
     duplicate_of: int | None
     finished: datetime | None
 
+    def __repr__(self) -> str:
+        score = "" if self.proxy is None else f", error {self.proxy.error:.2%}"
+        return f"<#{self.number} {self.status}: {self.words}{score}>"
+
     @property
     def finals(self) -> tuple[ProxyResult, ...]:
         """Trainings with seeds that did not choose the candidate, scored on test images, by seed."""
@@ -131,6 +135,11 @@ class StudyRecord:
     lengths: Lengths | None = None  # of trainings; None before the pilot is over
     noise: float | None = None  # standard deviation of one full training, as the search found it
     url: str = field(default="", repr=False, compare=False)  # of the storage that it was read from
+
+    def __repr__(self) -> str:
+        from snsearch.study.summary import short_text
+
+        return short_text(self)
 
     def _repr_html_(self) -> str:
         from snsearch.study.summary import summary_html
