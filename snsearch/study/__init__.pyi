@@ -60,3 +60,4 @@ from .verdict import choices_of as choices_of
 from .verdict import extrapolated as extrapolated
 from .verdict import next_command as next_command
 from .verdict import verdict_of as verdict_of
+from .verdict import why_none as why_none
