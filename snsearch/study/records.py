@@ -29,6 +29,34 @@ def _settings_of_schema_2(values: dict[str, Any]) -> dict[str, Any]:
     return {"pilot": False} | {name: value for name, value in values.items() if name != "rungs"}
 
 
+# What a difference between settings begins with, and the option of `snsearch search` that decides it.
+_OPTIONS = {
+    "budget latency_ms": "--latency",
+    "budget profile": "--profile",
+    "budget confidence": "--confidence",
+    "budget resolution": "--resolution",
+    "budget classes": "--classes",
+    "budget": "--budget",
+    "space": "--space",
+    "tight": "--tight",
+    "search_shuffle": "--search-shuffle",
+    "recipe images": "--full-images",
+    "recipe epochs": "--full-images",
+    "recipe curve_points": "--full-images",
+    "pilot": "--full-images",
+    "recipe": "--recipe",
+    "changes": "--recipe",
+    "seed": "--seed",
+    "cost_name": "--objective or --profile",
+    "cost": "--profile",
+    "sampler": "--sampler",
+}
+
+
+def _option_of(line: str) -> str:
+    return next((option for start, option in _OPTIONS.items() if line.startswith(start)), "settings")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What decides a study's results: kept in it, and compared when it is resumed."""
@@ -61,6 +89,7 @@ class Settings:
         """
         names = ("data", "data_description", "data_fingerprint", *_FOLLOWS_FROM_COST_NAME)
         lines = differences(encode(other), encode(self), names)
+        lines = [f"{_option_of(line)}: {line}" for line in lines]
         return lines if self.data_fingerprint == other.data_fingerprint else [*lines, images_changed()]
 
 
