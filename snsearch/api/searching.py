@@ -175,7 +175,7 @@ def search(
     from snsearch.api.measuring import measure_found
     from snsearch.solver import candidates_of
     from snsearch.study import Plan, deployed, environment, read_dataset, read_study, run_plan, settings_of
-    from snsearch.training import full_recipe, train_proxy
+    from snsearch.training import MOST_PASSES, full_recipe, train_proxy
 
     with crew_of(
         where,
@@ -214,6 +214,12 @@ def search(
             sampler=sampler,
             objective=goal,
         )
+        used = settings.recipe
+        if full_images is not None and (takes := used.images * used.epochs) != full_images:
+            seen.said(
+                f"a full training takes {takes:,} images, not {full_images:,}: {used.epochs} whole passes (at "
+                f"most {MOST_PASSES}) over {used.images:,} of the {len(dataset.train):,} training images"
+            )
         plan = Plan(
             url=place.url,
             name=str(place.name),
