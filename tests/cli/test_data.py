@@ -53,7 +53,7 @@ def test_data_that_a_search_refuses_is_described_with_the_reason(run: Run, here:
     document = json.loads(outcome.out)
     assert outcome.code == 0
     assert document["usable"] is False
-    assert document["remarks"][0].startswith("refused: pets: no folder is named as the training split")
+    assert document["remarks"][0].startswith("refused: no folder is named as the training split")
     assert sum(document["splits"].values()) == 0
     assert run("data", "pets").code == 0
     assert run("data", "pets", "--split", "train=val,test=test").code == 0

@@ -40,7 +40,7 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def print_text(text: str, *, indent: int = 0) -> None:
     """Prints sentences to stdout, wrapped."""
-    print_lines(wrap(text, terminal_width(), indent=indent))
+    print_lines(_wrapped(text, terminal_width(), indent=indent))
 
 
 def message_lines(text: str) -> list[str]:
@@ -49,9 +49,13 @@ def message_lines(text: str) -> list[str]:
         size = os.get_terminal_size(2)
     except OSError:
         size = os.terminal_size((80, 24))
-    width = max(_LEAST, shutil.get_terminal_size(size).columns)
-    indents = [(line, len(line) - len(line.lstrip(" "))) for line in text.split("\n")]
-    return [part for line, indent in indents for part in wrap(line, width, indent=indent, whole=True)]
+    return _wrapped(text, max(_LEAST, shutil.get_terminal_size(size).columns), whole=True)
+
+
+def _wrapped(text: str, width: int, *, indent: int = 0, whole: bool = False) -> list[str]:
+    """The text as `wrap` does it; what is indented stays so, with its further lines."""
+    own = [(line, indent + len(line) - len(line.lstrip(" "))) for line in text.split("\n")]
+    return [part for line, spaces in own for part in wrap(line, width, indent=spaces, whole=whole)]
 
 
 def say(text: str) -> None:
