@@ -105,12 +105,13 @@ class _Refusal(Exception):
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """'; did you mean "mflops"?' if a known word is near, else the list of known words."""
-    return _near(word, known) or f"; known: {', '.join(known)}"
+    return near(word, known) or f"; known: {', '.join(known)}"
 
 
-def _near(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, tuple(known), n=1)
-    return f'; did you mean "{near[0]}"?' if near else ""
+def near(word: str, known: Iterable[str]) -> str:
+    """'; did you mean "mflops"?' if a known word is near, else ""."""
+    found = difflib.get_close_matches(word, tuple(known), n=1)
+    return f'; did you mean "{found[0]}"?' if found else ""
 
 
 def parse_json(content: str | bytes) -> Any:
@@ -281,8 +282,8 @@ def _read(shape: Shape, value: Any, path: Path) -> Any:
         raise _Refusal(path, f": {error}") from None
     except (TypeError, ValueError):
         pass
-    near = _near(value, shape.parts) if shape.kind is Literal and isinstance(value, str) else ""
-    raise _Refusal(path, f" is {shortened(value)}; expected {shape.expected}{near}")
+    meant = near(value, shape.parts) if shape.kind is Literal and isinstance(value, str) else ""
+    raise _Refusal(path, f" is {shortened(value)}; expected {shape.expected}{meant}")
 
 
 def _typed(shape: Shape, value: Any, path: Path) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 
 class SnsearchError(Exception):
     """A problem that the user can solve. The message says what was given, what was expected and what to do."""
@@ -55,3 +57,11 @@ class LossyExportError(SnsearchError):
     """An int8 export that was written, and is slower than float32 or loses more accuracy than it may."""
 
     exit_code = 10
+
+
+def check_installed(package: str, extra: str, what: str, kind: type[SnsearchError]) -> None:
+    """Raises an error of that kind where a Python package is missing; `what` needs it, the extra installs it."""
+    if importlib.util.find_spec(package) is None:
+        raise kind(
+            f'{what} needs the Python package {package}, which is not installed here: pip install "snsearch[{extra}]"'
+        )

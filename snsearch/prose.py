@@ -47,13 +47,14 @@ def _head_of(word: str, width: int) -> str:
     return head[:end] if 2 * end > len(head) else head
 
 
-def wrap(text: str, width: int, *, indent: int = 0) -> list[str]:
+def wrap(text: str, width: int, *, indent: int = 0, whole: bool = False) -> list[str]:
     """The text in lines of at most `width` cells, at least one line; a newline in it starts a new line.
 
     Args:
         text: sentences, or one long word such as an architecture key, which is broken if it has to be.
         width: cells of a line.
         indent: spaces in front of every line, within the width.
+        whole: keep a word that is longer than a line, such as a path to copy, whole on a line of its own.
     """
     room = max(2, width - indent)  # two: a wide character has to fit
     lines = []
@@ -66,7 +67,7 @@ def wrap(text: str, width: int, *, indent: int = 0) -> list[str]:
                 continue
             if line:
                 lines.append(line)
-            while width_of(word) > room:
+            while not whole and width_of(word) > room:
                 head = _head_of(word, room)
                 lines.append(head)
                 word = word[len(head) :]

@@ -25,6 +25,7 @@ from hypothesis import settings
 from snsearch.cli import main
 from snsearch.solver import candidates
 from tests.board_fixtures import adb_board, added_board, arm_program, board_transport, emulated_board, ssh_board
+from tests.printed import unwrapped
 from tests.runners import aarch64_runner, qemu_aarch64, runner
 
 # Fixtures that live in modules of their own.
@@ -219,7 +220,12 @@ class Outcome:
 
     code: int
     out: str
-    err: str
+    errors: str  # as printed, wrapped
+
+    @property
+    def err(self) -> str:
+        """The messages on stderr, every line break as one space."""
+        return unwrapped(self.errors)
 
 
 @pytest.fixture

@@ -33,6 +33,10 @@ def test_a_long_key_breaks_behind_its_marks_and_loses_nothing() -> None:
     assert "".join(lines) == KEY
 
 
+def test_a_long_word_can_be_kept_whole_on_a_line_of_its_own() -> None:
+    assert wrap("see /a/very/long/path for it", 10, whole=True) == ["see", "/a/very/long/path", "for it"]
+
+
 def test_an_indent_is_within_the_width() -> None:
     assert wrap("two short lines", 11, indent=2) == ["  two short", "  lines"]
 

@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snsearch.api.arguments import checked
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.predictions import Prediction, predict
 from snsearch.api.studies import trial_of
@@ -16,6 +17,7 @@ from snsearch.errors import SpecError
 from snsearch.files import write_whole
 from snsearch.latency import Profile
 from snsearch.network import KNOWN, AnyNetwork, Costs, OpGraph, cost_column, count_costs
+from snsearch.prose import excerpt
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
 from snsearch.units import three_digits
@@ -109,6 +111,9 @@ class Comparison:
 
     rows: tuple[Compared, ...]
 
+    def __repr__(self) -> str:
+        return f"<comparison of {excerpt(', '.join(one.name for one in self.rows))}>"
+
     @property
     def table(self) -> Table[Compared]:
         """A row a network; a column that all lack is left out."""
@@ -159,6 +164,7 @@ class Comparison:
         return self.table.html(wide=True)
 
 
+@checked
 def compare(
     *networks: AnyNetwork | Solution | str, profile: str | Profile | None = None, storage: str | None = None
 ) -> Comparison:

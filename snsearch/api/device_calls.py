@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snsearch.api.arguments import checked
 from snsearch.device import (
     DEFAULT_ENGINE,
     Device,
@@ -42,6 +43,7 @@ def devices() -> tuple[Device, ...]:
     return tuple(read_device(name) for name in device_names())
 
 
+@checked
 def add_device(
     name: str,
     url: str,
@@ -91,6 +93,7 @@ def add_device(
     return new
 
 
+@checked
 def check_device(device: Device, *, core: int | None = None, runner: Path | None = None) -> Checkup:
     """What a device is, whether the engine agrees with torch there, and what would spoil a measurement.
 
@@ -103,6 +106,7 @@ def check_device(device: Device, *, core: int | None = None, runner: Path | None
         return check(board, reference_subject(engine_of(device.engine)), core)
 
 
+@checked
 def profile_device(
     name: str,
     *,

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from snsearch.api.arguments import checked
+from snsearch.api.places import names_a_study, study_names
 from snsearch.api.searching import data_options
+from snsearch.codec import near
 from snsearch.errors import DataError, SpecError
 from snsearch.interrupt import stop_on_signals
-from snsearch.network import AnyNetwork, network_of
+from snsearch.network import KNOWN, AnyNetwork, network_of
 from snsearch.study import Observer
 from snsearch.training import WEIGHTS_SUFFIX, normalisation_of, resolve_data
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from snsearch.training import Feeds, Normalisation
 
 
+@checked
 def evaluate(
     model: str | Path,
     data: str,
@@ -108,6 +112,27 @@ def evaluate(
     return tally.evaluation(feeds.classes)
 
 
+def _check_is_there(text: str) -> None:
+    """Raises SpecError for a text that names a study, a network without weights, or nothing."""
+    study = text.partition("#")[0]
+    if names_a_study(study, None, Path("reports")):
+        raise SpecError(
+            f"{text!r} is of a study, which keeps no weights of full trainings; snsearch train {text} makes a "
+            "weights file"
+        )
+    if Path(text).exists():
+        return
+    try:
+        network = network_of(text)
+    except SpecError:
+        meant = near(text, (*KNOWN, *study_names(Path("reports"))))
+        raise SpecError(
+            f"no file, folder, study or network is named {text!r}{meant}; expected a weights file, or the folder or "
+            "model file that snsearch export wrote; or a network's name or key, and its --weights"
+        ) from None
+    raise SpecError(f"{network.key} is a network without weights; give --weights, or a weights file that names it")
+
+
 class _Model:
     """A network that takes pixels, whatever it was kept as."""
 
@@ -115,6 +140,8 @@ class _Model:
         from snsearch.exports import open_exported, weights_in
 
         path = Path(model)
+        if weights is None:
+            _check_is_there(str(model))
         kept = path if path.suffix == WEIGHTS_SUFFIX else weights_in(path)
         self.arch: AnyNetwork
         self._exported: Exported | None = None

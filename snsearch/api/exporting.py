@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from snsearch.api.arguments import checked
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
 from snsearch.api.studies import candidate_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from snsearch.training import Dataset
 
 
+@checked
 def export(
     network: AnyNetwork | Solution | str | Path,
     to: str,
@@ -175,7 +177,7 @@ def _subject(
                 f"weights {text!r} do not say which network they are of; give its key, and them as weights"
             )
         return subject_of(network_of(training.key), Path(text), normalise=normalise)
-    arch = architecture_of(text if text else network)  # type: ignore[arg-type]
+    arch = architecture_of(text if text else network, "weights file", "study")  # type: ignore[arg-type]
     return subject_of(arch, weights, seed=seed, normalise=normalise)
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from snsearch.api.arguments import checked
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
 from snsearch.api.solutions import pixels_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from snsearch.training import Feeds
 
 
+@checked
 def train(
     network: AnyNetwork | Solution | str | Path,
     out: str | Path,
@@ -187,7 +189,7 @@ def _network(
     from snsearch.study import scores_of
 
     if (named := candidate_of(text, storage)) is None:
-        arch = architecture_of(text if text else network)  # type: ignore[arg-type]
+        arch = architecture_of(text if text else network, "study")  # type: ignore[arg-type]
         return arch, [f"network {arch.key}"], None
     study, trial, architecture = named
     remarks = [f"network #{trial.number} of {study.name} ({trial.words}): {architecture.key}"]

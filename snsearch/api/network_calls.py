@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snsearch.api.arguments import checked
+from snsearch.api.places import study_names
 from snsearch.api.solutions import Resolution, pixels_of
 from snsearch.errors import SpecError
 from snsearch.network import (
@@ -39,16 +42,24 @@ class NetworkCount:
     conventions: tuple[ConventionCount, ...]  # the paper's first
     checked: Verification | None  # what thop and torch counted on the real module, if that was asked for
 
+    def __repr__(self) -> str:
+        report = self.report
+        return f"<{report.architecture.key}: {self.macs / 1e6:.1f} MFLOPs, {report.totals.params:,} parameters>"
+
     @property
     def macs(self) -> int:
         """Multiply-adds of convolutions and fully connected layers."""
         return self.report.totals.macs
 
 
-def architecture_of(network: AnyNetwork | Solution | str) -> AnyNetwork:
-    """The network itself, a solution's, or that of a key or a known network's name. Raises SpecError."""
+def architecture_of(network: AnyNetwork | Solution | str, *others: str) -> AnyNetwork:
+    """The network itself, a solution's, or that of a key or a known network's name.
+
+    Raises SpecError, which says what else was looked for: the others, such as "study".
+    """
     if isinstance(network, str):
-        return network_of(network)
+        studies = study_names(Path("reports")) if "study" in others else ()
+        return network_of(network, dict.fromkeys(others, studies))
     return network.architecture if isinstance(network, Solution) else network
 
 
@@ -67,6 +78,9 @@ class KnownCount:
     known: KnownNetwork
     network: AnyNetwork
     costs: Costs
+
+    def __repr__(self) -> str:
+        return f"<{self.known.name}: {self.costs.mflops:.1f} MFLOPs, printed {self.known.mflops}>"
 
     @property
     def mflops_deviation(self) -> float | None:
@@ -102,6 +116,7 @@ def _rounds_to(value: float, printed: float) -> bool:
     return float(f"{value:.{digits}g}") == printed
 
 
+@checked
 def networks(*names: str) -> tuple[KnownCount, ...]:
     """The known networks of the literature, counted, beside their printed figures: all, or those that are named.
 
@@ -124,6 +139,7 @@ def networks(*names: str) -> tuple[KnownCount, ...]:
     )
 
 
+@checked
 def count(
     network: AnyNetwork | Solution | str, *, precision: Precision = "float32", check: bool = False
 ) -> NetworkCount:
@@ -163,6 +179,7 @@ def count(
     )
 
 
+@checked
 def build(
     network: AnyNetwork | Solution | str,
     *,

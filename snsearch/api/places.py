@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from snsearch.codec import near
 from snsearch.errors import StudyError
 
 
@@ -109,17 +110,26 @@ def place_of(study: str | None, storage: str | None, out: Path) -> Place:
         _check_url(storage)
         return Place(url=storage, name=study, folder=out / study if study else out)
     if study is None:
-        found = sorted(out.glob("*/study.db"))
+        found = study_names(out)
         if len(found) != 1:
-            names = ", ".join(path.parent.name for path in found) or "none"
-            raise StudyError(f"{out} holds {len(found)} studies ({names}); name one: snsearch report STUDY")
-        path = found[0]
+            held = f"{out} holds {len(found)} studies ({', '.join(found)})" if found else f"{out} holds no study"
+            raise StudyError(f"{held}; name one: snsearch report STUDY")
+        path = out / found[0] / "study.db"
     else:
         files = _databases(study, out)
-        path = next((path for path in files if path.is_file()), files[-1])
-        if not path.is_file():
-            raise StudyError(f"there is no study at {str(path)!r}")
+        path = next((path for path in files if path.is_file()), Path())
+        if path == Path():
+            meant = near(Path(study).name, study_names(out))
+            raise StudyError(
+                f"there is no study {study!r}, neither here nor in {str(out)!r}{meant}; expected a name, a folder or "
+                "a study.db"
+            )
     return Place(url=_url_of(path), name=None, folder=path.parent)
+
+
+def study_names(out: Path) -> list[str]:
+    """The names of the studies in a folder."""
+    return sorted(path.parent.name for path in out.glob("*/study.db"))
 
 
 def names_a_study(text: str, storage: str | None, out: Path) -> bool:

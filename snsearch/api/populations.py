@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from snsearch.api.arguments import checked
 from snsearch.api.network_calls import own_architecture_of
 from snsearch.device import named_profile
 from snsearch.latency import Profile
@@ -26,7 +27,11 @@ class PopulationCount:
     costs: PopulationCosts
     latency_ms: npt.NDArray[np.float64] | None  # NaN where the profile cannot predict; None without a profile
 
+    def __repr__(self) -> str:
+        return f"<the costs of {len(self.costs.macs):,} networks>"
 
+
+@checked
 def count_population(
     networks: Population | Sequence[Architecture | Solution | str],
     *,

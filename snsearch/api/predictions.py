@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from snsearch.api.arguments import checked
 from snsearch.api.network_calls import architecture_of
 from snsearch.device import named_profile, profile_names
 from snsearch.errors import SpecError
@@ -38,6 +39,11 @@ class Prediction:
     interval: tuple[float, float]  # 95 %, in milliseconds
     provenance: str  # device, kind of figures, mean error and source
     remark: str  # a warning if the profile knows no network as fast or as slow, else ""
+
+    def __repr__(self) -> str:
+        return (
+            f"<{self.architecture.key}: {self.ms:.1f} ms [{self.interval[0]:.1f}, {self.interval[1]:.1f}], predicted>"
+        )
 
     def _repr_html_(self) -> str:
         """The prediction as a notebook shows it."""
@@ -100,6 +106,7 @@ def prediction_table(predictions: Sequence[Prediction], notes: Sequence[str] = (
     return Table(columns=COLUMNS, rows=predictions, title=title, notes=[*notes, *warnings])
 
 
+@checked
 def profiles(*names: str) -> tuple[Profile, ...]:
     """The latency profiles: all that are bundled and those of your own devices, or those that are named.
 
@@ -119,6 +126,7 @@ def profiles(*names: str) -> tuple[Profile, ...]:
     return tuple(named_profile(name) for name in names or profile_names())
 
 
+@checked
 def predict(network: AnyNetwork | Solution | str, *, profile: str | Profile = DEFAULT_PROFILE) -> Prediction:
     """A network's latency on a device, predicted by the device's profile.
 
@@ -179,6 +187,7 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
     return found
 
 
+@checked
 def read_benchncnn(path: str | Path) -> BenchNcnn:
     """What ncnn's benchncnn printed, saved to a file: latencies of known networks, for `calibrate`.
 
@@ -205,6 +214,7 @@ def read_benchncnn(path: str | Path) -> BenchNcnn:
     return parse_benchncnn(lines, where)
 
 
+@checked
 def calibrate(
     figures: str | Path | Mapping[str, float] | BenchNcnn,
     *,

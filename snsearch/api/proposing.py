@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from snsearch.api.arguments import checked
 from snsearch.device import named_profile
 from snsearch.latency import DEFAULT_PROFILE
 from snsearch.solver import Budget, SpaceSpec, candidates_of, load_budget, load_space, mflops_budget
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from snsearch.study import DesignSampler
 
 
+@checked
 def design_sampler(
     budget: float | str | Budget,
     *,

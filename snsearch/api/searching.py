@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snsearch.api.arguments import checked
 from snsearch.api.places import is_number, search_place
 from snsearch.api.precheck import mismatches, say_what_to_expect
 from snsearch.api.solutions import latency_bounds, pixels_of
@@ -34,6 +35,7 @@ def data_options(split: Sequence[str], image_column: str | None, label_column: s
     return Options(splits=parse_splits(tuple(split)), image_column=image_column, label_column=label_column)
 
 
+@checked
 def search(
     budget: str | float | None = None,
     *,
@@ -173,7 +175,7 @@ def search(
     from snsearch.api.measuring import measure_found
     from snsearch.solver import candidates_of
     from snsearch.study import Plan, deployed, environment, read_dataset, read_study, run_plan, settings_of
-    from snsearch.training import full_recipe, train_proxy
+    from snsearch.training import MOST_PASSES, full_recipe, train_proxy
 
     with crew_of(
         where,
@@ -212,6 +214,12 @@ def search(
             sampler=sampler,
             objective=goal,
         )
+        used = settings.recipe
+        if full_images is not None and (takes := used.images * used.epochs) != full_images:
+            seen.said(
+                f"a full training takes {takes:,} images, not {full_images:,}: {used.epochs} whole passes (at "
+                f"most {MOST_PASSES}) over {used.images:,} of the {len(dataset.train):,} training images"
+            )
         plan = Plan(
             url=place.url,
             name=str(place.name),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from snsearch.api.arguments import checked
 from snsearch.device import named_profile, profile_of_device
 from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.files import bundled_names
@@ -73,6 +74,7 @@ def pixels_of(given: Resolution) -> tuple[int, int]:
     return parse_resolution(format_resolution(given) if isinstance(given, tuple) else given)
 
 
+@checked
 def spaces(*names: str) -> tuple[SpaceSpec, ...]:
     """The design spaces: all that are bundled, or those that are named.
 
@@ -92,6 +94,7 @@ def spaces(*names: str) -> tuple[SpaceSpec, ...]:
     return tuple(load_space(name) for name in names or bundled_names("spaces"))
 
 
+@checked
 def budgets(*names: str) -> tuple[Budget, ...]:
     """The named budgets: all that are bundled, or those that are named.
 
@@ -192,6 +195,7 @@ def _designs(
     ]
 
 
+@checked
 def solve(
     *,
     mflops: float | Sequence[float] = (),
@@ -320,6 +324,7 @@ def solve(
     return Solutions(found)
 
 
+@checked
 def sample(
     count: int,
     *,

@@ -7,19 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snsearch.api.places import names_a_study, place_of
+from snsearch.api.arguments import checked
+from snsearch.api.places import names_a_study, place_of, study_names
 from snsearch.api.searching import data_options
 from snsearch.errors import DeviceError, StudyError
+from snsearch.network import AnyNetwork
 from snsearch.study import Observer
 from snsearch.training import resolve_data
 
 if TYPE_CHECKING:
     from snsearch.api.measuring import Outcome
-    from snsearch.network import AnyNetwork, Architecture
+    from snsearch.network import Architecture
     from snsearch.study import StudyRecord, TrialRecord
     from snsearch.training import Dataset
 
 
+@checked
 def load_data(
     data: str,
     *,
@@ -55,6 +58,7 @@ def load_data(
     return read_dataset(data, side, observer or Observer(), options=options)
 
 
+@checked
 def load_study(
     study: str | Path | None = None, *, storage: str | None = None, out: str | Path = "reports"
 ) -> StudyRecord:
@@ -80,6 +84,7 @@ def load_study(
     return read_study(place.url, place.name)
 
 
+@checked
 def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> Path | str:
     """The page of a study: its HTML, or with a path the file that it was written to.
 
@@ -134,6 +139,7 @@ def candidate_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialReco
     return study, trial, trial.architecture
 
 
+@checked
 def measure(
     what: StudyRecord | str | Path | AnyNetwork | Sequence[AnyNetwork],
     device: str,
@@ -187,7 +193,7 @@ def measure(
     observer = observer or Observer()
     if isinstance(what, str | Path):
         named = names_a_study(str(what), None, Path("reports"))
-        what = load_study(what) if named else network_of(str(what))
+        what = load_study(what) if named else network_of(str(what), {"study": study_names(Path("reports"))})
     if isinstance(what, StudyRecord):
         return study_outcomes(what, found, observer, everything=everything, again=again, conditions=asked, runner=own)
     archs = [what] if isinstance(what, Architecture | NamedNetwork) else what

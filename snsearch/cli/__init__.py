@@ -90,8 +90,7 @@ def _complain(text: str) -> None:
     """Prints why a command ended, on stderr."""
     from snsearch.cli.shared.console import say
 
-    for line in text.split("\n"):
-        say(line)
+    say(text)
 
 
 def main() -> None:
@@ -106,7 +105,7 @@ def main() -> None:
         if owns_process:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # one more Ctrl-C ends without a word
             gc.freeze()  # for a fast end
-        click.echo(str(error.__cause__ or error) or "interrupted", err=True)
+        _complain(str(error.__cause__ or error) or "interrupted")
         code = 130
     except click.ClickException as error:
         shown = io.StringIO()

@@ -23,7 +23,10 @@ from snsearch.errors import SpecError
     help="Predict latencies by this profile, or that of a device of your own.",
 )
 @click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw them on a page too."
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Draw them on a page too; a missing folder is made.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the page.")
 @click.option("--storage", metavar="URL", help="Optuna storage of the studies  [default: SQLite in their folders]")

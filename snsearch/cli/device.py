@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from snsearch.cli.shared.console import print_table, printable
+from snsearch.cli.shared.console import print_table, printable, say
 from snsearch.cli.shared.options import complete_names
 from snsearch.device import (
     DEFAULT_ENGINE,
@@ -70,7 +70,7 @@ def add(name: str, url: str, **options: Any) -> None:
     new = add_device(name, url, **options)
     click.echo(f"{name}: {new.url}, {printable(new.description) or 'not reached yet'}")
     if not new.is_counted:
-        click.echo(f"next: snsearch device check {name}", err=True)
+        say(f"next: snsearch device check {name}")
 
 
 @device.command("list")
@@ -82,7 +82,7 @@ def list_devices(form: str) -> None:
 
     found = devices()
     if not found and form == "table":
-        click.echo("no device was added yet: snsearch device add NAME ssh://[user@]host, or adb://SERIAL", err=True)
+        say("no device was added yet: snsearch device add NAME ssh://[user@]host, or adb://SERIAL")
         return
     columns = (
         Column[Device]("name", lambda one: one.name),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snsearch.cli.shared.console import print_json, print_lines, print_table, printable, terminal_width
+from snsearch.cli.shared.console import print_json, print_lines, print_table, printable, say, terminal_width
 from snsearch.cli.shared.options import study_options
 from snsearch.errors import StudyError
 from snsearch.interrupt import stop_on_signals
@@ -30,11 +30,15 @@ FORMS = ("html", "text", "json", "csv", "markdown")
 @click.argument("studies", nargs=-1, metavar="[STUDY[#TRIAL]]...")
 @study_options
 @click.option(
-    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Page to write  [default: in the folder]"
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Page to write; a missing folder is made  [default: in the study's folder]",
 )
 @click.option("--format", "form", type=click.Choice(FORMS), default="html", show_default=True)
 @click.option("--wide", is_flag=True, help="With all columns (text).")
-@click.option("--watch", is_flag=True, help="Write the page again as trainings end, until Ctrl-C.")
+@click.option(
+    "--watch", is_flag=True, help="Write the page again as trainings end, until the search ends, or Ctrl-C."
+)
 def report(
     studies: tuple[str, ...],
     storage: str | None,
@@ -89,18 +93,24 @@ def report(
 
 
 def _watch(place: Place, path: Path) -> None:
-    """Writes the page whenever the study has changed, until a signal."""
+    """Writes the page whenever the study has changed, until no search is at work on it, or a signal."""
     from snsearch import api
+    from snsearch.study import is_searched
 
     before: object = None
     with stop_on_signals() as stopped:
+        name = api.load_study(place.name, storage=place.url).name
         while not stopped():
-            study = api.load_study(place.name, storage=place.url)
+            goes_on = is_searched(place.url, name)  # first: what comes after the last look is on the page
+            study = api.load_study(name, storage=place.url)
             now = [(trial.number, trial.status, len(trial.repeats)) for trial in study.trials], study.attachments
             if now != before and study.candidates:
                 api.report(study, path)
                 click.echo(f"report: {path}, {len(study.candidates)} networks trained to the end")
                 before = now
+            if not goes_on:
+                say(f"no search is at work on {name}: it has ended, or was stopped")
+                return
             for _ in range(_PAUSE):
                 if not stopped():
                     time.sleep(1)

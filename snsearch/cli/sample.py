@@ -15,7 +15,7 @@ from snsearch import Solution, units
 from snsearch.cli.shared.console import progress_console
 from snsearch.cli.shared.options import Quantity, complete_names, network_options, space_option
 from snsearch.device import named_profile, profile_of_device
-from snsearch.errors import SnsearchError, SpecError
+from snsearch.errors import SnsearchError, SpecError, check_installed
 from snsearch.files import faults_as, whole_file
 from snsearch.solver import population_table
 
@@ -98,11 +98,10 @@ def _write_csv(path: Path, tables: Iterator[Table[Solution]]) -> None:
 
 
 def _write_parquet(path: Path, tables: Iterator[Table[Solution]]) -> None:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise SpecError("parquet needs pyarrow; install snsearch[parquet], or take --format csv") from None
+    check_installed("pyarrow", "parquet", "--format parquet", SpecError)
+    import pyarrow
+    from pyarrow import parquet
+
     first = pyarrow.Table.from_pylist(next(tables).records())
     with parquet.ParquetWriter(path, first.schema) as writer:
         for table in chain([first], (pyarrow.Table.from_pylist(one.records(), first.schema) for one in tables)):

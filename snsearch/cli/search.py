@@ -184,7 +184,7 @@ def _finish(given: dict[str, Any], progress: Progress) -> None:
         return
     from snsearch import api
     from snsearch.cli.shared.outcomes import print_outcomes
-    from snsearch.study import front_table, next_command, verdict_of
+    from snsearch.study import front_table, next_command, verdict_of, why_none
 
     where = ("study", "storage", "out", "space", "budget", "data", "latency", "confidence", "profile", "device")
     place = api.search_place(**{name: given[name] for name in where})
@@ -198,7 +198,7 @@ def _finish(given: dict[str, Any], progress: Progress) -> None:
         return
     print_table(front_table(record))
     verdict = verdict_of(record)
-    for line in verdict.lines() if verdict else ():
+    for line in verdict.lines() if verdict else [why_none(record)]:
         print_text(line)
     if further := next_command(record, verdict):
         print_text(f"Next: {further}")

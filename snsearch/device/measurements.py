@@ -116,6 +116,9 @@ class Measurement:
         """The words of the reasons, in a line; "" without reasons."""
         return "; ".join(reason.words for reason in self.reasons)
 
+    def __repr__(self) -> str:
+        return f"<{self.subject}: {self.provenance}>"
+
     @property
     def provenance(self) -> str:
         """The label of the figure."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snsearch.errors import DeviceError
+from snsearch.errors import DeviceError, check_installed
 
 if TYPE_CHECKING:
     from snsearch.engine.artefact import Artefact
@@ -34,11 +33,7 @@ def _write_ncnn(ops: Sequence[Op], weights: Weights) -> Artefact:
 
 
 def _write_onnx(ops: Sequence[Op], weights: Weights) -> Artefact:
-    if importlib.util.find_spec("onnx") is None:
-        raise DeviceError(
-            "the Python package onnx, which writes models for onnxruntime, is not installed here: "
-            'pip install "snsearch[onnxruntime]"'
-        )
+    check_installed("onnx", "onnxruntime", "a model for onnxruntime", DeviceError)
     from snsearch.engine.onnx_model import write_model
 
     return write_model(ops, weights)

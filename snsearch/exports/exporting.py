@@ -42,6 +42,9 @@ class Export:
     int8: Int8 | None
     card: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<{self.lines[0]}>"
+
     @property
     def document(self) -> dict[str, Any]:
         """As `snsearch export --format json` prints it."""

@@ -5,7 +5,6 @@ To add one, write its two functions and list it in FORMATS.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import runpy
 import tempfile
@@ -31,7 +30,7 @@ from snsearch.engine import (
     open_ncnn,
     open_onnx,
 )
-from snsearch.errors import ExportError
+from snsearch.errors import ExportError, check_installed
 from snsearch.exports.converting import convert
 from snsearch.exports.format_names import FormatName
 from snsearch.exports.subject import Floats, Subject
@@ -87,11 +86,7 @@ def format_of(name: str) -> Format:
     if name not in FORMATS:
         raise ExportError(f"format {name!r}{suggestion(name, FORMATS)}")
     for package, extra in FORMATS[name].needs:
-        if importlib.util.find_spec(package) is None:
-            raise ExportError(
-                f"{name} is written and checked by the Python package {package}, which is not installed here: "
-                f'pip install "snsearch[{extra}]"'
-            )
+        check_installed(package, extra, f"--to {name}", ExportError)
     return FORMATS[name]
 
 

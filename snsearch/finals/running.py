@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -14,7 +13,7 @@ import torch
 
 from snsearch import __version__
 from snsearch.codec import encode
-from snsearch.errors import SpecError
+from snsearch.errors import SpecError, check_installed
 from snsearch.finals.folder import (
     EVENTS,
     LOG,
@@ -44,6 +43,9 @@ class Trained:
 
     folder: Path
     result: FinalResult
+
+    def __repr__(self) -> str:
+        return f"<{self.weights}: {self.result.test!r}>"
 
     @property
     def weights(self) -> Path:
@@ -208,11 +210,7 @@ def _about(training: FinalTraining, result: FinalResult, command: Sequence[str])
 
 def check_tensorboard() -> None:
     """Raises SpecError where the package is not installed."""
-    if importlib.util.find_spec("tensorboard") is None:
-        raise SpecError(
-            "--tensorboard needs the Python package tensorboard, which is not installed here: "
-            'pip install "snsearch[tensorboard]"'
-        )
+    check_installed("tensorboard", "tensorboard", "--tensorboard", SpecError)
 
 
 @contextmanager

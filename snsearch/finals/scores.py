@@ -51,6 +51,9 @@ class Evaluation:
         tuple[int, ...], ...
     ]  # a row per class of the images, a column per class that they were taken for
 
+    def __repr__(self) -> str:
+        return f"<{self.lines[0]}>"
+
     @property
     def lines(self) -> list[str]:
         """The figures in words, and the pairs of classes that are confused most."""

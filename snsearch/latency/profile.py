@@ -93,6 +93,9 @@ class Profile:
         if self.cache_bytes is None and rates.get("far_bytes"):
             raise SpecError("[nanoseconds] far_bytes has a rate; expected cache_bytes beside it")
 
+    def __repr__(self) -> str:
+        return f"<profile {self.name}: {self.device}, {self.library}, {self.precision}>"
+
     @property
     def provenance(self) -> str:
         """The label of every prediction: device, kind of figures, mean error and source."""

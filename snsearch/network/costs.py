@@ -70,6 +70,9 @@ class CostReport:
     totals: Costs
     operators: tuple[OpCost, ...]
 
+    def __repr__(self) -> str:
+        return f"<{self.architecture.key}: {self.totals.macs / 1e6:.1f} MFLOPs, {len(self.operators)} operators>"
+
 
 def op_macs(op: Op) -> int:
     """MACs of one operator: output pixels x output channels x input channels per group x kernel area."""

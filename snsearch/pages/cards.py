@@ -8,19 +8,25 @@ from collections.abc import Iterator
 from snsearch.pages.candidate_rows import CandidateRow, not_told_apart, summary
 from snsearch.pages.sections import Card, Facts, Section
 from snsearch.pages.view import View
-from snsearch.study import next_command
+from snsearch.study import next_command, why_none
 from snsearch.units import format_bytes, format_count, format_mflops, three_digits
 
 
 def verdict_section(view: View) -> Section:
     """What the study comes to, and the networks to choose among."""
-    lines = (
-        tuple(view.verdict.lines()) if view.verdict is not None else summary(view.rows, view.study.settings.cost_axis)
-    )
+    choices = list(_choices(view))
+    if view.verdict is None:
+        lines = (why_none(view.study), *summary(view.rows, view.study.settings.cost_axis))
+    else:
+        lines = tuple(view.verdict.lines())
     command = next_command(view.study, view.verdict) if view.study.lengths is not None else None
-    if command and not (view.verdict and view.verdict.separated):
+    if command and view.verdict is None:
+        lines = (*lines, "For a verdict, run this next.")
+    elif command and not (view.verdict and view.verdict.separated):
+        count = len({row.number for _, row, _ in choices})
+        take = {1: "take this one", 2: "take one of the two"}.get(count, "take one of the three")
         lines = (
-            "The best are not told apart yet. To narrow the intervals, run this next; or take one of the three.",
+            f"The best are not told apart yet. To narrow the intervals, run this next; or {take}.",
             *lines,
         )
     return Section(
@@ -28,7 +34,7 @@ def verdict_section(view: View) -> Section:
         title="Verdict",
         lines=lines,
         command=command,
-        cards=tuple(_card(title, row, note, view) for title, row, note in _choices(view)),
+        cards=tuple(_card(title, row, note, view) for title, row, note in choices),
     )
 
 

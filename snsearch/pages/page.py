@@ -26,7 +26,7 @@ from snsearch.pages.sections import Section
 from snsearch.pages.templating import Page, render_page, write_page
 from snsearch.pages.view import View, further_columns, view_of
 from snsearch.pages.why import why_section
-from snsearch.study import StudyRecord, Verdict, explored, next_command
+from snsearch.study import StudyRecord, Verdict, explored, next_command, why_none
 from snsearch.tables import Table
 from snsearch.units import format_resolution
 
@@ -145,8 +145,10 @@ def _document(view: View) -> dict[str, Any]:
     }
 
 
-def _verdict_document(study: StudyRecord, verdict: Verdict | None) -> dict[str, Any] | None:
-    return None if verdict is None else verdict.document(next_command(study, verdict))
+def _verdict_document(study: StudyRecord, verdict: Verdict | None) -> dict[str, Any]:
+    """The verdict for programs; where there is none, the reason and the command that makes one."""
+    command = next_command(study, verdict)
+    return {"why_none": why_none(study), "next": command} if verdict is None else verdict.document(command)
 
 
 def render(report: Report) -> str:

@@ -42,6 +42,9 @@ class Solution:
     notes: tuple[str, ...]  # what differs from what was asked for, and why
     latency: Latency | None = None  # predicted, where the budget bounds it
 
+    def __repr__(self) -> str:
+        return f"<{self.title} {self.architecture.key}: {self.costs.mflops:.1f} MFLOPs>"
+
     def _repr_html_(self) -> str:
         """The solution as a notebook shows it."""
         from snsearch.solver.solution_table import networks_as_rows

@@ -47,6 +47,7 @@ from .steps import step_seed as step_seed
 from .storage import DesignSampler as DesignSampler
 from .storage import Study as Study
 from .storage import attach as attach
+from .storage import is_searched as is_searched
 from .storage import read_study as read_study
 from .storage_url import sqlite_file as sqlite_file
 from .storage_url import sqlite_url as sqlite_url
@@ -60,3 +61,4 @@ from .verdict import choices_of as choices_of
 from .verdict import extrapolated as extrapolated
 from .verdict import next_command as next_command
 from .verdict import verdict_of as verdict_of
+from .verdict import why_none as why_none

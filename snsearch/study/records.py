@@ -29,6 +29,34 @@ def _settings_of_schema_2(values: dict[str, Any]) -> dict[str, Any]:
     return {"pilot": False} | {name: value for name, value in values.items() if name != "rungs"}
 
 
+# What a difference between settings begins with, and the option of `snsearch search` that decides it.
+_OPTIONS = {
+    "budget latency_ms": "--latency",
+    "budget profile": "--profile",
+    "budget confidence": "--confidence",
+    "budget resolution": "--resolution",
+    "budget classes": "--classes",
+    "budget": "--budget",
+    "space": "--space",
+    "tight": "--tight",
+    "search_shuffle": "--search-shuffle",
+    "recipe images": "--full-images",
+    "recipe epochs": "--full-images",
+    "recipe curve_points": "--full-images",
+    "pilot": "--full-images",
+    "recipe": "--recipe",
+    "changes": "--recipe",
+    "seed": "--seed",
+    "cost_name": "--objective or --profile",
+    "cost": "--profile",
+    "sampler": "--sampler",
+}
+
+
+def _option_of(line: str) -> str:
+    return next((option for start, option in _OPTIONS.items() if line.startswith(start)), "settings")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What decides a study's results: kept in it, and compared when it is resumed."""
@@ -61,6 +89,7 @@ class Settings:
         """
         names = ("data", "data_description", "data_fingerprint", *_FOLLOWS_FROM_COST_NAME)
         lines = differences(encode(other), encode(self), names)
+        lines = [f"{_option_of(line)}: {line}" for line in lines]
         return lines if self.data_fingerprint == other.data_fingerprint else [*lines, images_changed()]
 
 
@@ -94,6 +123,10 @@ class TrialRecord:
     fault: Fault | None  # what kind of failure it was, where that changes what the next run does
     duplicate_of: int | None
     finished: datetime | None
+
+    def __repr__(self) -> str:
+        score = "" if self.proxy is None else f", error {self.proxy.error:.2%}"
+        return f"<#{self.number} {self.status}: {self.words}{score}>"
 
     @property
     def finals(self) -> tuple[ProxyResult, ...]:
@@ -131,6 +164,11 @@ class StudyRecord:
     lengths: Lengths | None = None  # of trainings; None before the pilot is over
     noise: float | None = None  # standard deviation of one full training, as the search found it
     url: str = field(default="", repr=False, compare=False)  # of the storage that it was read from
+
+    def __repr__(self) -> str:
+        from snsearch.study.summary import short_text
+
+        return short_text(self)
 
     def _repr_html_(self) -> str:
         from snsearch.study.summary import summary_html

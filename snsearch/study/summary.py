@@ -7,6 +7,7 @@ from snsearch.study.confidence import Score, scores_of
 from snsearch.study.objective import unit_of
 from snsearch.study.pareto import front
 from snsearch.study.records import StudyRecord, TrialRecord, explored
+from snsearch.study.storage_url import without_secrets
 from snsearch.study.verdict import verdict_of
 from snsearch.tables import Column, Table
 from snsearch.units import format_count, format_mflops, three_digits
@@ -26,6 +27,18 @@ def best_candidate(record: StudyRecord) -> TrialRecord:
         raise StudyError(f"{record.name} has no candidate that was trained to the end; search on, or name a trial")
     scored = zip(trials, scores_of([trial.results for trial in trials]), strict=True)
     return min(scored, key=lambda one: (one[1].error, one[0].cost or 0.0))[0]
+
+
+def short_text(record: StudyRecord) -> str:
+    """The study in a line: its name, its networks, the best, and where it is."""
+    best = ""
+    if record.candidates:
+        trial = best_candidate(record)
+        [score] = scores_of([trial.finals or trial.results])
+        best = f"; best #{trial.number} ({trial.words}), error {score.error:.2%}"
+    tried, trained = len(explored(record.trials)), len(record.candidates)
+    where = f"; {without_secrets(record.url)}" if record.url else ""
+    return f"<study {record.name}: {tried} networks tried, {trained} trained to the end{best}{where}>"
 
 
 def front_table(record: StudyRecord) -> Table[Scored]:

@@ -234,6 +234,15 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
     )
 
 
+def why_none(study: StudyRecord) -> str:
+    """Why a study has no verdict yet, in a sentence."""
+    words = "There is no verdict: no finalist was trained by a seed that did not choose it"
+    run = study.provenance[-1].get("command") if study.provenance else None
+    if isinstance(run, list) and "--time-limit" in run:
+        return f"{words}, because the time limit left no room for that."
+    return f"{words} yet."
+
+
 def choices_of(study: StudyRecord) -> dict[int, Choice]:
     """Every finalist by its full trainings, by trial number."""
     finals = {trial.number: trial.finals for trial in study.trials if trial.finals}

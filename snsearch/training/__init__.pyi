@@ -27,6 +27,7 @@ from .proxy import TrainingDiverged as TrainingDiverged
 from .proxy import parameter_groups as parameter_groups
 from .proxy import train_proxy as train_proxy
 from .ray_executor import RayExecutor as RayExecutor
+from .recipe import MOST_PASSES as MOST_PASSES
 from .recipe import Bits as Bits
 from .recipe import CurvePoint as CurvePoint
 from .recipe import Part as Part

@@ -95,7 +95,8 @@ class Description:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What to know before training, why the data is refused first."""
-        return (*([f"refused: {self.refused}"] if self.refused else []), *self.suspicious)
+        why = self.refused.removeprefix(f"{self.name}: ")  # the summary names the data once
+        return (*([f"refused: {why}"] if why else []), *self.suspicious)
 
     @property
     def splits(self) -> dict[Role, int]:

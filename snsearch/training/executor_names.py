@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from dataclasses import dataclass
 from typing import Literal
 
 from snsearch.codec import suggestion
-from snsearch.errors import SpecError, StudyError
+from snsearch.errors import SpecError, StudyError, check_installed
 from snsearch.prose import shortened
 from snsearch.units import Range, parse_bytes, parse_number
 
@@ -103,9 +102,6 @@ def elsewhere(executor: str, resources: str | None) -> Elsewhere | None:
     if engine == "slurm" and not (asked.cpu.is_integer() and asked.gpu.is_integer()):
         raise SpecError(f"cpu={asked.cpu:g},gpu={asked.gpu:g}: SLURM gives whole CPUs and GPUs only")
     package = ENGINES[engine]
-    if package is not None and importlib.util.find_spec(package) is None:
-        raise StudyError(
-            f"--executor {engine} needs the Python package {package}, which is not installed here: "
-            f'pip install "snsearch[{engine}]"'
-        )
+    if package is not None:
+        check_installed(package, engine, f"--executor {engine}", StudyError)
     return Elsewhere(engine=engine, address=address, resources=asked)

@@ -86,7 +86,7 @@ def default_recipe(train_images: int) -> Recipe:
 
 
 _POINTS = 6  # of a full training's curve
-_EPOCHS = 60  # at most: a few hundred images are not trained on for ever
+MOST_PASSES = 60  # at most: a few hundred images are not trained on for ever
 
 
 def full_recipe(train_images: int, images: int) -> Recipe:
@@ -94,7 +94,7 @@ def full_recipe(train_images: int, images: int) -> Recipe:
 
     Images that are seen several times are augmented as the data set's own augmentation says.
     """
-    epochs = max(1, min(_EPOCHS, round(images / train_images)))
+    epochs = max(1, min(MOST_PASSES, round(images / train_images)))
     return Recipe(
         images=min(train_images, images),
         epochs=epochs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
 import subprocess
 import threading
@@ -31,6 +32,8 @@ class SlurmExecutor(Executor):
     room = 8  # jobs at once, where the user names no number
 
     def __init__(self, folder: Path, resources: Resources, *, cluster: Literal["slurm", "local"] = "slurm") -> None:
+        # Else the import configures logging, which closes the handlers of everybody.
+        os.environ.setdefault("SUBMITIT_LOG_LEVEL", "NOCONFIG")
         import submitit
 
         if cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):

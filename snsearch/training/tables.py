@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snsearch.errors import DataError
+from snsearch.errors import DataError, check_installed
 from snsearch.files import MAX_FILE_BYTES, read_limited
 from snsearch.training.assembly import Group, assemble
 from snsearch.training.found import Found, Options, Unusable, first_line, shown
@@ -24,12 +24,9 @@ ASK_SECONDS = 5.0  # the hub is asked for a name no longer than this
 
 def hub_library() -> Any:
     """The "datasets" package. Raises DataError where it is not installed."""
-    try:
-        import datasets
-    except ImportError:
-        raise DataError(
-            'reading this needs the "datasets" package; install it with: pip install "snsearch[hub]"'
-        ) from None
+    check_installed("datasets", "hub", "reading this", DataError)
+    import datasets
+
     datasets.disable_progress_bars()
     return datasets
 

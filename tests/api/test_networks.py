@@ -19,6 +19,7 @@ from snsearch.api import UnmetBudgetsError
 from snsearch.errors import InfeasibleBudgetError, SpecError
 from snsearch.network.features import FeatureNetwork
 from snsearch.network.torch_model import build_model
+from snsearch.study import best_candidate
 from tests.architectures import shufflenet
 
 PAPER_1X = shufflenet(3, 240, 480, 960)
@@ -184,6 +185,23 @@ def test_profiles_are_found_by_name_and_misspelt_ones_are_refused() -> None:
     assert snsearch.profiles("snapdragon-810")[0] in snsearch.profiles()
     with pytest.raises(SpecError, match='did you mean "snapdragon-820"'):
         snsearch.predict(PAPER_1X, profile="snapdragon-82")
+
+
+# records
+
+
+def test_records_are_short_in_a_console() -> None:
+    [solution] = snsearch.solve(mflops=140, groups=3)
+    study = snsearch.load_study("reports/sample")
+    counted, [known] = snsearch.count("alexnet"), snsearch.networks("alexnet")
+    records = [
+        *(solution, counted, counted.report, known, study, *study.trials, *snsearch.profiles("snapdragon-820")),
+        *(snsearch.predict(solution), snsearch.compare("alexnet", solution), snsearch.count_population([solution])),
+    ]
+    assert [repr(one) for one in records if len(repr(one)) > 240] == []
+    assert f"<study {study.name}: " in repr(study)
+    assert f"best #{best_candidate(study).number} (" in repr(study)
+    assert study.url in repr(study)
 
 
 # notebooks

@@ -20,6 +20,7 @@ from click.testing import CliRunner
 import snsearch
 from snsearch.cli import COMMANDS, cli
 from snsearch.files import bundled_names
+from snsearch.prose import width_of
 from tests.printed import printed_rows
 
 Run = Callable[..., Any]
@@ -279,6 +280,29 @@ def test_streams_that_are_closed_or_full_are_no_fault(command: str, redirected: 
     child = subprocess.run(shell, capture_output=True, text=True, timeout=60, check=False)
     said = "snsearch: [Errno 28] No space left on device: 'standard output'\n" if code else ""
     assert (child.returncode, child.stderr) == (code, said)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["count", "x" * 200],
+        ["solve", "--mflops", "140", "--groups", "3", "--space", "nope"],
+        ["solve", "--mflops", "0.0001"],
+        ["search", "--budget", "40", "--executor", "dask"],
+        ["latency", "alexnet", "--profile", "nope"],
+        ["slove"],
+        ["export", "alexnet", "--to", "onix", "--out", "out"],
+    ],
+)
+def test_messages_are_wrapped_and_long_words_are_whole(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, columns: int, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = run(*words).errors.splitlines()
+    assert lines
+    assert all(width_of(line) <= columns or " " not in line.strip() for line in lines)
 
 
 def test_an_error_keeps_its_code_where_nobody_can_read_it() -> None:

@@ -53,7 +53,7 @@ def test_data_that_a_search_refuses_is_described_with_the_reason(run: Run, here:
     document = json.loads(outcome.out)
     assert outcome.code == 0
     assert document["usable"] is False
-    assert document["remarks"][0].startswith("refused: pets: no folder is named as the training split")
+    assert document["remarks"][0].startswith("refused: no folder is named as the training split")
     assert sum(document["splits"].values()) == 0
     assert run("data", "pets").code == 0
     assert run("data", "pets", "--split", "train=val,test=test").code == 0
@@ -132,7 +132,7 @@ def test_search_prints_the_summary_first_and_the_page_says_it(run: Run, here: Pa
     fill(here / "pets", "Train/cat", "Train/dog", "Testing/cat", "Testing/dog", size=(96, 80))
     outcome = run("search", *SMALL, "--data", "pets")
     assert outcome.code == 0, outcome.err
-    lines = outcome.err.splitlines()
+    lines = outcome.errors.splitlines()
     assert lines[0] == "data: pets (image folder pets); 2 classes"
     assert lines[1:4] == [
         "  train: 6 images, folder Train/",
@@ -140,6 +140,7 @@ def test_search_prints_the_summary_first_and_the_page_says_it(run: Run, here: Pa
         "  test: 8 images, folder Testing/",
     ]
     assert "images are 96x80, brought to 3x64x64" in outcome.err
+    assert "a full training takes 30 images, not 32: 5 whole passes (at most 60) over 6 of the 6" in outcome.err
     record = read_study(f"sqlite:///{here / 'reports' / 'shufflenet-v1-3-pets' / 'study.db'}")
     result = next(trial.proxy for trial in record.trials if trial.proxy is not None)
     assert (result.train_images, result.test_images) == (6, 2)  # chosen by validation images

@@ -74,7 +74,7 @@ def test_a_host_without_the_writer_of_an_engine_says_what_to_install(
     run: Run, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("device", "add", "ort", "local", "--engine", "onnxruntime", "--runner", str(RUNNER)).code == 0
-    monkeypatch.setattr("snsearch.engine.engines.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     outcome = run("measure", SMALL, "--device", "ort")
     assert outcome.code == 8
     assert 'pip install "snsearch[onnxruntime]"' in outcome.err
@@ -212,7 +212,7 @@ def test_this_host_is_a_device_and_no_arm(run: Run, monkeypatch: pytest.MonkeyPa
     [
         (("measure", SMALL, "--device", "nothing"), "no device is named 'nothing'"),
         (("measure", SMALL, "--device", "http://x"), "expected local, ssh://"),
-        (("measure", "no-such-space", "--device", "local"), "no space is named"),
+        (("measure", "no-such-space", "--device", "local"), "no network or space is named"),
         (("device", "add", "a/b", "local"), "device name 'a/b'"),
         (("device", "forget", "nothing"), "no device is named"),
     ],

@@ -258,7 +258,7 @@ def test_a_profile_is_not_overwritten_without_force(run: Run, figures: Path, tmp
         ("key,latency_ms\nx,-1\n", "line 2: latency_ms is '-1'; expected milliseconds"),
         ("key,latency_ms\nx\n", "line 2: latency_ms is None; expected milliseconds"),
         ("key,latency_ms\na,1\nb,2\n", "2 figures of 2 networks; expected at least 3 networks"),
-        ("key,latency_ms\na,1\nb,2\nc,3\n", "'a' is not an architecture key"),
+        ("key,latency_ms\na,1\nb,2\nc,3\n", "no network is named 'a'"),
     ],
 )
 def test_figures_that_cannot_be_used_say_why(run: Run, tmp_path: Path, text: str, message: str) -> None:

@@ -42,8 +42,9 @@ def test_reading_and_drawing_that_take_longer_than_a_second_are_shown_step_by_st
 
 
 def test_off_a_terminal_a_training_is_one_line_and_the_pace_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     progress = Progress()
     setup = Setup(tmp_path, train=pretended_training(_errors))
     with progress:
@@ -58,4 +59,15 @@ def test_off_a_terminal_a_training_is_one_line_and_the_pace_is_told(
     assert finals[0].endswith("trained in full by up to 2 seeds that did not choose them")
     assert finals[1].startswith("1/")
     pace = progress.summary()
-    assert re.fullmatch(r"\d+ candidates tried, [\d.]+ of 5 full trainings' worth, spent .+", pace)
+    assert re.fullmatch(r"\d+ candidates tried, [\d.]+ of 5 full trainings' worth, .*spent .+", pace)
+
+
+@pytest.mark.parametrize(
+    ("spent", "words"),
+    [(4.5, "4.5 of 5 full trainings' worth, spent "), (6.5, "5.0 of 5 full trainings' worth, 1.5 beyond it for ")],
+)
+def test_the_work_that_is_done_never_exceeds_its_total(spent: float, words: str) -> None:
+    progress = Progress()
+    progress.searching("", tuple, lambda: spent, 5.0, 1, "ms")
+    assert words in progress.summary()
+    assert all(task.completed <= task.total for task in progress._bars.tasks if task.total is not None)

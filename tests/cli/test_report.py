@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from snsearch.pages.page import report_data
+from snsearch.study.locks import file_lock
 from snsearch.study.storage import read_study
 from tests.conftest import Outcome
 
@@ -80,10 +81,23 @@ def test_several_studies_are_one_page_and_differing_data_are_said(run: Run, tmp_
     assert run("report", SAMPLE, str(tmp_path / "other"), "--watch").code == 2
 
 
+def test_a_watch_of_a_study_that_has_ended_writes_its_page_and_ends(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    outcome = run("report", SAMPLE, "--html", str(page), "--watch")
+    assert (outcome.code, outcome.out) == (0, f"report: {page}, 9 networks trained to the end\n")
+    assert page.is_file()
+    assert "no search is at work on sample" in outcome.err
+    assert not list(Path(SAMPLE).glob("*.lock"))
+
+
 def test_a_watched_study_is_written_and_ctrl_c_ends_it(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    words = [sys.executable, "-m", "snsearch", "report", SAMPLE, "--html", str(page), "--watch"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as watching:
+    shutil.copytree(SAMPLE, tmp_path / "study")
+    words = [sys.executable, "-m", "snsearch", "report", str(tmp_path / "study"), "--html", str(page), "--watch"]
+    with (
+        file_lock(tmp_path / "study" / "study.db", wait=False),
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as watching,
+    ):
         assert watching.stdout is not None
         assert watching.stdout.readline() == f"report: {page}, 9 networks trained to the end\n"
         assert page.is_file()

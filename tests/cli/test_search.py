@@ -279,8 +279,8 @@ def test_bad_input_gets_one_message_and_its_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "holds 0 studies"),
-        (("nothing",), "there is no study at"),
+        ((), "holds no study"),
+        (("nothing",), "there is no study 'nothing'"),
         (("--storage", "sqlite:///x.db"), "no study at"),
     ],
 )

@@ -101,15 +101,18 @@ def test_the_command_prints_the_figures(made: snsearch.Trained, run: Callable[..
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [
-        (lambda folder, made: folder / "none", SpecError, "is no network"),
+        (lambda folder, made: folder / "none", SpecError, "no file, folder, study or network is named"),
+        (lambda folder, made: "alexnett", SpecError, 'did you mean "alexnet"'),
+        (lambda folder, made: "alexnet", SpecError, "without weights"),
+        (lambda folder, made: "reports/sample#3", SpecError, "of a study"),
         (lambda folder, made: _bare(folder, made), SpecError, "do not say which network"),
         (lambda folder, made: _odd_card(folder), SpecError, "has no format.name"),
         (lambda folder, made: _broken(folder, made), SpecError, "cannot be opened"),
     ],
-    ids=["missing", "bare", "card", "broken"],
+    ids=["missing", "misspelt", "weightless", "study", "bare", "card", "broken"],
 )
 def test_what_is_no_network_is_refused(
-    change: Callable[[Path, snsearch.Trained], Path],
+    change: Callable[[Path, snsearch.Trained], Path | str],
     kind: type[Exception],
     words: str,
     made: snsearch.Trained,

@@ -133,7 +133,9 @@ def test_keys_and_names_are_read_back() -> None:
         ("mobilenet-v2", "no network is named 'mobilenet-v2'; did you mean \"mobilenet-v2-1x\""),
         ("mobile_3x224x224_c10", "no network is named 'mobile'"),
         ("shufflenet-v1-1x-g3_3x32x32_c10", "is an architecture; its key is shufflenet.g3"),
-        ("x", "not an architecture key"),
+        ("x", "no network is named 'x', and it is no key; expected a name of `snsearch networks`, or a key"),
+        ("mobilenet_v2x", 'did you mean "mobilenet-v2-1x"'),
+        ("x_stem", "not an architecture key"),
         ("mobilenet-v2-1x_0x224x224_c10", "expected positive numbers"),
     ],
 )

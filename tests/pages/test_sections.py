@@ -52,6 +52,26 @@ def test_a_verdict_that_separates_does_not_send_for_more(report: Report) -> None
     assert apart.lines[0].startswith("Take #6")
 
 
+def test_the_cards_that_are_the_same_network_are_counted_once(report: Report) -> None:
+    kept = {card.trial for card in report.section("verdict").cards[:2]}
+    study = report.view.study
+    trials = tuple(trial if trial.number in kept else replace(trial, repeats=()) for trial in study.trials)
+    found = report_data(replace(study, trials=trials)).section("verdict")
+    assert len({card.trial for card in found.cards}) == 2
+    assert found.lines[0].endswith("take one of the two.")
+
+
+def test_before_finals_the_verdict_says_why_there_is_none(report: Report) -> None:
+    study = report.view.study
+    trials = tuple(replace(trial, repeats=()) for trial in study.trials)
+    run = {**study.provenance[-1], "command": ["snsearch", "search", "--budget", "40", "--time-limit", "60.0"]}
+    found = report_data(replace(study, trials=trials, provenance=(run,)))
+    said = found.document["verdict"]
+    assert said == {"why_none": found.section("verdict").lines[0], "next": "snsearch search --budget 40"}
+    assert "time limit" in said["why_none"]
+    assert found.section("verdict").command == said["next"]
+
+
 def test_before_finals_the_cards_are_judged_by_the_search_and_say_so(report: Report) -> None:
     study = report.view.study
     trials = tuple(replace(trial, repeats=()) for trial in study.trials)

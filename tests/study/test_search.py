@@ -529,3 +529,22 @@ def test_networks_without_shuffle_are_searched_where_asked(setup: Setup) -> None
     settings = replace(setup.settings(), search_shuffle=True, tight=False)
     setup.search(candidates=found, settings=settings)
     assert {trial.design.shuffle for trial in setup.study().trials} == {True, False}
+
+
+def test_settings_that_differ_name_the_options_that_decide_them(setup: Setup) -> None:
+    made = setup.settings()
+    others = {
+        "--full-images": {"recipe": replace(made.recipe, images=1)},
+        "--recipe": {"recipe": replace(made.recipe, learning_rate=1.0)},
+        "--resolution": {"budget": replace(made.budget, resolution=(9, 9))},
+        "--budget": {"budget": replace(made.budget, macs=1)},
+        "--tight": {"tight": not made.tight},
+        "--search-shuffle": {"search_shuffle": not made.search_shuffle},
+        "--seed": {"seed": made.seed + 1},
+        "--space": {"space_digest": "another"},
+        "--sampler": {"sampler": "random"},
+        "--objective": {"cost_name": "another"},
+    }
+    for option, change in others.items():
+        [line] = replace(made, **change).difference(made)  # type: ignore[arg-type]
+        assert line.startswith(option)

@@ -10,7 +10,7 @@ import pytest
 
 from snsearch.study.pairs import Noise, common_seeds, difference, error_of, noise_of
 from snsearch.study.records import StudyRecord, TrialRecord
-from snsearch.study.verdict import Verdict, next_command, verdict_of
+from snsearch.study.verdict import Verdict, next_command, verdict_of, why_none
 from snsearch.training.recipe import ProxyResult, text_of
 from tests.studies import Setup, candidates_at, made_up_record, made_up_result
 
@@ -139,6 +139,16 @@ def test_a_decided_verdict_needs_no_command_and_an_earlier_study_has_no_verdict(
     record = study(setup, (0.40, 10.0, True), (0.30, 20.0, False), command=("snsearch", "search"))
     assert next_command(record, verdict(record)) is None
     assert verdict_of(replace(record, trials=tuple(replace(t, repeats=()) for t in record.trials))) is None
+
+
+@pytest.mark.parametrize("limited", [True, False])
+def test_a_study_without_a_verdict_says_why_and_what_makes_one(setup: Setup, limited: bool) -> None:
+    words = ["snsearch", "search", "--budget", "40"]
+    command = [*words, "--time-limit", "1.0"] if limited else words
+    record = study(setup, (0.40, 10.0, True), (0.30, 20.0, False), seeds=0, command=command)
+    assert verdict_of(record) is None
+    assert ("time limit" in why_none(record)) == limited
+    assert next_command(record, None) == "snsearch search --budget 40"
 
 
 def test_the_document_has_latencies_only_where_the_cost_is_one(setup: Setup) -> None:

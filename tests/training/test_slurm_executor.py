@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, wait
@@ -128,3 +130,31 @@ def test_without_sbatch_it_says_where_to_start(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StudyError, match="sbatch is not on this machine's path"):
         SlurmExecutor(tmp_path, Resources())
+
+
+_LOGS = """
+import logging, sys
+from pathlib import Path
+from snsearch.training.executor_names import Resources
+from snsearch.training.slurm_executor import SlurmExecutor
+
+class Kept(logging.StreamHandler):
+    def close(self):
+        print("closed")
+
+kept = Kept(sys.stdout)
+for name in (None, "absl"):
+    logging.getLogger(name).addHandler(kept)
+SlurmExecutor(Path(sys.argv[1]), Resources(cpu=1), cluster="local").shutdown()
+logging.getLogger("absl").error("heard")
+print(all(logging.getLogger(name).handlers == [kept] for name in (None, "absl")), flush=True)
+import os; os._exit(0)  # at its end, logging closes all handlers
+"""
+
+
+def test_handlers_of_other_loggers_survive(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "SUBMITIT_LOG_LEVEL"}
+    ran = subprocess.run(
+        [sys.executable, "-c", _LOGS, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (0, "heard\nheard\nTrue\n"), ran.stderr

@@ -13,7 +13,7 @@ import snsearch
 from snsearch.cli.shared.options import as_asked
 from snsearch.codec import decode, parse_json
 from snsearch.errors import SpecError
-from snsearch.files import read_given
+from snsearch.files import bundled_names, names_a_file, read_given
 from snsearch.network import KNOWN, AnyNetwork, Architecture, network_of
 
 _MOST_BYTES = 2**23
@@ -44,9 +44,14 @@ def architectures_of(spec: str, options: dict[str, Any], own: Sequence[str]) -> 
     Raises SpecError.
     """
     path = Path(spec)
-    is_space = path.suffix != ".json" and ("_" not in spec or path.exists()) and spec not in KNOWN
+    known = bundled_names("spaces")
+    is_file = path.suffix == ".toml" or "/" in spec or names_a_file(spec)
+    is_space = path.suffix != ".json" and (spec in known or is_file) and spec not in KNOWN
+    found = [] if is_space or path.suffix == ".json" else [network_of(spec, {"space": known})]
     if not is_space and (given := given_for_a_space(own)):
         raise SpecError(f"{spec!r} is one network already; {', '.join(given)} apply to a space")
+    if found:
+        return found
     if path.suffix == ".json":
         try:
             return list(_from_document(parse_json(read_given(path, _MOST_BYTES)), f'"{path.name}"'))
@@ -54,12 +59,10 @@ def architectures_of(spec: str, options: dict[str, Any], own: Sequence[str]) -> 
             raise SpecError(f"{spec!r} cannot be read: {error.strerror or error}") from None
         except ValueError as error:
             raise SpecError(f'"{path.name}": not valid JSON: {error}') from None
-    if not is_space:
-        return [network_of(spec)]
     [space] = snsearch.spaces(spec)
     asked = as_asked(options)
-    found = snsearch.solve(space=space, **{**asked, "groups": asked["groups"] or space.groups[:1]})
-    return [solution.architecture for solution in found]
+    solutions = snsearch.solve(space=space, **{**asked, "groups": asked["groups"] or space.groups[:1]})
+    return [solution.architecture for solution in solutions]
 
 
 def given_for_a_space(own: Sequence[str]) -> list[str]:

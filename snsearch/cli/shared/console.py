@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -39,12 +40,27 @@ def print_lines(lines: Iterable[str]) -> None:
 
 def print_text(text: str, *, indent: int = 0) -> None:
     """Prints sentences to stdout, wrapped."""
-    print_lines(wrap(text, terminal_width(), indent=indent))
+    print_lines(_wrapped(text, terminal_width(), indent=indent))
+
+
+def message_lines(text: str) -> list[str]:
+    """A message for stderr, wrapped at $COLUMNS, the terminal's width or 80; a long path or URL stays whole."""
+    try:
+        size = os.get_terminal_size(2)
+    except OSError:
+        size = os.terminal_size((80, 24))
+    return _wrapped(text, max(_LEAST, shutil.get_terminal_size(size).columns), whole=True)
+
+
+def _wrapped(text: str, width: int, *, indent: int = 0, whole: bool = False) -> list[str]:
+    """The text as `wrap` does it; what is indented stays so, with its further lines."""
+    own = [(line, indent + len(line) - len(line.lstrip(" "))) for line in text.split("\n")]
+    return [part for line, spaces in own for part in wrap(line, width, indent=spaces, whole=whole)]
 
 
 def say(text: str) -> None:
-    """Prints a message to stderr: wrapped on a terminal, else one line, as a log or a script wants it."""
-    for line in wrap(text, terminal_width()) if sys.stderr.isatty() else [printable(text)]:
+    """Prints a message to stderr."""
+    for line in message_lines(text):
         click.echo(line, err=True)
 
 
@@ -90,7 +106,7 @@ def print_json(value: Any) -> None:
 
 
 def progress_console() -> Console:
-    """The console of progress, on stderr; where that is not a terminal, what is one line there stays one."""
+    """The console of progress, on stderr; where that is not a terminal, a long path is one line there too."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from snsearch.cli.shared.console import printable, progress_console
+from snsearch.cli.shared.console import message_lines, progress_console
 from snsearch.errors import DeviceError, SnsearchError
 from snsearch.interrupt import EndNow, stop_on_signals
 from snsearch.study import Observer
@@ -76,7 +76,7 @@ class Progress(Observer):
 
     def said(self, text: str) -> None:
         """Prints a remark."""
-        self._console.print(Text(printable(text)))
+        self._console.print(Text("\n".join(message_lines(text))))
 
     def stopping(self) -> None:
         """Says that the signal was heard."""
@@ -130,7 +130,7 @@ class Progress(Observer):
         self.said(head)
         self._clear()
         self._all = self._bars.add_task(what, total=total)
-        self._bars.update(self._all, completed=done)
+        self._bars.update(self._all, completed=min(done, total))
         self._each = [self._bars.add_task("training", total=None) for _ in range(workers)]
 
     def _clear(self) -> None:
@@ -152,7 +152,7 @@ class Progress(Observer):
         assert self._records_of is not None
         assert self._all is not None
         self._records = self._records_of()
-        self._bars.update(self._all, completed=self._spent())
+        self._bars.update(self._all, completed=min(self._spent(), self._effort))
         if record.proxy is None or record.status in ("failed", "left out"):
             self.said(f"#{record.number} {record.status}: {record.reason}")
         elif self._live is None:
@@ -211,7 +211,10 @@ class Progress(Observer):
         """How many candidates are tried, and the time that is spent and left, in a line."""
         took, spent = time.monotonic() - self._started, self._spent()
         words = [f"{len({r.design for r in self._records if r.proxy is not None})} candidates tried"]
-        words += [f"{spent:.1f} of {self._effort:g} full trainings' worth", f"spent {format_duration(took)}"]
+        words += [f"{min(spent, self._effort):.1f} of {self._effort:g} full trainings' worth"]
+        if (beyond := spent - self._effort) >= 0.05:
+            words += [f"{beyond:.1f} beyond it for --trials, or to train the finalists to the full length"]
+        words += [f"spent {format_duration(took)}"]
         if (fresh := spent - self._before) > 0 and spent < self._effort:
             words += [f"about {format_duration(took / fresh * (self._effort - spent))} left of the search"]
         return ", ".join(words)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
+from collections.abc import Iterable, Mapping
+from typing import Final
 
-from snsearch.codec import suggestion
+from snsearch.codec import near
 from snsearch.errors import SpecError
 from snsearch.network.arch import Architecture
 from snsearch.network.known.classic import CLASSIC
@@ -15,6 +16,7 @@ from snsearch.network.known.named import AnyNetwork, NamedNetwork
 from snsearch.network.known.nasnet import NASNET
 from snsearch.network.known.residual import RESIDUAL
 from snsearch.network.known.shuffle import SHUFFLE
+from snsearch.prose import shortened
 
 KNOWN: dict[str, KnownNetwork] = {
     one.name: one for one in (*CLASSIC, *RESIDUAL, *MOBILE, *SHUFFLE, *NASNET)
@@ -32,8 +34,12 @@ def description_of(name: str) -> Describe:
 def known_network(name: str) -> KnownNetwork:
     """The known network of that name. Raises SpecError for an unknown one."""
     if name not in KNOWN:
-        raise SpecError(f"no network is named {name!r}{suggestion(name, KNOWN)}; `snsearch networks` lists them")
+        raise SpecError(f"no network is named {name!r}{_near(name)}; `snsearch networks` lists them")
     return KNOWN[name]
+
+
+def _near(name: str, others: Iterable[str] = ()) -> str:
+    return near(name[:60].lower().replace("_", "-"), (*KNOWN, *others))
 
 
 def named(known: KnownNetwork) -> AnyNetwork:
@@ -45,20 +51,33 @@ def named(known: KnownNetwork) -> AnyNetwork:
     )
 
 
+_NOTHING: Final[Mapping[str, Iterable[str]]] = {}
 _KEY = re.compile(
     r"(?P<name>[a-z0-9.-]+)_(?P<channels>\d{1,9})x(?P<height>\d{1,9})x(?P<width>\d{1,9})_c(?P<c>\d{1,9})"
 )
 
 
-def network_of(text: str) -> AnyNetwork:
-    """The network of a known network's name, of its key, or of an architecture's key. Raises SpecError."""
+def network_of(text: str, others: Mapping[str, Iterable[str]] = _NOTHING) -> AnyNetwork:
+    """The network of a known network's name, of its key, or of an architecture's key.
+
+    Args:
+        text: the name or key.
+        others: what the caller has looked for already, such as "space", each with the names that there are.
+
+    Raises SpecError, with a name that is near.
+    """
     if text in KNOWN:
         return named(KNOWN[text])
     match = _KEY.fullmatch(text)
     if match is None:
-        if "_" not in text and get_close_matches(text[:60], KNOWN):
-            known_network(text)  # raises, with the name that was meant
-        return Architecture.from_key(text)
+        if "_stem" in text:
+            return Architecture.from_key(text)
+        meant = _near(text, (name for names in others.values() for name in names))
+        expected = (
+            ", and it is no key; expected a name of `snsearch networks`, or a key such as "
+            "shufflenet.g3.b4.shuffle_stem24s2p_240x4s2-480x8s2-960x4s2_3x224x224_c1000"
+        )
+        raise SpecError(f"no {' or '.join(('network', *others))} is named {shortened(text)}{meant or expected}")
     return NamedNetwork(
         name=match["name"],
         input_channels=int(match["channels"]),

@@ -5,6 +5,7 @@ trial's. A study is made by one set of settings; other settings need another stu
 """
 
 from snsearch.study.storage.design_sampler import DesignSampler as DesignSampler
+from snsearch.study.storage.opening import is_searched as is_searched
 from snsearch.study.storage.reading import attach as attach
 from snsearch.study.storage.reading import read_study as read_study
 from snsearch.study.storage.samplers import sampler_of as sampler_of

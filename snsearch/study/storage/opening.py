@@ -81,6 +81,18 @@ def searching(url: str, name: str, holder: Callable[[], str]) -> Iterator[None]:
         yield
 
 
+def is_searched(url: str, name: str) -> bool:
+    """Whether a search may be at work on the study of that name: its lock is tried for a moment."""
+    file = sqlite_file(url)
+    if file is not None and not Path(f"{file}.lock").exists():
+        return False
+    try:
+        with _locked(url, name, wait=False):
+            return False
+    except StudyError:  # taken, or it cannot be tried
+        return True
+
+
 @contextmanager
 def _locked(url: str, name: str, *, wait: bool) -> Iterator[None]:
     """Holds the lock of a study on a server, or without a name that of the storage; SQLite has one a file.

@@ -1,0 +1,122 @@
+"""The public functions' door: arguments of a wrong kind are refused there, by the type hints."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import os
+import types
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+
+from snsearch.codec import near
+from snsearch.errors import SpecError
+from snsearch.prose import shortened
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_WORDS = {
+    bool: "True or False",
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    Path: "a path",
+    None: "None",
+    Callable: "a function",
+}
+_KINDS: dict[Any, Any] = {None: types.NoneType, int: Integral, float: Real, Path: os.PathLike}
+
+
+class _Names(dict[str, Any]):
+    """The names that a module's hints use; what is imported for type checks only comes from the package's face."""
+
+    def __missing__(self, name: str) -> Any:
+        if hasattr(builtins, name):
+            return getattr(builtins, name)
+        import snsearch
+
+        return getattr(snsearch, name, Any)
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, which raises SpecError for an argument that its type hints do not allow."""
+    signature = inspect.signature(function)
+
+    @cache
+    def hint_of(name: str) -> Any:
+        return eval(signature.parameters[name].annotation, {}, _Names(function.__globals__))
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # it says better what is missing, or is no argument
+        for name, value in given.arguments.items():
+            parameter = signature.parameters[name]
+            for one in value if parameter.kind is parameter.VAR_POSITIONAL else (value,):
+                if one is not parameter.default and not _fits(one, hint := hint_of(name)):
+                    expected = " or ".join(_words(hint))
+                    options = [
+                        word for part in _parts(hint) if get_origin(part) is Literal for word in get_args(part)
+                    ]
+                    meant = near(one, options) if isinstance(one, str) else ""
+                    raise SpecError(f"{function.__name__}: {name} is {shortened(one)}; expected {expected}{meant}")
+            given.arguments[name] = _plain(value)
+        return function(*given.args, **given.kwargs)
+
+    return call
+
+
+def _plain(value: Any) -> Any:
+    """The value; a number of numpy, also within a list or tuple, as Python's."""
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    if not isinstance(value, Real) or isinstance(value, bool | int):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    """The kinds of a union, or the one kind."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _fits(value: object, hint: Any) -> bool:
+    """Whether a value is of a hint's kind; an integer is a number, and True is none."""
+    return any(_is(value, part) for part in _parts(hint))
+
+
+def _is(value: object, kind: Any) -> bool:
+    origin, args = get_origin(kind) or kind, get_args(kind)
+    if origin is Any or origin is object:
+        return True
+    if origin is Literal:
+        return value in args
+    if isinstance(value, bool | str) and origin not in (bool, str):
+        return False
+    if not isinstance(value, _KINDS.get(origin, origin)):
+        return False
+    if origin is tuple and args[-1:] != (...,):
+        return not args or (len(value) == len(args) and all(map(_fits, value, args)))
+    if issubclass(origin, Sequence) and args:
+        return all(_fits(one, args[0]) for one in value)
+    return True
+
+
+def _words(hint: Any) -> list[str]:
+    """What a hint allows, in words."""
+    found = []
+    for part in _parts(hint):
+        origin, args = get_origin(part) or part, get_args(part)
+        if origin is Literal:
+            found += [f'"{word}"' for word in args]
+        elif origin in (tuple, Sequence):
+            each = ", ".join(" or ".join(_words(one)) for one in args if one is not ...)
+            found.append(f"({each})" if origin is tuple and ... not in args else f"a sequence (each {each})")
+        else:
+            found.append(_WORDS.get(origin) or str(getattr(origin, "__name__", origin)))
+    return list(dict.fromkeys(found))

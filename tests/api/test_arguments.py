@@ -1,0 +1,65 @@
+"""Arguments of a wrong kind are refused at the door of every public function."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import snsearch
+from snsearch.errors import SpecError
+
+PUBLIC = [one for name in snsearch.__all__ if inspect.isfunction(one := getattr(snsearch, name))]
+
+
+@pytest.mark.parametrize("function", PUBLIC, ids=lambda one: one.__name__)
+def test_every_argument_of_a_public_function_is_checked(function: Callable[..., Any]) -> None:
+    required = {
+        name: None
+        for name, one in inspect.signature(function).parameters.items()
+        if one.default is one.empty and one.kind is not one.VAR_POSITIONAL
+    }
+    for name, one in inspect.signature(function).parameters.items():
+        strange = [object()] if one.kind is one.VAR_POSITIONAL else []
+        given = {**required, name: object()} if not strange else required
+        ordered = {key: given[key] for key in sorted(given, key=lambda key: key != name)}
+        with pytest.raises(SpecError, match=f"{function.__name__}: .* is .*; expected "):
+            function(*strange, **ordered)
+
+
+@pytest.mark.parametrize(
+    ("call", "argument", "given", "expected"),
+    [
+        (lambda: snsearch.solve(mflops="40"), "mflops", "'40'", "a number"),  # type: ignore[arg-type]
+        (lambda: snsearch.solve(groups="3"), "groups", "'3'", "an integer"),  # type: ignore[arg-type]
+        (lambda: snsearch.solve(mflops=[40, "a"]), "mflops", "[40, 'a']", "a number"),  # type: ignore[list-item]
+        (lambda: snsearch.solve(mflops=True), "mflops", "True", "a number"),
+        (lambda: snsearch.count(None), "network", "None", "NamedNetwork"),  # type: ignore[arg-type]
+        (lambda: snsearch.build(3), "network", "3", "Solution"),  # type: ignore[arg-type]
+        (lambda: snsearch.predict("alexnet", profile=3), "profile", "3", "Profile"),  # type: ignore[arg-type]
+        (lambda: snsearch.measure(3, "local"), "what", "3", "StudyRecord"),  # type: ignore[arg-type]
+        (lambda: snsearch.search(40, split="test=x"), "split", "'test=x'", "a sequence"),
+        (lambda: snsearch.search(40, effort="quik"), "effort", "'quik'", 'did you mean "quick"'),  # type: ignore[arg-type]
+        (lambda: snsearch.count("alexnet", precision="int7"), "precision", "'int7'", '"int8"'),  # type: ignore[arg-type]
+    ],
+)
+def test_a_refusal_names_the_argument_what_was_given_and_what_was_expected(
+    call: Callable[[], object], argument: str, given: str, expected: str
+) -> None:
+    with pytest.raises(SpecError) as refused:
+        call()
+    assert f"{argument} is {given}; expected " in str(refused.value)
+    assert expected in str(refused.value)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    [found] = snsearch.solve(mflops=np.float64(40), groups=np.int64(3))  # type: ignore[arg-type]
+    assert found == snsearch.solve(mflops=40, groups=3)[0]
+
+
+def test_a_wrong_name_of_an_argument_is_pythons_own_error() -> None:
+    with pytest.raises(TypeError, match=r"solve\(\) got an unexpected keyword argument 'mflop'"):
+        snsearch.solve(mflop=40)  # type: ignore[call-arg]
