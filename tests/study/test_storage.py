@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -17,7 +19,7 @@ from snsearch.errors import StudyError
 from snsearch.pages.evidence import counts_of, keep_counts, keep_measurement, measurements_of
 from snsearch.solver.design import Design
 from snsearch.study.records import Settings, explored, trained
-from snsearch.study.storage import Study, read_study
+from snsearch.study.storage import Study, opening, read_study
 from tests.device.test_measurements import MEASUREMENT
 from tests.studies import Setup, candidates_at, made_up_counts, made_up_record, made_up_result
 
@@ -223,3 +225,20 @@ def test_a_study_with_counts_of_an_unknown_schema_is_refused(setup: Setup) -> No
     study.set_user_attr("counted:0123", {**encode(made_up_counts("a-key")), "schema": 2})
     with pytest.raises(StudyError, match=r"counts of the study: schema is 2; .* reads schema 1"):
         counts_of(read_study(setup.url))
+
+
+def test_a_search_begins_although_another_process_looks_at_the_lock_for_a_moment(
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, locked = iter([True, False]), opening._locked
+
+    @contextmanager
+    def looked_at(*arguments: Any, **options: Any) -> Iterator[None]:
+        if next(taken, False):
+            raise opening.TakenError
+        with locked(*arguments, **options):
+            yield
+
+    monkeypatch.setattr(opening, "_locked", looked_at)
+    Study.open(setup.url, "digits", setup.settings()).close()
+    assert next(taken, None) is None

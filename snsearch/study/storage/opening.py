@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from snsearch.study.storage_url import engine_url, parse_url, shown_place, sqlit
 
 _SQLITE = b"SQLite format 3\0"  # what a file begins with
 _EXTRAS = {"postgresql": "postgres", "mysql": "mysql", "mariadb": "mysql"}
+_TRIES, _MOMENT = 3, 0.2  # seconds between looks at a lock: `is_searched` holds it for an instant
 _BUSY = 60.0  # seconds: a second process may hold the file for a moment
 
 
@@ -68,13 +70,17 @@ def searching(url: str, name: str, holder: Callable[[], str]) -> Iterator[None]:
     Raises TakenError where somebody does; `holder` says who.
     """
     with ExitStack() as held:
-        try:
-            held.enter_context(_locked(url, name, wait=False))
-        except TakenError:
+        for _ in range(_TRIES):
+            try:
+                held.enter_context(_locked(url, name, wait=False))
+                break
+            except TakenError:
+                time.sleep(_MOMENT)
+        else:
             raise TakenError(
                 f"another search is at work on {shown_place(url)!r}{holder()}; wait for its end, or end it: the same "
                 "command then goes on"
-            ) from None
+            )
         if sqlite_file(url) is None:
             with making(url):  # tables, for a moment
                 open_storage(url, make=True).remove_session()
