@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from snsearch.codec import near
 from snsearch.errors import SpecError
@@ -47,7 +47,9 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @cache
     def hint_of(name: str) -> Any:
-        return eval(signature.parameters[name].annotation, {}, _Names(function.__globals__))
+        # One at a time: what the hints of the others name need not be imported.
+        one = types.SimpleNamespace(__annotations__={name: signature.parameters[name].annotation})
+        return get_type_hints(one, {}, _Names(function.__globals__))[name]
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
