@@ -6,8 +6,6 @@ trained in full by seeds that did not choose them, until they are told apart or 
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -19,6 +17,7 @@ from snsearch.errors import StudyError
 from snsearch.files import faults_as
 from snsearch.solver import Candidates
 from snsearch.study.carrying import carried, do_carried
+from snsearch.study.clock import Clock
 from snsearch.study.effort import MARGIN, Effort
 from snsearch.study.finalists import contenders, references_of
 from snsearch.study.ledger import Ledger
@@ -125,7 +124,7 @@ class Search:
         self._going: dict[int, float] = {}
         self._failures = 0
         self._heard = plan.workers if plan.executor is None else 0  # workers that tell of their progress
-        self._seconds: list[tuple[float, float]] = []  # of pieces: shares of a full training, and how long they took
+        self._clock = Clock(started=plan.started, limit=plan.time_limit, workers=plan.workers)
 
     def run(self) -> str:
         """Does what is left to do; returns why it ended."""
@@ -259,7 +258,7 @@ class Search:
         def works() -> Iterator[Work | None]:
             nonlocal ended
             while True:
-                if self._late(_FOR_SEARCH):
+                if self._clock.late(_FOR_SEARCH):
                     ended = "the time limit leaves no room for more"
                     return
                 if self.plan.settings.sampler != "surrogate":
@@ -338,7 +337,7 @@ class Search:
         took = result.seconds - (0.0 if before is None or before.proxy is None else before.proxy.seconds)
         self._going.pop(network, None)
         record = self.ledger.keep(network, result)
-        self._seconds.append((self.ledger.share(record) - done, took))
+        self._clock.took(self.ledger.share(record) - done, took)
         if result.finished:
             self._forget(network, result, "validation")
         self.observer.report("ended", record)
@@ -347,24 +346,6 @@ class Search:
         recipe = self.plan.settings.recipe
         piece = self._piece(network, recipe, "", result.seed, FULL, part)
         (self.plan.checkpoints / piece.checkpoint).unlink(missing_ok=True)
-
-    def _late(self, share: float) -> bool:
-        """Whether that share of the time limit is over, or would be with another full training."""
-        return self._left(share) < self._typical()
-
-    def _left(self, share: float = 1.0) -> float:
-        """Seconds until that share of the time limit is over."""
-        limit = math.inf if self.plan.time_limit is None else self.plan.time_limit
-        return share * limit - (time.monotonic() - self.plan.started)
-
-    def _round(self, networks: int) -> float:
-        """Seconds that a full training of each of `networks` networks takes."""
-        return -(-networks // self.plan.workers) * self._typical()
-
-    def _typical(self) -> float:
-        """Seconds of a full training."""
-        shares = sum(share for share, _ in self._seconds)
-        return sum(seconds for _, seconds in self._seconds) / shares if shares else 0.0
 
     # The finalists.
 
@@ -400,10 +381,10 @@ class Search:
         while True:
             finalists, current = self._finalists(lengths), self.ledger.current()
             short = [n for n in finalists if self.ledger.share(current[n]) < FULL and n not in tried]
-            if not short or self._late(1.0):
+            if not short or self._clock.late():
                 return finalists
             tried.update(short)
-            self._do(self._step(lengths, network, FULL) for network in short if not self._late(1.0))
+            self._do(self._step(lengths, network, FULL) for network in short if not self._clock.late())
 
     def _finals(self, lengths: Lengths, finalists: list[int], seeds: int) -> None:
         """Trains the finalists with seeds that did not choose them, one after another, until they are told apart."""
@@ -411,7 +392,7 @@ class Search:
         total = seeds * len(finalists)
         records = {network: record for network, record in self.ledger.current().items() if network in finalists}
         have = sum(len(record.finals) for record in records.values())
-        until = self._fitting(lengths, len(finalists))
+        until = self._clock.fitting(len(finalists), lengths.recipe.curve_points * lengths.recipe.epochs)
         if until <= 0 or have >= total:
             return
         self.observer.training(
@@ -430,7 +411,7 @@ class Search:
             ]
             if not lacking:
                 continue
-            if seed > first and self._left() < self._round(len(lacking)):
+            if seed > first and self._clock.left() < self._clock.round(len(lacking)):
                 return
             self._do(self._final(lengths, network, current[network], seed, until) for network in lacking)
             if self._decided():
@@ -445,7 +426,7 @@ class Search:
 
         def keep(result: ProxyResult) -> None:
             self.ledger.keep_final(record.number, result)
-            self._seconds.append((until, result.seconds))
+            self._clock.took(until, result.seconds)
             self._forget(network, result, "test")
             self.observer.report("scored", name, result)
 
@@ -471,14 +452,6 @@ class Search:
         found = verdict_of(record, self.plan.margin)
         finals = {trial.number: trial.finals for trial in record.trials if trial.finals}
         return found is not None and found.decided and len(common_seeds(finals)) > 1
-
-    def _fitting(self, lengths: Lengths, networks: int) -> float:
-        """The share of a full training for which the time limit has room, for one seed of every finalist."""
-        left, needed = self._left(), self._round(networks)
-        if needed <= 0 or left >= needed:
-            return FULL
-        points = lengths.recipe.curve_points * lengths.recipe.epochs
-        return int(max(0.0, left / needed) * points) / points
 
 
 def _name(record: TrialRecord) -> str:

@@ -1,0 +1,48 @@
+"""What a search's time limit has room for, by how long its trainings took so far."""
+
+from __future__ import annotations
+
+import math
+import time
+
+
+class Clock:
+    """The time of a search.
+
+    Args:
+        started: when the command began, of the monotonic clock.
+        limit: seconds from then; None for no limit.
+        workers: trainings at once.
+    """
+
+    def __init__(self, *, started: float, limit: float | None, workers: int) -> None:
+        self._started, self._limit, self._workers = started, math.inf if limit is None else limit, workers
+        self._shares = self._seconds = 0.0
+
+    def took(self, share: float, seconds: float) -> None:
+        """Hears how long a share of a full training took."""
+        self._shares += share
+        self._seconds += seconds
+
+    def left(self, share: float = 1.0) -> float:
+        """Seconds until that share of the limit is over."""
+        return share * self._limit - (time.monotonic() - self._started)
+
+    def late(self, share: float = 1.0) -> bool:
+        """Whether that share of the limit is over, or would be with another full training."""
+        return self.left(share) < self._typical()
+
+    def round(self, networks: int) -> float:
+        """Seconds that a full training of each of `networks` networks takes."""
+        return -(-networks // self._workers) * self._typical()
+
+    def fitting(self, networks: int, points: int) -> float:
+        """The share of a full training of so many points for which there is room, for each of the networks."""
+        left, needed = self.left(), self.round(networks)
+        if needed <= 0 or left >= needed:
+            return 1.0
+        return int(max(0.0, left / needed) * points) / points
+
+    def _typical(self) -> float:
+        """Seconds of a full training."""
+        return self._seconds / self._shares if self._shares else 0.0
