@@ -215,6 +215,7 @@ def test_a_file_that_is_no_study_is_told(run: Run, here: Path, content: str, nam
     assert "is not a study: " in outcome.err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("folder", ["what?", "100%", "50%25", "a#b", "a&b", "a b", "x{y}", "it's", "ü", "a@b:c"])
 def test_a_folder_of_any_name_holds_the_study_and_its_page(run: Run, here: Path, folder: str) -> None:
     assert run(*SMALL, "--out", folder).code == 0

@@ -167,6 +167,7 @@ def test_a_runner_whose_reference_output_is_wrong_times_nothing(tmp_path: Path, 
         run(tmp_path, "a")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("trouble", "cause", "figures"),
     [
@@ -397,6 +398,7 @@ def test_the_board_says_what_it_is(work: Path) -> None:
     assert home_folder() == work.parent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ENGINES)
 def test_the_python_runner_computes_what_torch_does_and_is_timed(name: str, tmp_path: Path) -> None:
     engine = engine_of(name)

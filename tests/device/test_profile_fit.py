@@ -392,6 +392,7 @@ def test_a_device_with_a_profile_predicts_every_space_it_knows(profiled: str, ru
     assert "give one of them" in both.err
 
 
+@pytest.mark.long
 def test_a_profile_is_shared_as_its_file(
     profiled: str, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

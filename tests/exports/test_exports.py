@@ -82,6 +82,7 @@ def marked(to: str, *more: str) -> Any:
     return pytest.param(to, *more, marks=[pytest.mark.long] if to in ("litert", "executorch") else [])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("to", "name"), [marked(to, name) for to in FORMATS for name in FEW.get(to, networks())])
 def test_every_space_s_network_computes_what_torch_computes(to: str, name: str, tmp_path: Path) -> None:
     made = snsearch.export(networks()[name], to, tmp_path / "out")

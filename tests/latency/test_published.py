@@ -26,6 +26,7 @@ from snsearch.latency.profile import read_profile
 SHIPPED = sorted(path.stem for path in PROFILES.glob("*.toml") if not path.stem.startswith("counted-"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_profile_is_what_a_fit_on_the_published_figures_gives(name: str) -> None:
     shipped, fitted = read_profile(PROFILES / f"{name}.toml"), profiles()[name]

@@ -41,6 +41,7 @@ def _lattice(arch: Architecture, step: int, most: int) -> Iterator[Architecture]
                     yield replace(arch, stage_channels=(first, second, third))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("profile", [PI, SNAPDRAGON, KERNELS, STREAMED], ids=lambda profile: profile.form)
 @pytest.mark.parametrize("tenths", [7, 9, 11])
 def test_the_network_is_the_one_of_most_macs_in_the_whole_lattice(profile: Profile, tenths: int) -> None:

@@ -218,6 +218,7 @@ def _best_of_space(solution: Solution, target: int, step: int, ratios: Sequence[
     return best
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("space", "groups", "macs", "step", "ratios"),
     [

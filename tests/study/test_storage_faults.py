@@ -194,6 +194,7 @@ def _at_once(count: int, work: Callable[[], object]) -> None:
         raise errors[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("storage", ["sqlite", "postgresql", "mariadb"])
 def test_searches_that_open_an_empty_storage_at_once_make_one_study(
     setup: Setup, storage: str, request: pytest.FixtureRequest

@@ -36,6 +36,7 @@ def test_one_length_alone_leaves_its_place_to_the_others() -> None:
     assert {*range(10)} <= {*chosen}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_known_of_new_networks_is_nearly_as_good_as_from_all(seed: int) -> None:
     random = np.random.default_rng(seed)

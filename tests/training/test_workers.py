@@ -265,6 +265,7 @@ def test_a_fault_of_a_call_is_raised_and_ends_the_others() -> None:
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.long
 def test_a_task_whose_process_dies_is_done_again(tmp_path: Path) -> None:
     found = go(_die_once, 4, job=str(tmp_path / "mark"))
     assert found.done == {0: 0, 1: 1, 2: 2, 3: 3}
