@@ -90,6 +90,7 @@ def test_a_watch_of_a_study_that_has_ended_writes_its_page_and_ends(run: Run, tm
     assert not list(Path(SAMPLE).glob("*.lock"))
 
 
+@pytest.mark.long
 def test_a_watched_study_is_written_and_ctrl_c_ends_it(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     shutil.copytree(SAMPLE, tmp_path / "study")

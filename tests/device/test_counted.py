@@ -98,6 +98,7 @@ def test_what_was_counted_before_is_read_and_not_run(counter: Counter, tmp_path:
         gone.count(OTHER)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["", "{", '{"counts": {}}', "[]"])
 def test_a_damaged_record_is_counted_again(counter: Counter, damage: str) -> None:
     first = counter.count(MODEL)

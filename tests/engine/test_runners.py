@@ -176,6 +176,7 @@ def test_a_nonce_that_is_no_word_is_not_echoed(runner: Runner, tmp_path: Path) -
         assert json.loads(runner(arguments, tmp_path).stdout)["nonce"] == ""
 
 
+@pytest.mark.long
 def test_the_alarm_ends_a_runner_whatever_became_of_the_link(runner: Runner, model: str, tmp_path: Path) -> None:
     job = replace(job_of(model), rounds=1_000_000_000, alarm_s=2)
     done = runner(job.arguments(NONCE), tmp_path)

@@ -279,6 +279,7 @@ def test_a_score_that_cannot_be_is_told_with_its_field(setup: Setup, key: str, v
         study.records()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("key", "value", "words"), TAMPERED)
 def test_a_tampered_trial_is_told_with_its_field(setup: Setup, key: str, value: str, words: str) -> None:
     _with_a_candidate(setup)

@@ -433,6 +433,7 @@ def test_half_precision_is_the_multiplications_alone_and_is_told(
     assert half.loss == pytest.approx(full.loss, rel=0.2)
 
 
+@pytest.mark.long
 def test_averaging_leaves_the_trained_weights_as_they_would_be(digits: Dataset, small: Architecture) -> None:
     networks = []
     for recipe in (AVERAGING, replace(AVERAGING, averaging=0.0), replace(AVERAGING, recalibration=100)):

@@ -252,6 +252,7 @@ def test_a_none_lets_results_come_first() -> None:
     assert results == [4, 25]
 
 
+@pytest.mark.long
 def test_a_stop_reaches_every_call_and_what_came_to_its_end_is_handed_over() -> None:
     outcome = Outcome({}, [], [])
     with pytest.raises(KeyboardInterrupt):
