@@ -15,20 +15,16 @@ from snsearch.units import format_bytes, format_count, format_mflops, three_digi
 def verdict_section(view: View) -> Section:
     """What the study comes to, and the networks to choose among."""
     choices = list(_choices(view))
+    command = next_command(view.study, view.verdict) if view.study.lengths is not None else None
+    several = {2: "two", 3: "three"}.get(len({row.number for _, row, _ in choices}))
     if view.verdict is None:
         lines = (why_none(view.study), *summary(view.rows, view.study.settings.cost_axis))
+        lines = (*lines, "For a verdict, run this next.") if command else lines
     else:
         lines = tuple(view.verdict.lines())
-    command = next_command(view.study, view.verdict) if view.study.lengths is not None else None
-    if command and view.verdict is None:
-        lines = (*lines, "For a verdict, run this next.")
-    elif command and not (view.verdict and view.verdict.separated):
-        count = len({row.number for _, row, _ in choices})
-        take = {1: "take this one", 2: "take one of the two"}.get(count, "take one of the three")
-        lines = (
-            f"The best are not told apart yet. To narrow the intervals, run this next; or {take}.",
-            *lines,
-        )
+        if command and several and not view.verdict.separated:
+            open_to = "The best are not told apart yet. To narrow the intervals, run this next"
+            lines = (f"{open_to}; or take one of the {several}.", *lines)
     return Section(
         name="verdict",
         title="Verdict",
