@@ -172,19 +172,20 @@ def search(**given: Any) -> None:
 
     if given["budget"] is None and given["latency"] is None:
         raise click.UsageError("give --budget, or --latency")
-    progress = Progress()
-    with ending_with(lambda: _finish(given, progress), progress), progress:
+    progress, ended = Progress(), False
+    with ending_with(lambda: _finish(given, progress, ended=ended), progress), progress:
         api.search(**given, observer=progress)
+        ended = True
     progress.check_outcomes()
 
 
-def _finish(given: dict[str, Any], progress: Progress) -> None:
-    """Writes the page of the front as far as it goes, and prints it."""
+def _finish(given: dict[str, Any], progress: Progress, *, ended: bool) -> None:
+    """Writes the page of the front as far as it goes, and prints it with the next command: the same, if not ended."""
     if not progress.has_searched:
         return
     from snsearch import api
     from snsearch.cli.shared.outcomes import print_outcomes
-    from snsearch.study import front_table, next_command, verdict_of, why_none
+    from snsearch.study import finalists_table, front_table, next_command, verdict_of, why_none
 
     where = ("study", "storage", "out", "space", "budget", "data", "latency", "confidence", "profile", "device")
     place = api.search_place(**{name: given[name] for name in where})
@@ -197,9 +198,11 @@ def _finish(given: dict[str, Any], progress: Progress) -> None:
         progress.said("no candidate has been trained yet; there is nothing to report")
         return
     print_table(front_table(record))
+    if (finalists := finalists_table(record)).rows:
+        print_table(finalists)
     verdict = verdict_of(record)
     for line in verdict.lines() if verdict else [why_none(record)]:
         print_text(line)
-    if further := next_command(record, verdict):
+    if further := next_command(record, verdict if ended else None):
         print_text(f"Next: {further}")
     click.echo(f"report: {place.page}")

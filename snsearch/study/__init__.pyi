@@ -53,6 +53,7 @@ from .storage_url import sqlite_file as sqlite_file
 from .storage_url import sqlite_url as sqlite_url
 from .storage_url import without_secrets as without_secrets
 from .summary import best_candidate as best_candidate
+from .summary import finalists_table as finalists_table
 from .summary import front_table as front_table
 from .thinning import thinned as thinned
 from .verdict import Choice as Choice

@@ -8,7 +8,7 @@ from snsearch.study.objective import unit_of
 from snsearch.study.pareto import front
 from snsearch.study.records import StudyRecord, TrialRecord, explored
 from snsearch.study.storage_url import without_secrets
-from snsearch.study.verdict import verdict_of
+from snsearch.study.verdict import Choice, choices_of, verdict_of
 from snsearch.tables import Column, Table
 from snsearch.units import format_count, format_mflops, three_digits
 
@@ -50,6 +50,23 @@ def front_table(record: StudyRecord) -> Table[Scored]:
         columns=_columns(unit_of(record.settings.cost_axis)),
         rows=[(trials[index], scores[index]) for index in front(points)],
         title=f"front of proxy error against {record.settings.cost_axis}",
+    )
+
+
+def finalists_table(record: StudyRecord) -> Table[Choice]:
+    """The finalists by their full trainings with seeds that did not choose them, cheapest first."""
+    unit = unit_of(record.settings.cost_axis)
+    return Table(
+        columns=(
+            Column[Choice]("trial", lambda one: f"#{one.trial}"),
+            Column[Choice]("candidate", lambda one: one.words),
+            Column[Choice]("error", lambda one: f"{one.error:.2%}", align="right"),
+            Column[Choice]("95 %", lambda one: "{:.2%} to {:.2%}".format(*one.error_interval), align="right"),
+            Column[Choice](unit, lambda one: three_digits(one.cost), align="right"),
+            Column[Choice]("seeds", lambda one: one.seeds, align="right", drop=1),
+        ),
+        rows=sorted(choices_of(record).values(), key=lambda one: one.cost),
+        title="finalists: full trainings with further seeds, on test images",
     )
 
 
