@@ -172,10 +172,14 @@ def train_arm(data: Path, name: str, arm_name: str, seeds: Iterable[int], *, eve
 
 
 def judged(name: str) -> dict[str, object]:
-    """Each arm's tau with the other seeds' errors, its cost, and its difference from the base, paired by members."""
+    """Each arm's tau with the other seeds' errors, its cost, and its difference from the base, paired by members.
+
+    Of the members that every arm has which was begun.
+    """
     table, curves = read_table(name), TrainingLog(RESULTS / f"{name}.csv").read()
     places = {member.label: at for at, member in enumerate(files.read_members(files.RESULTS / name / "members.csv"))}
-    labels = [member.label for member in members_of(name)]
+    begun = [arm for arm in ARMS if any((label, arm, 0) in curves for label in places)]
+    labels = [label for label in places if all((label, arm, 0) in curves for arm in begun)]
     at = [places[label] for label in labels]
     truth = table.judged_without(0)[at]
     full = table.errors[0][at]  # (members, points)
@@ -184,11 +188,10 @@ def judged(name: str) -> dict[str, object]:
         "everything": full[:, -1],
     }
     cost: dict[str, float] = {}
-    for arm in ARMS:
-        own = [curves.get((label, arm, 0)) for label in labels]
-        if all(own):
-            found[arm] = np.array([curve[-1].test_error for curve in own if curve])
-            cost[arm] = float(np.mean([curve[-1].cpu_seconds for curve in own if curve]))
+    for arm in begun:
+        own = [curves[label, arm, 0][-1] for label in labels]
+        found[arm] = np.array([point.test_error for point in own])
+        cost[arm] = float(np.mean([point.cpu_seconds for point in own]))
     random = np.random.default_rng(0)
     draws = [random.integers(0, len(at), len(at)) for _ in range(_BOOTSTRAPS)]
     taus = {arm: np.array([kendall_tau(own[d], truth[d]) for d in draws]) for arm, own in found.items()}
