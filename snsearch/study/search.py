@@ -259,7 +259,7 @@ class Search:
             nonlocal ended
             while True:
                 if self._clock.late(_FOR_SEARCH):
-                    ended = "the time limit leaves no room for more"
+                    ended = self._out_of_time()
                     return
                 if self.plan.settings.sampler != "surrogate":
                     work = self._sampled(lengths, effort.trainings - self._underway())
@@ -301,6 +301,14 @@ class Search:
         if self.ledger.networks.is_drawn:
             return f"all {len(self.ledger.current())} networks that were found in the space are trained"
         return f"all {self.plan.candidates.count} networks of the space are trained"
+
+    def _out_of_time(self) -> str:
+        current = self.ledger.current()
+        lacking = [network for network in self.ledger.networks.published if network not in current]
+        if not lacking:
+            return "the time limit leaves no room for more"
+        groups = ", ".join(f"g={format_stages(self.ledger.architecture(network).groups)}" for network in lacking)
+        return f"the time limit leaves no room for more; not compared with: the published {groups}"
 
     def _underway(self) -> float:
         """Full trainings' worth of work that is done or being done."""
