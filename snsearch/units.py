@@ -6,6 +6,7 @@ units (1 KiB = 1024 bytes); decimal units (kB, MB) are read too.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -170,6 +171,14 @@ def plain_number(value: float) -> float | int:
 def three_digits(value: float) -> str:
     """The value with one decimal, or with three significant digits below ten: "38.4", "6.97", "0.0946"."""
     return f"{value:.1f}" if value >= 9.995 else f"{value:.3g}"  # 9.995 rounds to ten
+
+
+def format_interval(value: float, interval: tuple[float, float], form: str) -> str:
+    """The 95 % interval to print behind its value: "± 1.2%", or "[0.0%, 29.4%]" where it is clipped on one side."""
+    low, high = interval
+    if math.isclose(low + high, 2 * value, abs_tol=1e-9):
+        return f"± {high - value:{form}}"
+    return f"[{low:{form}}, {high:{form}}]"
 
 
 def format_latency(ms: float) -> str:

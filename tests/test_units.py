@@ -15,6 +15,7 @@ from snsearch.units import (
     format_bytes,
     format_count,
     format_duration,
+    format_interval,
     format_mflops,
     format_resolution,
     parse_bytes,
@@ -185,3 +186,9 @@ def test_figures_have_one_decimal_or_three_digits_where_they_are_small() -> None
     assert [three_digits(value) for value in (1234.56, 38.44, 10, 9.996, 6.97, 0.09462)] == [
         *("1234.6", "38.4", "10.0", "10.0", "6.97", "0.0946")
     ]
+
+
+def test_an_interval_is_plus_minus_its_half_only_where_it_is_not_clipped() -> None:
+    assert format_interval(0.3, (0.288, 0.312), ".1%") == "± 1.2%"
+    assert format_interval(0.125, (0.0, 0.294), ".1%") == "[0.0%, 29.4%]"
+    assert format_interval(99.0, (97.5, 100.0), ".2f") == "[97.50, 100.00]"

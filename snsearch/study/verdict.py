@@ -18,7 +18,7 @@ from snsearch.study.finalists import references_of
 from snsearch.study.objective import unit_of
 from snsearch.study.pairs import Difference, Noise, common_seeds, difference, error_of, noise_of
 from snsearch.study.records import Settings, StudyRecord, TrialRecord
-from snsearch.units import format_stages, three_digits
+from snsearch.units import format_interval, format_stages, three_digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,14 +139,14 @@ class Verdict:
 
     def described(self, choice: Choice) -> str:
         """A finalist with its error and cost."""
-        half = (choice.error_interval[1] - choice.error_interval[0]) / 2
+        interval = format_interval(choice.error, choice.error_interval, ".1%")
         cost = f"{three_digits(choice.cost)} {self.unit}"
         if choice.cost_interval is not None:
             low, high = map(three_digits, choice.cost_interval)
             cost += f" (95 %: {low} to {high})"
         if choice.extrapolated:
             cost += ", outside of what its profile was judged on"
-        return f"#{choice.trial} ({choice.words}): error {choice.error:.1%} ± {half:.1%} at {cost}"
+        return f"#{choice.trial} ({choice.words}): error {choice.error:.1%} {interval} at {cost}"
 
     def compared(self, one: Comparison) -> str:
         """How the pick compares with another."""
