@@ -114,10 +114,9 @@ class Verdict:
             )
         if (tied := self.cheapest_tied) is not None:
             low, high = tied.interval_points
-            first, what = ("fastest", "time") if self.unit == "ms" else ("cheapest", "cost")
             yield (
-                f"The {first} that is not told apart from it is {tied.name}: {-tied.difference_points:+.1f} ± "
-                f"{(high - low) / 2:.1f} points at {1 - 1 / tied.cost_ratio:.0%} less {what}."
+                f"{'Faster' if self.unit == 'ms' else 'Cheaper'} still, but not shown to be as accurate, is {tied.name}: "
+                f"{-tied.difference_points:+.1f} ± {(high - low) / 2:.1f} points {self._at_cost(1 / tied.cost_ratio)}."
             )
         open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]
         if open_to:
@@ -161,14 +160,14 @@ class Verdict:
             error = f"{size} worse"
         else:
             error = f"not told apart ({one.difference_points:+.1f} ± {half:.1f} points)"
-        change = one.cost_ratio - 1
-        what = "time" if self.unit == "ms" else "cost"
-        cost = (
-            f"the same {what}"
-            if abs(change) < 0.005
-            else f"{abs(change):.0%} {'more' if change > 0 else 'less'} {what}"
-        )
-        return f"{error}, at {cost}"
+        return f"{error}, {self._at_cost(one.cost_ratio)}"
+
+    def _at_cost(self, ratio: float) -> str:
+        """A cost beside another, by their ratio: "at 14% more time"."""
+        is_time, change = self.unit == "ms", ratio - 1
+        if abs(change) < 0.005:
+            return "in the same time" if is_time else "at the same cost"
+        return f"at {abs(change):.0%} {'more' if change > 0 else 'less'} {'time' if is_time else 'cost'}"
 
     def _is_tied(self, one: Comparison) -> bool:
         low, high = one.interval_points
@@ -291,7 +290,8 @@ def _references(study: StudyRecord, pick: TrialRecord, finals: Mapping[int, Sequ
     )
     names = {usual.number: f"the published g={_groups_words(usual)}"}
     if nearest.number != usual.number:
-        names[nearest.number] = f"the published g={_groups_words(nearest)}, nearest to it in cost"
+        nearby = "" if nearest.number == pick.number else " (nearest to it in cost)"
+        names[nearest.number] = f"the published g={_groups_words(nearest)}{nearby}"
     return names
 
 
