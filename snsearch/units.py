@@ -200,6 +200,11 @@ def format_mflops(macs: int) -> str:
     return f"{macs / 1e6:,.2f}"
 
 
+def format_budget(macs: int) -> str:
+    """A budget of MACs as `format_mflops` prints it, a small one with three digits: "0.00125"."""
+    return format_mflops(macs) if macs >= 99_950 else three_digits(macs / 1e6)
+
+
 def format_bytes(size: float) -> str:
     """The size in binary units: "2.39 MiB", "320.0 KiB", "96 B"."""
     if size >= 1024**2 - 51:  # would round to "1024.0 KiB"

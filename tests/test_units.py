@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from snsearch.errors import SpecError
 from snsearch.units import (
+    format_budget,
     format_bytes,
     format_count,
     format_duration,
@@ -155,6 +156,8 @@ def test_a_printed_count_is_near_to_the_count(value: int) -> None:
 def test_mflops_are_printed_with_two_digits() -> None:
     assert format_mflops(137_460_672) == "137.46"
     assert format_mflops(1_998_930_000) == "1,998.93"
+    assert format_budget(137_460_672) == "137.46"
+    assert [format_budget(macs) for macs in (1000, 99_949, 99_950, 100_000)] == ["0.001", "0.0999", "0.10", "0.10"]
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ from snsearch.units import (
     CLASSES,
     MFLOPS,
     MILLISECONDS,
+    format_budget,
     format_bytes,
     format_count,
     format_latency,
-    format_mflops,
     parse_bytes,
     parse_confidence,
     parse_count,
@@ -112,7 +112,7 @@ class Budget:
         parts = []
         if self.macs is not None:
             form = "{} MFLOPs" if self.match == "nearest" else "at most {} MFLOPs"
-            parts.append(form.format(format_mflops(self.macs)))
+            parts.append(form.format(format_budget(self.macs)))
         if self.params is not None:
             parts.append(f"at most {format_count(self.params)} parameters")
         if self.peak_activation_bytes is not None:

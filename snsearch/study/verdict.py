@@ -114,9 +114,10 @@ class Verdict:
             )
         if (tied := self.cheapest_tied) is not None:
             low, high = tied.interval_points
+            cheaper = "Faster" if self.unit == "ms" else "Cheaper"
             yield (
-                f"{'Faster' if self.unit == 'ms' else 'Cheaper'} still, but not shown to be as accurate, is {tied.name}: "
-                f"{-tied.difference_points:+.1f} ± {(high - low) / 2:.1f} points {self._at_cost(1 / tied.cost_ratio)}."
+                f"{cheaper} still, but not shown to be as accurate, is {tied.name}: {-tied.difference_points:+.1f} ± "
+                f"{(high - low) / 2:.1f} points {self._at_cost(1 / tied.cost_ratio)}."
             )
         open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]
         if open_to:
