@@ -25,6 +25,11 @@ def shortened(value: object) -> str:
         return "an integer of thousands of digits"
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A count with its noun: "1 image", "2,000 images"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def width_of(text: str) -> int:
     """The cells that a terminal needs for the text: two for each East Asian wide character."""
     if text.isascii():

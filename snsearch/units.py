@@ -6,6 +6,7 @@ units (1 KiB = 1024 bytes); decimal units (kB, MB) are read too.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -172,6 +173,14 @@ def three_digits(value: float) -> str:
     return f"{value:.1f}" if value >= 9.995 else f"{value:.3g}"  # 9.995 rounds to ten
 
 
+def format_interval(value: float, interval: tuple[float, float], form: str) -> str:
+    """The 95 % interval to print behind its value: "± 1.2%", or "[0.0%, 29.4%]" where it is clipped on one side."""
+    low, high = interval
+    if math.isclose(low + high, 2 * value, abs_tol=1e-9):
+        return f"± {high - value:{form}}"
+    return f"[{low:{form}}, {high:{form}}]"
+
+
 def format_latency(ms: float) -> str:
     """The latency that somebody gave, in milliseconds: "25 ms"."""
     return f"{ms:g} ms"
@@ -189,6 +198,11 @@ def format_count(value: float) -> str:
 def format_mflops(macs: int) -> str:
     """MACs in millions with two decimals: "137.46"."""
     return f"{macs / 1e6:,.2f}"
+
+
+def format_budget(macs: int) -> str:
+    """A budget of MACs as `format_mflops` prints it, a small one with three digits: "0.00125"."""
+    return format_mflops(macs) if macs >= 99_950 else three_digits(macs / 1e6)
 
 
 def format_bytes(size: float) -> str:

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from snsearch.errors import SpecError
 from snsearch.units import (
+    format_budget,
     format_bytes,
     format_count,
     format_duration,
+    format_interval,
     format_mflops,
     format_resolution,
     parse_bytes,
@@ -154,6 +156,8 @@ def test_a_printed_count_is_near_to_the_count(value: int) -> None:
 def test_mflops_are_printed_with_two_digits() -> None:
     assert format_mflops(137_460_672) == "137.46"
     assert format_mflops(1_998_930_000) == "1,998.93"
+    assert format_budget(137_460_672) == "137.46"
+    assert [format_budget(macs) for macs in (1000, 99_949, 99_950, 100_000)] == ["0.001", "0.0999", "0.10", "0.10"]
 
 
 @pytest.mark.parametrize(
@@ -185,3 +189,9 @@ def test_figures_have_one_decimal_or_three_digits_where_they_are_small() -> None
     assert [three_digits(value) for value in (1234.56, 38.44, 10, 9.996, 6.97, 0.09462)] == [
         *("1234.6", "38.4", "10.0", "10.0", "6.97", "0.0946")
     ]
+
+
+def test_an_interval_is_plus_minus_its_half_only_where_it_is_not_clipped() -> None:
+    assert format_interval(0.3, (0.288, 0.312), ".1%") == "± 1.2%"
+    assert format_interval(0.125, (0.0, 0.294), ".1%") == "[0.0%, 29.4%]"
+    assert format_interval(99.0, (97.5, 100.0), ".2f") == "[97.50, 100.00]"

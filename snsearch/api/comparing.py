@@ -20,7 +20,7 @@ from snsearch.network import KNOWN, AnyNetwork, Costs, OpGraph, cost_column, cou
 from snsearch.prose import excerpt
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
-from snsearch.units import three_digits
+from snsearch.units import format_interval, three_digits
 
 if TYPE_CHECKING:
     from snsearch.study import StudyRecord, TrialRecord
@@ -41,7 +41,10 @@ class Compared:
 
 
 def _with_interval(pair: tuple[float, float] | None) -> str:
-    return "" if pair is None else f"{pair[0]:.1f} ± {pair[1]:.1f}"
+    if pair is None:
+        return ""
+    error, half = pair
+    return f"{error:.1f} {format_interval(error, (max(0.0, error - half), min(100.0, error + half)), '.1f')}"
 
 
 _COLUMNS: tuple[tuple[Callable[[Compared], object], Column[Compared]], ...] = (

@@ -15,6 +15,7 @@ from snsearch.codec import near
 from snsearch.errors import DataError, SpecError
 from snsearch.interrupt import stop_on_signals
 from snsearch.network import KNOWN, AnyNetwork, network_of
+from snsearch.prose import counted
 from snsearch.study import Observer
 from snsearch.training import WEIGHTS_SUFFIX, normalisation_of, resolve_data
 
@@ -93,7 +94,7 @@ def evaluate(
     feed = getattr(feeds, on)
     if feed is None:
         raise DataError(f"{feeds.name} has no {on} images")
-    seen.said(f"{len(feed.labels):,} {on} images of {feeds.name}")
+    seen.said(f"{counted(len(feed.labels), f'{on} image')} of {feeds.name}")
     done = 0
     with stop_on_signals(seen.stopping) as stop:
 

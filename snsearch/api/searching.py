@@ -19,7 +19,7 @@ from snsearch.codec import suggestion
 from snsearch.device import Device, device_of, named_profile, profile_of_device
 from snsearch.errors import SpecError
 from snsearch.interrupt import resumable
-from snsearch.prose import printable
+from snsearch.prose import counted, printable
 from snsearch.solver import Budget, load_budget, load_space, with_input
 from snsearch.study import EFFORTS, FULL_IMAGES, MARGIN, STANDARD, EffortName, Observer, Sampler, objective_named
 from snsearch.training import Elsewhere, Options, elsewhere, load_changes, parse_splits, resolve_data
@@ -217,8 +217,9 @@ def search(
         used = settings.recipe
         if full_images is not None and (takes := used.images * used.epochs) != full_images:
             seen.said(
-                f"a full training takes {takes:,} images, not {full_images:,}: {used.epochs} whole passes (at "
-                f"most {MOST_PASSES}) over {used.images:,} of the {len(dataset.train):,} training images"
+                f"a full training takes {counted(takes, 'image')}, not {full_images:,}: "
+                f"{counted(used.epochs, 'whole pass', 'whole passes')} (at most {MOST_PASSES}) over {used.images:,} "
+                f"of the {counted(len(dataset.train), 'training image')}"
             )
         plan = Plan(
             url=place.url,

@@ -117,7 +117,7 @@ SECTIONS = {
     metavar="NAME|FILE|counted",
     shell_complete=complete_names("profiles", "counted"),
     help="Latency profile of the objective and of --latency (snsearch profiles); counted is --objective counted  "
-    f"[default: the device's own, else {DEFAULT_PROFILE}]",
+    f"[default: the device's own, else {DEFAULT_PROFILE} (for the objective only)]",
 )
 @click.option(
     "--device",

@@ -107,7 +107,7 @@ def _search(subject: Subject) -> dict[str, Any] | None:
         if score is None
         else {
             "value": score.error,
-            "interval": [max(0.0, score.error - score.deviation_95), min(1.0, score.error + score.deviation_95)],
+            "interval": list(score.interval),
             "seeds": score.seeds,
             "test_images": candidates[0].results[0].test_images,
             "of": "short trainings of this network in the search, whose weights were not kept",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from snsearch.codec import Share, Stored
 from snsearch.intervals import Z95, wilson_95
+from snsearch.prose import counted
 from snsearch.tables import Column, Table
 
 Interval = tuple[float, float]
@@ -57,12 +58,12 @@ class Evaluation:
     @property
     def lines(self) -> list[str]:
         """The figures in words, and the pairs of classes that are confused most."""
-        lines = [f"top-1 error {_with(self.error, self.error_interval)} on {self.images:,} images"]
+        lines = [f"top-1 error {_with(self.error, self.error_interval)} on {counted(self.images, 'image')}"]
         if self.top5_error is not None and self.top5_interval is not None:
             lines.append(f"top-5 error {_with(self.top5_error, self.top5_interval)}")
         lines.append(f"balanced error {_with(self.balanced_error, self.balanced_interval)}; loss {self.loss:.3f}")
         if self.unreadable:
-            lines.append(f"{self.unreadable:,} images cannot be decoded, and do not count")
+            lines.append(f"{counted(self.unreadable, 'image')} cannot be decoded: not counted")
         pairs = [
             (count, self.per_class[row].name, self.per_class[column].name)
             for row, counts in enumerate(self.confusion)

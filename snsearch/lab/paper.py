@@ -255,7 +255,7 @@ def line_up(mflops: float, tables: Sequence[int], *, tight: bool) -> LineUp:
             solutions.setdefault(label, solution)
     if not names:
         raise InfeasibleBudgetError(
-            f"no network of the paper's meets {budget.describe()}; for one: {next(iter(missing.values()))}"
+            f"no network of the paper's meets {budget.describe()}; of one design: {next(iter(missing.values()))}"
         )
     assert budget.macs is not None, "the budget is a number of MFLOPs"
     return LineUp(mflops=budget.macs / 1e6, solutions=solutions, names=names, missing=missing)

@@ -12,7 +12,7 @@ from snsearch.network import Architecture, Costs, cost_column
 from snsearch.pages.evidence import standing
 from snsearch.study import Choice, Score, Settings, TrialRecord, extrapolated, front_shares, scores_of, unit_of
 from snsearch.tables import Column, Table
-from snsearch.units import format_duration, format_stages, three_digits
+from snsearch.units import format_duration, format_interval, format_stages, three_digits
 
 Status = Literal["front", "tied", "trained", "stopped"]
 
@@ -51,8 +51,7 @@ class CandidateRow:
     @property
     def error_interval(self) -> tuple[float, float]:
         """The 95 % interval of the error, from 0 to 1."""
-        half = self.score.deviation_95
-        return max(0.0, self.score.error - half), min(1.0, self.score.error + half)
+        return self.score.interval
 
     @property
     def unlike(self) -> str:
@@ -143,7 +142,7 @@ def _columns(unit: str, mixed: bool) -> tuple[Column[CandidateRow], ...]:
             "error",
             lambda r: r.score.error,
             heading="error ± 95 %",
-            text=lambda r: f"{100 * r.score.error:.2f} ± {100 * r.score.deviation_95:.2f} %",
+            text=lambda r: _percent(r.score.error, r.score.interval),
             align="right",
         ),
         of("error_low", lambda r: r.error_interval[0], place="data"),
@@ -208,10 +207,12 @@ def _status_words(row: CandidateRow) -> str:
 
 
 def _final_words(row: CandidateRow) -> str:
-    if row.final is None:
-        return ""
-    low, high = row.final.error_interval
-    return f"{100 * row.final.error:.2f} ± {50 * (high - low):.2f} %"
+    return "" if row.final is None else _percent(row.final.error, row.final.error_interval)
+
+
+def _percent(error: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{100 * error:.2f} {format_interval(100 * error, (100 * low, 100 * high), '.2f')} %"
 
 
 def _cost_words(row: CandidateRow) -> str:
@@ -256,7 +257,7 @@ def not_told_apart(rows: Sequence[CandidateRow], best: CandidateRow) -> list[Can
 
 
 def _error(row: CandidateRow) -> str:
-    return f"{row.score.error:.1%} ± {row.score.deviation_95:.1%}"
+    return f"{row.score.error:.1%} {format_interval(row.score.error, row.score.interval, '.1%')}"
 
 
 def record_of(table: Table[CandidateRow]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The verdict as three cards: the fastest, the balanced and the most accurate network, each with how to take it."""
+"""The verdict as three cards: a faster, the balanced and the most accurate network, each with how to take it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def verdict_section(view: View) -> Section:
         lines = tuple(view.verdict.lines())
         if command and several and not view.verdict.separated:
             open_to = "The best are not told apart yet. To narrow the intervals, run this next"
-            lines = (f"{open_to}; or take one of the {several}.", *lines)
+            lines = (f"{open_to}; or take one of these {several}.", *lines)
     return Section(
         name="verdict",
         title="Verdict",
@@ -50,16 +50,14 @@ def _choices(view: View) -> Iterator[tuple[str, CandidateRow, str]]:
     tied_with = verdict.tied_with()
     note = f"tied with {', '.join(f'#{one.trial}' for one in tied_with)}" if tied_with else ""
     fastest = verdict.cheapest_tied
-    compared = ""
     if fastest is not None:
         low, high = (-end for end in reversed(fastest.interval_points))
         points = f"{-fastest.difference_points:+.1f} [{low:+.1f}, {high:+.1f}] points"
         compared = f"{points} beside the balanced one: not told apart"
-    yield (
-        "Fastest" if view.unit == "ms" else "Cheapest",
-        view.row(verdict.pick.trial if fastest is None else fastest.trial),
-        compared or note,
-    )
+        faster = "Faster" if view.unit == "ms" else "Cheaper"
+        yield f"{faster}, undecided", view.row(fastest.trial), compared
+    else:
+        yield "Fastest" if view.unit == "ms" else "Cheapest", view.row(verdict.pick.trial), note
     yield "Balanced", view.row(verdict.pick.trial), note
     alike = verdict.most_accurate.trial == verdict.pick.trial
     yield "Most accurate", view.row(verdict.most_accurate.trial), "the same as the balanced one" if alike else ""
@@ -117,7 +115,7 @@ def commands_of(row: CandidateRow, view: View) -> Facts:
     return (
         ("key", key),
         ("Python", f"import snsearch; module = snsearch.build({key!r})"),
-        ("train", f"snsearch train {trial} --out trained --recipe modern"),
-        ("export", f"snsearch export {trial} --to onnx --out exported"),
+        ("train", f"snsearch train {trial} --out trained-{row.number} --recipe modern"),
+        ("export", f"snsearch export {trial} --to onnx --out exported-{row.number}"),
         ("measure", f"snsearch measure {shlex.quote(key)} --device my-phone"),
     )

@@ -8,18 +8,20 @@ from typing import Annotated, Any, Literal
 
 from snsearch.codec import Field, decode, number, text
 from snsearch.errors import SpecError
+from snsearch.files import names_a_file
 from snsearch.latency import Profile, load_profile
 from snsearch.network import Precision
+from snsearch.prose import shortened
 from snsearch.toml_files import find_file, read_toml
 from snsearch.units import (
     CHANNELS,
     CLASSES,
     MFLOPS,
     MILLISECONDS,
+    format_budget,
     format_bytes,
     format_count,
     format_latency,
-    format_mflops,
     parse_bytes,
     parse_confidence,
     parse_count,
@@ -110,7 +112,7 @@ class Budget:
         parts = []
         if self.macs is not None:
             form = "{} MFLOPs" if self.match == "nearest" else "at most {} MFLOPs"
-            parts.append(form.format(format_mflops(self.macs)))
+            parts.append(form.format(format_budget(self.macs)))
         if self.params is not None:
             parts.append(f"at most {format_count(self.params)} parameters")
         if self.peak_activation_bytes is not None:
@@ -138,8 +140,17 @@ def load_budget(text: str) -> Budget:
     try:
         mflops = float(text)
     except ValueError:
+        if not names_a_file(text) and _is_latency(text):
+            raise SpecError(f"budget {shortened(text)} is a latency; give it as --latency {text}") from None
         return read_budget(find_file(text, "budgets"))
     return mflops_budget(mflops)
+
+
+def _is_latency(text: str) -> bool:
+    try:
+        return parse_latency(text) > 0
+    except SpecError:
+        return False
 
 
 def mflops_budget(mflops: float, match: Match = "nearest") -> Budget:

@@ -89,7 +89,7 @@ def candidates_of(
             left_out[Design(**values)] = str(error)
     if not found:
         raise InfeasibleBudgetError(
-            f"no design of {space.name} meets {budget.describe()}; for one: {next(iter(left_out.values()))}"
+            f"no design of {space.name} meets {budget.describe()}; of one design: {next(iter(left_out.values()))}"
         )
     designs = {one.solution.design for one in found}
     return _candidates(source, parameters, found, [one for one in _published(source) if one in designs], left_out)

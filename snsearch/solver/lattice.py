@@ -18,7 +18,7 @@ from snsearch.network import SIMD_CHANNELS, Architecture, Costs, StageMacs, coun
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design
 from snsearch.solver.spec import SpaceSpec
-from snsearch.units import format_bytes, format_count, format_mflops, format_resolution, format_stages
+from snsearch.units import format_budget, format_bytes, format_count, format_resolution, format_stages
 
 NEAREST_EXCESS = 0.1  # how far above the budget the nearest solution may lie where none lies below
 _MOST_POINTS = 2**32
@@ -39,7 +39,7 @@ def caps_of(budget: Budget) -> tuple[Bound, ...]:
     """The bounds that a network must never exceed; the MACs are one of them where the match is "under"."""
     under = budget.macs if budget.match == "under" else None
     bounds = (
-        ("mflops", under, lambda c: c.macs, lambda v: f"{format_mflops(round(v))} MFLOPs"),
+        ("mflops", under, lambda c: c.macs, lambda v: f"{format_budget(round(v))} MFLOPs"),
         ("params", budget.params, lambda c: c.params, lambda v: f"{format_count(v)} parameters"),
         (
             "peak_activation",

@@ -41,7 +41,7 @@ def sample(space: SpaceSpec, budget: Budget, count: int, seed: int = 0) -> Itera
         vain += 1
         if not seen and vain > _FIRST:
             raise InfeasibleBudgetError(
-                f"none of {_FIRST:,} designs of {space.name} meets {budget.describe()}; for one: {reason}"
+                f"none of {_FIRST:,} designs of {space.name} meets {budget.describe()}; of one design: {reason}"
             )
         if vain > _VAIN:
             raise SpecError(

@@ -30,6 +30,11 @@ class Score:
         """Half the width of the error's 95 % interval."""
         return Z95 * self.deviation
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the error, from 0 to 1."""
+        return max(0.0, self.error - self.deviation_95), min(1.0, self.error + self.deviation_95)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeedNoise:

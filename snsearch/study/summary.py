@@ -10,7 +10,7 @@ from snsearch.study.records import StudyRecord, TrialRecord, explored
 from snsearch.study.storage_url import without_secrets
 from snsearch.study.verdict import Choice, choices_of, verdict_of
 from snsearch.tables import Column, Table
-from snsearch.units import format_count, format_mflops, three_digits
+from snsearch.units import format_count, format_interval, format_mflops, three_digits
 
 Scored = tuple[TrialRecord, Score]
 
@@ -81,12 +81,16 @@ def _columns(unit: str) -> tuple[Column[Scored], ...]:
         Column[Scored]("trial", lambda scored: f"#{scored[0].number}"),
         Column[Scored]("candidate", lambda scored: scored[0].words),
         Column[Scored]("error", lambda scored: f"{scored[1].error:.2%}", align="right"),
-        Column[Scored]("95 %", lambda scored: f"±{scored[1].deviation_95:.2%}", align="right"),
+        Column[Scored]("95 %", lambda scored: _interval_words(scored[1]), align="right"),
         Column[Scored](unit, lambda scored: three_digits(scored[0].cost or 0.0), align="right"),
         Column[Scored]("seeds", lambda scored: scored[1].seeds, align="right", drop=2),
         Column[Scored]("MFLOPs", mflops, align="right", drop=1),
         Column[Scored]("parameters", params, align="right", drop=3),
     )
+
+
+def _interval_words(score: Score) -> str:
+    return format_interval(score.error, score.interval, ".2%")
 
 
 def summary_html(record: StudyRecord) -> str:

@@ -18,7 +18,7 @@ from snsearch.study.finalists import references_of
 from snsearch.study.objective import unit_of
 from snsearch.study.pairs import Difference, Noise, common_seeds, difference, error_of, noise_of
 from snsearch.study.records import Settings, StudyRecord, TrialRecord
-from snsearch.units import format_stages, three_digits
+from snsearch.units import format_interval, format_stages, three_digits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,10 +114,10 @@ class Verdict:
             )
         if (tied := self.cheapest_tied) is not None:
             low, high = tied.interval_points
-            first, what = ("fastest", "time") if self.unit == "ms" else ("cheapest", "cost")
+            cheaper = "Faster" if self.unit == "ms" else "Cheaper"
             yield (
-                f"The {first} that is not told apart from it is {tied.name}: {-tied.difference_points:+.1f} ± "
-                f"{(high - low) / 2:.1f} points at {1 - 1 / tied.cost_ratio:.0%} less {what}."
+                f"{cheaper} still, but not shown to be as accurate, is {tied.name}: {-tied.difference_points:+.1f} ± "
+                f"{(high - low) / 2:.1f} points {self._at_cost(1 / tied.cost_ratio)}."
             )
         open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]
         if open_to:
@@ -139,14 +139,14 @@ class Verdict:
 
     def described(self, choice: Choice) -> str:
         """A finalist with its error and cost."""
-        half = (choice.error_interval[1] - choice.error_interval[0]) / 2
+        interval = format_interval(choice.error, choice.error_interval, ".1%")
         cost = f"{three_digits(choice.cost)} {self.unit}"
         if choice.cost_interval is not None:
             low, high = map(three_digits, choice.cost_interval)
             cost += f" (95 %: {low} to {high})"
         if choice.extrapolated:
             cost += ", outside of what its profile was judged on"
-        return f"#{choice.trial} ({choice.words}): error {choice.error:.1%} ± {half:.1%} at {cost}"
+        return f"#{choice.trial} ({choice.words}): error {choice.error:.1%} {interval} at {cost}"
 
     def compared(self, one: Comparison) -> str:
         """How the pick compares with another."""
@@ -161,14 +161,14 @@ class Verdict:
             error = f"{size} worse"
         else:
             error = f"not told apart ({one.difference_points:+.1f} ± {half:.1f} points)"
-        change = one.cost_ratio - 1
-        what = "time" if self.unit == "ms" else "cost"
-        cost = (
-            f"the same {what}"
-            if abs(change) < 0.005
-            else f"{abs(change):.0%} {'more' if change > 0 else 'less'} {what}"
-        )
-        return f"{error}, at {cost}"
+        return f"{error}, {self._at_cost(one.cost_ratio)}"
+
+    def _at_cost(self, ratio: float) -> str:
+        """A cost beside another, by their ratio: "at 14% more time"."""
+        is_time, change = self.unit == "ms", ratio - 1
+        if abs(change) < 0.005:
+            return "in the same time" if is_time else "at the same cost"
+        return f"at {abs(change):.0%} {'more' if change > 0 else 'less'} {'time' if is_time else 'cost'}"
 
     def _is_tied(self, one: Comparison) -> bool:
         low, high = one.interval_points
@@ -291,7 +291,8 @@ def _references(study: StudyRecord, pick: TrialRecord, finals: Mapping[int, Sequ
     )
     names = {usual.number: f"the published g={_groups_words(usual)}"}
     if nearest.number != usual.number:
-        names[nearest.number] = f"the published g={_groups_words(nearest)}, nearest to it in cost"
+        nearby = "" if nearest.number == pick.number else " (nearest to it in cost)"
+        names[nearest.number] = f"the published g={_groups_words(nearest)}{nearby}"
     return names
 
 

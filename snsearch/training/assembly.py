@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from snsearch.training.found import Found, Listing, Options, Read, Skipped, Unusable, counted, named
+from snsearch.prose import counted
+from snsearch.training.found import Found, Listing, Options, Read, Skipped, Unusable, named
 from snsearch.training.splits import Roles, assign_roles, role_of
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snsearch.training.found import ROLES, Role, Skipped, counted
+from snsearch.prose import counted
+from snsearch.training.found import ROLES, Role, Skipped
 from snsearch.training.images import is_padded
 
 
@@ -138,7 +139,7 @@ class Description:
                 yield f"  {role}: {counted(count, 'image')}, {self.origins.get(role, 'none')}"
             yield f"  {self.sizes.describe()}"
         if kinds := self.skipped_kinds:
-            words = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+            words = ", ".join(f"{kind} ({count:,})" for kind, count in kinds.items())
             yield f"  skipped: {words}"
         for remark in self.remarks:
             yield f"  remark: {remark}"

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from snsearch.files import read_limited
+from snsearch.prose import counted
 from snsearch.training.assembly import Group, assemble
-from snsearch.training.found import Found, Options, Read, Skipped, Unusable, counted, named, shown
+from snsearch.training.found import Found, Options, Read, Skipped, Unusable, named, shown
 from snsearch.training.labels import TABLES, LabelTable, read_label_table, rows_of_images
 from snsearch.training.splits import assign_roles, role_of
 from snsearch.training.tree import Tree

@@ -111,8 +111,3 @@ def named(names: Iterable[str], most: int = 5) -> str:
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """A count with its noun: "1 image", "2,000 images"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

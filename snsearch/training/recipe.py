@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from snsearch.codec import Share, Stored, Whole, encode
 from snsearch.errors import StudyError
+from snsearch.prose import counted
 from snsearch.training.found import Augmentation
 
 Schedule = Literal["cosine", "constant"]
@@ -66,9 +67,9 @@ class Recipe:
 
     def describe(self) -> str:
         """The recipe in a line."""
-        passes = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
         return (
-            f"{passes} of {self.images:,} images, batch {self.batch_size}, AdamW {self.learning_rate:g}, "
+            f"{counted(self.epochs, 'epoch')} of {counted(self.images, 'image')}, batch {self.batch_size}, "
+            f"AdamW {self.learning_rate:g}, "
             f"weight decay {self.weight_decay:g}, warm-up {self.warmup:.0%}, "
             + ("cosine decay to zero" if self.schedule == "cosine" else "then constant")
             + (f", weights averaged ({self.averaging:g})" if self.averaging else "")

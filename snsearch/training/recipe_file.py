@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Annotated
 
 from snsearch.codec import Field, decode
-from snsearch.toml_files import find_file, read_toml
+from snsearch.errors import SpecError
+from snsearch.files import bundled_names, names_a_file
+from snsearch.prose import shortened
+from snsearch.toml_files import read_toml
 from snsearch.training.found import Augmentation
 from snsearch.training.recipe import Recipe, Schedule
 
@@ -43,4 +47,8 @@ class RecipeChanges:
 
 def load_changes(path: str) -> RecipeChanges:
     """The changes of a TOML file. Raises SpecError with the file, the key and what was expected."""
-    return decode(RecipeChanges, *read_toml(find_file(path, "recipes"), "recipe"), toml=True)
+    if not names_a_file(path):
+        if path in bundled_names("recipes"):
+            raise SpecError(f"{path} is a recipe of snsearch train; a search takes a TOML file")
+        raise SpecError(f"recipe file {shortened(path)} does not exist; a search takes a TOML file")
+    return decode(RecipeChanges, *read_toml(Path(path), "recipe"), toml=True)

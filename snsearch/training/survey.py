@@ -13,8 +13,9 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from snsearch.prose import counted
 from snsearch.training.description import ClassCount, Description, Sizes
-from snsearch.training.found import ROLES, Found, Listing, Progress, Role, Skipped, counted, named
+from snsearch.training.found import ROLES, Found, Listing, Progress, Role, Skipped, named
 from snsearch.training.images import Color, Depth, Head, Pixels, decoded, digest_of, heads
 from snsearch.training.splits import Division, divide, looks_like_size, role_of
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,3 +72,17 @@ def test_the_work_that_is_done_never_exceeds_its_total(spent: float, words: str)
     progress.searching("", tuple, lambda: spent, 5.0, 1, "ms")
     assert words in progress.summary()
     assert all(task.completed <= task.total for task in progress._bars.tasks if task.total is not None)
+
+
+def test_what_is_left_is_told_of_a_search_that_was_stopped_not_of_one_that_has_ended() -> None:
+    def summary(error: BaseException | None) -> str:
+        spent = iter((0.0, 2.0))
+        progress = Progress()
+        with suppress(KeyboardInterrupt), progress:
+            progress.searching("", tuple, lambda: next(spent), 5.0, 1, "ms")
+            if error is not None:
+                raise error
+        return progress.summary()
+
+    assert summary(KeyboardInterrupt()).endswith(" left of the search")
+    assert "left" not in summary(None)

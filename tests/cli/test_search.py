@@ -264,6 +264,7 @@ def test_workers_of_a_killed_search_stop_by_themselves(here: Path) -> None:
         (("--budget", "40", "--trials", "0"), 2, "--trials"),
         (("--budget", "40", "--time-limit", "soon"), 2, "not a quantity"),
         ((), 2, "--budget"),
+        (("--budget", "25ms"), 3, "budget '25ms' is a latency; give it as --latency 25ms"),
     ],
 )
 def test_bad_input_gets_one_message_and_its_exit_code(

@@ -58,7 +58,7 @@ def test_broken_images_and_missing_classes_do_not_count() -> None:
     assert found.top5_error is None
     assert [one.recall for one in found.per_class] == [0.5, None, None]
     assert found.balanced_error == 0.5
-    assert "1 images cannot be decoded" in "\n".join(found.lines)
+    assert "1 image cannot be decoded" in "\n".join(found.lines)
     assert "a taken for b (1)" in found.lines[-1]
 
 

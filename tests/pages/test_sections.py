@@ -37,11 +37,11 @@ def test_the_cards_are_the_verdict_s_choices(report: Report) -> None:
     fastest, balanced, accurate = report.section("verdict").cards
     assert balanced.trial == verdict.pick.trial
     assert accurate.trial == verdict.most_accurate.trial
-    assert fastest.trial == 16
+    assert (fastest.title, fastest.trial) == ("Faster, undecided", 16)
     assert "-0.3, +0.6] points beside the balanced one: not told apart" in fastest.marks[0]
     assert any(mark.startswith("extrapolated") for mark in fastest.marks)
     assert dict(balanced.figures)["latency"] == "18.4 ms [14.0, 24.2], predicted"
-    assert dict(balanced.commands)["train"] == "snsearch train 'sample#6' --out trained --recipe modern"
+    assert dict(balanced.commands)["train"] == "snsearch train 'sample#6' --out trained-6 --recipe modern"
 
 
 def test_a_verdict_that_separates_does_not_send_for_more(report: Report) -> None:
@@ -61,7 +61,7 @@ def test_the_cards_that_are_the_same_network_are_counted_once(report: Report) ->
         return found.lines[0]
 
     fastest, balanced, _ = (card.trial for card in report.section("verdict").cards)
-    assert first_line({fastest, balanced}).endswith("take one of the two.")
+    assert first_line({fastest, balanced}).endswith("take one of these two.")
     assert first_line({balanced}).startswith(f"Take #{balanced} "), "there is nothing to choose among"
 
 

@@ -122,13 +122,19 @@ def test_a_published_design_may_be_the_pick(setup: Setup) -> None:
     assert any(line.startswith("It is the published") for line in found.lines())
 
 
+def test_a_cost_that_is_the_same_but_for_rounding_is_said_to_be_the_same(setup: Setup) -> None:
+    found = verdict(study(setup, (0.40, 10.0, True), (0.30, 9.99, False)))
+    assert "points better, at the same cost." in " ".join(found.lines())
+    assert "points better, in the same time." in " ".join(replace(found, unit="ms").lines())
+
+
 def test_what_is_open_is_said_with_the_command_that_goes_on(setup: Setup) -> None:
     rows = ((0.300, 20.0, True), (0.306, 10.0, False))
     one_seed = study(setup, *rows, seeds=1, command=("snsearch", "search", "--budget", "40", "--time-limit", "5min"))
     found = verdict(one_seed)
     assert not found.decided
     assert any(line.startswith("Not decided: whether the pick differs from #1 ") for line in found.lines())
-    assert "The cheapest that is not told apart from it is #1: +0.6 ± " in " ".join(found.lines())
+    assert "Cheaper still, but not shown to be as accurate, is #1: +0.6 ± " in " ".join(found.lines())
     assert "points at 50% less cost." in " ".join(found.lines())
     assert next_command(one_seed, found) == "snsearch search --budget 40 --effort thorough"
     quick = replace(one_seed, provenance=({"command": ["snsearch", "search", "--effort", "quick"]},))

@@ -67,3 +67,12 @@ def test_what_cannot_work_is_refused_with_the_file_and_the_key(file: Path, text:
     with pytest.raises(SpecError, match=r'recipe "own\.toml": ') as refused:
         load_changes(str(file))
     assert text.splitlines()[-1].split(" =")[0] in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("modern", "modern is a recipe of snsearch train; a search takes a TOML file"), ("rd", "'rd' does not exist")],
+)
+def test_a_search_takes_a_file_not_a_name(given: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        load_changes(given)

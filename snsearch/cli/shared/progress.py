@@ -54,6 +54,7 @@ class Progress(Observer):
         self._spent: Callable[[], float] = float
         self._before = self._effort = 0.0
         self._started = 0.0
+        self._is_searching = False
 
     def __enter__(self) -> Progress:
         if self._console.is_terminal:
@@ -66,6 +67,7 @@ class Progress(Observer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_searching = self._is_searching and kind is not None  # stopped: the same command goes on
         if self._live is not None:
             self._live.stop()
 
@@ -118,12 +120,14 @@ class Progress(Observer):
     ) -> None:
         """Begins the display of a search."""
         self._records_of, self._records, self._unit = records, records(), unit
+        self._is_searching = True
         self._spent, self._before, self._effort, self._started = spent, spent(), total, time.monotonic()
         self._begin(head, "full trainings' worth", self._before, total, workers)
 
     def training(self, head: str, done: int, total: int, workers: int) -> None:
         """Begins the display of a list of trainings."""
         self._done, self._total = done, total
+        self._is_searching = False
         self._begin(head, "trainings", done, total, workers)
 
     def _begin(self, head: str, what: str, done: float, total: float, workers: int) -> None:
@@ -215,7 +219,7 @@ class Progress(Observer):
         if (beyond := spent - self._effort) >= 0.05:
             words += [f"{beyond:.1f} beyond it for --trials, or to train the finalists to the full length"]
         words += [f"spent {format_duration(took)}"]
-        if (fresh := spent - self._before) > 0 and spent < self._effort:
+        if self._is_searching and (fresh := spent - self._before) > 0 and spent < self._effort:
             words += [f"about {format_duration(took / fresh * (self._effort - spent))} left of the search"]
         return ", ".join(words)
 
