@@ -138,7 +138,11 @@ class Description:
                 yield f"  {role}: {counted(count, 'image')}, {self.origins.get(role, 'none')}"
             yield f"  {self.sizes.describe()}"
         if kinds := self.skipped_kinds:
-            words = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+            words = ", ".join(f"{count:,} {_many(kind) if count > 1 else kind}" for kind, count in kinds.items())
             yield f"  skipped: {words}"
         for remark in self.remarks:
             yield f"  remark: {remark}"
+
+
+def _many(kind: str) -> str:
+    return " ".join("files" if word == "file" else word for word in kind.split(" "))

@@ -19,7 +19,7 @@ from tests.training.test_folder import fill, picture
 
 Run = Callable[..., Any]
 SMALL = (
-    "--budget", "3", "--resolution", "96", "--full-images", "32", "--workers", "1", "--threads", "1",
+    "--budget", "3", "--resolution", "96", "--full-images", "64", "--workers", "1", "--threads", "1",
     "--effort", "quick", "--time-limit", "0.1s",
 )  # fmt: skip
 
