@@ -128,14 +128,15 @@ def _is_built_in(resolved: Resolved) -> bool:
 
 
 def _near(path: Path) -> str:
-    """What the missing path could have been, or what its folder holds."""
+    """What the missing path could have been: a built-in set, or what lies beside it."""
+    if meant := near(str(path), ("fashion-mnist", "digits")):
+        return meant
     try:
         names = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
     except OSError:
-        names = []
-    if close := get_close_matches(path.name, names, 1):
-        return f"; did you mean {str(path.parent / close[0])!r}?"
-    return near(str(path), ("fashion-mnist", "digits"))
+        return ""
+    close = get_close_matches(path.name, names, 1)
+    return f"; did you mean {str(path.parent / close[0])!r}?" if close else ""
 
 
 def find_data(spec: str, options: Options | None = None) -> Found:
