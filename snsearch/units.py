@@ -41,10 +41,10 @@ class Range(NamedTuple):
 
 
 MFLOPS = Range("MFLOPs between 0.001 and 10,000,000, such as 140", 0.001, 10**7)
-PARAMS = Range('number such as 1900000, "1.9M" or "340k" (up to 1e12)', 1e-3, 10**12)
-BYTES = Range('size such as 262144, "256KiB", "2.4MiB" or "250kB" (up to 1024GiB)', 1e-3, 2**40)
-SECONDS = Range('duration such as 90, "90s", "20min" or "1.5h" (up to 1e9)', 1e-6, 10**9)
-MILLISECONDS = Range('latency such as "25ms", 25 or "0.2s" (from 1e-6 to 1e7 ms)', 1e-6, 10**7)
+PARAMS = Range('a number such as 1900000, "1.9M" or "340k" (up to 1e12)', 1e-3, 10**12)
+BYTES = Range('a size such as 262144, "256KiB", "2.4MiB" or "250kB" (up to 1024GiB)', 1e-3, 2**40)
+SECONDS = Range('a duration such as 90, "90s", "20min" or "1.5h" (up to 1e9)', 1e-6, 10**9)
+MILLISECONDS = Range('a latency such as "25ms", 25 or "0.2s" (from 1e-6 to 1e7 ms)', 1e-6, 10**7)
 PIXELS = Range('pixels such as 224, or height x width such as "480x640" (1 to 4096)', 1, 4096)
 CLASSES = Range("a positive integer up to 1,000,000", 1, 10**6)
 GROUPS = Range("a positive integer up to 100,000", 1, 10**5)
@@ -53,6 +53,7 @@ UNITS = Range("a positive integer up to 100", 1, 100)  # per stage
 STRIDES = Range("a positive integer up to 16", 1, 16)
 SCALES = Range("a number from 0.01 to 100", 0.01, 100)
 RATIOS = Range("width ratios from 1 to 1000, such as 1,2.2,3.7", 1, 1000)  # of a stage to the first one
+FULL_IMAGES = Range("at least 64 images, which are a batch", 64, 10**12)
 SAMPLES = Range("a number of networks from 1 to 10,000,000", 1, 10**7)
 GROWTHS = Range("a width ratio from 1 to 16", 1, 16)  # of a stage to the one before
 
@@ -85,6 +86,11 @@ def _parse(text: str | int | float, suffixes: dict[str, float] | dict[str, int],
 def parse_count(text: str | int | float) -> int:
     """The integer that "140M", "1.9M", "524000" or 2e6 names, rounded. Raises SpecError unless in PARAMS."""
     return max(1, round(_parse(text, _COUNT_SUFFIX, PARAMS)))
+
+
+def parse_samples(text: str) -> int:
+    """The number of networks that "100k" or "1000" names. Raises SpecError unless in SAMPLES."""
+    return round(_parse(text, _COUNT_SUFFIX, SAMPLES))
 
 
 def parse_bytes(text: str | int | float) -> int:

@@ -140,7 +140,7 @@ def test_integers_become_numbers_and_nothing_else_changes_its_type() -> None:
         ({"share": True}, "it: share is True; expected a share"),
         ({"rates": {"a": 0}}, "it: rates.a is 0; expected a positive number"),
         ({"rates": [["a", 1]]}, "it: rates is [['a', 1]]; expected an object"),
-        ({"parts": {"a": {"size": "big"}}}, "it: parts.a.size: 'big' is not a quantity; expected size"),
+        ({"parts": {"a": {"size": "big"}}}, "it: parts.a.size: 'big' is not a quantity; expected a size"),
         ({"parts": {"a": {"size": []}}}, "it: parts.a.size: [] is not a quantity"),
         (
             {"parts": {"a": {"size": 1, "options": ["se", "shufle"]}}},

@@ -5,8 +5,10 @@ from __future__ import annotations
 import builtins
 import inspect
 import os
+import re
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, wraps
 from numbers import Integral, Real
 from pathlib import Path
@@ -24,7 +26,7 @@ _WORDS = {
     float: "a number",
     str: "a text",
     Path: "a path",
-    None: "None",
+    types.NoneType: "None",
     Callable: "a function",
 }
 _KINDS: dict[Any, Any] = {None: types.NoneType, int: Integral, float: Real, Path: os.PathLike}
@@ -73,6 +75,15 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+@contextmanager
+def naming(argument: str) -> Iterator[None]:
+    """Puts the argument's name in front of a SpecError from within."""
+    try:
+        yield
+    except SpecError as error:
+        raise type(error)(f"{argument}: {error}") from None
+
+
 def _plain(value: Any) -> Any:
     """The value; a number of numpy, also within a list or tuple, as Python's."""
     if type(value) in (list, tuple):
@@ -117,8 +128,15 @@ def _words(hint: Any) -> list[str]:
         if origin is Literal:
             found += [f'"{word}"' for word in args]
         elif origin in (tuple, Sequence):
-            each = ", ".join(" or ".join(_words(one)) for one in args if one is not ...)
-            found.append(f"({each})" if origin is tuple and ... not in args else f"a sequence (each {each})")
+            if origin is tuple and ... not in args:
+                found.append(f"({', '.join(' or '.join(_words(one)) for one in args)})")
+            else:
+                found.append(f"a list of {' or '.join(map(_plural, _words(args[0])))}")
         else:
             found.append(_WORDS.get(origin) or str(getattr(origin, "__name__", origin)))
     return list(dict.fromkeys(found))
+
+
+def _plural(words: str) -> str:
+    """Several of what the words name: "integers" of "an integer", "lists of texts" of "a list of texts"."""
+    return re.sub(r"^an? (\w+)", r"\1s", words)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from snsearch.api.arguments import checked
+from snsearch.api.arguments import checked, naming
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
 from snsearch.api.solutions import pixels_of
@@ -111,7 +111,8 @@ def train(
     text = str(network) if isinstance(network, str | Path) else ""
     # What is wrong with the options is told before torch is loaded.
     reading = data_options(split, image_column, label_column)
-    seconds = parse_duration(save_every)
+    with naming("save_every"):
+        seconds = parse_duration(save_every)
     arch, remarks, of_study = _network(network, text, storage)
     data = data or of_study
     if data is None:
@@ -143,7 +144,12 @@ def train(
         feeds = open_feeds(data, side, options=reading, stream=stream, workers=decoders, progress=seen.read)
         if feeds.streamed and threads is None:
             machine = machine_of(device, local, max(1, machine.threads - decoders), tasks=1)
-        arch = _fitted(arch, feeds, side)
+        fitted = _fitted(arch, feeds, side)
+        if replace(fitted, resolution=arch.resolution) != replace(
+            arch, input_channels=feeds.channels, classes=len(feeds.classes)
+        ):
+            remarks.append(f"  trained as {fitted.key}: its stem reduces less, for {side} pixels")
+        arch = fitted
         begin = started(arch, seed, feeds.classes, None if init_from is None else Path(init_from))
         taught = None if teacher is None else teacher_of(Path(teacher), feeds.classes, feeds.channels)
         plan = plan_of(

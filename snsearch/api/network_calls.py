@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from snsearch.api.arguments import checked
+from snsearch.api.arguments import checked, naming
 from snsearch.api.places import study_names
 from snsearch.api.solutions import Resolution, pixels_of
 from snsearch.errors import SpecError
@@ -28,6 +28,7 @@ from snsearch.network import (
     network_of,
 )
 from snsearch.solver import Solution
+from snsearch.units import CHANNELS, CLASSES
 
 if TYPE_CHECKING:
     from snsearch.network import FeatureNetwork, Network, Verification
@@ -205,7 +206,7 @@ def build(
             `feature_info` describes them, as timm's does.
 
     Raises:
-        SpecError: the key is invalid, or groups do not divide channels.
+        SpecError: the key is invalid, groups do not divide channels, or a number is out of range.
 
     Example:
         >>> import snsearch, torch
@@ -220,12 +221,17 @@ def build(
         [(1, 12, 16, 16), (1, 60, 8, 8), (1, 120, 4, 4), (1, 240, 2, 2)]
         >>> module(torch.zeros(2, 1, 64, 64))
         Traceback (most recent call last):
-        ValueError: the images have 1 channels, and the network takes 3
+        ValueError: the network takes 3-channel images; these have 1
     """
     from snsearch.network import FeatureNetwork, build_model
 
     arch = architecture_of(network)
-    channels, classes = channels or arch.input_channels, classes or arch.classes
+    channels = arch.input_channels if channels is None else channels
+    classes = arch.classes if classes is None else classes
+    with naming("channels"):
+        CHANNELS.check(channels, channels)
+    with naming("classes"):
+        CLASSES.check(classes, classes)
     if resolution is None:
         arch = replace(arch, input_channels=channels, classes=classes)
     else:

@@ -113,7 +113,7 @@ def place_of(study: str | None, storage: str | None, out: Path) -> Place:
         found = study_names(out)
         if len(found) != 1:
             held = f"{out} holds {len(found)} studies ({', '.join(found)})" if found else f"{out} holds no study"
-            raise StudyError(f"{held}; name one: snsearch report STUDY")
+            raise StudyError(f"{held}; name one")
         path = out / found[0] / "study.db"
     else:
         files = _databases(study, out)

@@ -167,6 +167,8 @@ def _measured(path: Path) -> list[tuple[str, str, float]]:
         reader = csv.DictReader(io.StringIO(read_given(path, 2**23), newline=""))
         fields = tuple(reader.fieldnames or ())
         rows = list(reader)
+    except FileNotFoundError:
+        raise SpecError(f"{where}: {str(path)!r} does not exist") from None
     except (OSError, ValueError, csv.Error) as error:
         raise SpecError(f"{where}: cannot be read: {error}") from None
     if not {"key", "latency_ms"} <= set(fields):
@@ -209,6 +211,8 @@ def read_benchncnn(path: str | Path) -> BenchNcnn:
     where = f'benchncnn "{path.name}"'
     try:
         lines = read_given(path, 2**20).splitlines()
+    except FileNotFoundError:
+        raise SpecError(f"{where}: {str(path)!r} does not exist") from None
     except (OSError, ValueError) as error:
         raise SpecError(f"{where}: cannot be read: {error}") from None
     return parse_benchncnn(lines, where)

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snsearch.api.arguments import checked
+from snsearch import units
+from snsearch.api.arguments import checked, naming
 from snsearch.api.places import is_number, search_place
 from snsearch.api.precheck import mismatches, say_what_to_expect
 from snsearch.api.solutions import latency_bounds, pixels_of
@@ -106,7 +107,7 @@ def search(
         study: name of the study; None: from space, budget and data.
         storage: URL of an Optuna storage; None: SQLite in the study's folder.
         out: folder of the studies' folders.
-        full_images: images of a full training, repetitions counted; None: found by a pilot.
+        full_images: images of a full training, repetitions counted, at least 64 (a batch); None: found by a pilot.
         recipe: a TOML file with what to change of how candidates are trained.
         proxy_resolution: pixels per side of the images in training; None: 32 to 64, by the data.
         sampler: what proposes candidates; the others than "surrogate" are Optuna's, and train each in full.
@@ -144,7 +145,11 @@ def search(
         raise SpecError(f"effort {effort!r}{suggestion(effort, EFFORTS)}")
     named = f"{budget:g}" if isinstance(budget, int | float) else budget
     pixels = None if resolution is None else pixels_of(resolution)
-    seconds = None if time_limit is None else parse_duration(time_limit)
+    with naming("time_limit"):
+        seconds = None if time_limit is None else parse_duration(time_limit)
+    if full_images is not None:
+        with naming("full_images"):
+            units.FULL_IMAGES.check(full_images, full_images)
     given |= {"budget": named, "split": tuple(split), "resolution": pixels, "time_limit": seconds, "out": str(out)}
     seen = observer or Observer()
     where = elsewhere(executor, resources) if isinstance(executor, str) else executor
@@ -204,7 +209,7 @@ def search(
             spec,
             on_data,
             dataset,
-            full_recipe(len(dataset.train), full_images or FULL_IMAGES),
+            full_recipe(len(dataset.train), FULL_IMAGES if full_images is None else full_images),
             changes=changes,
             pilot=full_images is None,
             data=printable(data),

@@ -90,7 +90,7 @@ def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> P
 
     Args:
         study: a record, or what `load_study` takes.
-        path: file to write; a page that is there is replaced in one step.
+        path: file to write; a page that is there is replaced in one step, and folders that are missing are made.
 
     Raises:
         StudyError: no candidate is trained yet, or the page cannot be written.

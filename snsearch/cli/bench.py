@@ -9,7 +9,7 @@ import click
 from rich.progress import Progress
 
 from snsearch.cli.shared.console import print_table, progress_console
-from snsearch.cli.shared.options import Number, table_options
+from snsearch.cli.shared.options import Number, Whole, table_options
 from snsearch.errors import StudyError
 from snsearch.lab import CLAIM_COLUMNS, RESULT_COLUMNS, TABLE_COLUMNS, check_table_names, table_names
 from snsearch.tables import Table
@@ -36,7 +36,7 @@ class _Numbers(click.ParamType[tuple[float, ...]]):
         return tuple(dict.fromkeys(numbers))
 
 
-_replays = click.option("--replays", type=click.IntRange(2, 10_000), default=50, show_default=True)
+_replays = click.option("--replays", type=Whole(2, 10_000), default=50, show_default=True)
 
 
 @click.group()
@@ -94,7 +94,7 @@ def replay(
 
 @bench.command()
 @click.argument("tables", nargs=-1)
-@click.option("--verdicts", type=click.IntRange(1, 100_000), default=200, show_default=True)
+@click.option("--verdicts", type=Whole(1, 100_000), default=200, show_default=True)
 @table_options("json", "csv", "markdown")
 def claims(tables: tuple[str, ...], verdicts: int, form: str, wide: bool) -> None:
     """Replay verdicts on TABLES, and count how many of their 95 % intervals hold what other seeds say.

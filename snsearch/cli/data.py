@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snsearch.cli.shared.console import print_json, print_table, print_text
-from snsearch.cli.shared.options import RESOLUTION, reading_of, reading_options
+from snsearch.cli.shared.options import RESOLUTION, Whole, reading_of, reading_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.tables import Column, Table
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("data", metavar="DATA")
 @reading_options
 @click.option("--resolution", type=RESOLUTION, help="Deployed input size  [default: 224]")
-@click.option("--proxy-resolution", type=click.IntRange(8, 512), help="Pixels per side to train on.")
+@click.option("--proxy-resolution", type=Whole(8, 512), help="Pixels per side to train on.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def data(
     data: str, resolution: tuple[int, int] | None, proxy_resolution: int | None, form: str, **reading: Any

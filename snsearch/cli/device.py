@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from snsearch.cli.shared.console import print_table, printable, say
-from snsearch.cli.shared.options import complete_names
+from snsearch.cli.shared.options import Whole, complete_names
 from snsearch.device import (
     DEFAULT_ENGINE,
     Device,
@@ -51,7 +51,7 @@ def device() -> None:
 @device.command()
 @click.argument("name")
 @click.argument("url")
-@click.option("--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the last of the fastest]")
+@click.option("--core", type=Whole(0, 4095), help="Core to pin to  [default: the last of the fastest]")
 @RUNNER
 @click.option(
     "--engine",
@@ -103,7 +103,7 @@ def list_devices(form: str) -> None:
 
 @device.command()
 @click.argument("name", metavar="NAME|URL", shell_complete=complete_devices)
-@click.option("--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the device's]")
+@click.option("--core", type=Whole(0, 4095), help="Core to pin to  [default: the device's]")
 @RUNNER
 @FORMAT
 def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
@@ -130,11 +130,11 @@ def check(name: str, core: int | None, runner: Path | None, form: str) -> None:
 )
 @click.option(
     "--networks",
-    type=click.IntRange(24, 1000),
+    type=Whole(24, 1000),
     help="Networks of the space: fitted on, and each held out in its turn  [default: 96]",
 )
-@click.option("--pieces", type=click.IntRange(24, 500), help="Single operators and blocks  [default: 48]")
-@click.option("--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the device's]")
+@click.option("--pieces", type=Whole(24, 500), help="Single operators and blocks  [default: 48]")
+@click.option("--core", type=Whole(0, 4095), help="Core to pin to  [default: the device's]")
 @click.option("--again", is_flag=True, help="Measure also what was measured on the device before.")
 @RUNNER
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the profile to a file as well.")

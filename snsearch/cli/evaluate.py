@@ -9,7 +9,7 @@ import click
 
 import snsearch
 from snsearch.cli.shared.console import print_json, print_table, print_text
-from snsearch.cli.shared.options import NORMALISE, reading_options
+from snsearch.cli.shared.options import NORMALISE, Whole, reading_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.codec import encode
 
@@ -30,11 +30,11 @@ from snsearch.codec import encode
 )
 @reading_options
 @click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or mps.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads  [default: one per core]")
+@click.option("--threads", type=Whole(1), help="CPU threads  [default: one per core]")
 @click.option(
     "--stream/--no-stream", default=None, help="Decode images as needed  [default: where memory would not suffice]"
 )
-@click.option("--decoders", type=click.IntRange(0, 256), default=1, show_default=True, help="Processes that decode.")
+@click.option("--decoders", type=Whole(0, 256), default=1, show_default=True, help="Processes that decode.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def evaluate(model: Path, data: str, form: str, **options: Any) -> None:
     """Test a network: a weights file, or the folder or model file that `snsearch export` wrote.

@@ -11,7 +11,7 @@ import snsearch
 from snsearch.cli.device import complete_devices
 from snsearch.cli.shared.architectures import architectures_of
 from snsearch.cli.shared.console import print_json, print_text
-from snsearch.cli.shared.options import NORMALISE, Number, reading_options
+from snsearch.cli.shared.options import NORMALISE, Number, Whole, reading_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.errors import LossyExportError, SpecError
 from snsearch.exports import FormatName
@@ -36,7 +36,7 @@ from snsearch.exports import FormatName
 @click.option("--normalise", metavar="imagenet|MEAN/STD", help=NORMALISE)
 @click.option("--data", metavar="DATA", help="Check on the test images of this data, as search takes it.")
 @reading_options
-@click.option("--images", type=click.IntRange(1), default=1000, show_default=True, help="Test images at most.")
+@click.option("--images", type=Whole(1), default=1000, show_default=True, help="Test images at most.")
 @click.option(
     "--device", metavar="NAME|URL", shell_complete=complete_devices, help="Measure the latency on this device."
 )
@@ -48,10 +48,8 @@ from snsearch.exports import FormatName
     help="Layers that int8 leaves in float32: stem,stage2.0 or the worst.",
 )
 @click.option("--max-drop", type=Number(0, 100), default=1.0, show_default=True, help="Points that int8 may lose.")
-@click.option(
-    "--calibration-images", type=click.IntRange(1), default=512, show_default=True, help="Training images for int8."
-)
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of random weights.")
+@click.option("--calibration-images", type=Whole(1), default=512, show_default=True, help="Training images for int8.")
+@click.option("--seed", type=Whole(0, 2**31 - 1), default=0, show_default=True, help="Of random weights.")
 @click.option("--storage", metavar="URL", help="Optuna storage of the study  [default: SQLite in its folder]")
 @click.option("--force", is_flag=True, help="Overwrite files in FOLDER.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)

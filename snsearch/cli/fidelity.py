@@ -10,7 +10,7 @@ import click
 
 from snsearch.cli.shared.console import print_table, print_text, say
 from snsearch.cli.shared.machine import machine_options
-from snsearch.cli.shared.options import RESOLUTION, complete_names, reading_of, reading_options, table_options
+from snsearch.cli.shared.options import RESOLUTION, Whole, complete_names, reading_of, reading_options, table_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.errors import StudyError
 from snsearch.lab import set_folder, shipped_sets
@@ -41,18 +41,16 @@ def fidelity() -> None:
 @click.option("--data", default="fashion-mnist", show_default=True, metavar="DATA", help="As for search.")
 @reading_options
 @click.option("--resolution", type=RESOLUTION, help="Deployed input size  [default: the budget's, 224]")
-@click.option("--candidates", type=click.IntRange(6, 1000), default=20, show_default=True)
-@click.option("--seeds", type=click.IntRange(2), default=3, show_default=True, help="Seeds of the reference.")
-@click.option(
-    "--reference-images", type=click.IntRange(1), default=20_000, show_default=True, help="Images an epoch."
-)
-@click.option("--reference-epochs", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--candidates", type=Whole(6, 1000), default=20, show_default=True)
+@click.option("--seeds", type=Whole(2), default=3, show_default=True, help="Seeds of the reference.")
+@click.option("--reference-images", type=Whole(1), default=20_000, show_default=True, help="Images an epoch.")
+@click.option("--reference-epochs", type=Whole(1), default=8, show_default=True)
 @click.option(
     "--reference-augment",
     type=click.Choice(["none", "flip", "crop", "crop+flip"]),
     help="Augmentation of the long trainings  [default: the data set's own]",
 )
-@click.option("--proxy-seeds", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--proxy-seeds", type=Whole(1), default=2, show_default=True)
 @click.option("--remark", default="", help="A note that is kept with the set: why this data, say.")
 @click.option(
     "--out",

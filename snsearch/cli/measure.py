@@ -10,7 +10,7 @@ import click
 
 from snsearch.cli.device import RUNNER, complete_devices
 from snsearch.cli.shared.architectures import KEY_HELP, architectures_of, given_for_a_space
-from snsearch.cli.shared.options import Number, network_options, study_options, table_options
+from snsearch.cli.shared.options import Number, Whole, network_options, study_options, table_options
 from snsearch.cli.shared.progress import Progress, ending_with
 from snsearch.device import device_of
 
@@ -29,9 +29,7 @@ def measure_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="[MINUTES]",
             help=f"Run each network so long and time its last minute  [without a number: {SUSTAINED_MINUTES:g}]",
         ),
-        click.option(
-            "--core", type=click.IntRange(0, 4095), help="Core to pin to  [default: the fastest, or the device's]"
-        ),
+        click.option("--core", type=Whole(0, 4095), help="Core to pin to  [default: the fastest, or the device's]"),
         click.option("--again", is_flag=True, help="Measure also what was measured on the device before."),
     ):
         command = option(command)

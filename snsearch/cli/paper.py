@@ -12,7 +12,7 @@ import click
 
 from snsearch.cli.shared.console import print_json, print_table, print_text, say
 from snsearch.cli.shared.machine import machine_options
-from snsearch.cli.shared.options import MFLOPS, Quantity, reading_of, reading_options, table_options
+from snsearch.cli.shared.options import MFLOPS, Quantity, Whole, reading_of, reading_options, table_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.errors import SpecError
 from snsearch.tables import Column, Table
@@ -59,15 +59,15 @@ def _tables(text: str) -> tuple[int, ...]:
 )
 @reading_options
 @click.option("--tight/--no-tight", default=True, show_default=True, help="Match the MFLOPs within 0.1 %.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each network.")
+@click.option("--seeds", type=Whole(1), default=3, show_default=True, help="Seeds of each network.")
 @click.option("--quick", is_flag=True, help="5,000 images an epoch, unless told otherwise.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the trainings' log  [default: reports/paper-DATA, with --quick reports/paper-DATA-quick]",
 )
-@click.option("--proxy-images", type=click.IntRange(1), help="Images an epoch  [default: 20000]")
-@click.option("--proxy-epochs", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--proxy-images", type=Whole(1), help="Images an epoch  [default: 20000]")
+@click.option("--proxy-epochs", type=Whole(1), default=1, show_default=True)
 @machine_options
 @table_options("json", "csv")
 def paper(budgets: Sequence[tuple[float, ...]], form: str, wide: bool, **given: Any) -> None:

@@ -12,7 +12,7 @@ import snsearch
 from snsearch import Profile
 from snsearch.cli.latency import errors_line
 from snsearch.cli.shared.console import print_json, print_table, say
-from snsearch.cli.shared.options import complete_names, table_options
+from snsearch.cli.shared.options import Whole, complete_names, table_options
 from snsearch.codec import encode
 from snsearch.errors import SpecError
 from snsearch.latency import DEFAULT_PROFILE, NCNN_PROFILE, PredictionErrors, load_profile
@@ -91,7 +91,7 @@ def profiles(names: tuple[str, ...], form: str, wide: bool) -> None:
 @click.option("--device", required=True, help="The device, as every prediction names it.")
 @click.option("--library", help="The library that ran the networks, with its version  [--benchncnn: ncnn]")
 @click.option("--core", default="", help="The processor core.")
-@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True)
+@click.option("--threads", type=Whole(1, 1024), default=1, show_default=True)
 @click.option("--precision", default="float32", show_default=True)
 @click.option("--source", help="Where the figures come from  [default: own figures, or own benchncnn]")
 @click.option(

@@ -13,7 +13,7 @@ import click
 import snsearch
 from snsearch import Solution, units
 from snsearch.cli.shared.console import progress_console
-from snsearch.cli.shared.options import Quantity, complete_names, network_options, space_option
+from snsearch.cli.shared.options import Quantity, Whole, complete_names, network_options, space_option
 from snsearch.device import named_profile, profile_of_device
 from snsearch.errors import SnsearchError, SpecError, check_installed
 from snsearch.files import faults_as, whole_file
@@ -26,7 +26,9 @@ _AT_ONCE = 1000
 
 
 @click.command()
-@click.option("-n", "count", type=Quantity("count", units.parse_count), required=True, help="Networks, such as 100k.")
+@click.option(
+    "-n", "count", type=Quantity("count", units.parse_samples), required=True, help="Networks, such as 100k."
+)
 @click.option(
     "--budget",
     metavar="N|NAME|FILE",
@@ -40,7 +42,7 @@ _AT_ONCE = 1000
     help="Millions of multiply-adds.",
 )
 @space_option("shufflenet-free")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", type=Whole(0), default=0, show_default=True, help="Of the draws.")
 @network_options("mflops", "groups", "scale", "depth", "se", "se_stages", "ratios", "shuffle")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet"]), default="csv", show_default=True)
 @click.option(

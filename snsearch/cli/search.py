@@ -16,7 +16,9 @@ from snsearch.cli.shared.options import (
     EXECUTOR,
     RESOLUTION,
     RESOURCES,
+    TRAINED_IMAGES,
     Number,
+    Whole,
     complete_names,
     reading_options,
     study_options,
@@ -92,7 +94,7 @@ SECTIONS = {
     show_default=True,
     help="Work of the search, and of comparing its finalists.",
 )
-@click.option("--trials", type=click.IntRange(1), help="Candidates to try at least  [default: the effort's number]")
+@click.option("--trials", type=Whole(1), help="Candidates to try at least  [default: the effort's number]")
 @click.option(
     "--time-limit", type=DURATION, metavar="TIME", help="For all of it, such as 15min; what does not fit is cut."
 )
@@ -103,7 +105,7 @@ SECTIONS = {
     show_default=True,
     help="Points of error below which two networks are equal, and the faster is taken.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of all randomness.")
+@click.option("--seed", type=Whole(0, 2**31 - 1), default=0, show_default=True, help="Of all randomness.")
 @click.option(
     "--objective",
     type=click.Choice([LATENCY, *OBJECTIVES]),
@@ -129,11 +131,16 @@ SECTIONS = {
 @click.option("--tight/--no-tight", default=True, show_default=True, help="Match the MFLOPs within 0.1 %.")
 @click.option("--study", metavar="NAME", help="Study to make or resume  [default: from space, budget, data]")
 @study_options
-@click.option("--full-images", type=click.IntRange(1), help="Images of a full training  [default: found by a pilot]")
+@click.option(
+    "--full-images",
+    type=TRAINED_IMAGES,
+    metavar="N",
+    help="Images of a full training, at least 64  [default: found by a pilot]",
+)
 @click.option("--recipe", metavar="FILE", help="TOML file with what to change of how candidates are trained.")
 @click.option(
     "--proxy-resolution",
-    type=click.IntRange(8, 512),
+    type=Whole(8, 512),
     help="Pixels per side in training  [default: 32 to 64, by the data]",
 )
 @click.option(

@@ -11,7 +11,7 @@ import click
 import snsearch
 from snsearch.cli.shared.architectures import architectures_of
 from snsearch.cli.shared.console import print_json, print_table, print_text
-from snsearch.cli.shared.options import DURATION, RESOLUTION, Number, complete_names, reading_options
+from snsearch.cli.shared.options import DURATION, RESOLUTION, Number, Whole, complete_names, reading_options
 from snsearch.cli.shared.progress import Progress
 from snsearch.cli.shared.sections import SectionedCommand
 from snsearch.errors import SpecError
@@ -39,12 +39,8 @@ SECTIONS = {
     help="paper, modern, or a TOML file.",
 )
 @click.option("--resolution", type=RESOLUTION, help="Pixels per side to train on  [default: the network's]")
-@click.option(
-    "--epochs", type=click.IntRange(1, 100_000), help="Passes of the training images  [default: the recipe's]"
-)
-@click.option(
-    "--batch", type=click.IntRange(2, 65_536), help="Images per step  [default: the recipe's, less on small data]"
-)
+@click.option("--epochs", type=Whole(1, 100_000), help="Passes of the training images  [default: the recipe's]")
+@click.option("--batch", type=Whole(2, 65_536), help="Images per step  [default: the recipe's, less on small data]")
 @click.option(
     "--learning-rate",
     type=Number(0, 100, min_open=True),
@@ -52,7 +48,7 @@ SECTIONS = {
 )
 @click.option(
     "--accumulate",
-    type=click.IntRange(1, 1024),
+    type=Whole(1, 1024),
     default=1,
     show_default=True,
     help="Parts of a batch, to save memory.",
@@ -76,15 +72,15 @@ SECTIONS = {
 @click.option(
     "--teacher", type=click.Path(path_type=Path), metavar="FILE", help="Weights file of a network to learn from."
 )
-@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Of all randomness.")
+@click.option("--seed", type=Whole(0, 2**31 - 1), default=0, show_default=True, help="Of all randomness.")
 @click.option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or mps.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads  [default: one per core]")
+@click.option("--threads", type=Whole(1), help="CPU threads  [default: one per core]")
 @click.option(
     "--stream/--no-stream", default=None, help="Decode images as needed  [default: where memory would not suffice]"
 )
 @click.option(
     "--decoders",
-    type=click.IntRange(0, 256),
+    type=Whole(0, 256),
     default=1,
     show_default=True,
     help="Processes that decode streamed images.",

@@ -62,7 +62,9 @@ class Subject:
         """The same with what it lacks from a data set: names of classes, and the normalisation."""
         channels, classes = self.arch.input_channels, self.arch.classes
         if dataset.channels != channels:
-            raise DataError(f"{dataset.name} has images of {dataset.channels} channels; the network takes {channels}")
+            raise DataError(
+                f"{dataset.name} has {dataset.channels}-channel images; the network takes {channels} channels"
+            )
         if len(dataset.classes) != classes:
             raise DataError(f"{dataset.name} has {len(dataset.classes)} classes; the network has {classes}")
         if self.training is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -75,3 +76,9 @@ def what_is_trained(plan: FinalPlan, feeds: Feeds, ranks: Ranks, threads: int) -
         f"{where} with {cores} thread{'s' if cores > 1 else ''}; expected: about "
         f"{format_duration(expected.seconds / cores)} and {format_bytes(expected.memory)} of memory"
     )
+    processors, load = os.cpu_count() or 1, os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    if threads > 1 and load > processors:
+        yield (
+            f"  remark: other processes keep this machine busy (load {load:.1f}, {processors} processors); threads "
+            "that wait for each other can take many times as long then: --threads 1 may be faster"
+        )

@@ -89,7 +89,7 @@ def teacher_of(path: Path, classes: Sequence[str], channels: int) -> Teacher:
         raise SpecError(f"{where} was trained on other classes; train it on the same data")
     arch = network_of(training.key)
     if arch.input_channels != channels:
-        raise SpecError(f"{where} takes images of {arch.input_channels} channels; the data has {channels}")
+        raise SpecError(f"{where} takes {arch.input_channels}-channel images; the data has {channels}-channel ones")
     network = build_model(arch)
     load_into(network, state, where)
     error = "" if training.test_error is None else f", test error {training.test_error:.2%}"

@@ -156,7 +156,7 @@ def check_channels(x_NCHW: Tensor, expected: int) -> None:
     """Raises ValueError for images of other channels. While torch traces a module, shapes may be no numbers."""
     channels = x_NCHW.shape[1]
     if isinstance(channels, int) and channels != expected:
-        raise ValueError(f"the images have {channels} channels, and the network takes {expected}")
+        raise ValueError(f"the network takes {expected}-channel images; these have {channels}")
 
 
 class Network(nn.Module):

@@ -61,7 +61,7 @@ def finalists_table(record: StudyRecord) -> Table[Choice]:
             Column[Choice]("trial", lambda one: f"#{one.trial}"),
             Column[Choice]("candidate", lambda one: one.words),
             Column[Choice]("error", lambda one: f"{one.error:.2%}", align="right"),
-            Column[Choice]("95 %", lambda one: "{:.2%} to {:.2%}".format(*one.error_interval), align="right"),
+            Column[Choice]("95 %", lambda one: format_interval(one.error, one.error_interval, ".2%"), align="right"),
             Column[Choice](unit, lambda one: three_digits(one.cost), align="right"),
             Column[Choice]("seeds", lambda one: one.seeds, align="right", drop=1),
         ),

@@ -44,6 +44,15 @@ class Options:
     image_column: str | None = None
     label_column: str | None = None
 
+    @property
+    def words(self) -> str:
+        """The options of a command line that are given."""
+        named = {"--image-column": self.image_column, "--label-column": self.label_column}
+        return " ".join(
+            [f"--split {role}={name}" for role, name in self.splits]
+            + [f"{option} {value}" for option, value in named.items() if value is not None]
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listing:

@@ -28,5 +28,7 @@ def normalisation_of(text: str, channels: int) -> Normalisation:
         raise SpecError(expected)
     mean, std = (part * channels if len(part) == 1 else part for part in found)
     if (len(mean), len(std)) != (channels, channels):
-        raise SpecError(f"--normalise {text!r} is for {len(mean)} channels; the network takes images of {channels}")
+        raise SpecError(
+            f"--normalise {text!r} is for {len(mean)}-channel images; the network takes {channels}-channel ones"
+        )
     return mean, std

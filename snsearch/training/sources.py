@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from snsearch.codec import near
 from snsearch.errors import DataError
 from snsearch.training.builtin import HUB_FASHION, digits, fashion_mnist, idx_folder, is_idx_folder
 from snsearch.training.description import Description
@@ -119,8 +120,17 @@ def _existing(resolved: Resolved) -> Resolved:
     return resolved
 
 
+def _is_built_in(resolved: Resolved) -> bool:
+    """Whether the data's splits are fixed."""
+    if resolved.source == "folder":
+        return is_idx_folder(Path(resolved.argument).expanduser())
+    return resolved.source in ("fashion-mnist", "digits")
+
+
 def _near(path: Path) -> str:
-    """What the missing path could have been, or what its folder holds."""
+    """What the missing path could have been: a built-in set, or what lies beside it."""
+    if meant := near(str(path), ("fashion-mnist", "digits")):
+        return meant
     try:
         names = sorted(entry.name for entry in path.parent.iterdir() if not entry.name.startswith("."))
     except OSError:
@@ -136,6 +146,11 @@ def find_data(spec: str, options: Options | None = None) -> Found:
     """
     resolved = resolve_data(spec)
     options = options or Options()
+    if options != Options() and _is_built_in(resolved):
+        raise DataError(
+            f"data {spec!r}: {options.words} cannot be used, since built-in sets and IDX files have fixed splits and "
+            "no columns; leave it out"
+        )
     try:
         if resolved.source == "hf" and resolved.otherwise:
             return hub(resolved.argument, options, otherwise=resolved.otherwise)

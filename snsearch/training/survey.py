@@ -128,7 +128,7 @@ def settle(surveyed: Survey, kept: Sequence[Sequence[int]], unreadable: Sequence
             listing, usable, read = source
             parts[role] = [(listing.labels[usable[at]], read[usable[at]]) for at in positions]
     counts = {role: Counter(label for label, _ in part) for role, part in parts.items()}
-    refused = found.refused or _nothing_left(found.name, counts, [*unreadable])
+    refused = found.refused or _nothing_left(found.name, counts, [*unreadable], divided=division.test is not None)
     description = Description(
         name=found.name,
         source=found.source,
@@ -151,8 +151,13 @@ def _natural(text: str) -> tuple[int, int, str]:
     return (0, int(text), text) if text.isdecimal() else (1, 0, text)
 
 
-def _nothing_left(name: str, counts: dict[Role, Counter[str]], skipped: Sequence[Skipped]) -> str:
+def _nothing_left(name: str, counts: dict[Role, Counter[str]], skipped: Sequence[Skipped], *, divided: bool) -> str:
     first = f"; the first: {skipped[0].name}: {skipped[0].reason}" if skipped else ""
+    if counts.get("train") and not counts.get("test") and divided:
+        return (
+            f"{name}: too few images to divide: test images are a part of every class, and no class has the 2 images "
+            f"that this takes; add images or a test split{first}"
+        )
     for part, word in ((counts.get("train"), "training"), (counts.get("test"), "test")):
         if not part:
             return f"{name}: no {word} image could be read ({len(skipped)} skipped){first}"

@@ -37,11 +37,13 @@ def test_every_argument_of_a_public_function_is_checked(function: Callable[..., 
         (lambda: snsearch.solve(groups="3"), "groups", "'3'", "an integer"),  # type: ignore[arg-type]
         (lambda: snsearch.solve(mflops=[40, "a"]), "mflops", "[40, 'a']", "a number"),  # type: ignore[list-item]
         (lambda: snsearch.solve(mflops=True), "mflops", "True", "a number"),
+        (lambda: snsearch.solve(groups=[3.5]), "groups", "[3.5]", "a list of integers or lists of integers"),  # type: ignore[list-item]
+        (lambda: snsearch.build("alexnet", classes="x"), "classes", "'x'", "an integer or None"),  # type: ignore[arg-type]
         (lambda: snsearch.count(None), "network", "None", "NamedNetwork"),  # type: ignore[arg-type]
         (lambda: snsearch.build(3), "network", "3", "Solution"),  # type: ignore[arg-type]
         (lambda: snsearch.predict("alexnet", profile=3), "profile", "3", "Profile"),  # type: ignore[arg-type]
         (lambda: snsearch.measure(3, "local"), "what", "3", "StudyRecord"),  # type: ignore[arg-type]
-        (lambda: snsearch.search(40, split="test=x"), "split", "'test=x'", "a sequence"),
+        (lambda: snsearch.search(40, split="test=x"), "split", "'test=x'", "a list of texts"),
         (lambda: snsearch.search(40, effort="quik"), "effort", "'quik'", 'did you mean "quick"'),  # type: ignore[arg-type]
         (lambda: snsearch.count("alexnet", precision="int7"), "precision", "'int7'", '"int8"'),  # type: ignore[arg-type]
     ],
@@ -53,6 +55,31 @@ def test_a_refusal_names_the_argument_what_was_given_and_what_was_expected(
         call()
     assert f"{argument} is {given}; expected " in str(refused.value)
     assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: snsearch.search(40, data="digits", time_limit="x"), "time_limit: 'x' is not a quantity"),
+        (
+            lambda: snsearch.search(40, data="digits", full_images=63),
+            "full_images: 63 is out of range; expected at least 64",
+        ),
+        (
+            lambda: snsearch.train("alexnet", "out", data="digits", save_every="x"),
+            "save_every: 'x' is not a quantity",
+        ),
+        (lambda: snsearch.build("alexnet", classes=0), "classes: 0 is out of range; expected a positive integer"),
+        (lambda: snsearch.build("alexnet", channels=0), "channels: 0 is out of range; expected a positive integer"),
+        (
+            lambda: snsearch.count("shufflenet-v1"),
+            "'shufflenet-v1' is a space, not a network; .* makes networks of it",
+        ),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_with_its_argument(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        call()
 
 
 def test_numbers_of_numpy_are_numbers() -> None:

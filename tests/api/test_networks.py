@@ -129,7 +129,7 @@ def test_build_changes_channels_and_classes_and_adapts_to_small_images() -> None
 @pytest.mark.parametrize("features_only", [False, True])
 def test_other_channels_are_refused_with_both_numbers(features_only: bool) -> None:
     module = snsearch.build(SMALL, features_only=features_only)
-    with pytest.raises(ValueError, match="the images have 1 channels, and the network takes 3"):
+    with pytest.raises(ValueError, match="the network takes 3-channel images; these have 1"):
         module(torch.zeros(2, 1, 64, 64))
 
 

@@ -19,7 +19,7 @@ from tests.training.test_folder import fill, picture
 
 Run = Callable[..., Any]
 SMALL = (
-    "--budget", "3", "--resolution", "96", "--full-images", "32", "--workers", "1", "--threads", "1",
+    "--budget", "3", "--resolution", "96", "--full-images", "64", "--workers", "1", "--threads", "1",
     "--effort", "quick", "--time-limit", "0.1s",
 )  # fmt: skip
 
@@ -140,7 +140,7 @@ def test_search_prints_the_summary_first_and_the_page_says_it(run: Run, here: Pa
         "  test: 8 images, folder Testing/",
     ]
     assert "images are 96x80, brought to 3x64x64" in outcome.err
-    assert "a full training takes 30 images, not 32: 5 whole passes (at most 60) over 6 of the 6" in outcome.err
+    assert "a full training takes 66 images, not 64: 11 whole passes (at most 60) over 6 of the 6" in outcome.err
     record = read_study(f"sqlite:///{here / 'reports' / 'shufflenet-v1-3-pets' / 'study.db'}")
     result = next(trial.proxy for trial in record.trials if trial.proxy is not None)
     assert (result.train_images, result.test_images) == (6, 2)  # chosen by validation images
@@ -202,7 +202,7 @@ def test_a_search_says_its_memory_and_time_and_needs_yes_beyond_what_is_free(
     refused = run("search", *digits)
     assert refused.code == 3
     said = " ".join(refused.err.split())
-    assert "expected for the work of up to 13 full trainings of 32 images, 1 worker: about" in said
+    assert "expected for the work of up to 13 full trainings of 64 images, 1 worker: about" in said
     assert "0.0 GiB are free" in refused.err
     assert "--yes" in refused.err
     assert not list(here.rglob("study.db"))

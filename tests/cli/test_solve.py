@@ -393,7 +393,7 @@ def test_an_infeasible_budget_alone_prints_nothing_to_stdout(run: Run) -> None:
             "--classes: '0' is out of range; expected a positive integer up to 1,000,000",
         ),
         (["--mflops", "140", "--resolution", "5000"], 3, "--resolution: resolution '5000': expected pixels"),
-        (["--mflops", "140", "--peak-memory", "lots"], 2, "'lots' is not a quantity; expected size"),
+        (["--mflops", "140", "--peak-memory", "lots"], 2, "'lots' is not a quantity; expected a size"),
         (["--mflops", "140", "--params", "-3"], 2, "is not a quantity"),
         (["--mflops", "140", "--match", "over"], 2, "'over' is not one of"),
         (["--mflops", "140", "--format", "xml"], 2, "'xml' is not one of"),
@@ -472,7 +472,7 @@ def test_a_latency_says_what_it_promises_and_which_bound_binds(run: Run) -> None
         (("--latency", "25ms"), 3, "a latency needs a device that it is predicted for; give --profile"),
         (("--latency", "25ms", "--device", "unknown"), 8, "no device is named 'unknown'"),
         (("--profile", "snapdragon-820", "--mflops", "40"), 3, "profile belongs to a latency"),
-        (("--latency", "25 parsecs"), 2, "expected latency such as"),
+        (("--latency", "25 parsecs"), 2, "expected a latency such as"),
         (("--latency", "25ms", "--confidence", "90%"), 2, 'expected "95%", since profiles have the 95 % interval'),
         (
             ("--latency", "0.01ms", "--profile", "snapdragon-820", "--groups", "3"),

@@ -259,7 +259,7 @@ def test_formats_of_torch_need_no_engine(tmp_path: Path) -> None:
 
 def test_data_of_another_kind_is_refused(tmp_path: Path, trained: Path) -> None:
     for changed, message in (
-        ({"input_channels": 3}, "digits has images of 1 channels; the network takes 3"),
+        ({"input_channels": 3}, "digits has 1-channel images; the network takes 3 channels"),
         ({"classes": 7}, "digits has 10 classes; the network has 7"),
         ({"resolution": (16, 24)}, "the network takes 16x24 pixels"),
     ):

@@ -99,7 +99,7 @@ def test_a_user_s_weights_are_tested_exported_and_started_from(
     [
         ("imagenett", 'expected "imagenet", or MEAN/STD'),
         ("1/0", 'expected "imagenet"'),
-        ("1,2/3", "is for 2 channels; the network takes images of 3"),
+        ("1,2/3", "is for 2-channel images; the network takes 3-channel ones"),
     ],
 )
 def test_a_wrong_normalisation_is_refused(own: tuple[str, Path], images: str, normalise: str, message: str) -> None:

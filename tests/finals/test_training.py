@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -242,6 +243,16 @@ def test_the_first_lines_say_what_is_trained(tmp_path: Path) -> None:
     for words in (KEY, "validation: 160 images", "recipe paper: SGD", "11 in all", "learning rate 0.0625", "on cpu"):
         assert words in text
     assert "test images: top-1 error" in "\n".join(made.lines)
+
+
+def test_what_a_user_might_not_expect_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (1e4, 0.0, 0.0))
+    heard = Heard()
+    key = "shufflenet.g2.b4.shuffle_stem8s2p_16x2s2-32x2s2_3x64x64_c10"
+    snsearch.train(key, tmp_path, epochs=1, resolution=8, observer=heard, **{**SMALL, "threads": 2})
+    smaller = "shufflenet.g2.b4.shuffle_stem8s1_16x2s2-32x2s2_1x8x8_c10"
+    assert f"  trained as {smaller}: its stem reduces less, for 8 pixels" in heard.lines
+    assert "--threads 1 may be faster" in "\n".join(heard.lines)
 
 
 def test_events_are_written_for_tensorboard(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_budget_file_holds_a_latency(budget_file: Callable[[str], str], tmp_pa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("latency_ms = 0", "latency_ms: 0 is out of range; expected latency"),
+        ("latency_ms = 0", "latency_ms: 0 is out of range; expected a latency"),
         ("latency_ms = 25\nprofile = 'pixel'", "profile: no profile is named"),
         ("latency_ms = 25\nconfidence = 0.9", 'confidence: confidence 0.9: expected "95%"'),
     ],

@@ -262,7 +262,10 @@ def _one_image_a_class(root: Path) -> None:
         (_strange_test_classes, "pets: the test images have classes that no training image has: ape, emu"),
         (_nothing_readable, "pets: no training image could be read (2 skipped); the first: train/cat/1.png: not an"),
         (_nothing_readable_in_test, "pets: no test image could be read (1 skipped); the first: test/cat/9.png"),
-        (_one_image_a_class, "pets: no test image could be read"),
+        (
+            _one_image_a_class,
+            "pets: too few images to divide: test images are a part of every class, and no class has",
+        ),
     ],
     ids=[
         "empty",
@@ -290,6 +293,7 @@ def test_a_folder_that_cannot_be_used_says_why(tmp_path: Path, fill: Callable[[P
     ("spec", "message"),
     [
         ("nothing-here", "data 'nothing-here': no such folder or file; expected fashion-mnist, digits"),
+        ("digts", "data 'digts': no such folder or file; did you mean \"digits\"?"),
         ("./nothing", "data './nothing': no such folder or file"),
         ("/nowhere/at/all", "data '/nowhere/at/all': no such folder or file"),
         ("~/nowhere-at-all", "data '~/nowhere-at-all': no such folder or file"),
@@ -303,6 +307,18 @@ def test_a_folder_that_cannot_be_used_says_why(tmp_path: Path, fill: Callable[[P
 def test_data_that_is_not_there_is_named(spec: str, message: str) -> None:
     with pytest.raises(DataError, match=re.escape(message)):
         load_data(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "given"),
+    [
+        ("digits", Options(splits=(("train", "x"),)), "--split train=x"),
+        ("fashion-mnist", Options(image_column="x", label_column="y"), "--image-column x --label-column y"),
+    ],
+)
+def test_built_in_data_has_fixed_splits_and_no_columns(spec: str, options: Options, given: str) -> None:
+    with pytest.raises(DataError, match=f"data '{spec}': {given} cannot be used"):
+        load_data(spec, options=options)
 
 
 @pytest.mark.parametrize("spec", ["{0}/pets", "folder:{0}/pets", "~/pets"])

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from snsearch.cli.shared.options import Whole
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -20,12 +22,8 @@ def machine_options(command: F) -> F:
             metavar="DEVICE",
             help="Device of proxy training: auto, cpu, cuda, mps.",
         ),
-        click.option(
-            "--threads", type=click.IntRange(1), help="CPU threads of a worker  [default: its share of the cores]"
-        ),
-        click.option(
-            "--workers", type=click.IntRange(1, 10_000), help="Candidates trained at once  [default: one per core]"
-        ),
+        click.option("--threads", type=Whole(1), help="CPU threads of a worker  [default: its share of the cores]"),
+        click.option("--workers", type=Whole(1, 10_000), help="Candidates trained at once  [default: one per core]"),
     ):
         command = option(command)
     return command

@@ -40,13 +40,28 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click
             self.fail(str(error), param, ctx)
 
 
+class Whole(click.IntRange):
+    """A range of integers."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r}: expected an integer", param, ctx)
+        number: int = super().convert(value, param, ctx)
+        return number
+
+
 class Number(click.FloatRange):
     """A range of numbers, in which "nan" is none."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            if math.isnan(float(value)):
+                raise ValueError
+        except ValueError:
+            self.fail(f"{value!r}: expected a number", param, ctx)
         number: float = super().convert(value, param, ctx)
-        if math.isnan(number):
-            self.fail(f"{value!r} is not a valid {self.name}.", param, ctx)
         return number
 
 
@@ -99,6 +114,7 @@ CONFIDENCE = Quantity("confidence", units.parse_confidence)
 DURATION = Quantity("duration", units.parse_duration)
 NORMALISE = "How images are normalised, where --weights do not say it  [default: by the training images]"
 CLASSES = Quantity("classes", _whole(units.CLASSES))
+TRAINED_IMAGES = Quantity("images", _whole(units.FULL_IMAGES))
 GROUPS = Quantity("groups", _listed(_groups))
 SWITCHES = Quantity("switches", _switches)
 RATIOS = Quantity("ratios", _listed(_number(units.RATIOS)))

@@ -8,6 +8,7 @@ from typing import Final
 
 from snsearch.codec import near
 from snsearch.errors import SpecError
+from snsearch.files import bundled_names
 from snsearch.network.arch import Architecture
 from snsearch.network.known.classic import CLASSIC
 from snsearch.network.known.entry import Describe, KnownNetwork
@@ -72,6 +73,11 @@ def network_of(text: str, others: Mapping[str, Iterable[str]] = _NOTHING) -> Any
     if match is None:
         if "_stem" in text:
             return Architecture.from_key(text)
+        if text in bundled_names("spaces"):
+            raise SpecError(
+                f"{text!r} is a space, not a network; `snsearch solve --space {text}`, in Python snsearch.solve, "
+                "makes networks of it"
+            )
         meant = _near(text, (name for names in others.values() for name in names))
         expected = (
             ", and it is no key; expected a name of `snsearch networks`, or a key such as "
