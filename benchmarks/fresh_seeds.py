@@ -1,8 +1,9 @@
 """A search's pick beside the published g=3 of the same budget, both trained in full by seeds that chose nothing.
 
-    python -m benchmarks.fresh_seeds STUDY [--seeds 10]
+    python -m benchmarks.fresh_seeds STUDY [--seeds 10] [--against KEY]
 
-STUDY is a study's folder. Trainings are kept in STUDY/fresh_seeds.csv, with their right answers beside it, and the
+STUDY is a study's folder; KEY another network than the study's published g=3, whose latency is predicted for a
+Snapdragon 820. Trainings are kept in STUDY/fresh_seeds.csv, with their right answers beside it, and the
 same command goes on; a second process beside the first takes other seeds. Writes results/fresh_seeds.json, an
 entry by the study's name, once all are done.
 """
@@ -28,11 +29,16 @@ RESULTS = Path(__file__).parent / "results" / "fresh_seeds.json"
 FIRST = 1000  # far from the seeds of searches
 
 
-def pair_of(study: StudyRecord) -> dict[str, tuple[Architecture, float]]:
-    """The pick and the published g=3, with their costs."""
+def pair_of(study: StudyRecord, against: str | None) -> dict[str, tuple[Architecture, float]]:
+    """The pick and the published g=3, or the network of a key, with their costs."""
     verdict = verdict_of(study)
     assert verdict is not None, "the search has not ended"
     trials = {trial.number: trial for trial in study.trials}
+    if against is not None:
+        pick, other = trials[verdict.pick.trial], Architecture.from_key(against)
+        assert pick.architecture is not None
+        assert pick.cost is not None
+        return {"pick": (pick.architecture, pick.cost), "g=3": (other, snsearch.predict(other).ms)}
     published = next(
         one for one in study.trials if one.published and one.architecture and set(one.architecture.groups) == {3}
     )
@@ -59,7 +65,7 @@ def main(arguments: argparse.Namespace) -> None:
     study = snsearch.load_study(arguments.study)
     assert study.lengths is not None
     recipe = replace(study.lengths.recipe, test_images=10_000)  # at most, as for finalists
-    pair, settings = pair_of(study), study.settings
+    pair, settings = pair_of(study, arguments.against), study.settings
     dataset = read_dataset(
         settings.data, None, Observer(), deployed=min(settings.budget.resolution), scored_on_test=False
     )
@@ -89,13 +95,14 @@ def main(arguments: argparse.Namespace) -> None:
         print("not all are done yet")
         return
     apart = difference(finals[0], finals[1], noise_of(finals, otherwise=0.0))
-    (pick, cost), (_, usual) = pair.values()
+    (pick, cost), (other, usual) = pair.values()
     low, high = apart.interval
     entry = {
         "data": settings.data_description,
         "space": settings.space,
         "budget": settings.budget.name,
         "pick": pick.key,
+        "against": other.key,
         "errors": {name: [one.error for one in own if one] for name, own in whole.items()},
         "difference_points": round(100 * apart.mean, 3),
         "interval_points": [round(100 * low, 3), round(100 * high, 3)],
@@ -113,4 +120,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--against", metavar="KEY")
     main(parser.parse_args())
