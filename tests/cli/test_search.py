@@ -17,6 +17,7 @@ import pytest
 from snsearch.api.places import default_name
 from snsearch.study.records import StudyRecord
 from snsearch.study.storage import read_study
+from tests.printed import unwrapped
 from tests.studies import pretended_training, train_in
 
 Run = Callable[..., Any]
@@ -197,7 +198,7 @@ def test_two_workers_search_to_the_same_kind_of_end(here: Path) -> None:
         _out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "search ended: the effort is spent" in err
-    assert "candidates are predicted outside of the 15.2 to 612.0 ms that the profile is judged by" in err
+    assert "candidates are predicted outside of the 15.2 to 612.0 ms that the profile is judged by" in unwrapped(err)
     record = _study(here)
     assert {trial.status for trial in record.trials} <= {"complete", "stopped"}
     keys = [trial.architecture.key for trial in record.trials if trial.architecture]
