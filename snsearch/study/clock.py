@@ -37,7 +37,7 @@ class Clock:
         return -(-networks // self._workers) * self._typical()
 
     def fitting(self, networks: int, points: int) -> float:
-        """The share of a full training of so many points for which there is room, for each of the networks."""
+        """The share of a full training, in whole points of its curve, that there is time for in each network."""
         left, needed = self.left(), self.round(networks)
         if needed <= 0 or left >= needed:
             return 1.0
