@@ -15,6 +15,8 @@ from snsearch.solver.spec import load_space as load_space
 from snsearch.training.data import Dataset as Dataset
 from snsearch.training.data import Images as Images
 from snsearch.training.proxy import ProxyTraining as ProxyTraining
+from snsearch.training.proxy import TrainingDiverged as TrainingDiverged
+from snsearch.training.proxy import parameter_groups as parameter_groups
 from snsearch.training.recipe import ProxyResult as ProxyResult
 from snsearch.training.recipe import Recipe as Recipe
 from snsearch.training.sources import load_data as load_any_data

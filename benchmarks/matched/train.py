@@ -4,8 +4,8 @@
     python -m benchmarks.matched.train DATA --judge    # seeds 3 to 7 of the published designs and the best 16
 
 DATA is the folder that `python -m benchmarks.matched.data DATA` made. One process is one worker of one thread; start
-the same command again for a second worker: each training is claimed by a lock. A training depends on key, recipe and
-seed only.
+the same command again for a second worker: each training is claimed by a lock. On a GPU a process trains several at
+once (`--device cuda --at-once 6`). A training depends on key, recipe and seed only.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ import argparse
 import hashlib
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import filelock
 import torch
 
-from benchmarks.matched import trainer
+from benchmarks.matched import graphs, trainer
 from benchmarks.matched.package import Architecture, Dataset, TrainingLog, load_data
 from snsearch.lab.bench import files
 
@@ -60,6 +63,7 @@ class Bench:
     def __init__(self, data: Path, results: Path, device: str) -> None:
         self.data, self.results = data, results
         self.device = torch.device(device)
+        self.kind = graphs.GraphTraining if self.device.type == "cuda" else trainer.BenchmarkTraining
         self.frozen, expected = files.read_frozen(results / "recipe.json")
         if abs((found := trainer.check_loss()) - expected) > 1e-3:
             raise SystemExit(
@@ -94,42 +98,50 @@ class Bench:
             if recipe == digest and seed == 0
         }
 
-    def do(self, task: Task) -> bool:
-        """Trains and keeps a task; False where it is done, or under way in another process."""
+    def doing(self, task: Task) -> Iterator[None]:
+        """Trains and keeps a task, stopping on its way; nothing where it is done, or under way in another process."""
         folder, identity = self.results / task.set_name, self.identity(task)
         log = TrainingLog(folder / "trainings.csv")
         if identity in log.read():
-            return False
+            return
         checkpoints = self.data / "checkpoints"
         checkpoints.mkdir(parents=True, exist_ok=True)
         stem = hashlib.sha256(repr((task.set_name, identity)).encode()).hexdigest()[:16]
         checkpoint, claim = checkpoints / f"{stem}.pt", filelock.FileLock(checkpoints / f"{stem}.lock", timeout=0)
-        try:
-            with claim:
-                if identity in log.read():
-                    return False
-                frozen = self.frozen[task.set_name]
-                arch, recipe = Architecture.from_key(task.member.key), trainer.recipe_of(frozen.recipe)
-                result, bits = trainer.train(
-                    arch,
-                    self.dataset(task.set_name),
-                    recipe,
-                    seed=task.seed,
-                    device=self.device,
-                    checkpoint=checkpoint,
-                )
-                with filelock.FileLock(
-                    checkpoints / "writing.lock"
-                ):  # waits for its turn, which a log's lock does not
-                    files.append_correct(folder / "correct.csv", identity, bits)
-                    with log:
-                        log.append(identity, result)
-                checkpoint.unlink(missing_ok=True)
-        except filelock.Timeout:
-            return False
-        said = f"{task.set_name} {task.member.label!r} seed {task.seed}: {result.error:.2%}"
-        print(f"{time.strftime('%H:%M:%S')} {said}, {result.curve[-1].cpu_seconds:.0f} CPU s", flush=True)
-        return True
+        with suppress(filelock.Timeout), claim:
+            if identity in log.read():
+                return
+            training = self.kind(
+                Architecture.from_key(task.member.key),
+                self.dataset(task.set_name),
+                trainer.recipe_of(self.frozen[task.set_name].recipe),
+                seed=task.seed,
+                device=self.device,
+            )
+            training.load(checkpoint)
+            for _ in training.advancing():
+                training.save(checkpoint)
+                yield
+            result, bits = training.result(), training.correct()
+            with filelock.FileLock(checkpoints / "writing.lock"):  # waits for its turn, which a log's lock does not
+                files.append_correct(folder / "correct.csv", identity, bits)
+                with log:
+                    log.append(identity, result)
+            checkpoint.unlink(missing_ok=True)
+            said = f"{task.set_name} {task.member.label!r} seed {task.seed}: {result.error:.2%}"
+            print(f"{time.strftime('%H:%M:%S')} {said}, {result.curve[-1].cpu_seconds:.0f} CPU s", flush=True)
+
+
+def in_turns(tasks: Iterable[Iterator[None]], at_once: int) -> None:
+    """Goes through all of them, as many at once as said, each going on to its next stop in its turn."""
+    waiting, under_way = iter(tasks), deque[Iterator[None]]()
+    while True:
+        under_way.extend(islice(waiting, at_once - len(under_way)))
+        if not under_way:
+            return
+        with suppress(StopIteration):
+            next(one := under_way.popleft())
+            under_way.append(one)
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -141,8 +153,8 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.judge:
         members = {name: to_judge(own, bench.first_errors(name)) for name, own in members.items()}
         seeds = range(SEEDS, JUDGED_SEEDS)
-    done = sum(bench.do(task) for task in in_order(members, arguments.seeds or seeds))
-    print(f"{done} trainings done; nothing is left that another process is not at work on", file=sys.stderr)
+    in_turns(map(bench.doing, in_order(members, arguments.seeds or seeds)), arguments.at_once)
+    print("Nothing is left that another process is not at work on.", file=sys.stderr)
 
 
 if __name__ == "__main__":
@@ -153,4 +165,5 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", nargs="+", type=int, metavar="SEED")
     parser.add_argument("--judge", action="store_true")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--at-once", type=int, default=1, metavar="N", help="trainings of this process, on a GPU")
     main(parser.parse_args())

@@ -7,9 +7,8 @@ value stands in recipe.json, and the driver refuses to go on where it differs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +17,6 @@ from benchmarks.matched.package import (
     Architecture,
     Dataset,
     Images,
-    ProxyResult,
     ProxyTraining,
     Recipe,
 )
@@ -52,6 +50,12 @@ class BenchmarkTraining(ProxyTraining):
         super().__init__(arch, dataset, recipe, seed=seed, device=device)
         self._test = dataset.test.to(device)
 
+    def advancing(self) -> Iterator[None]:
+        """Trains to the end; stops after each point of the curve."""
+        while not self.finished:
+            self.advance()
+            yield
+
     def correct(self) -> Bits:
         """Whether the network, as it is now, gets each test image right."""
         network = self._scored_network()
@@ -64,18 +68,6 @@ class BenchmarkTraining(ProxyTraining):
                 found.append(answers == self._test.labels[start : start + 256])
         bits: Bits = torch.cat(found).cpu().numpy()
         return bits
-
-
-def train(
-    arch: Architecture, dataset: Dataset, recipe: Recipe, *, seed: int, device: torch.device, checkpoint: Path
-) -> tuple[ProxyResult, Bits]:
-    """The curve and the right answers of a training that goes on from its checkpoint where there is one."""
-    training = BenchmarkTraining(arch, dataset, recipe, seed=seed, device=device)
-    training.load(checkpoint)
-    while not training.finished:
-        training.advance()
-        training.save(checkpoint)
-    return training.result(), training.correct()
 
 
 def check_loss() -> float:

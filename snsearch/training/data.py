@@ -147,32 +147,40 @@ class Batches:
 
         Behind the last whole batch of a pass, the next one begins, in a new order.
         """
+        return self.gather(*self.place())
+
+    def place(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of the next batch, on the CPU: the images (B,), and the rows and columns (B, side) of each one's window.
+
+        Rows and columns outside of an image are black.
+        """
         if len(self._order) < self._batch_size:
             self._order = torch.randperm(len(self._images), generator=self._generator)
         indices, self._order = self._order.tensor_split([self._batch_size])
-        indices = indices.to(self._images.labels.device)
-        return self.normalise(self._window(indices)), self._images.labels[indices]
+        count, side = len(indices), self._images.pixels.shape[-1]
+        steps = torch.arange(side)
+        if self._augmentation == "none":
+            return indices, steps.expand(count, side), steps.expand(count, side)
+        reach = max(1, side // 16) if "crop" in self._augmentation else 0
+        shift = torch.randint(-reach, reach + 1, (2, count, 1), generator=self._generator)
+        mirror = torch.rand((count, 1), generator=self._generator) < (0.5 if "flip" in self._augmentation else 0.0)
+        return indices, steps + shift[0], torch.where(mirror, side - 1 - steps, steps) + shift[1]
+
+    def gather(self, indices: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch of a place: normalised (B, C, H, W) float32, channels_last, and labels (B,)."""
+        pixels, labels = self._images.pixels, self._images.labels
+        indices = indices.to(pixels.device)
+        if self._augmentation == "none":
+            return self.normalise(pixels[indices].contiguous(memory_format=torch.channels_last)), labels[indices]
+        rows, columns, last = rows.to(pixels.device), columns.to(pixels.device), pixels.shape[-1] - 1
+        inside = ((rows >= 0) & (rows <= last))[:, :, None] & ((columns >= 0) & (columns <= last))[:, None, :]
+        rows, columns = rows.clamp(0, last), columns.clamp(0, last)
+        x_NHWC = pixels[indices[:, None, None], :, rows[:, :, None], columns[:, None, :]] * inside[..., None]
+        return self.normalise(x_NHWC.permute(0, 3, 1, 2)), labels[indices]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass."""
         return (self.draw() for _ in range(len(self)))
-
-    def _window(self, indices: Tensor) -> Tensor:
-        pixels = self._images.pixels
-        if self._augmentation == "none":
-            return pixels[indices].contiguous(memory_format=torch.channels_last)
-        device, count, side = pixels.device, len(indices), pixels.shape[-1]
-        reach = max(1, side // 16) if "crop" in self._augmentation else 0
-        shift = torch.randint(-reach, reach + 1, (2, count, 1), generator=self._generator)
-        mirror = torch.rand((count, 1), generator=self._generator) < (0.5 if "flip" in self._augmentation else 0.0)
-        steps = torch.arange(side)
-        rows = steps + shift[0]
-        columns = torch.where(mirror, side - 1 - steps, steps) + shift[1]
-        inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]
-        rows, columns = rows.clamp(0, side - 1).to(device), columns.clamp(0, side - 1).to(device)
-        x_NHWC = pixels[indices[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-        x_NHWC = x_NHWC * inside.to(device)[..., None]
-        return x_NHWC.permute(0, 3, 1, 2)
 
     def normalise(self, x_NCHW: Tensor) -> Tensor:
         """Float32, scaled to mean 0 and deviation 1 per channel of the training images."""
