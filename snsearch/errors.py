@@ -35,6 +35,10 @@ class StudyError(SnsearchError):
     exit_code = 6
 
 
+class MissingStudyError(StudyError):
+    """A study that is not there, or not yet."""
+
+
 class VerificationError(SnsearchError):
     """Two counters disagree that must agree."""
 

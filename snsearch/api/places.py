@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snsearch.codec import near
-from snsearch.errors import StudyError
+from snsearch.errors import MissingStudyError, StudyError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,14 +113,14 @@ def place_of(study: str | None, storage: str | None, out: Path) -> Place:
         found = study_names(out)
         if len(found) != 1:
             held = f"{out} holds {len(found)} studies ({', '.join(found)})" if found else f"{out} holds no study"
-            raise StudyError(f"{held}; name one")
+            raise (StudyError if found else MissingStudyError)(f"{held}; name one")
         path = out / found[0] / "study.db"
     else:
         files = _databases(study, out)
         path = next((path for path in files if path.is_file()), Path())
         if path == Path():
             meant = near(Path(study).name, study_names(out))
-            raise StudyError(
+            raise MissingStudyError(
                 f"there is no study {study!r}, neither here nor in {str(out)!r}{meant}; expected a name, a folder or "
                 "a study.db"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import click
 
 from snsearch.cli.shared.console import print_json, print_lines, print_table, printable, say, terminal_width
 from snsearch.cli.shared.options import study_options
-from snsearch.errors import StudyError
+from snsearch.errors import MissingStudyError, StudyError
 from snsearch.interrupt import stop_on_signals
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ FORMS = ("html", "text", "json", "csv", "markdown")
 @click.option("--format", "form", type=click.Choice(FORMS), default="html", show_default=True)
 @click.option("--wide", is_flag=True, help="With all columns (text).")
 @click.option(
-    "--watch", is_flag=True, help="Write the page again as trainings end, until the search ends, or Ctrl-C."
+    "--watch", is_flag=True, help="Write the page again as trainings end, until the search ends, or Ctrl-C; waits for a study that is not there yet."
 )
 def report(
     studies: tuple[str, ...],
@@ -69,15 +69,13 @@ def report(
     name, trial = study, None
     if study is not None and (match := re.fullmatch(r"(.+)#(\d{1,9})", study)):
         name, trial = match[1], int(match[2])
+    if form == "html" and trial is not None:
+        raise StudyError("a page shows a whole study; for one trial, name a --format: text, json, csv or markdown")
+    if watch:
+        _watch(name, storage, out, html)
+        return
     place = api.place_of(name, storage, out)
     if form == "html":
-        if trial is not None:
-            raise StudyError(
-                "a page shows a whole study; for one trial, name a --format: text, json, csv or markdown"
-            )
-        if watch:
-            _watch(place, html or place.page)
-            return
         path = html or place.page
         api.report(api.load_study(place.name, storage=place.url), path)
         click.echo(f"report: {path}")
@@ -92,28 +90,52 @@ def report(
         _print_one(form, found, trial)
 
 
-def _watch(place: Place, path: Path) -> None:
+def _watch(study: str | None, storage: str | None, out: Path, html: Path | None) -> None:
     """Writes the page whenever the study has changed, until no search is at work on it, or a signal."""
     from snsearch import api
     from snsearch.study import is_searched
 
     before: object = None
     with stop_on_signals() as stopped:
-        name = api.load_study(place.name, storage=place.url).name
+        place, name = _awaited(study, storage, out, stopped)
+        path = html or place.page
         while not stopped():
             goes_on = is_searched(place.url, name)  # first: what comes after the last look is on the page
-            study = api.load_study(name, storage=place.url)
-            now = [(trial.number, trial.status, len(trial.repeats)) for trial in study.trials], study.attachments
-            if now != before and study.candidates:
-                api.report(study, path)
-                click.echo(f"report: {path}, {len(study.candidates)} networks trained to the end")
+            record = api.load_study(name, storage=place.url)
+            now = [(trial.number, trial.status, len(trial.repeats)) for trial in record.trials], record.attachments
+            if now != before and record.candidates:
+                api.report(record, path)
+                click.echo(f"report: {path}, {len(record.candidates)} networks trained to the end")
                 before = now
             if not goes_on:
                 say(f"no search is at work on {name}: it has ended, or was stopped")
                 return
-            for _ in range(_PAUSE):
-                if not stopped():
-                    time.sleep(1)
+            _pause(stopped)
+
+
+def _awaited(
+    study: str | None, storage: str | None, out: Path, stopped: Callable[[], bool]
+) -> tuple[Place, str]:
+    """The study's place and name, once a search has made it. Raises KeyboardInterrupt at a signal before."""
+    from snsearch import api
+
+    is_said = False
+    while not stopped():
+        try:
+            place = api.place_of(study, storage, out)
+            return place, api.load_study(place.name, storage=place.url).name
+        except MissingStudyError as error:
+            if not is_said:
+                say(f"{error}\nwaiting until a search makes it; Ctrl-C ends the waiting")
+            is_said = True
+        _pause(stopped)
+    raise KeyboardInterrupt
+
+
+def _pause(stopped: Callable[[], bool]) -> None:
+    for _ in range(_PAUSE):
+        if not stopped():
+            time.sleep(1)
 
 
 def _report_several(

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import optuna
 import pytest
 
 from snsearch.pages.page import report_data
@@ -104,6 +105,42 @@ def test_a_watched_study_is_written_and_ctrl_c_ends_it(tmp_path: Path) -> None:
         assert page.is_file()
         watching.send_signal(signal.SIGINT)
         assert watching.wait(120) == 0
+
+
+def test_a_watch_waits_for_a_study_and_names_what_it_waits_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search_begins(seconds: float) -> None:
+        """Makes in three steps what a search leaves: an empty file, Optuna's tables, the study."""
+        place = tmp_path / "sampel" / "study.db"
+        place.parent.mkdir(exist_ok=True)
+        if not place.exists():
+            place.touch()
+        elif place.stat().st_size == 0:
+            optuna.storages.RDBStorage(f"sqlite:///{place}").remove_session()
+        else:
+            shutil.copyfile(Path(SAMPLE) / "study.db", place)
+
+    monkeypatch.setattr("snsearch.cli.report.time.sleep", search_begins)
+    monkeypatch.setattr("snsearch.cli.report._PAUSE", 1)
+    (tmp_path / "sample").mkdir()
+    (tmp_path / "sample" / "study.db").touch()
+    outcome = run("report", "sampel", "--out", str(tmp_path), "--watch")
+    assert (outcome.code, outcome.out.split(",")[1]) == (0, " 9 networks trained to the end\n")
+    assert (tmp_path / "sampel" / "report.html").is_file()
+    assert outcome.err.count("waiting") == 2  # said once: that it waits, and how the waiting ends
+    assert "there is no study 'sampel'" in outcome.err
+    assert "did you mean 'sample'?" in outcome.err
+
+
+def test_ctrl_c_ends_the_waiting_for_a_study_and_damage_is_not_waited_for(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("snsearch.cli.report.time.sleep", lambda seconds: signal.raise_signal(signal.SIGINT))
+    assert run("report", "none", "--out", str(tmp_path), "--watch").code == 130
+    assert run("report", "none", "--out", str(tmp_path)).code == 6
+    (tmp_path / "study.db").write_text("no database", encoding="utf-8")
+    assert run("report", str(tmp_path / "study.db"), "--watch").code == 6
 
 
 @pytest.mark.parametrize("form", ["text", "csv", "markdown"])

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from snsearch.errors import StudyError
+from snsearch.errors import MissingStudyError, StudyError
 from snsearch.study.locks import TakenError, file_lock, server_lock
 from snsearch.study.storage.faults import Guarded, as_study_errors
 from snsearch.study.storage_url import engine_url, parse_url, shown_place, sqlite_file
@@ -133,14 +133,15 @@ def _check_file(file: Path, *, make: bool) -> None:
     if make and (is_empty or not file.exists()):
         return
     if not file.exists():
-        raise StudyError(f"there is no study at {str(file)!r}")
+        raise MissingStudyError(f"there is no study at {str(file)!r}")
     what = "the file is empty" if is_empty else "it is no file"
     if file.is_file() and not is_empty:
         with file.open("rb") as opened:
             if opened.read(len(_SQLITE)) == _SQLITE:
                 return
         what = "it is no SQLite database"
-    raise StudyError(f"{str(file)!r} is not a study: {what}; name a study.db that a search made")
+    kind = MissingStudyError if is_empty else StudyError
+    raise kind(f"{str(file)!r} is not a study: {what}; name a study.db that a search made")
 
 
 def _check_begun(url: str, options: dict[str, Any]) -> None:
@@ -151,7 +152,7 @@ def _check_begun(url: str, options: dict[str, Any]) -> None:
     with create_engine(engine_url(url), poolclass=NullPool, **options).connect() as connection:
         if inspect(connection).has_table("studies") and connection.exec_driver_sql("SELECT 1 FROM studies").first():
             return
-    raise StudyError(
+    raise MissingStudyError(
         f"the storage {shown_place(url)!r} has no study; a search that ended as it began leaves one so, and the same "
         "command begins it again"
     )

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import optuna
 
-from snsearch.errors import StudyError
+from snsearch.errors import MissingStudyError, StudyError
 from snsearch.study.records import Attachment, Settings, StudyRecord
 from snsearch.study.storage.attributes import attached, lengths_in, noise_in, records_of, runs_of, settings_in
 from snsearch.study.storage.opening import open_storage, uncollected
@@ -61,9 +61,10 @@ def _loaded(storage: optuna.storages.BaseStorage, name: str | None) -> tuple[opt
             raise StudyError(f"the storage holds {len(names)} studies ({listed}); name one")
         [name] = names
     if name not in names:
-        raise StudyError(f"the storage has no study {name!r}; it has {', '.join(names) or 'none'}")
+        raise MissingStudyError(f"the storage has no study {name!r}; it has {', '.join(names) or 'none'}")
     study = optuna.load_study(study_name=name, storage=storage)
     settings = settings_in(study)
     if settings is None:
-        raise StudyError(f"the study {name!r} was not made by snsearch")
+        is_begun = not study.get_trials(deepcopy=False)  # a search writes its settings next
+        raise (MissingStudyError if is_begun else StudyError)(f"the study {name!r} was not made by snsearch")
     return study, settings
