@@ -18,10 +18,6 @@ N = TypeVar("N", int, float)
 T = TypeVar("T")
 
 
-class OutOfRangeError(SpecError):
-    """A number that a quantity cannot have."""
-
-
 class Range(NamedTuple):
     """The values that a quantity may have, on the command line and in files alike."""
 
@@ -34,9 +30,9 @@ class Range(NamedTuple):
         return self.least <= value <= self.most
 
     def check(self, value: N, given: object) -> N:
-        """The value. Raises OutOfRangeError, which shows what was given for it, if the quantity cannot have it."""
+        """The value. Raises SpecError, which shows what was given for it, if the quantity cannot have it."""
         if not self.holds(value):
-            raise OutOfRangeError(f"{shortened(given)} is out of range; expected {self.expected}")
+            raise SpecError(f"{shortened(given)} is out of range; expected {self.expected}")
         return value
 
 
@@ -120,7 +116,7 @@ def parse_resolution(text: str | int) -> tuple[int, int]:
     match = None if isinstance(text, bool) else _RESOLUTION.fullmatch(str(text))
     sides = () if match is None else tuple(int(side[:9]) for side in match.groups() if side is not None)
     if not sides or not all(map(PIXELS.holds, sides)):
-        raise (OutOfRangeError if sides else SpecError)(f"resolution {shortened(text)}: expected {PIXELS.expected}")
+        raise SpecError(f"resolution {shortened(text)}: expected {PIXELS.expected}")
     return sides[0], sides[-1]
 
 

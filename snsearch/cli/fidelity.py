@@ -10,7 +10,15 @@ import click
 
 from snsearch.cli.shared.console import print_table, print_text, say
 from snsearch.cli.shared.machine import machine_options
-from snsearch.cli.shared.options import RESOLUTION, Whole, complete_names, reading_of, reading_options, table_options
+from snsearch.cli.shared.options import (
+    BUDGET,
+    RESOLUTION,
+    Whole,
+    complete_names,
+    reading_of,
+    reading_options,
+    table_options,
+)
 from snsearch.cli.shared.progress import Progress
 from snsearch.errors import StudyError
 from snsearch.lab import set_folder, shipped_sets
@@ -32,6 +40,7 @@ def fidelity() -> None:
 @fidelity.command()
 @click.option(
     "--budget",
+    type=BUDGET,
     required=True,
     metavar="N|NAME|FILE",
     shell_complete=complete_names("budgets"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from snsearch.tables import Table
 
 _PAUSE = 5  # seconds between two looks at a study
+_TRIAL = re.compile(r"(.+)#(\d{1,9})")
 FORMS = ("html", "text", "json", "csv", "markdown")
 
 
@@ -37,7 +38,10 @@ FORMS = ("html", "text", "json", "csv", "markdown")
 @click.option("--format", "form", type=click.Choice(FORMS), default="html", show_default=True)
 @click.option("--wide", is_flag=True, help="With all columns (text).")
 @click.option(
-    "--watch", is_flag=True, help="Write the page again as trainings end, until the search ends, or Ctrl-C; waits for a study that is not there yet."
+    "--watch",
+    is_flag=True,
+    help="Write the page again as trainings end, until the search ends, or Ctrl-C; waits for a study "
+    "that is not there yet.",
 )
 def report(
     studies: tuple[str, ...],
@@ -67,7 +71,7 @@ def report(
         _report_set(folder, out, html, form, wide=wide)
         return
     name, trial = study, None
-    if study is not None and (match := re.fullmatch(r"(.+)#(\d{1,9})", study)):
+    if study is not None and (match := _TRIAL.fullmatch(study)):
         name, trial = match[1], int(match[2])
     if form == "html" and trial is not None:
         raise StudyError("a page shows a whole study; for one trial, name a --format: text, json, csv or markdown")
@@ -113,9 +117,7 @@ def _watch(study: str | None, storage: str | None, out: Path, html: Path | None)
             _pause(stopped)
 
 
-def _awaited(
-    study: str | None, storage: str | None, out: Path, stopped: Callable[[], bool]
-) -> tuple[Place, str]:
+def _awaited(study: str | None, storage: str | None, out: Path, stopped: Callable[[], bool]) -> tuple[Place, str]:
     """The study's place and name, once a search has made it. Raises KeyboardInterrupt at a signal before."""
     from snsearch import api
 
@@ -146,6 +148,11 @@ def _report_several(
 
     if form == "csv":
         raise click.UsageError("csv is one table; name one study")
+    if one := next((study for study in studies if _TRIAL.fullmatch(study)), None):
+        raise click.UsageError(
+            f"{one} is one trial, and a page of several compares whole studies: name these without a #TRIAL; "
+            "`snsearch compare STUDY#TRIAL...` puts trials side by side"
+        )
     places = [api.place_of(study, storage, out) for study in studies]
     reports = [report_data(api.load_study(place.name, storage=place.url)) for place in places]
     sections = tuple(several_sections(reports))

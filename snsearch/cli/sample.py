@@ -13,7 +13,7 @@ import click
 import snsearch
 from snsearch import Solution, units
 from snsearch.cli.shared.console import progress_console
-from snsearch.cli.shared.options import Quantity, Whole, complete_names, network_options, space_option
+from snsearch.cli.shared.options import BUDGET, Quantity, Whole, complete_names, network_options, space_option
 from snsearch.device import named_profile, profile_of_device
 from snsearch.errors import SnsearchError, SpecError, check_installed
 from snsearch.files import faults_as, whole_file
@@ -31,6 +31,7 @@ _AT_ONCE = 1000
 )
 @click.option(
     "--budget",
+    type=BUDGET,
     metavar="N|NAME|FILE",
     shell_complete=complete_names("budgets"),
     help="A budget of budgets/, a TOML file, or MFLOPs.",

@@ -10,6 +10,7 @@ from snsearch.cli.device import complete_devices
 from snsearch.cli.shared.console import print_table, print_text
 from snsearch.cli.shared.machine import machine_options
 from snsearch.cli.shared.options import (
+    BUDGET,
     CLASSES,
     CONFIDENCE,
     DURATION,
@@ -53,6 +54,7 @@ SECTIONS = {
 @click.command(cls=SectionedCommand, sections=SECTIONS)
 @click.option(
     "--budget",
+    type=BUDGET,
     metavar="N|NAME|FILE",
     shell_complete=complete_names("budgets"),
     help="MFLOPs at the deployed resolution, a budget of budgets/, or a TOML file.",

@@ -11,7 +11,7 @@ import click
 import snsearch
 from snsearch.api import UnmetBudgetsError
 from snsearch.cli.shared.console import print_table, say, terminal_width
-from snsearch.cli.shared.options import as_asked, complete_names, network_options, table_options
+from snsearch.cli.shared.options import BUDGET, as_asked, complete_names, network_options, table_options
 from snsearch.files import names_a_file
 from snsearch.solver import Solution, networks_as_columns, networks_as_rows, tables_of
 from snsearch.units import plain_resolution
@@ -25,6 +25,7 @@ _STEPS = (
 @click.command()
 @click.option(
     "--budget",
+    type=BUDGET,
     multiple=True,
     metavar="N|NAME|FILE",
     shell_complete=complete_names("budgets"),

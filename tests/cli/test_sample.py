@@ -41,7 +41,7 @@ def test_parquet_holds_the_same_rows_as_csv(run: Run, tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("-n", "0"), 3, "-n: '0' is out of range; expected a number of networks from 1 to"),
+        (("-n", "0"), 2, "'-n': '0' is out of range; expected a number of networks from 1 to"),
         (("-n", "5", "--seed", "abc"), 2, "'abc': expected an integer"),
         (("-n", "5", "--format", "parquet"), 2, "give --out FILE"),
         (("-n", "5", "--budget", "40"), 3, "one budget"),

@@ -263,7 +263,7 @@ def test_workers_of_a_killed_search_stop_by_themselves(here: Path) -> None:
         (("--budget", "40", "--margin", "nan"), 2, "'nan': expected a number"),
         (("--budget", "40", "--margin", "x"), 2, "'x': expected a number"),
         (("--budget", "40", "--seed", "x"), 2, "'x': expected an integer"),
-        (("--budget", "40", "--full-images", "1"), 3, "expected at least 64 images"),
+        (("--budget", "40", "--full-images", "1"), 2, "expected at least 64 images"),
         (("--budget", "40", "--data", "digits", "--storage", "nosuch://x"), 6, "cannot be opened"),
         (("--budget", "40", "--trials", "0"), 2, "--trials"),
         (("--budget", "40", "--time-limit", "soon"), 2, "not a quantity"),

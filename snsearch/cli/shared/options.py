@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,10 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on only
-    """An option parsed by a function that raises SpecError for what it cannot read.
-
-    What is no number at all is wrong usage; a number that cannot be used is a SpecError that names the option.
-    """
+    """An option parsed by a function that raises SpecError for what it cannot read: wrong usage."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name = name
@@ -34,8 +33,6 @@ class Quantity(click.ParamType):  # type: ignore[type-arg]  # generic from click
             return value
         try:
             return self._parse(value)
-        except units.OutOfRangeError as error:
-            raise SpecError(f"{param.opts[0] if param else self.name}: {error}") from None
         except SpecError as error:
             self.fail(str(error), param, ctx)
 
@@ -90,6 +87,21 @@ def _switches(text: str) -> tuple[bool, ...]:
     return tuple(part == "1" for part in parts)
 
 
+def _budget(text: str) -> str:
+    """A budget's text; a number is one of MFLOPs."""
+    with suppress(ValueError):  # a name or a file
+        units.MFLOPS.check(float(text), text)
+    return text
+
+
+def _depth(text: str) -> str:
+    """The name of a depth, or units per stage."""
+    if re.fullmatch(r"\d+(-\d+)+", text):
+        for part in text.split("-"):
+            units.parse_whole(part, units.UNITS)
+    return text
+
+
 def _listed(item: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     return lambda text: tuple(item(part) for part in text.split(","))
 
@@ -106,6 +118,8 @@ def _read_by(parser: str) -> Callable[[str], str]:
     return check
 
 
+DEPTH = Quantity("depth", _depth)
+BUDGET = Quantity("budget", _budget)
 RESOLUTION = Quantity("pixels", units.parse_resolution)
 COUNT = Quantity("count", units.parse_count)
 BYTES = Quantity("size", units.parse_bytes)
@@ -203,7 +217,12 @@ _NETWORKS = {
     "scale": click.option(
         "--scale", type=SCALES, default=(), metavar="S[,S…]", help="Widths relative to the space's 1x."
     ),
-    "depth": click.option("--depth", metavar="NAME|N-N-N", help="Units per stage: a depth of the space, or 4-8-4."),
+    "depth": click.option(
+        "--depth",
+        type=DEPTH,
+        metavar="NAME|N-N-N",
+        help="Units per stage: a depth of the space, or 4-8-4.",
+    ),
     "se": click.option("--se", is_flag=True, help="Squeeze-and-excitation on every unit (reduction 16)."),
     "se_stages": click.option(
         "--se-stages", type=SWITCHES, metavar="0-1-1", help="Squeeze-and-excitation on the stages with a 1."
