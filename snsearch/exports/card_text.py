@@ -56,7 +56,8 @@ def _lines(card: dict[str, Any], int8: Int8 | None, python: str, cpp: str) -> It
     yield from ("", "## Checks", "")
     yield from _checks(card)
     if int8 is not None:
-        yield from ("", "## Int8", "", *(f"- {line}" for line in int8_lines(int8)), *_int8_table(int8))
+        lines = (f"- {line}" for line in (*int8_lines(int8), *int8.warnings))
+        yield from ("", "## Int8", "", *lines, *_int8_table(int8))
     yield from _origin(card)
 
 
@@ -82,7 +83,6 @@ def int8_lines(int8: Int8) -> list[str]:
         f"int8 accuracy: float32 {accuracy.float32:.2%}, int8 {accuracy.int8:.2%}",
         f"int8 latency: float32 {latency.float32:.3g} ms, int8 {latency.int8:.3g} ms; {int8.latency_of}",
         f"int8 size: float32 {format_bytes(size.float32)}, int8 {format_bytes(size.int8)}",
-        *int8.warnings,
     ]
 
 

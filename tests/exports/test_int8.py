@@ -148,6 +148,8 @@ def test_auto_keeps_the_few_layers_that_matter(spoilt: Path, tmp_path: Path) -> 
     plain = exported(spoilt, tmp_path / "plain", max_drop=5)
     assert plain.int8 is not None
     assert "points of accuracy; at most 5 were to be lost" in plain.int8.warnings[0]
+    assert not {*plain.lines} & {*plain.int8.warnings}  # the command prints them on stderr
+    assert f"- {plain.int8.warnings[0]}" in plain.files[0].with_name("card.md").read_text("utf-8")
     worst = max(plain.int8.layers, key=lambda one: one.added)
     assert worst.layer == "stage3.1.depthwise"
     auto = exported(spoilt, tmp_path / "auto", keep_float="auto", max_drop=5)
