@@ -11,6 +11,8 @@ from snsearch.pages.view import View
 from snsearch.study import next_command, why_none
 from snsearch.units import format_bytes, format_count, format_mflops, three_digits
 
+_EXTRAPOLATED = "extrapolated: its cost is outside of what the profile was judged on"
+
 
 def verdict_section(view: View) -> Section:
     """What the study comes to, and the networks to choose among."""
@@ -67,7 +69,7 @@ def _card(title: str, row: CandidateRow, note: str, view: View) -> Card:
     seeds = row.score.seeds if row.final is None else row.final.seeds
     marks = [
         note,
-        "extrapolated: its cost is outside of what the profile was judged on" if row.extrapolated else "",
+        _EXTRAPOLATED if row.extrapolated and view.verdict is None else "",  # a verdict says it itself
         "one seed: the spread between trainings is not in the interval" if seeds == 1 else "",
         "judged by the images that chose it, not on test images" if row.final is None else "",
         "published design" if row.trial.published else "",

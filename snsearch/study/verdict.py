@@ -65,6 +65,7 @@ class Verdict:
     decided: bool  # whether it differs by more, or is shown equal within the margin
     margin_points: float
     unit: str  # of the cost
+    extrapolated: tuple[int, ...]  # finalists whose cost lies outside of what its profile was judged on
 
     def document(self, next_command: str | None) -> dict[str, Any]:
         """The verdict for programs; `latency_ms` is null where the second objective is another."""
@@ -119,6 +120,9 @@ class Verdict:
                 f"{cheaper} still, but not shown to be as accurate, is {tied.name}: {-tied.difference_points:+.1f} ± "
                 f"{(high - low) / 2:.1f} points {self._at_cost(1 / tied.cost_ratio)}."
             )
+        if self.extrapolated:
+            names = ", ".join(f"#{number}" for number in self.extrapolated)
+            yield f"Outside of what its profile was judged on: the predicted latency of {names}."
         open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]
         if open_to:
             names = ", ".join(dict.fromkeys(one.name for one in open_to))
@@ -144,8 +148,6 @@ class Verdict:
         if choice.cost_interval is not None:
             low, high = map(three_digits, choice.cost_interval)
             cost += f" (95 %: {low} to {high})"
-        if choice.extrapolated:
-            cost += ", outside of what its profile was judged on"
         return f"#{choice.trial} ({choice.words}): error {choice.error:.1%} {interval} at {cost}"
 
     def compared(self, one: Comparison) -> str:
@@ -231,6 +233,7 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
         decided=all(found.beyond(share) or found.within(share) for found in apart.values()),
         margin_points=margin,
         unit=unit_of(study.settings.cost_axis),
+        extrapolated=tuple(n for n in finals if extrapolated(study.settings, costs[n])),
     )
 
 

@@ -168,6 +168,8 @@ def test_the_document_has_latencies_only_where_the_cost_is_one(setup: Setup) -> 
         record,
         settings=replace(record.settings, cost_axis="ms (a board)", cost_factor=1.25, cost_judged=(11.0, 15.0)),
     )
+    [said] = [line for line in verdict(timed).lines() if "judged on" in line]
+    assert said == "Outside of what its profile was judged on: the predicted latency of #1."
     document = verdict(timed).document(None)
     assert document["pick"]["latency_ms"] == 20.0
     assert document["pick"]["latency_interval_ms"] == [16.0, 25.0]
