@@ -58,7 +58,7 @@ def say_what_to_expect(plan: Plan, observer: Observer, *, go_ahead: bool) -> Non
     here = plan.executor is None
     on_cpu = plan.device == "cpu"
     length = format_duration(expected.seconds) if expected.seconds >= 60 else "less than a minute"
-    time = f" and {length} of training" if on_cpu else ""
+    time = f" and {length} of training on idle cores" if on_cpu else ""
     gib = (expected.memory if here else (expected.memory - data_bytes) / plan.workers + data_bytes) / 2**30
     workers = "1 worker" if plan.workers == 1 else f"{plan.workers} workers"
     observer.said(

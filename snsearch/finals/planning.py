@@ -74,7 +74,8 @@ def what_is_trained(plan: FinalPlan, feeds: Feeds, ranks: Ranks, threads: int) -
     cores = threads * plan.processes
     yield (
         f"{where} with {cores} thread{'s' if cores > 1 else ''}; expected: about "
-        f"{format_duration(expected.seconds / cores)} and {format_bytes(expected.memory)} of memory"
+        f"{format_duration(expected.seconds / cores)} on idle cores, and {format_bytes(expected.memory)} of memory; "
+        "the time left is told after each epoch"
     )
     processors, load = os.cpu_count() or 1, os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if threads > 1 and load > processors:

@@ -43,7 +43,7 @@ from snsearch.training import (
     kept_difference,
     train_proxy,
 )
-from snsearch.units import format_stages
+from snsearch.units import format_duration, format_stages
 
 _FAILURES_IN_A_ROW = 3
 _TEST_IMAGES = 10_000  # at most
@@ -221,7 +221,8 @@ class Search:
         lengths = Lengths(recipe=recipe, short=short_share(results, chance), chance=chance, tried=tuple(tried))
         self.study.settle_lengths(lengths)
         self._lengths = lengths
-        self.observer.said(lengths.describe())
+        took = sum(result.seconds for result in results) / len(results)
+        self.observer.said(f"{lengths.describe()}; such a training took {format_duration(took)} here")
         for network, result in found.items():
             self._keep(network, result)
         for network, reason in failed.items():
