@@ -1,9 +1,9 @@
-"""A search's pick beside the published g=3 of the same budget, both trained in full by seeds that chose nothing.
+"""A search's pick beside the published design for g=3, both trained in full by seeds that chose nothing.
 
     python -m benchmarks.fresh_seeds STUDY [--seeds 10] [--against KEY]
 
-STUDY is a study's folder; KEY another network than the study's published g=3, whose latency is predicted for a
-Snapdragon 820. Trainings are kept in STUDY/fresh_seeds.csv, with their right answers beside it, and the
+STUDY is a study's folder; KEY another network than the study's published design for g=3, whose latency is predicted
+for a Snapdragon 820. Trainings are kept in STUDY/fresh_seeds.csv, with their right answers beside it, and the
 same command goes on; a second process beside the first takes other seeds. Writes results/fresh_seeds.json, an
 entry by the study's name, once all are done.
 """
@@ -30,7 +30,7 @@ FIRST = 1000  # far from the seeds of searches
 
 
 def pair_of(study: StudyRecord, against: str | None) -> dict[str, tuple[Architecture, float]]:
-    """The pick and the published g=3, or the network of a key, with their costs."""
+    """The pick and the published design for g=3, or the network of a key, with their costs."""
     verdict = verdict_of(study)
     assert verdict is not None, "the search has not ended"
     trials = {trial.number: trial for trial in study.trials}

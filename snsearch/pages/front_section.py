@@ -106,7 +106,7 @@ def _drawn(row: CandidateRow, families: Families) -> dict[str, Any]:
 def _label(row: CandidateRow) -> str:
     """What is written beside a candidate in the chart; empty for most."""
     if row.trial.published and row.status != "stopped":
-        return f"#{row.number} published g={format_stages(row.architecture.groups)}"
+        return f"#{row.number} published design for g={format_stages(row.architecture.groups)}"
     return f"#{row.number}" if row.on_front or row.final else ""
 
 

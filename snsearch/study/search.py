@@ -309,7 +309,7 @@ class Search:
         if not lacking:
             return "the time limit leaves no room for more"
         groups = ", ".join(f"g={format_stages(self.ledger.architecture(network).groups)}" for network in lacking)
-        return f"the time limit leaves no room for more; not compared with: the published {groups}"
+        return f"the time limit leaves no room for more; not compared with the published designs for {groups}"
 
     def _underway(self) -> float:
         """Full trainings' worth of work that is done or being done."""

@@ -49,6 +49,11 @@ class Comparison:
     interval_points: tuple[float, float]
     cost_ratio: float  # the pick's cost over the other's
 
+    @property
+    def words(self) -> str:
+        """The name for people; programs may know the shorter one."""
+        return self.name.replace("published g=", "published design for g=")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
@@ -105,9 +110,9 @@ class Verdict:
         yield f"Take {self.described(pick)}; {length}, {seeds}."
         for one in self.against:
             if one.trial == pick.trial:
-                yield f"It is {one.name} itself."
+                yield f"It is {one.words} itself."
             else:
-                yield f"Against {one.name}: {self.compared(one)}."
+                yield f"Against {one.words}: {self.compared(one)}."
         if self.most_accurate.trial != pick.trial:
             yield (
                 f"The lowest error has {self.described(self.most_accurate)}; the pick is no worse than it but for "
@@ -117,15 +122,16 @@ class Verdict:
             low, high = tied.interval_points
             cheaper = "Faster" if self.unit == "ms" else "Cheaper"
             yield (
-                f"{cheaper} still, but not shown to be as accurate, is {tied.name}: {-tied.difference_points:+.1f} ± "
-                f"{(high - low) / 2:.1f} points {self._at_cost(1 / tied.cost_ratio)}."
+                f"{cheaper} still, but not shown to be as accurate, is {tied.words}: "
+                f"{-tied.difference_points:+.1f} ± {(high - low) / 2:.1f} points "
+                f"{self._at_cost(1 / tied.cost_ratio)}."
             )
         if self.extrapolated:
             names = ", ".join(f"#{number}" for number in self.extrapolated)
             yield f"Outside of what its profile was judged on: the predicted latency of {names}."
         open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]
         if open_to:
-            names = ", ".join(dict.fromkeys(one.name for one in open_to))
+            names = ", ".join(dict.fromkeys(one.words for one in open_to))
             yield (
                 f"Not decided: whether the pick differs from {names} by more than {self.margin_points:g} points. "
                 "More seeds narrow the intervals."

@@ -404,7 +404,7 @@ def test_a_finalists_seed_that_ran_out_of_memory_is_left_to_the_next_run(setup: 
 
 def test_a_time_limit_that_is_over_ends_the_search_and_its_finalists(setup: Setup) -> None:
     ended = setup.search(time_limit=1e-6)
-    assert ended.startswith("the time limit leaves no room for more; not compared with: the published g=")
+    assert ended.startswith("the time limit leaves no room for more; not compared with the published designs for g=")
     assert "g=3" in ended, "the pilot's networks are the first and the last of the published ones"
     record = setup.study()
     assert len(record.trials) <= 2, "the pilot's networks"

@@ -119,7 +119,7 @@ def test_a_published_design_may_be_the_pick(setup: Setup) -> None:
     found = verdict(study(setup, (0.30, 10.0, True), (0.40, 20.0, False)))
     assert found.pick.trial == 0
     assert found.against[0].difference_points == 0
-    assert any(line.startswith("It is the published") for line in found.lines())
+    assert any(line.startswith("It is the published design for g=") for line in found.lines())
 
 
 def test_a_cost_that_is_the_same_but_for_rounding_is_said_to_be_the_same(setup: Setup) -> None:
@@ -163,6 +163,7 @@ def test_the_document_has_latencies_only_where_the_cost_is_one(setup: Setup) -> 
     assert document["pick"]["latency_ms"] is None
     assert (document["pick"]["cost"], document["pick"]["cost_unit"]) == (20.0, "MMACs + MB moved")
     assert document["against"][0]["latency_ratio"] is None
+    assert document["against"][0]["name"].startswith("the published g=")
     assert document["next"] == "snsearch search"
     timed = replace(
         record,
