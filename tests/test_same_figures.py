@@ -20,7 +20,6 @@ WRITTEN = json.loads(GOLDEN.read_text(encoding="utf-8"))
 def test_figures_are_as_before(command: tuple[str, ...], run: Callable[..., Outcome]) -> None:
     outcome = run(*command, "--format", "json")
     assert outcome.code == 0, outcome.err
-    # The predictions of latency were a bare list.
-    now = {path.removeprefix("/predictions"): value for path, value in figures_of(outcome.out).items()}
+    now = figures_of(outcome.out)
     before = {path: value for path, value in WRITTEN[name_of(command)].items() if path not in GONE}
     assert {path: now.get(path) for path in before} == pytest.approx(before, rel=1e-9)

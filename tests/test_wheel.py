@@ -88,7 +88,7 @@ def test_the_wheel_solves_from_outside_the_checkout(installed: Path, tmp_path: P
 
 def test_the_wheel_predicts_from_outside_the_checkout(installed: Path, tmp_path: Path) -> None:
     printed = _run(installed, tmp_path, "-m", "snsearch", "latency", "--groups", "3", "--format", "json")
-    [found] = json.loads(printed)["predictions"]
+    [found] = json.loads(printed)
     assert found["latency_ms"] > 0
 
 

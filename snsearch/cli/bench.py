@@ -70,7 +70,7 @@ def show(tables: tuple[str, ...], replays: int, form: str, wide: bool) -> None:
 
     found = list(_replayed(tables, tuple(BENCH_METHODS), (10.0,), replays))
     rows = found if form in ("table", "markdown") else [one for one in found if one.method == BENCH_SEARCH]
-    print_table(Table(columns=RESULT_COLUMNS, rows=rows, notes=_NOTES), form, wide=wide, under="results")
+    print_table(Table(columns=RESULT_COLUMNS, rows=rows, notes=_NOTES), form, wide=wide)
 
 
 @bench.command()
@@ -89,7 +89,7 @@ def replay(
     Scores are training-free: params, synflow, grad_norm, snip, naswot, jacob_cov, zen, zico.
     """
     found = list(_replayed(tables, methods, compute, replays))
-    print_table(Table(columns=RESULT_COLUMNS, rows=found, notes=_NOTES), form, wide=wide, under="results")
+    print_table(Table(columns=RESULT_COLUMNS, rows=found, notes=_NOTES), form, wide=wide)
 
 
 @bench.command()
@@ -108,7 +108,7 @@ def claims(tables: tuple[str, ...], verdicts: int, form: str, wide: bool) -> Non
     if missing := [name for name in tables if found[name] is None]:
         raise StudyError(f"table {missing[0]!r}: fewer than four of its networks have three seeds")
     rows = [one for one in found.values() if one is not None]
-    print_table(Table(columns=CLAIM_COLUMNS, rows=rows), form, wide=wide, under="claims")
+    print_table(Table(columns=CLAIM_COLUMNS, rows=rows), form, wide=wide)
 
 
 def _replayed(

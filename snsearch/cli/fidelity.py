@@ -102,7 +102,7 @@ def show(sets: tuple[str, ...], whole: bool, form: str, wide: bool) -> None:
 
     found = [fidelity_of(folder) for folder in folders]
     if form != "table":
-        print_table(proxy_table(found, lambda one: one.rows), form, under="proxies")
+        print_table(proxy_table(found, lambda one: one.rows), form)
         return
     for one in found:
         _show_set(one, whole=whole, wide=wide)

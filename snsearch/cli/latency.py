@@ -98,7 +98,7 @@ def latency(
     named = [Column[Prediction]("network", lambda one: names[id(one)])] if networks else []
     names = {id(one): name for one, (name, _) in zip(predictions, meant, strict=False)}
     table = prediction_table(predictions, notes)
-    print_table(replace(table, columns=[*named, *table.columns]), form, wide=wide, under="predictions")
+    print_table(replace(table, columns=[*named, *table.columns]), form, wide=wide)
 
 
 def _of_space(

@@ -202,5 +202,4 @@ def _print_one(form: str, found: Report, trial: int) -> None:
     if not rows:
         known = ", ".join(f"#{row.number}" for row in sorted(found.table.rows, key=lambda row: row.number))
         raise StudyError(f"no candidate has the number {trial}; those with a score are {known}")
-    table = replace(found.table, rows=rows, notes=())
-    print_table(table, "table" if form == "text" else form, blocks=True, under="candidates")
+    print_table(replace(found.table, rows=rows, notes=()), "table" if form == "text" else form, blocks=True)

@@ -199,7 +199,7 @@ def test_a_set_is_shown_as_table_json_and_csv(made: Path, run: Run, monkeypatch:
     assert "set: 6 candidates of" in table.out
     assert "small [and quick]" in table.out
     assert "Kendall tau" in table.out
-    records = json.loads(run("fidelity", "show", str(made), "--format", "json").out)["proxies"]
+    records = json.loads(run("fidelity", "show", str(made), "--format", "json").out)
     assert {"set", "data", "budget_mflops", "candidates", "noise_ceiling", "proxy", "kind", "images"} <= set(
         records[0]
     )

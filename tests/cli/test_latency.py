@@ -30,14 +30,12 @@ FIELDS = ["groups", "scale", "resolution", "latency_ms", "interval_ms", "provena
 
 @pytest.fixture
 def rows(run: Run) -> Callable[..., list[dict[str, Any]]]:
-    """Runs latency and returns the predictions of its JSON."""
+    """Runs latency and returns the list of its JSON."""
 
     def call(*arguments: str) -> list[dict[str, Any]]:
         outcome = run("latency", *arguments, "--format", "json")
         assert (outcome.code, outcome.err) == (0, "")
-        document = json.loads(outcome.out)
-        assert document["schema"] == 1
-        found: list[dict[str, Any]] = document["predictions"]
+        found: list[dict[str, Any]] = json.loads(outcome.out)
         assert all(list(row) == FIELDS for row in found)
         return found
 

@@ -37,7 +37,7 @@ def test_known_networks_are_counted_and_priced_by_name(run: Run) -> None:
     [counted] = json.loads(run("count", "efficientnet-b0", "--format", "json").out)["counts"]
     assert (counted["key"], counted["params"]) == ("efficientnet-b0_3x224x224_c1000", 5_288_548)
     outcome = run("latency", "mobilenet-v2-1x", "shufflenet-v1-1x-g3", "--format", "json")
-    first, second = json.loads(outcome.out)["predictions"]
+    first, second = json.loads(outcome.out)
     assert (first["network"], first["groups"]) == ("mobilenet-v2-1x", None)
     assert first["latency_ms"] > second["latency_ms"] > 0
 

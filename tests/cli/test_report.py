@@ -58,8 +58,6 @@ def test_a_trial_is_printed_alone_and_has_no_page(run: Run) -> None:
     assert "#16" not in outcome.out
     [line] = csv.DictReader(io.StringIO(run("report", f"{SAMPLE}#6", "--format", "csv").out))
     assert line["trial"] == "6"
-    [candidate] = json.loads(run("report", f"{SAMPLE}#6", "--format", "json").out)["candidates"]
-    assert candidate["trial"] == 6
     assert run("report", f"{SAMPLE}#6").code == 6
     missing = run("report", f"{SAMPLE}#999", "--format", "text")
     assert missing.code == 6

@@ -380,13 +380,13 @@ def test_the_command_prints_the_error_beside_both_baselines_and_keeps_the_profil
 @pytest.mark.long
 def test_a_device_with_a_profile_predicts_every_space_it_knows(profiled: str, run: Run) -> None:
     arguments = ("latency", "--groups", "3", "--scale", "0.25,0.5", "--format", "json")
-    rows = json.loads(run(*arguments, "--device", "board").out)["predictions"]
+    rows = json.loads(run(*arguments, "--device", "board").out)
     profile = read_profile(profile_path("board"))
     assert [row["scale"] for row in rows] == [0.25, 0.5]
     for row in rows:
         assert row["interval_ms"][0] < row["latency_ms"] < row["interval_ms"][1]
         assert row["provenance"] == profile.provenance
-    assert json.loads(run(*arguments, "--device", "board").out)["predictions"] == rows
+    assert json.loads(run(*arguments, "--device", "board").out) == rows
     both = run(*arguments, "--device", "board", "--profile", "snapdragon-810")
     assert both.code == 2
     assert "give one of them" in both.err

@@ -237,7 +237,7 @@ def test_a_wrong_method_is_named_with_what_there_is() -> None:
 def test_bench_show_prints_one_record_a_table_without_a_null(run: Run) -> None:
     outcome = run("bench", "show", "emoji", "--replays", "2", "--format", "json")
     assert outcome.code == 0, outcome.err
-    [record] = json.loads(outcome.out)["results"]
+    [record] = json.loads(outcome.out)
     assert {
         "table", "data", "budget_mflops", "members", "seeds", "reliability", "held_out", "compute_in_full_trainings",
         "tau_b", "tau_interval", "tau_ceiling", "top5_recall", "regret_sd", "better_than",
@@ -252,7 +252,7 @@ def test_bench_lists_and_replays(run: Run) -> None:
     assert [one["table"] for one in listed if one["held_out"]] == ["scenes"]
     outcome = run("bench", "replay", "random", "published", "--table", "glyphs", "--compute", "3,5", "--replays", "2",
                   "--format", "json")  # fmt: skip
-    rows = json.loads(outcome.out)["results"]
+    rows = json.loads(outcome.out)
     assert [(row["method"], row["compute_in_full_trainings"]) for row in rows] == [
         ("random", 3), ("published", 5), ("random", 5), ("published", 5),
     ]  # fmt: skip
@@ -282,7 +282,7 @@ def test_claims_do_not_hold_where_the_judging_seed_sees_another_order() -> None:
 
 
 def test_bench_counts_the_claims_that_hold(run: Run) -> None:
-    [row] = json.loads(run("bench", "claims", "glyphs", "--verdicts", "20", "--format", "json").out)["claims"]
+    [row] = json.loads(run("bench", "claims", "glyphs", "--verdicts", "20", "--format", "json").out)
     assert row["claims"] == 60
     assert row["held_interval"][0] <= row["held"] <= row["held_interval"][1]
 

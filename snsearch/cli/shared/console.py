@@ -70,7 +70,7 @@ def print_table(
     *,
     wide: bool = False,
     blocks: bool = False,
-    under: str = "rows",
+    under: str | None = None,
     head: Mapping[str, Any] | None = None,
 ) -> None:
     """Prints a table to stdout in a form: table, json, csv or markdown.
@@ -80,11 +80,12 @@ def print_table(
         form: one of the forms; only "table" keeps to the terminal's width.
         wide: with the columns that are shown on request.
         blocks: each record as a block of lines with everything that is known of it, instead of a row.
-        under: the key of the records in the JSON object.
+        under: the key of the records in a JSON object; None prints a bare list.
         head: further keys of that object, in front.
     """
     if form == "json":
-        print_json({"schema": 1, **(head or {}), under: table.records()})
+        records = table.records()
+        print_json(records if under is None else {"schema": 1, **(head or {}), under: records})
     elif form == "csv":
         sys.stdout.write(table.csv())
     elif form == "markdown":
