@@ -37,7 +37,7 @@ from snsearch.training.recipe import CurvePoint, Part, ProxyResult, Recipe, text
 from snsearch.training.sources import load_data
 
 RECIPE = Recipe(images=256, batch_size=64, test_images=179, curve_points=2, recalibration=128)
-QUICK = Effort(start=6, trainings=5.0, seeds=2)
+QUICK = Effort(trainings=5.0, seeds=2)
 
 
 def accelerators() -> list[str]:

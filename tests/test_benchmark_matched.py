@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+import torch
 
-from benchmarks.matched import emoji, members, scenes, train, trainer
+from benchmarks.matched import emoji, graphs, members, scenes, train, trainer
 from benchmarks.matched.package import Architecture
 from snsearch.lab.bench import files
 
@@ -87,3 +90,30 @@ def test_of_each_group_the_emoji_are_chosen_on_which_vendors_agree() -> None:
 def test_snsearch_trains_as_it_did_when_the_recipe_was_frozen() -> None:
     _, expected = files.read_frozen(files.RESULTS / "recipe.json")
     assert trainer.check_loss() == pytest.approx(expected, abs=1e-3)
+
+
+def test_the_steps_of_a_graph_are_those_of_any_training() -> None:
+    def trained(kind: type[trainer.BenchmarkTraining]) -> trainer.BenchmarkTraining:
+        training = kind(*trainer.checked(epochs=2, curve_points=2), seed=3, device=torch.device("cpu"))
+        for _ in training.advancing():
+            pass
+        return training
+
+    usual, by_graphs = trained(trainer.BenchmarkTraining), trained(graphs.GraphTraining)
+    assert np.array_equal(usual.correct(), by_graphs.correct())
+    points = zip(usual.result().curve, by_graphs.result().curve, strict=True)
+    for one, other in points:
+        assert (one.images_seen, one.test_error) == (other.images_seen, other.test_error)
+        assert (one.train_loss, one.test_loss) == pytest.approx((other.train_loss, other.test_loss), rel=1e-4)
+
+
+def test_trainings_take_turns() -> None:
+    said: list[str] = []
+
+    def training(name: str, parts: int) -> Iterator[None]:
+        for part in range(parts):
+            said.append(f"{name}{part}")
+            yield
+
+    train.in_turns((training("a", 3), training("b", 1), training("c", 2)), at_once=2)
+    assert said == ["a0", "b0", "a1", "a2", "c0", "c1"]

@@ -70,8 +70,8 @@ class BenchmarkTraining(ProxyTraining):
         return bits
 
 
-def check_loss() -> float:
-    """The test loss after four steps of a tiny network on made-up images, by every part of a recipe that counts."""
+def checked(*, epochs: int = 1, curve_points: int = 1) -> tuple[Architecture, Dataset, Recipe]:
+    """A tiny network, made-up images, and a recipe that uses every part that counts."""
     generator = torch.Generator().manual_seed(0)
     images = Images(
         pixels=torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8, generator=generator),
@@ -82,14 +82,19 @@ def check_loss() -> float:
     )
     recipe = Recipe(
         images=64,
+        epochs=epochs,
         batch_size=16,
         augmentation=None,
-        curve_points=1,
+        curve_points=curve_points,
         schedule="cosine",
         averaging=4.0,
         recalibration=64,
     )
-    arch = Architecture.from_key(_CHECKED_KEY)
-    training = BenchmarkTraining(arch, dataset, recipe, seed=0, device=torch.device("cpu"))
+    return Architecture.from_key(_CHECKED_KEY), dataset, recipe
+
+
+def check_loss() -> float:
+    """The test loss after four steps."""
+    training = BenchmarkTraining(*checked(), seed=0, device=torch.device("cpu"))
     training.advance()
     return training.result().loss

@@ -189,7 +189,7 @@ def search(
         device=proxy_device,
         workers=workers,
         threads=threads,
-        tasks=max(EFFORTS[effort].start, trials or 0),
+        tasks=max(int(EFFORTS[effort].trainings), trials or 0),
     ) as crew:
         dataset = read_dataset(
             data, proxy_resolution, seen, deployed=min(at_input.resolution), options=reading, scored_on_test=False

@@ -6,6 +6,7 @@ from .effort import FINALISTS as FINALISTS
 from .effort import FULL_IMAGES as FULL_IMAGES
 from .effort import MARGIN as MARGIN
 from .effort import STANDARD as STANDARD
+from .effort import Effort as Effort
 from .effort import EffortName as EffortName
 from .lengths import Lengths as Lengths
 from .lengths import errors_by_share as errors_by_share

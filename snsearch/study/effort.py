@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 EffortName = Literal["quick", "standard", "thorough"]
+
+_FIRST = 0.4  # share of the search's work that goes into the first, short trainings
+_FEWEST = 6  # networks that are begun
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,27 +16,28 @@ class Effort:
     """A fixed amount of work, whatever the clock says.
 
     Args:
-        start: networks that are begun before anything else.
         trainings: full trainings' worth of work of the search.
         seeds: full trainings of each finalist at most, by seeds that the search did not use.
+        start: networks that are begun before anything else; 0: not known before the short length is.
     """
 
-    start: int
     trainings: float
     seeds: int
+    start: int = 0
 
-    def of_trials(self, trials: int | None, short: float) -> Effort:
-        """The same effort, in which at least `trials` networks are begun; `short` is what each of them costs."""
+    def settled(self, trials: int | None, short: float) -> Effort:
+        """The same effort where a short training has that share; with `trials`, as many networks are begun."""
+        usual = max(_FEWEST, round(_FIRST * self.trainings / short))
         if trials is None:
-            return self
-        further = max(0, trials - self.start)
-        return Effort(start=trials, trainings=self.trainings + further * short, seeds=self.seeds)
+            return replace(self, start=usual)
+        further = max(0, trials - usual)
+        return replace(self, start=trials, trainings=self.trainings + further * short)
 
 
 EFFORTS: dict[str, Effort] = {
-    "quick": Effort(start=6, trainings=5.0, seeds=2),
-    "standard": Effort(start=12, trainings=12.0, seeds=5),
-    "thorough": Effort(start=24, trainings=30.0, seeds=8),
+    "quick": Effort(trainings=5.0, seeds=2),
+    "standard": Effort(trainings=12.0, seeds=5),
+    "thorough": Effort(trainings=30.0, seeds=8),
 }
 STANDARD: EffortName = "standard"
 FULL_IMAGES = 30_000  # of a full training, before the pilot

@@ -2,7 +2,7 @@
 
 A training that ends near chance says nothing, however many are compared. Two networks are trained in full; while
 their errors are nearer to chance than to zero, the full length is doubled. The short length is the first point of
-their curves that is at least as near to where they end as to chance.
+their curves that has come a fifth of the way from chance to where they end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ PILOTS = 2  # networks
 _MOST = 4  # times the first full length
 _FAR = 0.5  # of chance: the error of a training that is long enough
 _NEAR = 1e-3  # how far a share may miss what was asked for: batches are whole
-_SHORTEST, _LONGEST = 0.1, 0.5  # shares of the full length that a short training may have
+_LEFT = 0.2  # of the way from chance to where a training ends: a training that is not too short
+_SHORTEST, _LONGEST = 0.15, 0.5  # shares of the full length that a short training may have
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +81,7 @@ def short_share(results: Sequence[ProxyResult], chance: float) -> float:
     shares = [point.images_seen / whole for point in results[0].curve]
     errors = [fmean(result.curve[at].test_error for result in results) for at in range(len(shares))]
     for share, error in zip(shares, errors, strict=True):
-        if _SHORTEST <= share <= _LONGEST and error - ends <= chance - error:
+        if _SHORTEST <= share <= _LONGEST and chance - error >= _LEFT * (chance - ends):
             return share
     return max((share for share in shares if share <= _LONGEST), default=1.0)
 

@@ -138,7 +138,7 @@ class Search:
             unit_of(plan.settings.cost_axis),
         )
         lengths = self._lengths or self._pilot()
-        effort = plan.effort.of_trials(plan.trials, lengths.short)
+        effort = plan.effort.settled(plan.trials, lengths.short)
         reason = self._explore(lengths, effort)
         finalists = self._settled(lengths)
         ledger.leave()
@@ -269,7 +269,7 @@ class Search:
                     yield work
                     continue
                 view, standing = self._standing(lengths, effort)
-                seed = step_seed(self.plan.settings.seed, len(standing.observations) + len(self._going))
+                seed = step_seed(self.plan.settings.seed, standing.known)
                 step = next_step(standing, view.space, seed)
                 if step is None:
                     if not self._going:
@@ -293,7 +293,7 @@ class Search:
             parents: list[int] = []
             if is_informed(standing):
                 known = view.space.posterior(standing.observations)
-                parents = parents_of(standing, known, step_seed(self.plan.settings.seed, len(standing.observations)))
+                parents = parents_of(standing, known, step_seed(self.plan.settings.seed, standing.known))
             elif any(network not in standing.reached for network in standing.begin):
                 return view, standing
             self.ledger.refill([view.numbers[at] for at in parents])

@@ -2,8 +2,8 @@
 
 Every search begins with the published designs and some that represent every choice, each trained to a share of the
 full length that has left chance behind; a few of them go on to the full length, which says what short training gets
-wrong. Then top-two Thompson sampling (Russo 2016, arXiv:1602.08448) spends the rest: a network goes one step further
-where a draw from what is known of all has it best, or on the front of error and cost.
+wrong. Then top-two Thompson sampling (Russo 2016, arXiv:1602.08448) spends the rest: a network is trained for twice
+as long as before where a draw from what is known of all has it best, or on the front of error and cost.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from snsearch.study.posterior import Observation, Posterior, Space
 
 FULL = 1.0
 EARLY = 3  # networks trained in full before the choice is left to what is known
+_ROUNDING = 1e-3  # of shares: batches are whole
 _DRAWS = 64
 _PARENTS = 8
 
@@ -50,14 +51,24 @@ class Standing:
         """The share that a network is, or is being, trained to."""
         return {**self.done, **self.going}
 
-    def cost_of(self, network: int) -> float:
-        """Full trainings that a network's next step takes."""
+    @property
+    def known(self) -> int:
+        """Thousandths of full trainings that are done or under way: every step adds to it."""
+        return round(1000 * sum(self.reached.values()))
+
+    def next_share(self, network: int) -> float:
+        """The share that a network's next step trains it to: each step doubles what came before."""
         before = self.done.get(network, 0.0)
-        return (self.short if before == 0.0 else FULL) - before
+        doubled = 2 * before - _ROUNDING
+        return self.short if before == 0.0 else doubled if doubled < FULL - 2 * _ROUNDING else FULL
+
+    def cost_of(self, step: Step) -> float:
+        """Full trainings that a step takes."""
+        return step.share - self.done.get(step.network, 0.0)
 
 
 def step_seed(seed: int, known: int) -> int:
-    """The seed of a decision: it follows from the search's own, and from how much is known or under way."""
+    """The seed of a decision: it follows from the search's own, and from how much is known."""
     return seed * 7919 + known
 
 
@@ -67,12 +78,12 @@ def next_step(standing: Standing, space: Space, seed: int) -> Step | None:
     fresh = [network for network in open_to if network not in standing.reached]
     if first := [network for network in fresh if network in standing.begin[: standing.start]]:
         return _step(standing, first[0])  # as many as were asked for, whatever is left
-    affordable = [network for network in open_to if standing.cost_of(network) <= standing.left + 1e-9]
+    affordable = [n for n in open_to if standing.cost_of(_step(standing, n)) <= standing.left + 1e-9]
     if not affordable:
         return None
     full = [network for network, share in standing.reached.items() if share >= FULL]
-    if len(full) < EARLY:
-        return _early(standing, affordable, len(full))
+    if len(full) < EARLY and (able := [n for n in open_to if standing.cost_of(_whole(n)) <= standing.left + 1e-9]):
+        return _early(standing, able, len(full))
     known = space.posterior(standing.observations)
     return _step(standing, _chosen(standing, known, affordable, seed))
 
@@ -102,7 +113,11 @@ def _may_go_on(standing: Standing, network: int) -> bool:
 
 
 def _step(standing: Standing, network: int) -> Step:
-    return Step(network=network, share=standing.short if network not in standing.done else FULL)
+    return Step(network=network, share=standing.next_share(network))
+
+
+def _whole(network: int) -> Step:
+    return Step(network=network, share=FULL)
 
 
 def _early(standing: Standing, affordable: Sequence[int], full: int) -> Step | None:
@@ -111,7 +126,7 @@ def _early(standing: Standing, affordable: Sequence[int], full: int) -> Step | N
     ranked = sorted((network for network in affordable if network in last), key=lambda network: last[network])
     if not ranked:
         return None if standing.going else _step(standing, affordable[0])
-    return _step(standing, ranked[0] if full % 2 else ranked[len(ranked) // 2])
+    return _whole(ranked[0] if full % 2 else ranked[len(ranked) // 2])
 
 
 def _chosen(standing: Standing, known: Posterior, affordable: Sequence[int], seed: int) -> int:

@@ -78,6 +78,14 @@ def test_a_bare_number_takes_channels_and_classes_from_the_data_and_a_named_budg
     assert deployed(named, setup.dataset, named=True, classes=None) == named
 
 
+def test_the_shorter_short_trainings_are_the_more_networks_are_begun() -> None:
+    assert QUICK.settled(None, 0.5).start == 6, "a few at least"
+    assert QUICK.settled(None, 0.2).start == 10
+    assert QUICK.settled(4, 0.2).start == 4
+    longer = QUICK.settled(30, 0.2)
+    assert (longer.start, longer.trainings) == (30, QUICK.trainings + 20 * 0.2)
+
+
 def test_a_search_begins_with_the_published_designs_and_spends_its_effort(setup: Setup) -> None:
     log = Log()
     assert setup.search(log) == "the effort is spent"
@@ -86,7 +94,8 @@ def test_a_search_begins_with_the_published_designs_and_spends_its_effort(setup:
     begun = list(dict.fromkeys(trial.design for trial in record.trials))
     assert set(begun[: len(published)]) == set(published)
     assert {trial.design for trial in record.trials if trial.published} == set(published)
-    assert len(begun) >= QUICK.start
+    assert record.lengths is not None
+    assert len(begun) >= QUICK.settled(None, record.lengths.short).start
     assert {trial.status for trial in record.trials} == {"complete", "stopped"}
     for trial in record.trials:
         assert trial.proxy is not None

@@ -39,6 +39,17 @@ def test_the_first_networks_are_begun_in_their_order_however_little_is_left() ->
     assert next_step(standing({0: 0.25}, gone=frozenset({1})), SPACE, 0) == Step(network=2, share=0.25)
 
 
+def test_a_step_doubles_what_came_before() -> None:
+    def share(done: float) -> float:
+        return standing({3: done}).next_share(3)
+
+    assert standing(short=0.1).next_share(3) == 0.1
+    assert share(done=0.1) == pytest.approx(0.2, abs=0.002)
+    assert share(done=0.4) == pytest.approx(0.8, abs=0.002)
+    assert share(done=0.5) == share(done=0.8) == FULL
+    assert standing({3: 0.25}).cost_of(Step(network=3, share=FULL)) == 0.75
+
+
 def test_a_few_go_on_to_the_full_length_before_the_choice_is_left_to_what_is_known() -> None:
     begun = dict.fromkeys(range(4), 0.25)
     assert next_step(standing(begun), SPACE, 0) == Step(network=1, share=FULL), "the middle one"
@@ -77,7 +88,7 @@ def regrets(seed: int, effort: float) -> tuple[float, float]:
     while (
         step := next_step(now := standing(done, observations=tuple(seen), left=left), SPACE, len(seen))
     ) is not None:
-        left -= now.cost_of(step.network)
+        left -= now.cost_of(step)
         done[step.network] = step.share
         bias = 0.2 + FEATURES[step.network] @ misled
         error = truth[step.network] + noises[step.network] + (1 - step.share) * bias

@@ -6,6 +6,7 @@ and an entry in BENCH_METHODS.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,13 +17,11 @@ import numpy.typing as npt
 from snsearch.codec import suggestion
 from snsearch.errors import StudyError
 from snsearch.lab.bench.tables import Table
-from snsearch.study import Observation, Space, Standing, next_step, step_seed
+from snsearch.study import Effort, Observation, Space, Standing, next_step, step_seed
 
 Array = npt.NDArray[np.float64]
 BENCH_SEARCH = "search"
-_START = 1.2  # networks that are begun first, for each full training: as by a quick search
-_FIRST = 4, 24  # at least and at most
-_SHORT = 1 / 3  # share of the full length that a short training has
+_SHORT = 1 / 6  # share of the full length that a short training has: as a search finds it for the open tables
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -48,30 +47,33 @@ def search(table: Table, space: Space, seed: int, draw: int, compute: float) -> 
     count, points = len(table.archs), table.errors.shape[2]
     random = np.random.default_rng(draw)
     others = [int(at) for at in random.permutation(count) if at not in table.published]
-    low, high = _FIRST
+    effort = Effort(trainings=compute, seeds=0).settled(None, _SHORT)
     done: dict[int, float] = {}
-    seen: list[Observation] = []
+    first: dict[int, Observation] = {}  # of every network that is begun
+    last: dict[int, Observation] = {}  # of those that were trained on
     left = compute
     while True:
         standing = Standing(
             costs=table.costs,
             begin=[*table.published, *others],
-            start=min(high, max(low, int(_START * compute))),
-            short=round(_SHORT * points) / points,
+            start=effort.start,
+            short=_SHORT,
             done=done,
             going={},
             gone=frozenset(),
-            observations=tuple(seen),
+            observations=(*first.values(), *last.values()),
             left=left,
         )
-        step = next_step(standing, space, step_seed(draw, len(seen)))
+        step = next_step(standing, space, step_seed(draw, standing.known))
         if step is None:
             break
-        left -= standing.cost_of(step.network)
-        done[step.network] = step.share
-        error = float(table.errors[seed, step.network, round(step.share * points) - 1])
-        seen.append(Observation(network=step.network, share=step.share, seed=0, error=error))
-    predicted = space.posterior(seen).mean
+        left -= standing.cost_of(step)
+        point = math.ceil(step.share * points - 1e-6)
+        done[step.network] = point / points
+        error = float(table.errors[seed, step.network, point - 1])
+        seen = first if step.network not in first else last
+        seen[step.network] = Observation(network=step.network, share=point / points, seed=0, error=error)
+    predicted = space.posterior([*first.values(), *last.values()]).mean
     furthest = max(done.values())
     return Answer(
         trained=[at for at, share in done.items() if share == furthest], belief=predicted, predicted=predicted
@@ -96,12 +98,11 @@ def everything(table: Table, space: Space, seed: int, draw: int, compute: float)
 
 
 def short_then_full(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
-    """The shortest training (a twelfth) of every network, or of as many as half the effort buys; then full ones."""
+    """A short training of as many networks as half the effort buys; then full ones of the best by it."""
     points, count = table.errors.shape[2], len(table.archs)
-    screened = np.random.default_rng(draw).permutation(count)[: max(1, int(compute / 2 * points))]
-    first = table.errors[seed, :, 0]
-    full = max(1, int(compute - len(screened) / points))
-    best = screened[np.argsort(first[screened], kind="stable")[:full]]
+    screened = np.random.default_rng(draw).permutation(count)[: max(1, round(compute / 2 / _SHORT))]
+    first = table.errors[seed, :, round(_SHORT * points) - 1]
+    best = screened[np.argsort(first[screened], kind="stable")[: max(1, int(compute / 2))]]
     return Answer(
         trained=best.tolist(), belief=table.final[seed], predicted=first if len(screened) == count else None
     )
