@@ -6,7 +6,7 @@ trained in full by seeds that did not choose them, until they are told apart or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -48,6 +48,7 @@ from snsearch.units import format_duration, format_stages
 _FAILURES_IN_A_ROW = 3
 _TEST_IMAGES = 10_000  # at most
 _FOR_SEARCH = 0.5  # of a time limit
+_FIRST_POINT = 1e-6  # a share that the first point of a curve has, or more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +139,8 @@ class Search:
             unit_of(plan.settings.cost_axis),
         )
         lengths = self._lengths or self._pilot()
+        if lengths is None:
+            return self._no_room()
         effort = plan.effort.settled(plan.trials, lengths.short)
         reason = self._explore(lengths, effort)
         finalists = self._settled(lengths)
@@ -198,23 +201,28 @@ class Search:
 
     # How long trainings are.
 
-    def _pilot(self) -> Lengths:
-        """Finds the lengths; what it trained at the full length are the first results of the search."""
+    def _pilot(self) -> Lengths | None:
+        """Finds the lengths; what it trained at the full length are the first results of the search.
+
+        None where a time limit has no room for the trainings that it takes.
+        """
         settings, dataset = self.plan.settings, self.plan.dataset
         recipe, chance = settings.recipe, chance_of(dataset)
         tried: list[Attempt] = []
         networks = self._pilots()
+        if not self._has_room(networks, recipe):
+            return None
         while True:
             found: dict[int, ProxyResult] = {}
             failed: dict[int, Failed] = {}
-
-            self._do(self._pilot_work(network, recipe, found, failed) for network in networks)
+            self._do(self._pilot_work(network, recipe, FULL, found, failed) for network in networks)
             if not found:
                 raise StudyError(f"the pilot's trainings failed: {next(iter(failed.values())).reason}")
             results = [found[network] for network in networks if network in found]
             images = recipe.images * recipe.epochs
             tried.append(Attempt(images=images, error=sum(r.error for r in results) / len(results)))
-            if not settings.pilot or is_long_enough(results, chance, len(tried)):
+            as_long_again = self._clock.left(_FOR_SEARCH) >= 2 * self._clock.round(len(networks))
+            if not settings.pilot or not as_long_again or is_long_enough(results, chance, len(tried)):
                 break
             recipe = longer(recipe, len(dataset.train))
             recipe = settings.changes.of(recipe) if settings.changes else recipe
@@ -229,11 +237,36 @@ class Search:
             self._fail(network, reason)
         return lengths
 
+    def _has_room(self, networks: Sequence[int], recipe: Recipe) -> bool:
+        """Whether a time limit has room for a full training of each network; trains their first points to know."""
+        if self.plan.time_limit is None:
+            return True
+        begun: dict[int, ProxyResult] = {}
+        self._do(self._pilot_work(network, recipe, _FIRST_POINT, begun, {}) for network in networks)
+        for result in begun.values():
+            self._clock.took(result.share, result.seconds)
+        done = min((result.share for result in begun.values()), default=FULL)
+        return done >= FULL or self._clock.left() >= (FULL - done) * self._clock.round(len(networks))
+
+    def _no_room(self) -> str:
+        recipe = self.plan.settings.recipe
+        takes = format_duration(self._clock.round(PILOTS))
+        return (
+            f"the time limit leaves no room for its first {PILOTS} trainings: of {recipe.images * recipe.epochs:,} "
+            f"images each, they take about {takes} here. Nothing is lost: the same command with a longer "
+            "--time-limit goes on; a new study may take shorter trainings (--full-images)"
+        )
+
     def _pilot_work(
-        self, network: int, recipe: Recipe, found: dict[int, ProxyResult], failed: dict[int, Failed]
+        self,
+        network: int,
+        recipe: Recipe,
+        until: float,
+        found: dict[int, ProxyResult],
+        failed: dict[int, Failed],
     ) -> Work:
         return self._work(
-            piece=self._piece(network, recipe, f"pilot {network}", self.plan.settings.seed, FULL, "validation"),
+            piece=self._piece(network, recipe, f"pilot {network}", self.plan.settings.seed, until, "validation"),
             keep=lambda result: found.__setitem__(network, result),
             fail=lambda reason: failed.__setitem__(network, reason),
         )

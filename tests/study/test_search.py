@@ -411,15 +411,32 @@ def test_a_finalists_seed_that_ran_out_of_memory_is_left_to_the_next_run(setup: 
 # Time, interruptions and deaths.
 
 
-def test_a_time_limit_that_is_over_ends_the_search_and_its_finalists(setup: Setup) -> None:
-    ended = setup.search(time_limit=1e-6)
+def slow_training(arch: Architecture, *arguments: Any, **options: Any) -> ProxyResult:
+    """A full training takes 1,000 seconds, its quarter 250."""
+    result = pretended_training(lambda _: (0.6, 0.4, 0.3, 0.2))(arch, *arguments, **options)
+    return replace(result, seconds=1000 * result.share)
+
+
+def test_a_time_limit_ends_the_search_and_its_finalists(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, train=slow_training)
+    ended = setup.search(time_limit=1800.0)  # 2,000 seconds of the first two, a quarter of which is done to know it
     assert ended.startswith("the time limit leaves no room for more; not compared with the published designs for g=")
     assert "g=3" in ended, "the pilot's networks are the first and the last of the published ones"
     record = setup.study()
-    assert len(record.trials) <= 2, "the pilot's networks"
-    assert not [trial for trial in record.trials if trial.finals]
+    assert len(record.trials) == 2, "the pilot's networks"
+    assert {result.share for trial in record.trials for result in trial.finals} == {0.5}, "cut alike"
+
+
+def test_a_time_limit_that_the_first_trainings_would_outlast_ends_them_at_their_first_points(tmp_path: Path) -> None:
+    setup = Setup(tmp_path, train=slow_training)
+    ended = setup.search(time_limit=1000.0)
+    assert ended.startswith("the time limit leaves no room for its first 2 trainings")
+    assert "about 33 min 20 s here" in ended
+    record = setup.study()
+    assert record.trials == ()
     assert verdict_of(record, 0.5) is None
     assert next_command(record, None) == "snsearch search"
+    assert setup.search() == "the effort is spent", "a longer limit, or none, goes on"
 
 
 def test_a_search_that_is_asked_to_stop_ends_at_the_next_step_and_is_usable(tmp_path: Path) -> None:
