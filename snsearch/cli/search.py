@@ -212,6 +212,7 @@ def _finish(given: dict[str, Any], progress: Progress, *, ended: bool) -> None:
     verdict = verdict_of(record)
     for line in verdict.lines() if verdict else [why_none(record)]:
         print_text(line)
-    if further := next_command(record, verdict if ended else None):
+    is_said = ended or (verdict is not None and verdict.is_guess)
+    if further := next_command(record, verdict if is_said else None):
         print_text(f"Next: {further}")
     click.echo(f"report: {place.page}")

@@ -1,9 +1,9 @@
-"""The verdict as three cards: a faster, the balanced and the most accurate network, each with how to take it."""
+"""The verdict as cards: a faster, the balanced and the most accurate network, each once, with how to take it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from snsearch.pages.candidate_rows import CandidateRow, not_told_apart, summary
 from snsearch.pages.sections import Card, Facts, Section
@@ -16,15 +16,17 @@ _EXTRAPOLATED = "extrapolated: its cost is outside of what the profile was judge
 
 def verdict_section(view: View) -> Section:
     """What the study comes to, and the networks to choose among."""
-    choices = list(_choices(view))
+    verdict = view.verdict
+    cards = () if verdict is not None and verdict.is_guess else tuple(_cards(view))
     command = next_command(view.study, view.verdict) if view.study.lengths is not None else None
-    several = {2: "two", 3: "three"}.get(len({row.number for _, row, _ in choices}))
-    if view.verdict is None:
+    several = {2: "two", 3: "three"}.get(len(cards))
+    if verdict is None:
         lines = (why_none(view.study), *summary(view.rows, view.study.settings.cost_axis))
+        lines = (*lines, f"Guessing is {view.study.lengths.chance:.1%} wrong.") if view.study.lengths else lines
         lines = (*lines, "For a verdict, run this next.") if command else lines
     else:
-        lines = tuple(view.verdict.lines())
-        if command and several and not view.verdict.separated:
+        lines = tuple(verdict.lines())
+        if command and several and not verdict.separated:
             open_to = "The best are not told apart yet. To narrow the intervals, run this next"
             lines = (f"{open_to}; or take one of these {several}.", *lines)
     return Section(
@@ -32,12 +34,21 @@ def verdict_section(view: View) -> Section:
         title="Verdict",
         lines=lines,
         command=command,
-        cards=tuple(_card(title, row, note, view) for title, row, note in choices),
+        cards=cards,
     )
 
 
+def _cards(view: View) -> Iterator[Card]:
+    """A card for each network to choose, with all that it is in the title."""
+    choices = list(_choices(view))
+    for number, row in {row.number: row for _, row, _ in choices}.items():
+        titles = [title for title, one, _ in choices if one.number == number]
+        notes = dict.fromkeys(note for _, one, note in choices if one.number == number and note)
+        yield _card(", ".join([titles[0], *map(str.lower, titles[1:])]), row, tuple(notes), view)
+
+
 def _choices(view: View) -> Iterator[tuple[str, CandidateRow, str]]:
-    """The title of a card, its network, and how that compares with the balanced one."""
+    """What a network is, the network, and how that compares with the balanced one."""
     verdict = view.verdict
     if verdict is None:
         rows = view.rows
@@ -46,29 +57,29 @@ def _choices(view: View) -> Iterator[tuple[str, CandidateRow, str]]:
         tied = f"tied with {len(near) - 1}" if len(near) > 1 else ""
         cheapest = min(rows, key=lambda row: row.cost)
         yield "Fastest" if view.unit == "ms" else "Cheapest", cheapest, "" if cheapest not in near else tied
-        yield "Balanced", min(near, key=lambda row: row.cost), tied
+        yield "Balanced", view.balanced, tied
         yield "Most accurate", best, tied
         return
     tied_with = verdict.tied_with()
     note = f"tied with {', '.join(f'#{one.trial}' for one in tied_with)}" if tied_with else ""
     fastest = verdict.cheapest_tied
+    fast = "Fastest" if view.unit == "ms" else "Cheapest"
     if fastest is not None:
         low, high = (-end for end in reversed(fastest.interval_points))
         points = f"{-fastest.difference_points:+.1f} [{low:+.1f}, {high:+.1f}] points"
         compared = f"{points} beside the balanced one: not told apart"
         faster = "Faster" if view.unit == "ms" else "Cheaper"
         yield f"{faster}, undecided", view.row(fastest.trial), compared
-    else:
-        yield "Fastest" if view.unit == "ms" else "Cheapest", view.row(verdict.pick.trial), note
-    yield "Balanced", view.row(verdict.pick.trial), note
-    alike = verdict.most_accurate.trial == verdict.pick.trial
-    yield "Most accurate", view.row(verdict.most_accurate.trial), "the same as the balanced one" if alike else ""
+    elif all(one.cost_ratio <= 1 for one in (*verdict.against, *verdict.others)):
+        yield f"{fast} of the finalists", view.balanced, note
+    yield "Balanced", view.balanced, note
+    yield "Most accurate", view.row(verdict.most_accurate.trial), ""
 
 
-def _card(title: str, row: CandidateRow, note: str, view: View) -> Card:
+def _card(title: str, row: CandidateRow, notes: Sequence[str], view: View) -> Card:
     seeds = row.score.seeds if row.final is None else row.final.seeds
     marks = [
-        note,
+        *notes,
         _EXTRAPOLATED if row.extrapolated and view.verdict is None else "",  # a verdict says it itself
         "one seed: the spread between trainings is not in the interval" if seeds == 1 else "",
         "judged by the images that chose it, not on test images" if row.final is None else "",
@@ -84,12 +95,17 @@ def _card(title: str, row: CandidateRow, note: str, view: View) -> Card:
     )
 
 
-def _figures(row: CandidateRow, view: View) -> Facts:
+def error_words(row: CandidateRow) -> str:
+    """The error to judge a network by, with its interval."""
     error, (low, high) = (
         (row.score.error, row.error_interval) if row.final is None else (row.final.error, row.final.error_interval)
     )
     of = "" if row.final is None else f", {row.final.seeds} seeds on test images"
-    figures = [("error", f"{error:.1%} [{low:.1%}, {high:.1%}]{of}")]
+    return f"{error:.1%} [{low:.1%}, {high:.1%}]{of}"
+
+
+def _figures(row: CandidateRow, view: View) -> Facts:
+    figures = [("error", error_words(row))]
     name = "latency" if view.unit == "ms" else "cost"
     cost = f"{three_digits(row.cost)} {view.unit}"
     if row.cost_interval is not None:

@@ -70,7 +70,8 @@ def _axis(axis: Axis) -> dict[str, Any]:
 
 
 def _chance(view: View) -> float:
-    return 1 - 1 / max(1, view.study.settings.budget.classes)
+    lengths = view.study.lengths
+    return 1 - 1 / max(1, view.study.settings.budget.classes) if lengths is None else lengths.chance
 
 
 def _record(row: CandidateRow, edge: float, families: Families) -> dict[str, Any]:

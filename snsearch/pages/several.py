@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
+from snsearch.pages.cards import error_words
 from snsearch.pages.page import Report
 from snsearch.pages.palette import COLORS, by_number, legend_of
 from snsearch.pages.sections import Chart, Section, Spec
@@ -19,9 +19,9 @@ _COLUMNS: tuple[Column[Report], ...] = (
     Column("input", lambda r: format_resolution(r.view.study.settings.budget.resolution)),
     Column("data", lambda r: r.view.study.settings.data),
     Column("networks", lambda r: len(r.rows) + len(r.view.stopped), align="right"),
-    Column("balanced", lambda r: r.section("verdict").cards[1].words),
-    Column("error", lambda r: dict(r.section("verdict").cards[1].figures)["error"]),
-    Column("cost", lambda r: f"{three_digits(_balanced(r).cost)} {r.view.study.settings.cost_axis}"),
+    Column("balanced", lambda r: f"#{r.view.balanced.number} ({r.view.balanced.trial.words})"),
+    Column("error", lambda r: error_words(r.view.balanced)),
+    Column("cost", lambda r: f"{three_digits(r.view.balanced.cost)} {r.view.study.settings.cost_axis}"),
     Column("told apart", lambda r: r.view.verdict is not None and r.view.verdict.separated),
 )
 
@@ -63,10 +63,6 @@ def several_sections(reports: Sequence[Report]) -> Iterator[Section]:
 def _alone(chart: Chart, at: int) -> Chart:
     """A chart that needs no table of candidates beside it."""
     return replace(chart, name=f"{chart.name}-{at}", spec=chart.still or chart.spec, still=None, options=None)
-
-
-def _balanced(report: Report) -> Any:
-    return report.view.row(report.section("verdict").cards[1].trial)
 
 
 def _spec(reports: Sequence[Report], *, same_cost: bool) -> Spec:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from snsearch.device import CountedNetwork, Measurement
 from snsearch.errors import SnsearchError, StudyError
 from snsearch.latency import Profile, load_profile
-from snsearch.pages.candidate_rows import CandidateRow, candidate_rows
+from snsearch.pages.candidate_rows import CandidateRow, candidate_rows, not_told_apart
 from snsearch.pages.evidence import counted_by_core, measured_by_device, provenance_of
 from snsearch.pages.palette import COLORS
 from snsearch.pages.predicted import axis_name, other_profiles
@@ -59,6 +59,14 @@ class View:
         """The candidates to look at closely: finalists, and those that are or may be on the front; at most 40."""
         wanted = [row for row in self.rows if row.final or row.status in ("front", "tied")]
         return tuple(sorted(wanted, key=lambda row: (row.final is None, row.score.error))[:40])
+
+    @property
+    def balanced(self) -> CandidateRow:
+        """The verdict's pick; before there is one, the cheapest that cannot be told apart from the lowest error."""
+        if self.verdict is not None:
+            return self.row(self.verdict.pick.trial)
+        best = min(self.rows, key=lambda row: (row.score.error, row.cost))
+        return min(not_told_apart(self.rows, best), key=lambda row: row.cost)
 
     def row(self, number: int) -> CandidateRow:
         """The row of a trial that was trained to the end. Raises StopIteration."""

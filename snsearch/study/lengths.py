@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from snsearch.codec import Share
-from snsearch.training import Dataset, ProxyResult, Recipe
+from snsearch.training import MOST_PASSES, Dataset, ProxyResult, Recipe
 
 PILOTS = 2  # networks
 _MOST = 4  # times the first full length
@@ -43,6 +43,12 @@ class Lengths:
     def images(self) -> int:
         """Of a full training, repetitions counted."""
         return self.recipe.images * self.recipe.epochs
+
+    @property
+    def longer(self) -> int | None:
+        """Images of a full training of four times the length, or what passes allow; None if that is not longer."""
+        most = min(4 * self.images, MOST_PASSES * self.recipe.images)
+        return most if most > self.images else None
 
     def describe(self) -> str:
         """The lengths and why, in a sentence."""

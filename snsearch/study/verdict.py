@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from snsearch.codec import Stored, encode
@@ -66,9 +66,11 @@ class Verdict:
     others: tuple[Comparison, ...]  # the other finalists
     fastest_equal: Choice
     most_accurate: Choice
-    separated: bool  # whether the pick differs from every other finalist by more than the margin
+    chance: float | None  # the error of always answering the most frequent class; None where it is not known
+    separated: bool  # whether the pick learnt, and differs from every other finalist by more than the margin
     decided: bool  # whether it differs by more, or is shown equal within the margin
     margin_points: float
+    longer: int | None  # images of a longer full training; None where none can be longer
     unit: str  # of the cost
     extrapolated: tuple[int, ...]  # finalists whose cost lies outside of what its profile was judged on
 
@@ -79,8 +81,9 @@ class Verdict:
             **choices,
             "against": [self._comparison(one) for one in self.against],
             "others": [self._comparison(one) for one in self.others],
+            "chance": self.chance,
             "separated": self.separated,
-            "decided": self.decided,
+            "decided": self.decided and not self.is_guess,
             "margin_points": self.margin_points,
             "next": next_command,
         }
@@ -103,11 +106,15 @@ class Verdict:
     def lines(self) -> Iterator[str]:
         """The verdict in sentences."""
         pick = self.pick
+        if self.is_guess:
+            yield f"No network to take yet: {self.described(pick)}, {self.guess_words}."
+            return
         length = (
             "trained in full" if pick.full else f"trained on {pick.images:,} images, which is not the full length"
         )
         seeds = "1 seed" if pick.seeds == 1 else f"{pick.seeds} seeds"
-        yield f"Take {self.described(pick)}; {length}, {seeds}."
+        guessing = "" if self.chance is None else f"; guessing is {self.chance:.1%} wrong"
+        yield f"Take {self.described(pick)}; {length}, {seeds}{guessing}."
         for one in self.against:
             if one.trial == pick.trial:
                 yield f"It is {one.words} itself."
@@ -136,6 +143,22 @@ class Verdict:
                 f"Not decided: whether the pick differs from {names} by more than {self.margin_points:g} points. "
                 "More seeds narrow the intervals."
             )
+
+    @property
+    def is_guess(self) -> bool:
+        """Whether the pick may be no better than guessing."""
+        return self.chance is not None and self.pick.error_interval[1] >= self.chance
+
+    @property
+    def guess_words(self) -> str:
+        """What there is to say and do where the pick is a guess."""
+        if not self.pick.full:
+            advice = "train to the full length"
+        elif self.longer is None:
+            advice = "trainings cannot be longer, so give more images"
+        else:
+            advice = f"train longer: --full-images {self.longer}"
+        return f"not told apart from guessing ({self.chance:.1%} wrong); {advice}"
 
     @property
     def cheapest_tied(self) -> Comparison | None:
@@ -211,6 +234,7 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
     pick = min(equal, key=lambda number: (costs[number], errors[number]))
     apart = {n: difference(finals[pick], finals[n], noise) for n in finals if n != pick}
     names = _references(study, by_number[pick], finals)
+    lengths = study.lengths
 
     def choice(number: int) -> Choice:
         return _choice(study, by_number[number], noise)
@@ -229,18 +253,21 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
         )
 
     others = [n for n in finals if n != pick and n not in names]
-    return Verdict(
+    found = Verdict(
         pick=choice(pick),
         against=tuple(comparison(number, name) for number, name in names.items()),
         others=tuple(comparison(number, f"#{number}") for number in others),
         fastest_equal=choice(pick),
         most_accurate=choice(best),
+        chance=None if lengths is None else lengths.chance,
         separated=all(found.beyond(share) for found in apart.values()),
         decided=all(found.beyond(share) or found.within(share) for found in apart.values()),
         margin_points=margin,
+        longer=None if lengths is None else lengths.longer,
         unit=unit_of(study.settings.cost_axis),
         extrapolated=tuple(n for n in finals if extrapolated(study.settings, costs[n])),
     )
+    return replace(found, separated=found.separated and not found.is_guess)
 
 
 def why_none(study: StudyRecord) -> str:
@@ -268,13 +295,25 @@ def extrapolated(settings: Settings, cost: float) -> bool:
 
 
 def next_command(study: StudyRecord, verdict: Verdict | None) -> str | None:
-    """The command that would tell apart what could not be; None where nothing is left to tell apart."""
+    """The command that would tell apart what could not be; None where there is none, or nothing to tell apart.
+
+    From guessing only longer trainings tell a network apart: a study of its own, for a study has one length.
+    """
     run = study.provenance[-1].get("command") if study.provenance else None
-    if not isinstance(run, list) or (verdict is not None and verdict.decided and verdict.pick.full):
+    if not isinstance(run, list):
         return None
     words = [str(word) for word in run]
     if verdict is not None and verdict.pick.full:
-        words = _with_effort(words)
+        if verdict.is_guess:
+            if study.lengths is None or verdict.longer is None:
+                return None
+            words = _with(words, "--full-images", str(verdict.longer))
+            name = study.name.removesuffix(f"-{study.lengths.images}")
+            words = _with(words, "--study", f"{name}-{verdict.longer}")
+        elif verdict.decided:
+            return None
+        else:
+            words = _with_effort(words)
     if "--time-limit" in words:
         at = words.index("--time-limit")
         del words[at : at + 2]
@@ -283,10 +322,14 @@ def next_command(study: StudyRecord, verdict: Verdict | None) -> str | None:
 
 def _with_effort(words: list[str]) -> list[str]:
     """The command with the next greater effort."""
-    if "--effort" not in words:
-        return [*words, "--effort", "thorough"]
-    at = words.index("--effort") + 1
-    return [*words[:at], "thorough" if words[at] != "quick" else "standard", *words[at + 1 :]]
+    is_quick = "--effort" in words and words[words.index("--effort") + 1] == "quick"
+    return _with(words, "--effort", "standard" if is_quick else "thorough")
+
+
+def _with(words: list[str], option: str, value: str) -> list[str]:
+    """The command with that value of an option."""
+    at = words.index(option) if option in words else len(words)
+    return [*words[:at], option, value, *words[at + 2 :]]
 
 
 def _references(study: StudyRecord, pick: TrialRecord, finals: Mapping[int, Sequence[Any]]) -> dict[int, str]:

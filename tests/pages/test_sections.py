@@ -14,6 +14,7 @@ from snsearch.pages.deployed import deployed_section
 from snsearch.pages.operators_section import live_bytes
 from snsearch.pages.page import Report, report_data
 from snsearch.pages.sections import Section
+from snsearch.pages.several import several_sections
 from snsearch.solver.budget import load_budget
 from snsearch.solver.design import Design
 from snsearch.solver.solving import solve
@@ -34,12 +35,12 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 def test_the_cards_are_the_verdict_s_choices(report: Report) -> None:
     verdict = verdict_of(report.view.study)
     assert verdict is not None
-    fastest, balanced, accurate = report.section("verdict").cards
-    assert balanced.trial == verdict.pick.trial
-    assert accurate.trial == verdict.most_accurate.trial
+    fastest, balanced = report.section("verdict").cards
+    assert balanced.trial == verdict.pick.trial == verdict.most_accurate.trial
+    assert balanced.title == "Balanced, most accurate"
     assert (fastest.title, fastest.trial) == ("Faster, undecided", 16)
     assert "-0.3, +0.6] points beside the balanced one: not told apart" in fastest.marks[0]
-    assert not any("extrapolated" in mark for card in (fastest, balanced, accurate) for mark in card.marks)
+    assert not any("extrapolated" in mark for card in (fastest, balanced) for mark in card.marks)
     [judged] = [line for line in report.section("verdict").lines if "judged on" in line]
     assert f"#{fastest.trial}" in judged
     assert dict(balanced.figures)["latency"] == "18.4 ms [14.0, 24.2], predicted"
@@ -56,15 +57,58 @@ def test_a_verdict_that_separates_does_not_send_for_more(report: Report) -> None
 
 def test_the_cards_that_are_the_same_network_are_counted_once(report: Report) -> None:
     def first_line(kept: set[int]) -> str:
-        study = report.view.study
-        trials = tuple(trial if trial.number in kept else replace(trial, repeats=()) for trial in study.trials)
-        found = report_data(replace(study, trials=trials)).section("verdict")
+        found = _with_finals_of(report, kept).section("verdict")
         assert {card.trial for card in found.cards} == kept
         return found.lines[0]
 
-    fastest, balanced, _ = (card.trial for card in report.section("verdict").cards)
+    fastest, balanced = (card.trial for card in report.section("verdict").cards)
     assert first_line({fastest, balanced}).endswith("take one of these two.")
     assert first_line({balanced}).startswith(f"Take #{balanced} "), "there is nothing to choose among"
+
+
+def _with_finals_of(report: Report, kept: set[int]) -> Report:
+    """The report where only these candidates were finalists."""
+    study = report.view.study
+    trials = tuple(trial if trial.number in kept else replace(trial, repeats=()) for trial in study.trials)
+    return report_data(replace(study, trials=trials))
+
+
+def test_a_network_has_one_card_that_says_all_that_it_is(report: Report) -> None:
+    fastest, balanced = (card.trial for card in report.section("verdict").cards)
+    alone = _with_finals_of(report, {balanced}).view
+    [card] = verdict_section(alone).cards
+    assert (card.trial, card.title) == (balanced, "Fastest of the finalists, balanced, most accurate")
+    assert alone.verdict is not None
+    assert report.view.verdict is not None
+    other = replace(report.view.verdict.pick, trial=fastest)
+    cards = verdict_section(replace(alone, verdict=replace(alone.verdict, most_accurate=other))).cards
+    assert [(card.trial, card.title) for card in cards] == [
+        (balanced, "Fastest of the finalists, balanced"),
+        (fastest, "Most accurate"),
+    ]
+
+
+def test_a_pick_beside_a_faster_finalist_is_not_called_the_fastest(report: Report) -> None:
+    verdict = report.view.verdict
+    assert verdict is not None
+    one = replace(verdict.against[0], interval_points=(-2.0, -1.0), cost_ratio=1.2)
+    found = verdict_section(replace(report.view, verdict=replace(verdict, against=(one,), others=())))
+    assert [card.title for card in found.cards] == ["Balanced, most accurate"]
+
+
+def test_where_no_network_learnt_there_is_none_to_take(report: Report) -> None:
+    study = report.view.study
+    assert study.lengths is not None
+    guessed = report_data(replace(study, lengths=replace(study.lengths, chance=0.01)))
+    section = guessed.section("verdict")
+    assert section.cards == ()
+    assert section.command is not None
+    images = 4 * study.lengths.images
+    assert section.command.endswith(f" --study sample-{images} --full-images {images}")
+    assert section.lines == (*verdict_of(guessed.view.study).lines(),)  # type: ignore[union-attr]
+    assert "not told apart from guessing" in section.lines[0]
+    assert "Take" not in "\n".join(section.text(80))
+    assert not next(several_sections([guessed])).tables[0].records()[0]["told apart"]
 
 
 def test_before_finals_the_verdict_says_why_there_is_none(report: Report) -> None:
@@ -82,7 +126,7 @@ def test_before_finals_the_cards_are_judged_by_the_search_and_say_so(report: Rep
     study = report.view.study
     trials = tuple(replace(trial, repeats=()) for trial in study.trials)
     cards = report_data(replace(study, trials=trials)).section("verdict").cards
-    assert [card.title for card in cards] == ["Fastest", "Balanced", "Most accurate"]
+    assert [card.title for card in cards] == ["Fastest, balanced", "Most accurate"]
     assert all("not on test images" in " ".join(card.marks) for card in cards)
     assert all("one seed" in " ".join(card.marks) for card in cards)
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from snsearch.study.lengths import Lengths
 from snsearch.study.pairs import Noise, common_seeds, difference, error_of, noise_of
 from snsearch.study.records import StudyRecord, TrialRecord
 from snsearch.study.verdict import Verdict, next_command, verdict_of, why_none
 from snsearch.training.recipe import ProxyResult, text_of
-from tests.studies import Setup, candidates_at, made_up_record, made_up_result
+from tests.studies import RECIPE, Setup, candidates_at, made_up_record, made_up_result
 
 
 def result(bits: np.ndarray[tuple[int], np.dtype[np.bool_]], seed: int) -> ProxyResult:
@@ -147,6 +148,46 @@ def test_a_decided_verdict_needs_no_command_and_an_earlier_study_has_no_verdict(
     assert verdict_of(replace(record, trials=tuple(replace(t, repeats=()) for t in record.trials))) is None
 
 
+def lengths_of(images: int, *, epochs: int = 1, chance: float = 0.833) -> Lengths:
+    """Lengths of trainings of these images in all."""
+    recipe = replace(RECIPE, images=images // epochs, epochs=epochs)
+    return Lengths(recipe=recipe, short=0.2, chance=chance, tried=())
+
+
+def test_a_pick_that_may_be_a_guess_is_not_to_be_taken_and_sends_for_longer_trainings(setup: Setup) -> None:
+    command = ("snsearch", "search", "--effort", "quick", "--full-images", "640")
+    rows = ((0.90, 10.0, True), (0.825, 20.0, False))
+    record = replace(study(setup, *rows, command=command), lengths=lengths_of(640))
+    found = verdict(record)
+    assert (found.pick.trial, found.separated, found.is_guess) == (1, False, True)
+    assert found.pick.error < 0.833 < found.pick.error_interval[1]
+    [line] = found.lines()
+    assert line.startswith("No network to take yet: #1 ")
+    assert line.endswith(", not told apart from guessing (83.3% wrong); train longer: --full-images 2560.")
+    further = next_command(record, found)
+    assert further == "snsearch search --effort quick --full-images 2560 --study made-up-2560"
+    document = found.document(further)
+    assert (document["chance"], document["separated"], document["decided"]) == (0.833, False, False)
+    longer = replace(record, name="made-up-2560", lengths=lengths_of(2560))
+    assert "--study made-up-10240" in str(next_command(longer, verdict(longer)))
+
+
+def test_a_pick_that_learnt_is_taken_and_the_chance_is_said(setup: Setup) -> None:
+    record = replace(study(setup, (0.40, 10.0, True), (0.30, 20.0, False)), lengths=lengths_of(640))
+    found = verdict(record)
+    assert (found.separated, found.is_guess) == (True, False)
+    assert next(found.lines()).endswith("trained in full, 3 seeds; guessing is 83.3% wrong.")
+
+
+def test_trainings_that_cannot_be_longer_need_more_images(setup: Setup) -> None:
+    record = study(setup, (0.90, 10.0, True), (0.85, 20.0, False), command=("snsearch", "search"))
+    record = replace(record, lengths=lengths_of(6000, epochs=60))
+    found = verdict(record)
+    assert next(found.lines()).endswith("; trainings cannot be longer, so give more images.")
+    assert next_command(record, found) is None
+    assert lengths_of(6000, epochs=30).longer == 12_000
+
+
 @pytest.mark.parametrize("limited", [True, False])
 def test_a_study_without_a_verdict_says_why_and_what_makes_one(setup: Setup, limited: bool) -> None:
     words = ["snsearch", "search", "--budget", "40"]
@@ -178,5 +219,5 @@ def test_the_document_has_latencies_only_where_the_cost_is_one(setup: Setup) -> 
     assert document["against"][0]["latency_ratio"] == 2.0
     assert set(document) == {
         *("pick", "against", "others", "fastest_equal", "most_accurate", "separated", "decided", "margin_points"),
-        "next",
+        *("chance", "next"),
     }
