@@ -109,7 +109,7 @@ def report_data(study: StudyRecord) -> Report:
         view=view,
         title=f"{settings.space} for {settings.budget.describe()}",
         subtitle=f"at {format_resolution(settings.budget.resolution)}, {settings.budget.classes} classes; trained on "
-        f"{settings.data}; {tried} networks trained, {len(view.rows)} of them to the end",
+        f"{settings.data}; {tried} candidates tried, {len(view.rows)} trained to the end",
         sections=tuple(section for found in made for section in ((found,) if isinstance(found, Section) else found)),
     )
 
@@ -124,6 +124,7 @@ def _document(view: View) -> dict[str, Any]:
         "candidates": [
             {
                 "number": row.number,
+                "status": row.status,
                 "on_front": row.on_front,
                 "tied": row.tied,
                 "front_share": row.share,
@@ -138,7 +139,7 @@ def _document(view: View) -> dict[str, Any]:
                 "error": row.score.error,
                 "error_interval": list(row.error_interval),
             }
-            for row in view.rows
+            for row in (*view.rows, *view.stopped)
         ],
         "measurements": measured_document(study),
         "counts": counted_document(study),

@@ -187,5 +187,6 @@ def trained(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
 
 
 def explored(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """Of some trials those that trained a candidate to the end, or until others beat it, each architecture once."""
-    return tuple(t for t in trials if t.status in ("complete", "stopped") and t.duplicate_of is None)
+    """Of some trials those that trained a candidate, to the end or less, each architecture once."""
+    tried = (trial for trial in trials if trial.proxy is not None and trial.duplicate_of is None)
+    return tuple({trial.architecture: trial for trial in tried}.values())

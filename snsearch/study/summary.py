@@ -38,7 +38,7 @@ def short_text(record: StudyRecord) -> str:
         best = f"; best #{trial.number} ({trial.words}), error {score.error:.2%}"
     tried, trained = len(explored(record.trials)), len(record.candidates)
     where = f"; {without_secrets(record.url)}" if record.url else ""
-    return f"<study {record.name}: {tried} networks tried, {trained} trained to the end{best}{where}>"
+    return f"<study {record.name}: {tried} candidates tried, {trained} trained to the end{best}{where}>"
 
 
 def front_table(record: StudyRecord) -> Table[Scored]:

@@ -45,7 +45,10 @@ def test_csv_json_and_markdown_have_the_same_candidates(run: Run) -> None:
     found = list(csv.DictReader(io.StringIO(run("report", SAMPLE, "--format", "csv").out)))
     assert [int(line["trial"]) for line in found] == [row.number for row in table.rows]
     document = json.loads(run("report", SAMPLE, "--format", "json").out)
-    assert {one["number"] for one in document["candidates"]} <= {int(line["trial"]) for line in found}
+    statuses = {one["number"]: one["status"] for one in document["candidates"]}
+    assert statuses == {int(line["trial"]): line["status"] for line in found}
+    assert len(statuses) == len(table.rows) == 32
+    assert list(statuses.values()).count("stopped") == 23
     assert document["verdict"]["pick"]["trial"] == 6
     markdown = run("report", SAMPLE, "--format", "markdown").out
     assert markdown.startswith("## Verdict\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -152,6 +153,9 @@ def test_an_interrupted_search_leaves_a_report_and_ends_with_130(here: Path, sen
     assert "the same command goes on from here" in err
     assert "report: " in out
     assert "Next: snsearch search" in out
+    [tried] = re.findall(r"\d+ candidates tried", err)
+    page = here / "reports" / "shufflenet-v1-3-digits" / "report.html"
+    assert f"; {tried}, " in page.read_text(encoding="utf-8")
     assert {trial.status for trial in _study(here).trials} <= {"complete", "running"}
 
 

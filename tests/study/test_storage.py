@@ -156,7 +156,7 @@ def test_the_fixed_design_is_asked(setup: Setup) -> None:
     study.close()
 
 
-def test_what_was_stopped_early_is_explored_but_not_trained() -> None:
+def test_what_was_stopped_early_or_is_on_its_way_is_explored_but_not_trained() -> None:
     solutions = list(candidates_at("40").solutions.values())
     whole = made_up_record(0, solutions[0], 0.3, 0.2)
     stopped = made_up_record(1, solutions[1], 0.4, status="stopped")
@@ -165,8 +165,11 @@ def test_what_was_stopped_early_is_explored_but_not_trained() -> None:
         made_up_record(3, solutions[2], status="failed"),
         made_up_record(4, solutions[3], status="running"),
     ]
-    assert trained([whole, stopped, *others]) == (whole,)
-    assert explored([whole, stopped, *others]) == (whole, stopped)
+    going_on = replace(made_up_record(5, solutions[4], 0.4, status="stopped"), status="running")
+    longer = replace(made_up_record(6, solutions[1], 0.4, 0.3, status="stopped"), status="running")
+    assert trained([whole, stopped, *others, going_on]) == (whole,)
+    assert explored([whole, stopped, *others, going_on]) == (whole, stopped, going_on)
+    assert explored([whole, stopped, longer]) == (whole, longer), "one network, which goes on"
 
 
 def test_a_stopped_trial_keeps_its_score_and_reason(setup: Setup) -> None:

@@ -213,8 +213,10 @@ class Progress(Observer):
 
     def _pace(self) -> str:
         """How many candidates are tried, and the time that is spent and left, in a line."""
+        from snsearch.study import explored
+
         took, spent = time.monotonic() - self._started, self._spent()
-        words = [f"{len({r.design for r in self._records if r.proxy is not None})} candidates tried"]
+        words = [f"{len(explored(self._records))} candidates tried"]
         words += [f"{min(spent, self._effort):.1f} of {self._effort:g} full trainings' worth"]
         if (beyond := spent - self._effort) >= 0.05:
             words += [f"{beyond:.1f} beyond it for --trials, or to train the finalists to the full length"]
