@@ -470,6 +470,14 @@ def test_a_latency_says_what_it_promises_and_which_bound_binds(run: Run) -> None
     assert "at most 25 ms on Snapdragon 820 (predicted)" in said
     assert "predicted, not promised: its 95 % interval is a factor of" in said
     assert "Bound by latency" in " ".join(said.split())
+    assert "is judged by" not in said
+
+
+def test_latencies_beyond_what_the_profile_is_judged_by_are_said_once(run: Run) -> None:
+    arguments = ("solve", "--latency", "10ms", "--profile", "snapdragon-820", "--groups", "1,3", "--classes", "6")
+    for wide in ((), ("--wide",)):
+        said = unwrapped(run(*arguments, *wide).out)
+        assert said.count("2 of 2 predictions lie outside of the 15.2 to 612.0 ms that the profile is judged by") == 1
 
 
 @pytest.mark.parametrize(
