@@ -64,6 +64,12 @@ def test_a_trial_is_printed_alone_and_has_no_page(run: Run) -> None:
     assert "no candidate has the number 999" in missing.err
 
 
+def test_a_page_and_printed_figures_are_two_runs(run: Run, tmp_path: Path) -> None:
+    outcome = run("report", SAMPLE, "--format", "json", "--html", str(tmp_path / "page.html"))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "give one of them" in outcome.err
+
+
 def test_a_reference_set_has_forms_too(run: Run) -> None:
     assert run("report", "letters-5", "--format", "text").out.startswith("Can I trust the ranking?\n")
     assert run("report", "letters-5", "--format", "csv").out.startswith("set,data,")
