@@ -64,7 +64,9 @@ def report(
     if watch and (form != "html" or len(studies) > 1):
         raise click.UsageError("--watch writes the page of one study")
     if html is not None and form != "html":
-        raise click.UsageError(f"--html writes the page, and --format {form} prints figures instead; give one of them")
+        raise click.UsageError(
+            f"--html writes the page, and --format {form} prints figures instead; give one of them"
+        )
     if len(studies) > 1:
         _report_several(studies, storage, out, html, form, wide=wide)
         return

@@ -240,7 +240,10 @@ def test_everything_can_be_done_by_keyboard(page_at: Open) -> None:
 
 @pytest.mark.parametrize(
     ("width", "axis"),
-    [*((width, "") for width in (390, 800, 1280, 1400)), (390, "ms (Raspberry Pi 4B (1.8GHz) (BCM2711B0), predicted)")],
+    [
+        *((width, "") for width in (390, 800, 1280, 1400)),
+        (390, "ms (Raspberry Pi 4B (1.8GHz) (BCM2711B0), predicted)"),
+    ],
 )
 def test_nothing_is_wider_than_the_window(
     page_at: Open, study: StudyRecord, path: Path, tmp_path: Path, width: int, axis: str
