@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snsearch.api.arguments import checked
-from snsearch.api.places import names_a_study, place_of, study_names
+from snsearch.api.places import check_trial, names_a_study, place_of, study_names
 from snsearch.api.searching import data_options
 from snsearch.errors import DeviceError, StudyError
 from snsearch.network import AnyNetwork
@@ -115,6 +115,7 @@ def trial_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialRecord, 
     """The study, the trial and its network that "STUDY#TRIAL" names; None for another text. Raises StudyError."""
     match = re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text)
     if match is None:
+        check_trial(text, Path("reports"))
         return None
     study = load_study(match["study"], storage=storage)
     number = int(match["trial"])
