@@ -131,7 +131,9 @@ def candidate_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialReco
     """As trial_of, and for "STUDY" its best candidate. Raises StudyError."""
     from snsearch.study import best_candidate
 
-    named = trial_of(text, storage)
+    named, path = trial_of(text, storage), Path(text)
+    if path.name != text and path.suffix in ("", ".db") and named is None and not path.is_file():
+        place_of(text, storage, Path("reports"))  # no network's name is a path: raises where it is no study either
     if named is not None or not text or not names_a_study(text, storage, Path("reports")):
         return named
     study = load_study(text, storage=storage)
