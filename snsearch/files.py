@@ -121,6 +121,8 @@ def faults_as(kind: type[SnsearchError], what: str) -> Iterator[None]:
     """Raises an OSError of the block as an error of that kind, which says what could not be done, and why."""
     try:
         yield
+    except FileExistsError:
+        raise kind(f"{what}: a part of its path is a file, not a folder") from None
     except OSError as error:
         raise kind(f"{what}: {error.strerror or error}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 _BREAK_BEHIND = "_-/,;:."  # the preferred breaks of a word that is longer than a line
 
@@ -79,3 +80,14 @@ def wrap(text: str, width: int, *, indent: int = 0, whole: bool = False) -> list
             line = word
         lines.append(line)
     return [" " * indent + line if line else "" for line in lines]
+
+
+def runs_of(numbers: Iterable[int]) -> str:
+    """Numbers of trials in words, in order: "#0 to #4, #7"."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"#{run[0]} to #{run[-1]}" if len(run) > 1 else f"#{run[0]}" for run in runs)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snsearch.prose import padded, printable, width_of, wrap
+from snsearch.prose import padded, printable, runs_of, width_of, wrap
 
 KEY = "shufflenet.g3.b4.shuffle_stem24s2p_240x4s2-480x8s2-960x4s2_3x224x224_c1000"
 
@@ -25,6 +25,10 @@ KEY = "shufflenet.g3.b4.shuffle_stem24s2p_240x4s2-480x8s2-960x4s2_3x224x224_c100
 )
 def test_words_go_to_the_next_line(text: str, width: int, lines: list[str]) -> None:
     assert wrap(text, width) == lines
+
+
+def test_numbers_of_trials_are_said_in_runs() -> None:
+    assert runs_of([7, 2, 0, 1]) == "#0 to #2, #7"
 
 
 def test_a_long_key_breaks_behind_its_marks_and_loses_nothing() -> None:

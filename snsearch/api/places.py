@@ -119,12 +119,20 @@ def place_of(study: str | None, storage: str | None, out: Path) -> Place:
         files = _databases(study, out)
         path = next((path for path in files if path.is_file()), Path())
         if path == Path():
+            check_trial(study, out)
             meant = near(Path(study).name, study_names(out))
             raise MissingStudyError(
                 f"there is no study {study!r}, neither here nor in {str(out)!r}{meant}; expected a name, a folder or "
                 "a study.db"
             )
     return Place(url=_url_of(path), name=None, folder=path.parent)
+
+
+def check_trial(text: str, out: Path) -> None:
+    """Raises StudyError for "STUDY#WORD" of a study that exists, where the word is no number."""
+    study, _, trial = text.rpartition("#")
+    if study and not trial.isdecimal() and names_a_study(study, None, out) and not names_a_study(text, None, out):
+        raise StudyError(f"{text!r}: {trial!r} is no trial's number; expected a number, such as {study}#0")
 
 
 def study_names(out: Path) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from snsearch.api.network_calls import architecture_of
 from snsearch.device import named_profile, profile_names
 from snsearch.errors import SpecError
 from snsearch.files import read_given
-from snsearch.latency import DEFAULT_PROFILE, NCNN_PROFILE, BenchNcnn, Profile, parse_benchncnn
+from snsearch.latency import DEFAULT_PROFILE, NCNN_PROFILE, BenchNcnn, Profile, parse_benchncnn, remarks_as_lines
 from snsearch.network import AnyNetwork, Architecture, count_macs
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
@@ -100,8 +99,7 @@ def prediction_table(predictions: Sequence[Prediction], notes: Sequence[str] = (
     """One row per prediction, under their common device."""
     provenances = dict.fromkeys(one.provenance for one in predictions)
     titles = " / ".join(dict.fromkeys(p.solution.title for p in predictions if p.solution is not None))
-    remarks = Counter(one.remark for one in predictions if one.remark)
-    warnings = [f"{count} of {len(predictions)} predictions lie {remark}" for remark, count in remarks.items()]
+    warnings = remarks_as_lines([one.remark for one in predictions])
     title = f"{titles}{': ' if titles else ''}{' / '.join(provenances)}"
     return Table(columns=COLUMNS, rows=predictions, title=title, notes=[*notes, *warnings])
 

@@ -23,6 +23,7 @@ from snsearch.solver import (
     load_space,
     mflops_budget,
     networks_as_rows,
+    reasons_of,
     scaled,
     with_input,
 )
@@ -54,7 +55,7 @@ class UnmetBudgetsError(InfeasibleBudgetError):
     """Some of the networks that were asked for do not exist.
 
     Attributes:
-        reasons: why not, one for each; also the message.
+        reasons: why not, once for all that fail by the same bound; also the message.
         found: the solutions of the others.
     """
 
@@ -297,7 +298,7 @@ def solve(
         asked = [load_space(one) if isinstance(one, str) else one for one in _several(space)]
     # Without a budget, its input and precision alone are read.
     [free] = _goals((1,), (), resolution, classes, precision=precision)
-    found, reasons = [], []
+    found, failed = [], []
     for goal, one in product(goals or (None,), asked):
         designs = _designs(
             one,
@@ -318,9 +319,9 @@ def solve(
                     else solve_design(one, goal, design, tight=tight, packed=packed)
                 )
             except InfeasibleBudgetError as error:
-                reasons.append(str(error))
-    if reasons:
-        raise UnmetBudgetsError(reasons, Solutions(found))
+                failed.append(error)
+    if failed:
+        raise UnmetBudgetsError(reasons_of(failed), Solutions(found))
     return Solutions(found)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snsearch.api.arguments import checked
-from snsearch.api.places import names_a_study, place_of, study_names
+from snsearch.api.places import check_trial, names_a_study, place_of, study_names
 from snsearch.api.searching import data_options
 from snsearch.errors import DeviceError, StudyError
 from snsearch.network import AnyNetwork
@@ -115,6 +115,7 @@ def trial_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialRecord, 
     """The study, the trial and its network that "STUDY#TRIAL" names; None for another text. Raises StudyError."""
     match = re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text)
     if match is None:
+        check_trial(text, Path("reports"))
         return None
     study = load_study(match["study"], storage=storage)
     number = int(match["trial"])
@@ -130,7 +131,9 @@ def candidate_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialReco
     """As trial_of, and for "STUDY" its best candidate. Raises StudyError."""
     from snsearch.study import best_candidate
 
-    named = trial_of(text, storage)
+    named, path = trial_of(text, storage), Path(text)
+    if path.name != text and path.suffix in ("", ".db") and named is None and not path.is_file():
+        place_of(text, storage, Path("reports"))  # no network's name is a path: raises where it is no study either
     if named is not None or not text or not names_a_study(text, storage, Path("reports")):
         return named
     study = load_study(text, storage=storage)

@@ -42,7 +42,7 @@ def data(
     if form == "json":
         print_json(description.to_json())
         return
-    for line in description.lines():
+    for line in (*description.lines(), *description.named_lines()):
         print_text(line)
     if not description.refused:
         print_table(_classes(description))

@@ -34,7 +34,11 @@ _PROFILES: tuple[Column[Profile], ...] = (
     Column("figures", lambda p: f"{p.figures}: {p.source}", place="wide"),
     Column("fitted on", lambda p: list(p.fitted_on), place="wide"),
     Column("networks", lambda p: p.kept_out, heading="networks held out", align="right", drop=1, place="wide"),
-    Column("error", lambda p: p.by_network.mape, text=lambda p: f"{p.by_network.mape:.1%}", align="right"),
+    Column(
+        "error",
+        lambda p: p.by_network.mape,
+        text=lambda p: f"{p.by_network.mape:.1%}{' of counted' if p.figures == 'counted' else ''}",
+    ),
     Column(
         "ranks",
         lambda p: p.by_network.spearman,

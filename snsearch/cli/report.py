@@ -16,6 +16,7 @@ from snsearch.cli.shared.console import print_json, print_lines, print_table, pr
 from snsearch.cli.shared.options import study_options
 from snsearch.errors import MissingStudyError, StudyError
 from snsearch.interrupt import stop_on_signals
+from snsearch.prose import runs_of
 
 if TYPE_CHECKING:
     from snsearch.api import Place
@@ -63,6 +64,10 @@ def report(
 
     if watch and (form != "html" or len(studies) > 1):
         raise click.UsageError("--watch writes the page of one study")
+    if html is not None and form != "html":
+        raise click.UsageError(
+            f"--html writes the page, and --format {form} prints figures instead; give one of them"
+        )
     if len(studies) > 1:
         _report_several(studies, storage, out, html, form, wide=wide)
         return
@@ -200,6 +205,6 @@ def _print_one(form: str, found: Report, trial: int) -> None:
     """Prints a candidate in a form. Raises StudyError where the trial is no candidate."""
     rows = [row for row in found.table.rows if row.number == trial]
     if not rows:
-        known = ", ".join(f"#{row.number}" for row in sorted(found.table.rows, key=lambda row: row.number))
+        known = runs_of(row.number for row in found.table.rows)
         raise StudyError(f"no candidate has the number {trial}; those with a score are {known}")
     print_table(replace(found.table, rows=rows, notes=()), "table" if form == "text" else form, blocks=True)

@@ -98,6 +98,7 @@ def kept_state(folder: Path, plan: FinalPlan) -> dict[str, Any] | None:
 def _check_same(before: Mapping[str, Any], plan: FinalPlan, folder: Path) -> None:
     # How the data is named does not count: its fingerprint decides.
     if different := differences(before, encode(plan), ("data",)):
+        different = [line for line in different if f"recipe {line}" not in different]  # of what is in both, once
         raise StudyError(
             f"{str(folder)!r} holds another training ({'; '.join(different)}); name another folder, or add --force "
             "to train again"

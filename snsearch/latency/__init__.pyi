@@ -21,6 +21,7 @@ from .profile import Profile as Profile
 from .profile import load_profile as load_profile
 from .profile import predicted_by as predicted_by
 from .profile import read_profile as read_profile
+from .profile import remarks_as_lines as remarks_as_lines
 from .sums import latency_sums as latency_sums
 from .sums import refused_terms as refused_terms
 from .sums import rising_rates as rising_rates

@@ -6,6 +6,7 @@ and those of two baselines on the same folds. `calibration` makes profiles.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,12 @@ class Profile:
 
 _TERMS: dict[Counting, tuple[str, ...]] = {"quantities": tuple(MEANINGS), "kernels": tuple(KERNEL_MEANINGS)}
 _MEANINGS = {**MEANINGS, **KERNEL_MEANINGS}
+
+
+def remarks_as_lines(remarks: Sequence[str]) -> list[str]:
+    """Every remark once, with how many of the predictions it is on; a prediction without one has ""."""
+    counts = Counter(filter(None, remarks))
+    return [f"{count} of {len(remarks)} predictions lie {remark}" for remark, count in counts.items()]
 
 
 def predicted_by(profiles: Sequence[Profile], network: AnyNetwork) -> list[float | None]:

@@ -31,3 +31,4 @@ from .source import MATCH_LIMIT as MATCH_LIMIT
 from .source import Candidate as Candidate
 from .spec import SpaceSpec as SpaceSpec
 from .spec import load_space as load_space
+from .unmet import reasons_of as reasons_of

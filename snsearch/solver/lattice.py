@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
 
-from snsearch.errors import InfeasibleBudgetError
 from snsearch.network import SIMD_CHANNELS, Architecture, Costs, StageMacs, count_costs, count_macs
 from snsearch.solver.budget import Budget
 from snsearch.solver.design import Design
 from snsearch.solver.spec import SpaceSpec
+from snsearch.solver.unmet import UnmetBoundError
 from snsearch.units import format_budget, format_bytes, format_count, format_resolution, format_stages
 
 NEAREST_EXCESS = 0.1  # how far above the budget the nearest solution may lie where none lies below
@@ -243,15 +243,17 @@ class WidthPoint:
     binding: str
 
 
-def unmet(line: WidthLine, key: str, limit: str, needs: str) -> InfeasibleBudgetError:
+def unmet(line: WidthLine, key: str, limit: str, needs: str) -> UnmetBoundError:
     """The error of a line whose smallest network needs more of a bound than its limit, both in words."""
     groups, classes, widths = format_stages(line.groups), line.input.classes, line.widths(line.first())
-    return InfeasibleBudgetError(
-        f"{limit} cannot be met by {line.space.name} with {groups} "
-        f"group{'' if groups == '1' else 's'} at {format_resolution(line.input.resolution)} and {classes} "
-        f"class{'es' if classes > 1 else ''}: the smallest network, {'/'.join(map(str, widths))} channels "
-        f"behind a first convolution of {line.stem(widths[0])}, needs {needs}; raise "
-        f"{key}, lower the resolution, or take fewer groups or units"
+    return UnmetBoundError(
+        limit=limit,
+        space=line.space.name,
+        groups=f"{groups} group{'' if groups == '1' else 's'}",
+        at=f"{format_resolution(line.input.resolution)} and {classes} class{'es' if classes > 1 else ''}",
+        smallest=f"{'/'.join(map(str, widths))} channels behind a first convolution of {line.stem(widths[0])}",
+        needs=needs,
+        key=key,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from operator import attrgetter
 
 from snsearch.codec import encode
+from snsearch.latency import remarks_as_lines
 from snsearch.network import cost_column
 from snsearch.solver.budget import Budget
 from snsearch.solver.solving import Solution
@@ -120,11 +121,14 @@ def caption_of(solutions: Sequence[Solution]) -> str:
 def notes_of(solutions: Sequence[Solution]) -> list[str]:
     """What differs from what was asked for, by the solution's group count."""
     several = len({s.space for s in solutions}) > 1
-    return [
+    notes = [
         f"{s.title + ' ' if several else ''}g={format_stages(s.architecture.groups)}: {note}"
         for s in solutions
         for note in s.notes
-    ] + list(dict.fromkeys(promise for s in solutions if s.budget is not None and (promise := promise_of(s.budget))))
+    ]
+    promises = dict.fromkeys(promise for s in solutions if s.budget is not None and (promise := promise_of(s.budget)))
+    remarks = [s.budget.latency_profile.remark(s.latency.ms) for s in solutions if s.budget and s.latency]
+    return [*notes, *promises, *remarks_as_lines(remarks)]
 
 
 def promise_of(budget: Budget) -> str:

@@ -89,6 +89,8 @@ class Settings:
         """
         names = ("data", "data_description", "data_fingerprint", *_FOLLOWS_FROM_COST_NAME)
         lines = differences(encode(other), encode(self), names)
+        if any(line.startswith("budget ") and not line.startswith("budget name") for line in lines):
+            lines = [line for line in lines if not line.startswith("budget name")]  # it follows from the bounds
         lines = [f"{_option_of(line)}: {line}" for line in lines]
         return lines if self.data_fingerprint == other.data_fingerprint else [*lines, images_changed()]
 

@@ -81,6 +81,15 @@ class Sizes:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SameImage:
+    """Two files or rows with the same image, by name."""
+
+    first: str
+    second: str
+    where: str  # "train and test", or "two classes"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
     """A data set as a search or a training uses it."""
 
@@ -91,6 +100,7 @@ class Description:
     sizes: Sizes
     skipped: tuple[Skipped, ...]
     suspicious: tuple[str, ...]
+    same: tuple[SameImage, ...]
     refused: str = ""  # why it cannot be used; empty where it can
 
     @property
@@ -128,6 +138,8 @@ class Description:
             ],
             "becomes": {"channels": self.sizes.channels, "height": self.sizes.side, "width": self.sizes.side},
             "skipped": self.skipped_kinds,
+            "skipped_files": [{"name": one.name, "reason": one.reason} for one in self.skipped],
+            "same_images": [{"images": [one.first, one.second], "where": one.where} for one in self.same],
             "remarks": list(self.remarks),
         }
 
@@ -143,3 +155,13 @@ class Description:
             yield f"  skipped: {words}"
         for remark in self.remarks:
             yield f"  remark: {remark}"
+
+    def named_lines(self, most: int = 5) -> Iterator[str]:
+        """The first of the files that are skipped, and of the images that are the same; and how many more."""
+        for what, lines in (
+            ("skipped", [f"{one.name}: {one.reason}" for one in self.skipped]),
+            ("the same", [f"{one.first} and {one.second}, in {one.where}" for one in self.same]),
+        ):
+            yield from (f"  {what}: {line}" for line in lines[:most])
+            if len(lines) > most:
+                yield f"  {what}: {len(lines) - most:,} more; --format json names all"

@@ -8,18 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 
 from snsearch.prose import counted
-from snsearch.training.description import ClassCount, Description, Sizes
+from snsearch.training.description import ClassCount, Description, SameImage, Sizes
 from snsearch.training.found import ROLES, Found, Listing, Progress, Role, Skipped, named
 from snsearch.training.images import Color, Depth, Head, Pixels, decoded, digest_of, heads
 from snsearch.training.splits import Division, divide, looks_like_size, role_of
 
 SIDES = (64, 48, 32)  # pixels a side that training images may be given by default
+_TWO_CLASSES = "two classes"
+_Part = list[tuple[str, str, Head | None]]  # of each image of a split: name, class, header
 _LARGER = 3.0  # a class with this many times the images of another is much larger
 
 
@@ -110,7 +113,7 @@ def settle(surveyed: Survey, kept: Sequence[Sequence[int]], unreadable: Sequence
         has_validation=bool(by_role.get("validation", ("", ()))[1]),
         has_test="test" in by_role,
     )
-    parts: dict[Role, list[tuple[str, Head | None]]] = {}
+    parts: dict[Role, _Part] = {}
     for role in ROLES:
         positions: Sequence[int] | npt.NDArray[np.int64] = []
         source = by_role.get(role)
@@ -126,8 +129,10 @@ def settle(surveyed: Survey, kept: Sequence[Sequence[int]], unreadable: Sequence
             positions = range(len(source[1]))
         if source is not None:
             listing, usable, read = source
-            parts[role] = [(listing.labels[usable[at]], read[usable[at]]) for at in positions]
-    counts = {role: Counter(label for label, _ in part) for role, part in parts.items()}
+            indices = [usable[at] for at in positions]
+            parts[role] = [(listing.names[index], listing.labels[index], read[index]) for index in indices]
+    counts = {role: Counter(label for _, label, _ in part) for role, part in parts.items()}
+    same = tuple(_same_images(parts))
     refused = found.refused or _nothing_left(found.name, counts, [*unreadable], divided=division.test is not None)
     description = Description(
         name=found.name,
@@ -140,7 +145,8 @@ def settle(surveyed: Survey, kept: Sequence[Sequence[int]], unreadable: Sequence
             surveyed, [read for _, usable, heads in by_role.values() for read in (heads[i] for i in usable)]
         ),
         skipped=(*unreadable, *found.skipped),
-        suspicious=(*found.remarks, *_remarks(classes, parts, counts, surveyed)),
+        suspicious=(*found.remarks, *_remarks(classes, counts, same)),
+        same=same,
         refused=refused,
     )
     return Settled(classes=classes, division=division, description=description)
@@ -197,9 +203,8 @@ def _sizes(surveyed: Survey, used: Sequence[Head | None]) -> Sizes:
 
 def _remarks(
     classes: Sequence[str],
-    parts: dict[Role, list[tuple[str, Head | None]]],
     counts: dict[Role, Counter[str]],
-    surveyed: Survey,
+    same: Sequence[SameImage],
 ) -> Iterator[str]:
     """What looks suspicious."""
     if odd := [name for name in classes if role_of(name)]:
@@ -220,26 +225,27 @@ def _remarks(
                 yield f"no {role} images of {counted(len(missing), 'class', 'classes')}: {named(missing)}"
             elif role == "validation":
                 yield "too few images for a validation split: a search chooses by the test images"
-    yield from _repeated(parts)
+    for where in dict.fromkeys(one.where for one in same):
+        images = len({one.first for one in same if one.where == where})
+        low = "" if where == _TWO_CLASSES else f": the error on {where.split()[-1]} images comes out too low"
+        yield f"{counted(images, 'image is', 'images are')} the same in {where}{low}"
 
 
-def _repeated(parts: dict[Role, list[tuple[str, Head | None]]]) -> Iterator[str]:
-    """A remark for images that are in two splits, or in two classes."""
-    digests: dict[Role, dict[bytes, str]] = {
-        role: {head.digest: label for label, head in part if head is not None} for role, part in parts.items()
-    }
-    for at, one in enumerate(digests):
-        for other in list(digests)[at + 1 :]:
-            if same := digests[one].keys() & digests[other].keys():
-                yield (
-                    f"{counted(len(same), 'image is', 'images are')} the same in {one} and {other}: the error on "
-                    f"{other} images comes out too low"
-                )
-    labels: dict[bytes, str] = {}
-    twice = set()
-    for part in parts.values():
-        for label, head in part:
-            if head is not None and labels.setdefault(head.digest, label) != label:
-                twice.add(head.digest)
-    if twice:
-        yield f"{counted(len(twice), 'image is', 'images are')} the same in two classes"
+def _same_images(parts: dict[Role, _Part]) -> Iterator[SameImage]:
+    """The images that are in two splits, then those in two classes, each with the first one that is the same."""
+    firsts: dict[Role, dict[bytes, str]] = {}
+    for role, part in parts.items():
+        for before, names in firsts.items():
+            for name, _, head in part:
+                if head is not None and head.digest in names:
+                    yield SameImage(first=names[head.digest], second=name, where=f"{before} and {role}")
+        own = firsts.setdefault(role, {})
+        for name, _, head in part:
+            if head is not None:
+                own.setdefault(head.digest, name)
+    labels: dict[bytes, tuple[str, str]] = {}
+    for name, label, head in chain.from_iterable(parts.values()):
+        if head is not None:
+            first, known = labels.setdefault(head.digest, (name, label))
+            if known != label:
+                yield SameImage(first=first, second=name, where=_TWO_CLASSES)

@@ -40,11 +40,22 @@ def test_data_prints_classes_splits_skipped_and_remarks_as_json(run: Run, here: 
     assert [(one["name"], one["images"]) for one in document["classes"]] == [("cat", 28), ("dog", 2)]
     assert document["splits"] == {"train": 24, "validation": 2, "test": 4}
     assert document["skipped"] == {"hidden": 1, ".heic file": 1}
+    assert [one["name"] for one in document["skipped_files"]] == ["pets/cat/.ipynb_checkpoints", "pets/dog/a.heic"]
     assert len(document["remarks"]) == 2
     assert "look at the balanced error" in document["remarks"][0]
     assert document["remarks"][1] == "no validation images of 1 class: dog"
     assert document["sizes"] == [{"width": 8, "height": 8, "images": 30}]
     assert document["becomes"] == {"channels": 3, "height": 32, "width": 32}
+
+
+def test_the_first_unreadable_files_are_named_and_how_many_more(run: Run, here: Path) -> None:
+    fill(here / "pets", "cat", "dog", count=16)
+    for number in range(7):
+        (here / "pets" / "dog" / f"broken{number}.png").write_bytes(b"none")
+    lines = run("data", "pets").out.splitlines()
+    assert sum(line.startswith("  skipped: pets/dog/broken") for line in lines) == 5
+    assert "  skipped: 2 more; --format json names all" in lines
+    assert len(json.loads(run("data", "pets", "--format", "json").out)["skipped_files"]) == 7
 
 
 def test_data_that_a_search_refuses_is_described_with_the_reason(run: Run, here: Path) -> None:

@@ -20,6 +20,7 @@ from snsearch.pages.page import report_data
 from snsearch.study.locks import file_lock
 from snsearch.study.storage import read_study
 from tests.conftest import Outcome
+from tests.printed import unwrapped
 
 Run = Callable[..., Outcome]
 SAMPLE = "reports/sample"
@@ -64,7 +65,16 @@ def test_a_trial_is_printed_alone_and_has_no_page(run: Run) -> None:
     assert run("report", f"{SAMPLE}#6").code == 6
     missing = run("report", f"{SAMPLE}#999", "--format", "text")
     assert missing.code == 6
-    assert "no candidate has the number 999" in missing.err
+    assert "no candidate has the number 999; those with a score are #0 to #31" in unwrapped(missing.err)
+    wrong = run("report", f"{SAMPLE}#x", "--format", "text")
+    assert wrong.code == 6
+    assert f"'{SAMPLE}#x': 'x' is no trial's number" in unwrapped(wrong.err)
+
+
+def test_a_page_and_printed_figures_are_two_runs(run: Run, tmp_path: Path) -> None:
+    outcome = run("report", SAMPLE, "--format", "json", "--html", str(tmp_path / "page.html"))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "give one of them" in outcome.err
 
 
 def test_a_reference_set_has_forms_too(run: Run) -> None:

@@ -365,7 +365,11 @@ def test_one_infeasible_group_count_does_not_hide_the_others(run: Run, form: str
 def test_an_infeasible_budget_alone_prints_nothing_to_stdout(run: Run) -> None:
     outcome = run("solve", "--mflops", "0.1", "--groups", "1,3", "--format", "json")
     assert (outcome.code, outcome.out) == (4, "")
-    assert outcome.err.count("the smallest network, ") == 2
+    assert unwrapped(outcome.err) == (
+        "snsearch: 0.10 MFLOPs cannot be met by shufflenet-v1 at 224x224 and 1000 classes: the smallest networks "
+        "need 0.52 MFLOPs with 1 group, 1.58 MFLOPs with 3 groups; raise mflops (--mflops or --budget), lower the "
+        "resolution, or take fewer groups or units"
+    )
 
 
 @pytest.mark.parametrize(
@@ -470,6 +474,14 @@ def test_a_latency_says_what_it_promises_and_which_bound_binds(run: Run) -> None
     assert "at most 25 ms on Snapdragon 820 (predicted)" in said
     assert "predicted, not promised: its 95 % interval is a factor of" in said
     assert "Bound by latency" in " ".join(said.split())
+    assert "is judged by" not in said
+
+
+def test_latencies_beyond_what_the_profile_is_judged_by_are_said_once(run: Run) -> None:
+    arguments = ("solve", "--latency", "10ms", "--profile", "snapdragon-820", "--groups", "1,3", "--classes", "6")
+    for wide in ((), ("--wide",)):
+        said = unwrapped(run(*arguments, *wide).out)
+        assert said.count("2 of 2 predictions lie outside of the 15.2 to 612.0 ms that the profile is judged by") == 1
 
 
 @pytest.mark.parametrize(

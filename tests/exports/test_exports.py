@@ -289,6 +289,8 @@ def test_a_trial_exports_random_weights_and_its_search_s_error(tmp_path: Path) -
     assert "**These weights are random.**" in text
     with pytest.raises(StudyError, match="has no trial #999; its trials are #0 to #"):
         snsearch.export("reports/sample#999", "onnx", tmp_path / "other")
+    with pytest.raises(StudyError, match="there is no study 'reports/nope'"):
+        snsearch.export("reports/nope", "onnx", tmp_path / "other")
 
 
 def test_a_study_alone_exports_its_best_candidate(tmp_path: Path) -> None:

@@ -92,6 +92,8 @@ def test_another_training_in_the_same_folder_is_refused_unless_forced(whole: Pat
     made = snsearch.train(KEY, tmp_path, epochs=1, **SMALL)
     with pytest.raises(StudyError, match=r"holds another training .*seed: 0, now 1.*--force"):
         snsearch.train(KEY, tmp_path, epochs=1, seed=1, **SMALL)
+    with pytest.raises(StudyError, match=r"holds another training \(recipe epochs: 1, now 2\)"):
+        snsearch.train(KEY, tmp_path, epochs=2, **SMALL)
     again = snsearch.train(KEY, tmp_path, epochs=1, seed=1, force=True, **SMALL)
     assert again.result.plan.seed == 1
     assert made.result.plan.seed == 0

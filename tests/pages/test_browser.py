@@ -238,9 +238,21 @@ def test_everything_can_be_done_by_keyboard(page_at: Open) -> None:
     expect(head).to_be_focused()
 
 
-@pytest.mark.parametrize("width", [390, 800, 1280, 1400])
-def test_nothing_is_wider_than_the_window(page_at: Open, width: int) -> None:
-    page = page_at(width=width)
+@pytest.mark.parametrize(
+    ("width", "axis"),
+    [
+        *((width, "") for width in (390, 800, 1280, 1400)),
+        (390, "ms (Raspberry Pi 4B (1.8GHz) (BCM2711B0), predicted)"),
+    ],
+)
+def test_nothing_is_wider_than_the_window(
+    page_at: Open, study: StudyRecord, path: Path, tmp_path: Path, width: int, axis: str
+) -> None:
+    if axis:
+        path = tmp_path / "long.html"
+        named = replace(study, settings=replace(study.settings, cost_axis=axis))
+        path.write_text(render(report_data(named)), encoding="utf-8")
+    page = page_at(path, width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     if width >= 1280:
         assert page.evaluate("(e => e.scrollWidth <= e.clientWidth)(document.querySelector('#candidates .scroll'))")

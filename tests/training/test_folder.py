@@ -136,10 +136,15 @@ def test_the_same_image_in_two_splits_gets_a_remark(tmp_path: Path) -> None:
     fill(tmp_path, "train/a", "train/b", "val/a", "val/b", "test/a", "test/b")
     (tmp_path / "test" / "a" / "0.png").write_bytes((tmp_path / "train" / "a" / "0.png").read_bytes())
     (tmp_path / "val" / "b" / "0.png").write_bytes((tmp_path / "val" / "a" / "0.png").read_bytes())
-    assert described(tmp_path).remarks == (
+    description = described(tmp_path)
+    assert description.remarks == (
         "1 image is the same in train and test: the error on test images comes out too low",
         "1 image is the same in two classes",
     )
+    assert [(one.first, one.second, one.where) for one in description.same] == [
+        ("train/a/0.png", "test/a/0.png", "train and test"),
+        ("val/a/0.png", "val/b/0.png", "two classes"),
+    ]
 
 
 def test_one_class_much_larger_gets_a_remark(tmp_path: Path) -> None:
