@@ -48,6 +48,7 @@ from snsearch.units import format_duration, format_stages
 _FAILURES_IN_A_ROW = 3
 _TEST_IMAGES = 10_000  # at most
 _FOR_SEARCH = 0.5  # of a time limit
+_GRACE = 10.0  # seconds that the first trainings may take, whatever the limit
 _FIRST_POINT = 1e-6  # a share that the first point of a curve has, or more
 
 
@@ -246,7 +247,7 @@ class Search:
         for result in begun.values():
             self._clock.took(result.share, result.seconds)
         done = min((result.share for result in begun.values()), default=FULL)
-        return done >= FULL or self._clock.left() >= (FULL - done) * self._clock.round(len(networks))
+        return max(_GRACE, self._clock.left()) >= (FULL - done) * self._clock.round(len(networks))
 
     def _no_room(self) -> str:
         recipe = self.plan.settings.recipe
