@@ -29,9 +29,9 @@ CODES = {
     int(code)
     for code in re.findall(r"^\| (\d+) \|", (CHECKOUT / "docs" / "exit-codes.md").read_text("utf-8"), re.MULTILINE)
 }
-# Commands without training and devices; --check of count runs torch.
+# Commands without training and devices; --check of count runs torch, and --watch of report waits for a study.
 NAMES = ("solve", "count", "latency", "spaces", "budgets", "profiles", "data", "report", "calibrate", "completion")
-LEFT_OUT = {"--check", "--help"}
+LEFT_OUT = {"--check", "--help", "--watch"}
 COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in NAMES}  # their modules loaded at once
 # Values that make sense for some option or argument; each is tried for all of them. "/" begins none: nothing is
 # written outside the folder.
