@@ -82,12 +82,17 @@ def wrap(text: str, width: int, *, indent: int = 0, whole: bool = False) -> list
     return [" " * indent + line if line else "" for line in lines]
 
 
+def ranges_of(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """The first and the last of each run of consecutive numbers, in order."""
+    ranges: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1] = ranges[-1][0], number
+        else:
+            ranges.append((number, number))
+    return ranges
+
+
 def runs_of(numbers: Iterable[int]) -> str:
     """Numbers of trials in words, in order: "#0 to #4, #7"."""
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"#{run[0]} to #{run[-1]}" if len(run) > 1 else f"#{run[0]}" for run in runs)
+    return ", ".join(f"#{first} to #{last}" if last > first else f"#{first}" for first, last in ranges_of(numbers))

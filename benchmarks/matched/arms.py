@@ -161,8 +161,8 @@ def train_arm(data: Path, name: str, arm_name: str, seeds: Iterable[int], *, eve
         if arm.by_size:
             own = replace(recipe, learning_rate=learning_rate(arch, reference, recipe.learning_rate))
         training = arm.training(arch, dataset, own, seed=seed, device=torch.device("cpu"))
-        while not training.finished:
-            training.advance()
+        for _ in training.advancing():
+            pass
         with log:
             log.append(identity, training.result())
         print(name, arm_name, member.label, seed, f"{training.result().error:.2%}", flush=True)

@@ -18,6 +18,7 @@ from .places import Place as Place
 from .places import names_a_study as names_a_study
 from .places import place_of as place_of
 from .places import search_place as search_place
+from .places import split_trial as split_trial
 from .populations import PopulationCount as PopulationCount
 from .populations import count_population as count_population
 from .predictions import Prediction as Prediction

@@ -128,6 +128,12 @@ def place_of(study: str | None, storage: str | None, out: Path) -> Place:
     return Place(url=_url_of(path), name=None, folder=path.parent)
 
 
+def split_trial(text: str) -> tuple[str, int] | None:
+    """The study and the trial's number that "STUDY#TRIAL" names; None for another text."""
+    match = re.fullmatch(r"(.+)#(\d{1,9})", text)
+    return None if match is None else (match[1], int(match[2]))
+
+
 def check_trial(text: str, out: Path) -> None:
     """Raises StudyError for "STUDY#WORD" of a study that exists, where the word is no number."""
     study, _, trial = text.rpartition("#")

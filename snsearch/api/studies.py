@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from snsearch.api.arguments import checked
-from snsearch.api.places import check_trial, names_a_study, place_of, study_names
+from snsearch.api.places import check_trial, names_a_study, place_of, split_trial, study_names
 from snsearch.api.searching import data_options
 from snsearch.errors import DeviceError, StudyError
 from snsearch.network import AnyNetwork
@@ -113,12 +112,12 @@ def report(study: StudyRecord | str | Path, path: str | Path | None = None) -> P
 
 def trial_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialRecord, Architecture] | None:
     """The study, the trial and its network that "STUDY#TRIAL" names; None for another text. Raises StudyError."""
-    match = re.fullmatch(r"(?P<study>.+)#(?P<trial>\d{1,9})", text)
-    if match is None:
+    named = split_trial(text)
+    if named is None:
         check_trial(text, Path("reports"))
         return None
-    study = load_study(match["study"], storage=storage)
-    number = int(match["trial"])
+    name, number = named
+    study = load_study(name, storage=storage)
     trial = next((one for one in study.trials if one.number == number), None)
     if trial is None:
         raise StudyError(f"{study.name} has no trial #{number}; its trials are #0 to #{len(study.trials) - 1}")

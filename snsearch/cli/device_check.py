@@ -10,7 +10,7 @@ from snsearch.cli.shared.console import print_json, print_text, terminal_width
 from snsearch.device import Checkup, Cluster, cpu_of
 from snsearch.engine import is_arm
 from snsearch.errors import DeviceError
-from snsearch.prose import wrap
+from snsearch.prose import ranges_of, wrap
 from snsearch.units import format_bytes
 
 
@@ -93,10 +93,4 @@ def _cluster_words(cluster: Cluster) -> str:
 
 def _ranges(numbers: tuple[int, ...]) -> str:
     """Numbers as "0-3, 6"."""
-    parts: list[list[int]] = []
-    for number in sorted(numbers):
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ", ".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
+    return ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in ranges_of(numbers))

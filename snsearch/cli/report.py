@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from snsearch.tables import Table
 
 _PAUSE = 5  # seconds between two looks at a study
-_TRIAL = re.compile(r"(.+)#(\d{1,9})")
 FORMS = ("html", "text", "json", "csv", "markdown")
 
 
@@ -75,9 +73,7 @@ def report(
     if study is not None and storage is None and (folder := find_set(study)) is not None:
         _report_set(folder, out, html, form, wide=wide)
         return
-    name, trial = study, None
-    if study is not None and (match := _TRIAL.fullmatch(study)):
-        name, trial = match[1], int(match[2])
+    name, trial = (study and api.split_trial(study)) or (study, None)
     if form == "html" and trial is not None:
         raise StudyError("a page shows a whole study; for one trial, name a --format: text, json, csv or markdown")
     if watch:
@@ -153,7 +149,7 @@ def _report_several(
 
     if form == "csv":
         raise click.UsageError("csv is one table; name one study")
-    if one := next((study for study in studies if _TRIAL.fullmatch(study)), None):
+    if one := next((study for study in studies if api.split_trial(study)), None):
         raise click.UsageError(
             f"{one} is one trial, and a page of several compares whole studies: name these without a #TRIAL; "
             "`snsearch compare STUDY#TRIAL...` puts trials side by side"
