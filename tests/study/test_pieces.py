@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from snsearch.errors import StudyError
-from snsearch.study.pieces import Job, Piece, do_piece
+from snsearch.study.search.pieces import Job, Piece, do_piece
 from snsearch.study.verdict import verdict_of
 from tests.studies import RECIPE, Setup, digits, pretended_training
 

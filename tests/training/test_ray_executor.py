@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from snsearch.errors import StudyError
-from snsearch.study.carrying import carried, do_carried
 from snsearch.study.effort import Effort
-from snsearch.study.pieces import Job, Piece, do_piece
+from snsearch.study.search.carrying import carried, do_carried
+from snsearch.study.search.pieces import Job, Piece, do_piece
 from snsearch.study.verdict import verdict_of
 from snsearch.training.executor_names import Resources
 from snsearch.training.proxy import train_proxy

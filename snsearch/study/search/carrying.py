@@ -9,7 +9,7 @@ from typing import Any
 
 from snsearch.errors import StudyError
 from snsearch.files import faults_as, write_whole
-from snsearch.study.pieces import Failed, Job, Piece, do_piece
+from snsearch.study.search.pieces import Failed, Job, Piece, do_piece
 from snsearch.training import ProxyResult, Report, Stop, Work
 
 

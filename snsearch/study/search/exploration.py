@@ -1,0 +1,111 @@
+"""Where a search spends its effort: which network is trained next, and how far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from snsearch.study.effort import Effort
+from snsearch.study.lengths import Lengths
+from snsearch.study.networks import View
+from snsearch.study.search.trainings import FOR_SEARCH, Trainings
+from snsearch.study.steps import FULL, Standing, is_informed, next_step, parents_of, step_seed
+from snsearch.training import Work
+from snsearch.units import format_stages
+
+
+class Exploration:
+    """Steps of trainings by the search's own seed, as many as its effort has."""
+
+    def __init__(self, trainings: Trainings, lengths: Lengths, effort: Effort) -> None:
+        self._trainings, self._lengths, self._effort = trainings, lengths, effort
+        self._ended = "the effort is spent"
+
+    def run(self) -> str:
+        """Spends the effort; returns why it ended."""
+        self._trainings.do(self._works())
+        return self._ended
+
+    def _works(self) -> Iterator[Work | None]:
+        """The next work each time one is asked for; None where what is on its way has to say more first."""
+        trainings = self._trainings
+        of_surrogate = trainings.plan.settings.sampler == "surrogate"
+        while True:
+            if trainings.clock.late(FOR_SEARCH):
+                self._ended = self._out_of_time()
+                return
+            work = self._chosen() if of_surrogate else self._drawn()
+            if work is None and not trainings.going:
+                return
+            yield work
+
+    # A network that the surrogate chooses.
+
+    def _chosen(self) -> Work | None:
+        trainings, lengths = self._trainings, self._lengths
+        view, standing = self._standing()
+        step = next_step(standing, view.space, step_seed(trainings.plan.settings.seed, standing.known))
+        if step is not None:
+            return trainings.step(lengths, view.numbers[step.network], step.share)
+        if not trainings.going and standing.left >= min(lengths.short, 1 - lengths.short):
+            self._ended = self._used_up()
+        return None
+
+    def _standing(self) -> tuple[View, Standing]:
+        """How far the networks are among which the next step chooses; further ones are drawn where it is time."""
+        trainings = self._trainings
+        ledger, seed = trainings.ledger, trainings.plan.settings.seed
+        while True:
+            view = ledger.view(self._lengths, trainings.going)
+            standing = ledger.standing(
+                view, self._effort.start, self._lengths, trainings.going, self._effort.trainings
+            )
+            if not ledger.is_due():
+                return view, standing
+            parents: list[int] = []
+            if is_informed(standing):
+                known = view.space.posterior(standing.observations)
+                parents = parents_of(standing, known, step_seed(seed, standing.known))
+            elif any(network not in standing.reached for network in standing.begin):
+                return view, standing
+            ledger.refill([view.numbers[at] for at in parents])
+
+    # A network that Optuna's sampler draws.
+
+    def _drawn(self) -> Work | None:
+        """Trains it in full; None where there is no room for one."""
+        trainings, ledger = self._trainings, self._trainings.ledger
+        left = self._effort.trainings - self._underway()
+        current = ledger.current()
+        for network, record in current.items():
+            if record.status == "running" and network not in trainings.going:
+                return trainings.step(self._lengths, network, FULL)
+        is_drawn = ledger.networks.is_drawn
+        while left >= FULL - 1e-9 and (is_drawn or len(current) < trainings.plan.candidates.count):
+            record, chosen = ledger.draw()
+            if chosen is not None:
+                return trainings.step(self._lengths, chosen, FULL)
+            trainings.observer.report("ended", record)
+            left -= 1e-2  # a sampler that repeats itself comes to an end
+        return None
+
+    def _underway(self) -> float:
+        """Full trainings' worth of work that is done or being done."""
+        done, going = self._trainings.ledger.done(), self._trainings.going
+        return sum(done.values()) + sum(share - done.get(network, 0.0) for network, share in going.items())
+
+    # Why it ended.
+
+    def _used_up(self) -> str:
+        ledger = self._trainings.ledger
+        if ledger.networks.is_drawn:
+            return f"all {len(ledger.current())} networks that were found in the space are trained"
+        return f"all {self._trainings.plan.candidates.count} networks of the space are trained"
+
+    def _out_of_time(self) -> str:
+        ledger = self._trainings.ledger
+        current = ledger.current()
+        lacking = [network for network in ledger.networks.published if network not in current]
+        if not lacking:
+            return "the time limit leaves no room for more"
+        groups = ", ".join(f"g={format_stages(ledger.architecture(network).groups)}" for network in lacking)
+        return f"the time limit leaves no room for more; not compared with the published designs for {groups}"
