@@ -1,4 +1,4 @@
-"""The 95 % point: how many standard deviations half of a two-sided 95 % interval is; intervals of shares."""
+"""95 % intervals, of normal and estimated deviations, shares and bootstraps; noise of a two-way layout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 Z95 = 1.959964  # of a normal distribution
@@ -34,3 +35,17 @@ def percentiles_95(values: npt.ArrayLike) -> tuple[float, float]:
 
     low, high = np.percentile(np.asarray(values, dtype=np.float64), (2.5, 97.5))
     return float(low), float(high)
+
+
+def mean_square_of_rest(table: npt.NDArray[np.float64]) -> float:
+    """The variance of what neither rows nor columns explain: a two-way layout without replication.
+
+    `table` is (rows, columns), at least two of each.
+    """
+    rest = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0, keepdims=True) + table.mean()
+    return float((rest**2).sum()) / degrees_of_rest(*table.shape)
+
+
+def degrees_of_rest(rows: int, columns: int) -> int:
+    """The degrees of freedom of mean_square_of_rest."""
+    return (rows - 1) * (columns - 1)

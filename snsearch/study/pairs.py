@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snsearch.intervals import Z95, student_95
+from snsearch.intervals import Z95, degrees_of_rest, mean_square_of_rest, student_95
 from snsearch.training import ProxyResult
 
 Finals = Mapping[int, Sequence[ProxyResult]]  # trial number -> full trainings, one a seed
@@ -67,9 +67,7 @@ def noise_of(finals: Finals, otherwise: float) -> Noise:
     if len(seeds) < 2 or networks < 2:
         return Noise(deviation=otherwise, degrees=math.inf)
     errors = np.array([[_of_seed(results, seed).error for seed in seeds] for results in finals.values()])
-    rest = errors - errors.mean(1, keepdims=True) - errors.mean(0, keepdims=True) + errors.mean()
-    degrees = (networks - 1) * (len(seeds) - 1)
-    return Noise(deviation=math.sqrt(float((rest**2).sum()) / degrees), degrees=degrees)
+    return Noise(deviation=math.sqrt(mean_square_of_rest(errors)), degrees=degrees_of_rest(networks, len(seeds)))
 
 
 def difference(first: Sequence[ProxyResult], second: Sequence[ProxyResult], noise: Noise) -> Difference:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from snsearch.intervals import percentiles_95
+from snsearch.intervals import mean_square_of_rest, percentiles_95
 
 Errors = npt.NDArray[np.float64]  # (members, seeds)
 
@@ -38,8 +38,7 @@ def components(errors: Errors) -> Components:
     if members < 2 or seeds < 2:
         raise ValueError(f"two members and two seeds are needed, not {members} and {seeds}")
     by_member = errors.mean(axis=1, keepdims=True)
-    rest = errors - by_member - errors.mean(axis=0, keepdims=True) + errors.mean()
-    noise = float((rest**2).sum()) / ((members - 1) * (seeds - 1))
+    noise = mean_square_of_rest(errors)
     between = seeds * float(((by_member - errors.mean()) ** 2).sum()) / (members - 1)
     spread = max(0.0, (between - noise) / seeds)
     return Components(
