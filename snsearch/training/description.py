@@ -86,7 +86,12 @@ class SameImage:
 
     first: str
     second: str
-    where: str  # "train and test", or "two classes"
+    splits: tuple[Role, Role] | None  # None: one split, two classes
+
+    @property
+    def where(self) -> str:
+        """Such as "train and test", or "two classes"."""
+        return "two classes" if self.splits is None else " and ".join(self.splits)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

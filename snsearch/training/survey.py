@@ -21,7 +21,6 @@ from snsearch.training.images import Color, Depth, Head, Pixels, decoded, digest
 from snsearch.training.splits import Division, divide, looks_like_size, role_of
 
 SIDES = (64, 48, 32)  # pixels a side that training images may be given by default
-_TWO_CLASSES = "two classes"
 _Part = list[tuple[str, str, Head | None]]  # of each image of a split: name, class, header
 _LARGER = 3.0  # a class with this many times the images of another is much larger
 
@@ -225,10 +224,11 @@ def _remarks(
                 yield f"no {role} images of {counted(len(missing), 'class', 'classes')}: {named(missing)}"
             elif role == "validation":
                 yield "too few images for a validation split: a search chooses by the test images"
-    for where in dict.fromkeys(one.where for one in same):
-        images = len({one.first for one in same if one.where == where})
-        low = "" if where == _TWO_CLASSES else f": the error on {where.split()[-1]} images comes out too low"
-        yield f"{counted(images, 'image is', 'images are')} the same in {where}{low}"
+    for splits in dict.fromkeys(one.splits for one in same):
+        those = [one for one in same if one.splits == splits]
+        images = len({one.first for one in those})
+        low = "" if splits is None else f": the error on {splits[1]} images comes out too low"
+        yield f"{counted(images, 'image is', 'images are')} the same in {those[0].where}{low}"
 
 
 def _same_images(parts: dict[Role, _Part]) -> Iterator[SameImage]:
@@ -238,7 +238,7 @@ def _same_images(parts: dict[Role, _Part]) -> Iterator[SameImage]:
         for before, names in firsts.items():
             for name, _, head in part:
                 if head is not None and head.digest in names:
-                    yield SameImage(first=names[head.digest], second=name, where=f"{before} and {role}")
+                    yield SameImage(first=names[head.digest], second=name, splits=(before, role))
         own = firsts.setdefault(role, {})
         for name, _, head in part:
             if head is not None:
@@ -248,4 +248,4 @@ def _same_images(parts: dict[Role, _Part]) -> Iterator[SameImage]:
         if head is not None:
             first, known = labels.setdefault(head.digest, (name, label))
             if known != label:
-                yield SameImage(first=first, second=name, where=_TWO_CLASSES)
+                yield SameImage(first=first, second=name, splits=None)
