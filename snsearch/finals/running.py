@@ -36,6 +36,9 @@ from snsearch.study import Observer
 from snsearch.training import Feeds, Training, write_weights
 from snsearch.units import format_duration
 
+_PACED = 20  # steps before a first estimate of the time
+_LONG = 60.0  # seconds of training, below which the first epoch's end is soon enough for one
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
@@ -139,8 +142,13 @@ def _train_to_the_end(
     began, first_step, saved = time.monotonic(), training.step, time.monotonic()
     stopping = False
 
+    def left() -> float:
+        return (plan.steps - training.step) * (time.monotonic() - began) / max(1, training.step - first_step)
+
     def after_step(loss: float | None) -> bool:
         nonlocal saved, stopping
+        if training.step - first_step == _PACED and left() >= _LONG:
+            observer.said(f"about {format_duration(left())} left at the pace of the first {_PACED} steps")
         if loss is not None:
             size = plan.batch_size
             observer.report("trained", training.step * size, plan.steps * size, loss)
@@ -161,9 +169,8 @@ def _train_to_the_end(
         if stopping:
             raise KeyboardInterrupt
         row = training.rows[-1]
-        pace = (time.monotonic() - began) / max(1, training.step - first_step)
         log_event(row)
-        observer.said(_words(row, plan, (plan.steps - training.step) * pace))
+        observer.said(_words(row, plan, left()))
 
 
 def _words(row: EpochRow, plan: FinalPlan, left: float) -> str:
