@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from snsearch.errors import SnsearchError
+from snsearch.errors import SnsearchError, SpecError
 
 Kind = Literal["spaces", "budgets", "profiles", "cpus", "recipes"]
 HOME_VARIABLE = "SNSEARCH_HOME"
@@ -74,6 +74,21 @@ def names_a_file(text: str) -> bool:
         return _is_opened(text) or (Path(text).exists() and not Path(text).is_dir())
     except (OSError, ValueError):  # no name that a file could have
         return False
+
+
+def is_file(path: Path) -> bool:
+    """As Path.is_file, but false for a name that no file could have, such as one that is too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def check_new(path: Path, hint: str = "") -> None:
+    """Raises SpecError where a file exists already, or cannot; the hint says how to write it nevertheless."""
+    with faults_as(SpecError, f'"{path.name}" cannot be written'):
+        if path.exists():
+            raise SpecError(f'"{path.name}" exists; name another file{hint}')
 
 
 def read_given(path: Path, limit: int) -> str:

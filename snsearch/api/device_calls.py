@@ -21,8 +21,8 @@ from snsearch.device import (
     requirements,
     write_device,
 )
-from snsearch.errors import DeviceError, SpecError
-from snsearch.files import write_whole
+from snsearch.errors import DeviceError
+from snsearch.files import check_new, write_whole
 from snsearch.study import Observer
 
 if TYPE_CHECKING:
@@ -138,8 +138,8 @@ def profile_device(
         SpecError: `out` exists, or there is no such space.
         DeviceError: the device fails, is emulated or counted, or too few measurements are valid.
     """
-    if out is not None and out.exists():
-        raise SpecError(f'"{out.name}" exists; name another file')
+    if out is not None:
+        check_new(out)
     device, seen = device_of(name), observer or Observer()
 
     from snsearch.device import NETWORKS, PIECES, Conditions, make_profile, plan_of, runners_of

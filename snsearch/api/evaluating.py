@@ -13,6 +13,7 @@ from snsearch.api.places import names_a_study, study_names
 from snsearch.api.searching import data_options
 from snsearch.codec import near
 from snsearch.errors import DataError, SpecError
+from snsearch.files import names_a_file
 from snsearch.interrupt import stop_on_signals
 from snsearch.network import KNOWN, AnyNetwork, network_of
 from snsearch.prose import counted
@@ -121,7 +122,7 @@ def _check_is_there(text: str) -> None:
             f"{text!r} is of a study, which keeps no weights of full trainings; snsearch train {text} makes a "
             "weights file"
         )
-    if Path(text).exists():
+    if names_a_file(text):
         return
     try:
         network = network_of(text)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from snsearch.codec import near
 from snsearch.errors import MissingStudyError, StudyError
+from snsearch.files import is_file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +118,7 @@ def place_of(study: str | None, storage: str | None, out: Path) -> Place:
         path = out / found[0] / "study.db"
     else:
         files = _databases(study, out)
-        path = next((path for path in files if path.is_file()), Path())
+        path = next((path for path in files if is_file(path)), Path())
         if path == Path():
             check_trial(study, out)
             meant = near(Path(study).name, study_names(out))
@@ -151,4 +152,4 @@ def names_a_study(text: str, storage: str | None, out: Path) -> bool:
     if storage is not None:
         return True
     file, *databases = _databases(text, out)
-    return file.suffix == ".db" if file.is_file() else any(path.is_file() for path in databases)
+    return file.suffix == ".db" if is_file(file) else any(map(is_file, databases))

@@ -9,7 +9,7 @@ import click
 import snsearch
 from snsearch.cli.shared.console import print_table, say
 from snsearch.cli.shared.options import complete_names, complete_networks, table_options
-from snsearch.errors import SpecError
+from snsearch.files import check_new
 
 
 @click.command()
@@ -44,8 +44,8 @@ def compare(
 
     Each is an architecture key, a name of `snsearch networks`, or a candidate of a study (reports/my-study#7).
     """
-    if html is not None and html.exists() and not force:
-        raise SpecError(f'"{html.name}" exists; name another file, or give --force')
+    if html is not None and not force:
+        check_new(html, ", or give --force")
     found = snsearch.compare(*networks, profile=profile, storage=storage)
     print_table(found.table, form, wide=wide, under="networks")
     if html is not None:

@@ -14,7 +14,7 @@ from snsearch.cli.latency import errors_line
 from snsearch.cli.shared.console import print_json, print_table, say
 from snsearch.cli.shared.options import Whole, complete_names, table_options
 from snsearch.codec import encode
-from snsearch.errors import SpecError
+from snsearch.files import check_new
 from snsearch.latency import DEFAULT_PROFILE, NCNN_PROFILE, PredictionErrors, load_profile
 from snsearch.tables import Column, Table
 from snsearch.units import three_digits
@@ -124,8 +124,8 @@ def calibrate(
     benchmark prints instead. The profile is a file that `snsearch latency --profile` reads; it says how far
     predictions for held-out networks were from their figures.
     """
-    if out.exists() and not force:
-        raise SpecError(f'"{out.name}" exists; name another file, or give --force')
+    if not force:
+        check_new(out, ", or give --force")
     if (figures is None) == (benchncnn is None):
         raise click.UsageError("give FIGURES or --benchncnn, one of them")
     known: Any = figures

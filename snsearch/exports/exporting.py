@@ -77,11 +77,12 @@ class Export:
 
 def check_folder(folder: Path, *, force: bool) -> None:
     """Raises ExportError unless the folder is missing or empty, or may be overwritten."""
-    if folder.is_dir():
-        if not force and any(folder.iterdir()):
-            raise ExportError(f"{str(folder)!r} is not empty; name another folder, or add --force to overwrite")
-    elif folder.exists() or folder.is_symlink():
-        raise ExportError(f"{str(folder)!r} is no folder")
+    with faults_as(ExportError, f"the folder {str(folder)!r} cannot be used"):
+        if folder.is_dir():
+            if not force and any(folder.iterdir()):
+                raise ExportError(f"{str(folder)!r} is not empty; name another folder, or add --force to overwrite")
+        elif folder.exists() or folder.is_symlink():
+            raise ExportError(f"{str(folder)!r} is no folder")
 
 
 def write_export(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from snsearch.errors import StudyError
+from snsearch.files import is_file
 
 SHIPPED = Path(__file__).parent / "references"
 
@@ -16,7 +17,7 @@ def shipped_sets() -> tuple[str, ...]:
 
 def find_set(text: str) -> Path | None:
     """The folder of a shipped set's name, or of a path; None if there is none."""
-    return next((folder for folder in (Path(text), SHIPPED / text) if (folder / "set.json").is_file()), None)
+    return next((folder for folder in (Path(text), SHIPPED / text) if is_file(folder / "set.json")), None)
 
 
 def set_folder(text: str) -> Path:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from snsearch.codec import near
 from snsearch.errors import DataError
+from snsearch.files import faults_as
 from snsearch.training.builtin import HUB_FASHION, digits, fashion_mnist, idx_folder, is_idx_folder
 from snsearch.training.description import Description
 from snsearch.training.folder import image_folder
@@ -85,6 +86,11 @@ class Resolved:
 
 def resolve_data(spec: str) -> Resolved:
     """What a `--data` text means, without reading anything. Raises DataError where it names nothing that is there."""
+    with faults_as(DataError, f"data {spec!r}"):
+        return _resolved(spec)
+
+
+def _resolved(spec: str) -> Resolved:
     name, colon, argument = spec.partition(":")
     if name in SOURCES and (colon or name in ("fashion-mnist", "digits")):
         return _existing(Resolved(source=name, argument=argument))

@@ -63,6 +63,35 @@ def test_wrong_usage_ends_with_code_2(run: Run, arguments: list[str], message: s
     assert message in outcome.err
 
 
+TOO_LONG = "x" * 300  # for a file's name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["solve", "--budget", TOO_LONG], 3),
+        (["count", f"{TOO_LONG}.toml"], 3),
+        (["latency", "--profile", TOO_LONG], 3),
+        (["compare", "alexnet", "--html", TOO_LONG], 3),
+        (["train", f"{TOO_LONG}.json", "--data", "digits", "--out", "trained"], 3),
+        (["train", TOO_LONG, "--data", "digits", "--out", "trained"], 3),
+        (["evaluate", TOO_LONG, "--data", "digits"], 3),
+        (["data", TOO_LONG], 5),
+        (["search", "--budget", "5", "--data", TOO_LONG], 5),
+        (["report", TOO_LONG], 6),
+        (["report", f"{TOO_LONG}#1"], 6),
+        (["fidelity", "show", TOO_LONG], 6),
+        (["export", "alexnet", "--to", "torch", "--out", TOO_LONG], 9),
+    ],
+    ids=lambda value: "-".join(value)[:20] if isinstance(value, list) else str(value),
+)
+def test_a_name_that_no_file_could_have_is_an_error_of_its_kind(run: Run, arguments: list[str], code: int) -> None:
+    outcome = run(*arguments)
+    assert (outcome.code, outcome.out) == (code, "")
+    assert outcome.err.startswith("snsearch: ")
+    assert "Errno" not in outcome.err
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_prints_the_shells_script(run: Run, shell: str) -> None:
     outcome = run("completion", shell)
