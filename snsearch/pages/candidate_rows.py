@@ -119,8 +119,14 @@ def candidate_table(
         "on front: of 1,000 draws of the errors within their noise, the share in which it is on the front.",
     ]
     if not mixed and rows:
-        notes.append(f"costs are {rows[0].provenance}")
+        notes.append(f"All costs are {rows[0].provenance}.")
     return Table(columns=(*_columns(unit, mixed), *further), rows=rows, notes=notes)
+
+
+def _depth_words(row: CandidateRow) -> str:
+    """The depth's name and the units per stage; those alone where the space names none."""
+    units, name = "-".join(map(str, row.architecture.stage_repeats)), row.trial.design.depth or "default"
+    return units if name == units else f"{name} {units}"
 
 
 def _columns(unit: str, mixed: bool) -> tuple[Column[CandidateRow], ...]:
@@ -133,7 +139,7 @@ def _columns(unit: str, mixed: bool) -> tuple[Column[CandidateRow], ...]:
         of(
             "depth",
             lambda r: r.trial.design.depth or "default",
-            text=lambda r: f"{r.trial.design.depth or 'default'} {'-'.join(map(str, r.architecture.stage_repeats))}",
+            text=_depth_words,
             drop=5,
         ),
         of("se", lambda r: r.unlike, heading="SE", drop=4),

@@ -29,6 +29,7 @@ CONFIG: dict[str, Any] = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
     },
+    "axisXQuantitative": {"tickCount": 10},
     "header": {"labelColor": "var(--ink)", "titleColor": "var(--soft)", "labelFontSize": 12},
     "legend": {"labelColor": "var(--soft)", "titleColor": "var(--soft)"},
     "text": {"color": "var(--ink)", "fontSize": 12},

@@ -164,7 +164,7 @@ def _solution(
         budget=budget,
         deviation=None if target is None else (costs.macs - target) / target,
         binding=binding,
-        notes=_stem_note(line, arch.stem_channels) + notes,
+        notes=tuple(dict.fromkeys((*_stem_note(line, arch.stem_channels), *notes))),
         latency=None if budget is None or budget.latency_ms is None else budget.latency_profile.predict(arch),
     )
 
