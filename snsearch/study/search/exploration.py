@@ -26,7 +26,7 @@ class Exploration:
         return self._ended
 
     def _works(self) -> Iterator[Work | None]:
-        """The next work each time one is asked for; None where what is on its way has to say more first."""
+        """Yields the next training; None while the choice has to wait for trainings under way."""
         trainings = self._trainings
         of_surrogate = trainings.plan.settings.sampler == "surrogate"
         while True:
@@ -51,7 +51,7 @@ class Exploration:
         return None
 
     def _standing(self) -> tuple[View, Standing]:
-        """How far the networks are among which the next step chooses; further ones are drawn where it is time."""
+        """The networks to choose among, and how far each is trained; draws further ones when they are due."""
         trainings = self._trainings
         ledger, seed = trainings.ledger, trainings.plan.settings.seed
         while True:
@@ -72,7 +72,7 @@ class Exploration:
     # A network that Optuna's sampler draws.
 
     def _drawn(self) -> Work | None:
-        """Trains it in full; None where there is no room for one."""
+        """Trains it in full; None if the effort left is too small, or the space is exhausted."""
         trainings, ledger = self._trainings, self._trainings.ledger
         left = self._effort.trainings - self._underway()
         current = ledger.current()

@@ -1,4 +1,4 @@
-"""How long a search's trainings are, found by a few networks that differ."""
+"""The pilot of a search: finds how long its trainings are, with two networks that differ."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Pilot:
         self._failed: dict[int, Failed] = {}
 
     def run(self) -> Lengths | None:
-        """Finds the lengths; what it trained at the full length are the first results of the search.
+        """Finds the lengths, and keeps the full trainings as the first results of the search.
 
-        None where a time limit has no room for the trainings that it takes. Raises StudyError where all fail.
+        Returns None if the time limit is too short for them. Raises StudyError if all of them fail.
         """
         trainings = self._trainings
         settings, dataset, clock = trainings.plan.settings, trainings.plan.dataset, trainings.clock
@@ -56,7 +56,7 @@ class Pilot:
         return lengths
 
     def no_room(self) -> str:
-        """Why there are no lengths, for the user."""
+        """Why `run` returned None, for the user."""
         recipe = self._trainings.plan.settings.recipe
         takes = format_duration(self._trainings.clock.round(len(self._networks)))
         return (
@@ -66,7 +66,7 @@ class Pilot:
         )
 
     def _has_room(self, recipe: Recipe) -> bool:
-        """Whether a time limit has room for the full trainings; trains their first points to know."""
+        """Whether the time limit is long enough for the full trainings, by the time of their first points."""
         if self._trainings.plan.time_limit is None:
             return True
         clock = self._trainings.clock
@@ -77,7 +77,7 @@ class Pilot:
         return max(_GRACE, clock.left()) >= (FULL - done) * clock.round(len(self._networks))
 
     def _train(self, recipe: Recipe) -> Sequence[ProxyResult]:
-        """The full trainings that did not fail."""
+        """Trains all networks in full; returns the results of those that did not fail."""
         self._do(recipe, FULL)
         if not self._found:
             raise StudyError(f"the pilot's trainings failed: {next(iter(self._failed.values())).reason}")

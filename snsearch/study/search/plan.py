@@ -1,4 +1,4 @@
-"""What a search does, and by what."""
+"""The plan of a search: its settings, its effort, and what it runs on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snsearch.training import Dataset, ProxyResult, train_proxy
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a search does, and by what."""
+    """A search's settings, its effort, and what it runs on."""
 
     url: str
     name: str

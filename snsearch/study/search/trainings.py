@@ -1,4 +1,4 @@
-"""The trainings of a search: how they are handed to the workers, and how their results are kept."""
+"""The trainings of a search: hands them to the workers and keeps their results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FAILURES_IN_A_ROW = 3
 
 
 class Trainings:
-    """What the parts of a search share: its plan, its study, its workers, and what is on its way."""
+    """State that the phases of a search share: plan, study, workers, and the trainings under way."""
 
     def __init__(self, plan: Plan, study: Study, workers: Workers, observer: Observer) -> None:
         self.plan, self.study, self.observer = plan, study, observer
@@ -35,7 +35,7 @@ class Trainings:
         self._failures = 0
 
     def do(self, works: Iterator[Work | None]) -> None:
-        """Has pieces of work done, one after another as workers are free; None waits for what is on its way."""
+        """Gives each free worker the next piece; None makes it wait until another training ends."""
         if self.plan.carries:
             self._workers.run(do_carried, (work and carried(work, self.plan.checkpoints) for work in works))
         else:
@@ -53,7 +53,7 @@ class Trainings:
         )
 
     def work(self, piece: Piece, keep: Callable[[ProxyResult], None], fail: Callable[[Failed], None]) -> Work:
-        """A piece, and what becomes of its result or its failure."""
+        """A piece for the workers, with the calls that keep its result or its failure."""
 
         def done(outcome: ProxyResult | Failed) -> None:
             if isinstance(outcome, Failed):
