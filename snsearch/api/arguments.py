@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import math
 import os
 import re
 import types
@@ -82,6 +83,17 @@ def naming(argument: str) -> Iterator[None]:
         yield
     except SpecError as error:
         raise type(error)(f"{argument}: {error}") from None
+
+
+def check_range(name: str, value: float | None, low: float, high: float = math.inf, *, above: bool = False) -> None:
+    """Raises SpecError for a number below `low` or above `high`, with `above` also for `low`; None is none."""
+    if value is None or (low <= value <= high and not (above and value == low)):
+        return
+    if math.isinf(high):
+        expected = f"at least {low:,}"
+    else:
+        expected = f"{'above ' if above else ''}{low:,}{', up to' if above else ' to'} {high:,}"
+    raise SpecError(f"{name}: {shortened(value)} is out of range; expected {expected}")
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from snsearch.api.arguments import checked
+from snsearch.api.arguments import check_range, checked
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
 from snsearch.api.studies import candidate_of
@@ -79,7 +79,7 @@ def export(
         observer: hears of the progress.
 
     Raises:
-        SpecError: the network or its weights cannot be used.
+        SpecError: the network, its weights or a number cannot be used.
         StudyError: there is no such study or trial.
         DataError: the data cannot be read, or does not fit the network.
         DeviceError: the device cannot be used.
@@ -94,6 +94,10 @@ def export(
         (['model.pt2', 'card.json', 'card.md'], 179)
     """
     given = dict(locals())
+    check_range("images", images, 1)
+    check_range("max_drop", max_drop, 0, 100)
+    check_range("calibration_images", calibration_images, 1)
+    check_range("seed", seed, 0, 2**31 - 1)
     target = None if device is None else device_of(device)
     if target is not None and target.is_counted:
         raise DeviceError(f"{target.url} is counted, and has no latency; name a device that runs networks")

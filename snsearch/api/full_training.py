@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from snsearch.api.arguments import checked, naming
+from snsearch.api.arguments import check_range, checked, naming
 from snsearch.api.network_calls import architecture_of
 from snsearch.api.searching import data_options
 from snsearch.api.solutions import pixels_of
@@ -107,6 +107,13 @@ def train(
         ('weights.safetensors', 179)
     """
     given = dict(locals())
+    check_range("epochs", epochs, 1, 100_000)
+    check_range("batch", batch, 2, 65_536)
+    check_range("learning_rate", learning_rate, 0, 100, above=True)
+    check_range("accumulate", accumulate, 1, 1024)
+    check_range("threads", threads, 1)
+    check_range("decoders", decoders, 0, 256)
+    check_range("seed", seed, 0, 2**31 - 1)
     seen = observer or Observer()
     text = str(network) if isinstance(network, str | Path) else ""
     # What is wrong with the options is told before torch is loaded.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snsearch import units
-from snsearch.api.arguments import checked, naming
+from snsearch.api.arguments import check_range, checked, naming
 from snsearch.api.places import is_number, search_place
 from snsearch.api.precheck import mismatches, say_what_to_expect
 from snsearch.api.solutions import latency_bounds, pixels_of
@@ -123,7 +123,7 @@ def search(
         train: in the place of `train_proxy`; with several workers, importable by its module and name.
 
     Raises:
-        SpecError: the space, budget, objective or profile cannot be used.
+        SpecError: the space, budget, objective, profile or a number cannot be used.
         InfeasibleBudgetError: no design of the space meets the budget.
         DataError: the data cannot be read.
         StudyError: the study was made with other settings, another search is at work on it, several candidates in a
@@ -141,12 +141,21 @@ def search(
     """
     given = dict(locals())
     started = time.monotonic()
+    check_range("trials", trials, 1)
+    check_range("margin", margin, 0, 100)
+    check_range("seed", seed, 0, 2**31 - 1)
+    check_range("proxy_resolution", proxy_resolution, 8, 512)
+    check_range("workers", workers, 1, 10_000)
+    check_range("threads", threads, 1)
     if effort not in EFFORTS:
         raise SpecError(f"effort {effort!r}{suggestion(effort, EFFORTS)}")
     named = f"{budget:g}" if isinstance(budget, int | float) else budget
     pixels = None if resolution is None else pixels_of(resolution)
     with naming("time_limit"):
         seconds = None if time_limit is None else parse_duration(time_limit)
+    if classes is not None:
+        with naming("classes"):
+            units.CLASSES.check(classes, classes)
     if full_images is not None:
         with naming("full_images"):
             units.FULL_IMAGES.check(full_images, full_images)

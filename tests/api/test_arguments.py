@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
@@ -69,6 +71,25 @@ def test_a_refusal_names_the_argument_what_was_given_and_what_was_expected(
             lambda: snsearch.train("alexnet", "out", data="digits", save_every="x"),
             "save_every: 'x' is not a quantity",
         ),
+        (lambda: snsearch.search(40, data="digits", time_limit=0), "time_limit: 0 is out of range; expected a dur"),
+        (
+            lambda: snsearch.search(40, data="digits", time_limit=-5),
+            "time_limit: -5 is not a quantity; expected a dur",
+        ),
+        (lambda: snsearch.search(40, data="digits", classes=0), "classes: 0 is out of range; expected a positive"),
+        (lambda: snsearch.search(40, data="digits", trials=-3), "trials: -3 is out of range; expected at least 1"),
+        (
+            lambda: snsearch.search(40, data="digits", margin=float("nan")),
+            "margin: nan is out of range; expected 0 to 100",
+        ),
+        (
+            lambda: snsearch.train("alexnet", "out", data="digits", epochs=0),
+            "epochs: 0 is out of range; expected 1 to 100,000",
+        ),
+        (
+            lambda: snsearch.train("alexnet", "out", data="digits", learning_rate=0),
+            "learning_rate: 0 is out of range; expected above 0, up to 100",
+        ),
         (lambda: snsearch.build("alexnet", classes=0), "classes: 0 is out of range; expected a positive integer"),
         (lambda: snsearch.build("alexnet", channels=0), "channels: 0 is out of range; expected a positive integer"),
         (
@@ -80,6 +101,26 @@ def test_a_refusal_names_the_argument_what_was_given_and_what_was_expected(
 def test_a_value_that_cannot_be_used_is_refused_with_its_argument(call: Callable[[], object], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("train", {"network": "alexnet", "out": "out", "data": "digits"}),
+        ("search", {"budget": 40, "data": "digits"}),
+        ("export", {"network": "alexnet", "to": "pt2", "out": "out"}),
+    ],
+)
+def test_python_refuses_the_numbers_that_the_command_line_refuses(command: str, arguments: dict[str, Any]) -> None:
+    options = getattr(importlib.import_module(f"snsearch.cli.{command}"), command).params
+    ranges = {one.name: one.type for one in options if isinstance(one.type, (click.IntRange, click.FloatRange))}
+    assert "seed" in ranges
+    for name, within in ranges.items():
+        outside = [] if within.max is None else [within.max + 1]
+        outside.append(within.min if within.min_open else within.min - 1)
+        for value in outside:
+            with pytest.raises(SpecError, match=f"^{name}: {value} is out of range; expected"):
+                getattr(snsearch, command)(**arguments, **{name: value})
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
