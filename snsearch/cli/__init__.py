@@ -120,7 +120,8 @@ def main() -> None:
     except OSError as error:
         if debug:
             raise
-        _complain(f"snsearch: {error}")
+        what = f"{error.filename}: " if error.filename else ""
+        _complain(f"snsearch: {what}{error.strerror or error}")
         code = 1
     except MemoryError:
         if debug:
