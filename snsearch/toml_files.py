@@ -48,12 +48,20 @@ def find_file(name: str, kind: Kind) -> Path:
     path, exists = Path(name), names_a_file(name)
     if path.suffix == ".toml" or "/" in name or exists:
         if not exists:
-            raise SpecError(f"{singular} file {shortened(name)} does not exist")
+            fault = "is a folder, not a file" if _is_folder(path) else "does not exist"
+            raise SpecError(f"{singular} file {shortened(name)} {fault}")
         return path
     known = bundled_names(kind)
     if name not in known:
         raise SpecError(f"no {singular} is named {shortened(name)}{suggestion(name, known)}")
     return bundled_folder(kind) / f"{name}.toml"
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # no name that a file could have
+        return False
 
 
 def toml_of(record: Any, comments: Mapping[str, str] | None = None) -> str:

@@ -104,6 +104,8 @@ def test_budgets_outside_the_range_are_refused(text: str) -> None:
         (load_space, "", "no space is named ''"),
         (load_space, "nowhere.toml", "space file 'nowhere.toml' does not exist"),
         (load_budget, "no/where", "budget file 'no/where' does not exist"),
+        (load_budget, "/", "budget file '/' is a folder, not a file"),
+        (load_space, "./", "space file './' is a folder, not a file"),
         (load_space, "x" * 5000, "no space is named"),
     ],
     ids=lambda value: str(value)[:20] if isinstance(value, str) else None,
