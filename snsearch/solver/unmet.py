@@ -8,6 +8,14 @@ from snsearch.errors import InfeasibleBudgetError
 
 # The options of the command line that raise a bound, by its key; other keys are options themselves.
 _OPTIONS = {"mflops": "--mflops or --budget", "peak_activation": "--peak-memory", "model_size": "--model-size"}
+# What else makes a design's smallest network cost less, by the bound: resolution changes no weights, depth no peak.
+_WEIGHTS = "or take fewer classes, groups or units"
+_REMEDIES = {
+    "params": _WEIGHTS,
+    "model_size": _WEIGHTS,
+    "peak_activation": "lower the resolution, or take fewer groups",
+}
+_REMEDY = "lower the resolution, or take fewer groups or units"
 
 
 class UnmetBoundError(InfeasibleBudgetError):
@@ -24,7 +32,7 @@ class UnmetBoundError(InfeasibleBudgetError):
     """
 
     def __init__(self, *, limit: str, space: str, groups: str, at: str, smallest: str, needs: str, key: str) -> None:
-        advice = f"raise {key} ({_OPTIONS.get(key, f'--{key}')}), lower the resolution, or take fewer groups or units"
+        advice = f"raise {key} ({_OPTIONS.get(key, f'--{key}')}), {_REMEDIES.get(key, _REMEDY)}"
         self.shared = f"{limit} cannot be met by {space}", at, advice
         self.own = f"{needs} with {groups}"
         super().__init__(

@@ -373,6 +373,27 @@ def test_an_infeasible_budget_alone_prints_nothing_to_stdout(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
+    ("bound", "advice"),
+    [
+        (
+            ["--mflops", "0.1"],
+            "raise mflops (--mflops or --budget), lower the resolution, or take fewer groups or units",
+        ),
+        (["--params", "100"], "raise params (--params), or take fewer classes, groups or units"),
+        (["--model-size", "1KiB"], "raise model_size (--model-size), or take fewer classes, groups or units"),
+        (
+            ["--peak-memory", "1KiB"],
+            "raise peak_activation (--peak-memory), lower the resolution, or take fewer groups",
+        ),
+    ],
+)
+def test_the_advice_for_an_unmet_bound_names_what_can_help_it(run: Run, bound: list[str], advice: str) -> None:
+    outcome = run("solve", *bound, "--groups", "3")
+    assert outcome.code == 4
+    assert unwrapped(outcome.err).endswith(f"; {advice}")
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["--mflops", "many"], 2, "'many' is not a number; expected MFLOPs between"),
