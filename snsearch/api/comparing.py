@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -20,7 +20,7 @@ from snsearch.network import KNOWN, AnyNetwork, Costs, OpGraph, cost_column, cou
 from snsearch.prose import excerpt
 from snsearch.solver import Solution
 from snsearch.tables import Column, Table
-from snsearch.units import format_interval, three_digits
+from snsearch.units import format_interval, format_resolution, three_digits
 
 if TYPE_CHECKING:
     from snsearch.study import StudyRecord, TrialRecord
@@ -37,7 +37,7 @@ class Compared:
     prediction: Prediction | None
     printed_mflops: float | None
     printed_error: float | None  # top-1 on ImageNet, in percent
-    proxy_error: tuple[float, float] | None  # a study's short trainings: percent, and half of its 95 % interval
+    proxy_error: tuple[float, float] | None  # of the search's trainings: percent, and half of its 95 % interval
 
 
 def _with_interval(pair: tuple[float, float] | None) -> str:
@@ -65,7 +65,7 @@ _COLUMNS: tuple[tuple[Callable[[Compared], object], Column[Compared]], ...] = (
         Column(
             "proxy_error",
             lambda one: None if one.proxy_error is None else [round(part, 4) for part in one.proxy_error],
-            heading="error of short trainings",
+            heading="error of the search's trainings",
             unit="%",
             text=lambda one: _with_interval(one.proxy_error),
             align="right",
@@ -122,11 +122,13 @@ class Comparison:
         """A row a network; a column that all lack is left out."""
         columns = [column for known, column in _COLUMNS if any(known(row) is not None for row in self.rows)]
         notes = list(dict.fromkeys(row.prediction.provenance for row in self.rows if row.prediction is not None))
+        if remark := _differing_inputs([row.network for row in self.rows]):
+            notes.append(remark)
         if any(row.printed_error is not None for row in self.rows):
             notes.append("printed errors are ImageNet's, each network after its own training; costs are counted here")
         if any(row.proxy_error is not None for row in self.rows):
             notes.append(
-                "errors of short trainings are those of the study's own data: they rank, and are no final errors"
+                "errors of a search's trainings are on the study's own data: they rank, and are no final errors"
             )
         return Table(columns=columns, rows=self.rows, notes=notes)
 
@@ -210,8 +212,23 @@ def _compared(given: AnyNetwork | Solution | str, profile: Profile | None, stora
     )
 
 
+def _differing_inputs(networks: Sequence[AnyNetwork]) -> str:
+    """What of input and classes is not the same in all the networks, and what it changes; empty where all is."""
+    parts = {
+        "input channels": [str(one.input_channels) for one in networks],
+        "resolution": [format_resolution(one.resolution) for one in networks],
+        "classes": [str(one.classes) for one in networks],
+    }
+    found = {name: list(dict.fromkeys(values)) for name, values in parts.items() if len(set(values)) > 1}
+    if not found:
+        return ""
+    costs = "MFLOPs and peak activations" if list(found) == ["resolution"] else "parameters and MFLOPs"
+    listed = ", ".join(f"{name} ({', '.join(values)})" for name, values in found.items())
+    return f"the networks differ in {listed}: their {costs} differ for that reason as well"
+
+
 def _proxy_error(study: StudyRecord, trial: TrialRecord) -> tuple[float, float] | None:
-    """The error of a candidate's short trainings, and half of its interval, in percent."""
+    """The error of the search's trainings of a candidate, and half of its interval, in percent."""
     from snsearch.study import scores_of
 
     candidates = study.candidates

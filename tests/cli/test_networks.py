@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import snsearch
 from snsearch.network.known.catalogue import KNOWN
@@ -81,6 +84,35 @@ def test_compare_takes_a_key_a_network_and_a_candidate_and_draws_them(run: Run, 
     drawn = json.loads(found[1])["charts"]["strips-chart"]["spec"]["data"]["values"]
     assert len(drawn) == sum(len(pieces_of(row.network)) for row in snsearch.compare(*given[1:4]).rows)
     assert run(*given, "--html", str(page)).code == 3, "the page is there already"
+
+
+@pytest.mark.parametrize(
+    ("changes", "remark"),
+    [
+        ({}, ""),
+        (
+            {"classes": 10, "input_channels": 1},
+            "input channels (3, 1), classes (1000, 10): their parameters and MFLOPs",
+        ),
+        ({"resolution": (96, 96)}, "resolution (224x224, 96x96): their MFLOPs and peak activations"),
+        (
+            {"resolution": (96, 96), "classes": 10},
+            "resolution (224x224, 96x96), classes (1000, 10): their parameters and",
+        ),
+    ],
+)
+def test_compare_remarks_that_the_input_of_the_networks_differs(changes: dict[str, Any], remark: str) -> None:
+    [known] = snsearch.compare("shufflenet-v2-0.5x").rows
+    notes = snsearch.compare("shufflenet-v2-0.5x", replace(known.network, **changes)).table.notes
+    assert [note.startswith(f"the networks differ in {remark}") for note in notes if "differ" in note] == (
+        [True] if remark else []
+    )
+
+
+def test_compare_heads_a_studys_errors_as_those_of_the_searchs_trainings(run: Run) -> None:
+    outcome = run("compare", "reports/sample#3", "--format", "markdown")
+    assert "error of the search's trainings" in outcome.out
+    assert "short trainings" not in outcome.out
 
 
 def test_a_strip_is_as_long_as_the_network_has_macs() -> None:
