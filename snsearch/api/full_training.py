@@ -25,7 +25,6 @@ from snsearch.units import parse_duration
 
 if TYPE_CHECKING:
     from snsearch.finals import Trained
-    from snsearch.training import Feeds
 
 
 @checked
@@ -127,6 +126,8 @@ def train(
     resolve_data(data)
     side = _side(arch, resolution)
     from snsearch.finals import (
+        check_folder,
+        check_start,
         check_tensorboard,
         joined,
         load_recipe,
@@ -143,15 +144,20 @@ def train(
         check_tensorboard()
     if epochs is not None:
         method = replace(method, epochs=epochs)
+    # What the data does not change is checked before it is read, which may take long.
+    files = [Path(path) for path in (init_from, teacher) if path is not None]
+    check_start(_fitted(arch, arch.input_channels, arch.classes, side), freeze, files)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes of torchrun on this host
     machine = machine_of(device, local, threads, tasks=1)
     with joined(machine.device) as ranks:
-        if not ranks.first:
+        if ranks.first:
+            check_folder(Path(out))
+        else:
             seen = Observer()
         feeds = open_feeds(data, side, options=reading, stream=stream, workers=decoders, progress=seen.read)
         if feeds.streamed and threads is None:
             machine = machine_of(device, local, max(1, machine.threads - decoders), tasks=1)
-        fitted = _fitted(arch, feeds, side)
+        fitted = _fitted(arch, feeds.channels, len(feeds.classes), side)
         if replace(fitted, resolution=arch.resolution) != replace(
             arch, input_channels=feeds.channels, classes=len(feeds.classes)
         ):
@@ -225,11 +231,11 @@ def _side(arch: AnyNetwork, resolution: str | int | None) -> int:
     return height
 
 
-def _fitted(arch: AnyNetwork, feeds: Feeds, side: int) -> AnyNetwork:
-    """The network for the data's channels and classes; at another resolution than its own as in short trainings."""
+def _fitted(arch: AnyNetwork, channels: int, classes: int, side: int) -> AnyNetwork:
+    """The network for these channels and classes; at another resolution than its own as in short trainings."""
     if (side, side) == arch.resolution:
-        return replace(arch, input_channels=feeds.channels, classes=len(feeds.classes))
-    return arch.at_input(channels=feeds.channels, resolution=(side, side), classes=len(feeds.classes))
+        return replace(arch, input_channels=channels, classes=classes)
+    return arch.at_input(channels=channels, resolution=(side, side), classes=classes)
 
 
 def _command(given: dict[str, Any]) -> list[str]:

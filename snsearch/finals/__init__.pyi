@@ -1,3 +1,4 @@
+from .folder import check_folder as check_folder
 from .loop import Normaliser as Normaliser
 from .loop import run_of as run_of
 from .loop import tallied as tallied
@@ -10,5 +11,6 @@ from .running import Trained as Trained
 from .running import check_tensorboard as check_tensorboard
 from .running import run_training as run_training
 from .scores import Evaluation as Evaluation
+from .starting import check_start as check_start
 from .starting import started as started
 from .starting import teacher_of as teacher_of

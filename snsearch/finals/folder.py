@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,10 +43,24 @@ class FinalResult:
     test: Evaluation
 
 
+def check_folder(folder: Path) -> None:
+    """Raises StudyError where the folder cannot be made or written to; makes nothing."""
+    with _writing(folder):
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            raise FileExistsError
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The folder for this training alone. Raises StudyError where another process trains in it."""
-    with faults_as(StudyError, f"{str(folder)!r} cannot be written"):
+    """The folder for this training alone; a new one in which nothing is kept goes again.
+
+    Raises StudyError where another process trains in it.
+    """
+    with _writing(folder):
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / _LOCK, timeout=0)
         try:
@@ -57,7 +73,15 @@ def locked(folder: Path) -> Iterator[None]:
             left.unlink(missing_ok=True)
         yield
     finally:
+        with suppress(OSError):  # where an open file cannot be deleted
+            if is_new and [path.name for path in folder.iterdir()] == [_LOCK]:
+                (folder / _LOCK).unlink()
+                folder.rmdir()
         lock.release()
+
+
+def _writing(folder: Path) -> AbstractContextManager[None]:
+    return faults_as(StudyError, f"{str(folder)!r} cannot be written")
 
 
 def cleared(folder: Path) -> None:

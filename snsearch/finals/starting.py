@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from snsearch.errors import SpecError
+from snsearch.files import is_file
 from snsearch.network import AnyNetwork, Network, build_model, in_own_names, network_of
 from snsearch.training import load_into, read_weights
 
@@ -62,6 +63,15 @@ def started(arch: AnyNetwork, seed: int, classes: Sequence[str], init_from: Path
     load_into(network, state, where)
     words = "a new classifier, because the classes are others" if new_head else "their classifier too"
     return Start(network=network, digest=digest_of(init_from), remark=f"starts from {where}, with {words}")
+
+
+def check_start(arch: AnyNetwork, frozen: Sequence[str], files: Sequence[Path]) -> None:
+    """Raises SpecError for a file that is not there, and a part to be frozen that the network lacks."""
+    for path in files:
+        if not is_file(path):
+            read_weights(path)  # it says what is wrong
+    if frozen:
+        freeze(build_model(arch), frozen)
 
 
 def _state_of(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:

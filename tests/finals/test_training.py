@@ -238,6 +238,42 @@ def test_what_cannot_be_trained_is_refused(
         snsearch.train(KEY, tmp_path, epochs=1, **{**SMALL, **options})
 
 
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"freeze": ["steem"]}, SpecError, "no such part; it has stem, stage2"),
+        ({"init_from": "none.safetensors"}, SpecError, "No such file"),
+        ({"teacher": "none.safetensors"}, SpecError, "No such file"),
+        ({"out": "/dev/null/x"}, StudyError, "'/dev/null/x' cannot be written: a part of its path is a file"),
+        ({"out": "/dev/null"}, StudyError, "'/dev/null' cannot be written: a part of its path is a file"),
+        ({"out": "x" * 300}, StudyError, "cannot be written: File name too long"),
+    ],
+)
+def test_what_the_data_does_not_change_is_refused_before_it_is_read(
+    options: dict[str, Any], kind: type[Exception], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        pytest.fail("the data is read")
+
+    monkeypatch.setattr("snsearch.training.open_feeds", read)
+    folder = tmp_path / "new"
+    with pytest.raises(kind, match=words):
+        snsearch.train(KEY, **{"out": folder, "epochs": 1, **SMALL, **options})
+    assert not folder.exists()
+
+
+def test_a_new_folder_goes_again_where_nothing_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise SpecError("no training")
+
+    monkeypatch.setattr("snsearch.finals.running.FinalTraining", fails)
+    (tmp_path / "old").mkdir()
+    for name in ("new", "old"):
+        with pytest.raises(SpecError, match="no training"):
+            snsearch.train(KEY, tmp_path / name, epochs=1, **SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
 def test_the_first_lines_say_what_is_trained(tmp_path: Path) -> None:
     heard = Heard()
     made: Trained = snsearch.train(KEY, tmp_path, epochs=1, observer=heard, **SMALL)
