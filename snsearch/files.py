@@ -9,7 +9,7 @@ import stat
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -78,10 +78,16 @@ def names_a_file(text: str) -> bool:
 
 def is_file(path: Path) -> bool:
     """As Path.is_file, but false for a name that no file could have, such as one that is too long."""
-    try:
+    with suppress(OSError):
         return path.is_file()
-    except OSError:
-        return False
+    return False
+
+
+def exists(path: Path) -> bool:
+    """As Path.exists, but false for a name that no file could have."""
+    with suppress(OSError):
+        return path.exists()
+    return False
 
 
 def check_new(path: Path, hint: str = "") -> None:

@@ -13,7 +13,7 @@ from snsearch.api.places import names_a_study, study_names
 from snsearch.api.searching import data_options
 from snsearch.codec import near
 from snsearch.errors import DataError, SpecError
-from snsearch.files import names_a_file
+from snsearch.files import exists
 from snsearch.interrupt import stop_on_signals
 from snsearch.network import KNOWN, AnyNetwork, network_of
 from snsearch.prose import counted
@@ -122,7 +122,7 @@ def _check_is_there(text: str) -> None:
             f"{text!r} is of a study, which keeps no weights of full trainings; snsearch train {text} makes a "
             "weights file"
         )
-    if names_a_file(text):
+    if exists(Path(text)):
         return
     try:
         network = network_of(text)

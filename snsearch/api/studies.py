@@ -10,7 +10,7 @@ from snsearch.api.arguments import checked
 from snsearch.api.places import check_trial, names_a_study, place_of, split_trial, study_names
 from snsearch.api.searching import data_options
 from snsearch.errors import DeviceError, StudyError
-from snsearch.files import names_a_file
+from snsearch.files import is_file
 from snsearch.network import AnyNetwork
 from snsearch.study import Observer
 from snsearch.training import resolve_data
@@ -132,7 +132,7 @@ def candidate_of(text: str, storage: str | None) -> tuple[StudyRecord, TrialReco
     from snsearch.study import best_candidate
 
     named, path = trial_of(text, storage), Path(text)
-    if path.name != text and path.suffix in ("", ".db") and named is None and not names_a_file(text):
+    if path.name != text and path.suffix in ("", ".db") and named is None and not is_file(path):
         place_of(text, storage, Path("reports"))  # no network's name is a path: raises where it is no study either
     if named is not None or not text or not names_a_study(text, storage, Path("reports")):
         return named
