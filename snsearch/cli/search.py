@@ -203,16 +203,17 @@ def _finish(given: dict[str, Any], progress: Progress, *, ended: bool) -> None:
     if record.candidates:
         api.report(record, place.page)  # first: stdout may be gone
     print_outcomes(progress.outcomes, "table")
-    if not record.candidates:
-        progress.said("no candidate has been trained yet; there is nothing to report")
-        return
-    print_table(front_table(record))
-    if (finalists := finalists_table(record)).rows:
-        print_table(finalists)
     verdict = verdict_of(record)
-    for line in verdict.lines() if verdict else [why_none(record)]:
-        print_text(line)
+    if record.candidates:
+        print_table(front_table(record))
+        if (finalists := finalists_table(record)).rows:
+            print_table(finalists)
+        for line in verdict.lines() if verdict else [why_none(record)]:
+            print_text(line)
+    else:
+        progress.said("no candidate is trained in full yet, so there is no page")
     is_said = ended or (verdict is not None and verdict.is_guess)
     if further := next_command(record, verdict if is_said else None):
         print_text(f"Next: {further}")
-    click.echo(f"report: {place.page}")
+    if record.candidates:
+        click.echo(f"report: {place.page}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from snsearch.pages.candidate_rows import CandidateRow, not_told_apart, summary
 from snsearch.pages.sections import Card, Facts, Section
 from snsearch.pages.view import View
-from snsearch.study import next_command, why_none
+from snsearch.study import OPEN, next_command, why_none
 from snsearch.units import format_bytes, format_count, format_mflops, three_digits
 
 _EXTRAPOLATED = "extrapolated: its cost is outside of what the profile was judged on"
@@ -27,8 +27,8 @@ def verdict_section(view: View) -> Section:
     else:
         lines = tuple(verdict.lines())
         if command and several and not verdict.separated:
-            open_to = "The best are not told apart yet. To narrow the intervals, run this next"
-            lines = (f"{open_to}; or take one of these {several}.", *lines)
+            further = f"{OPEN} To narrow the intervals, run this next; or take one of these {several}."
+            lines = (further, *(line for line in lines if line != OPEN))
     return Section(
         name="verdict",
         title="Verdict",
@@ -81,7 +81,7 @@ def _card(title: str, row: CandidateRow, notes: Sequence[str], view: View) -> Ca
     marks = [
         *notes,
         _EXTRAPOLATED if row.extrapolated and view.verdict is None else "",  # a verdict says it itself
-        "one seed: the spread between trainings is not in the interval" if seeds == 1 else "",
+        "one seed: the noise of trainings in the interval is the search's estimate" if seeds == 1 else "",
         "judged by the images that chose it, not on test images" if row.final is None else "",
         "published design" if row.trial.published else "",
     ]

@@ -8,9 +8,12 @@ from .effort import MARGIN as MARGIN
 from .effort import STANDARD as STANDARD
 from .effort import Effort as Effort
 from .effort import EffortName as EffortName
+from .lengths import PILOT_SHARE as PILOT_SHARE
 from .lengths import Lengths as Lengths
 from .lengths import errors_by_share as errors_by_share
 from .lengths import first_long_enough as first_long_enough
+from .lengths import pilots_of as pilots_of
+from .lengths import short_of as short_of
 from .noisy_front import front_band as front_band
 from .noisy_front import front_shares as front_shares
 from .objective import COUNTED as COUNTED
@@ -57,6 +60,7 @@ from .summary import best_candidate as best_candidate
 from .summary import finalists_table as finalists_table
 from .summary import front_table as front_table
 from .thinning import thinned as thinned
+from .verdict import OPEN as OPEN
 from .verdict import Choice as Choice
 from .verdict import Verdict as Verdict
 from .verdict import choices_of as choices_of

@@ -1,30 +1,31 @@
 """How long trainings are: found by a pilot, for this data.
 
-A training that ends near chance says nothing, however many are compared. Two networks are trained in full; while
-their errors are nearer to chance than to zero, the full length is doubled. The short length is the first point of
-their curves that has come a fifth of the way from chance to where they end.
+A training that ends near chance says nothing, however many are compared. Two networks are trained to half of the full
+length; while their errors there are nearer to chance than to zero, the full length is doubled. The short length is
+the first point of their curves that has come a quarter of the way from chance to their error at half. The pilot's
+trainings are no extra work: they go on from there like those of other candidates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from snsearch.codec import Share
-from snsearch.training import MOST_PASSES, Dataset, ProxyResult, Recipe
+from snsearch.training import MOST_PASSES, Images, ProxyResult, Recipe
 
-PILOTS = 2  # networks
+PILOT_SHARE = 0.5  # of the full length, to which the pilot's networks are trained
 _MOST = 4  # times the first full length
-_FAR = 0.5  # of chance: the error of a training that is long enough
+_FAR = 0.6  # of chance: the error at half of a training that is long enough
 _NEAR = 1e-3  # how far a share may miss what was asked for: batches are whole
-_LEFT = 0.2  # of the way from chance to where a training ends: a training that is not too short
+_LEFT = 0.25  # of the way from chance to the error at half: a training that is not too short
 _SHORTEST, _LONGEST = 0.15, 0.5  # shares of the full length that a short training may have
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """A full length that the pilot tried, and the mean error of its networks."""
+    """A length to which the pilot trained its networks, and their mean error there."""
 
     images: int
     error: Share
@@ -36,8 +37,9 @@ class Lengths:
 
     recipe: Recipe  # of a full training
     short: Share  # of a full training
-    chance: Share  # the error of always answering the most frequent class
+    chance: Share  # the error of always answering the most frequent class, on the images to choose by
     tried: tuple[Attempt, ...]
+    test_chance: Share | None = None  # the same on the test images; None in studies that do not keep it
 
     @property
     def images(self) -> int:
@@ -59,9 +61,9 @@ class Lengths:
         )
 
 
-def chance_of(dataset: Dataset) -> float:
-    """The error of always answering the most frequent class, on the images to choose by."""
-    counts = dataset.scored.labels.bincount()
+def chance_of(images: Images) -> float:
+    """The error of always answering the most frequent class."""
+    counts = images.labels.bincount()
     return 1.0 - float(counts.max()) / max(1, int(counts.sum()))
 
 
@@ -80,16 +82,25 @@ def is_long_enough(results: Sequence[ProxyResult], chance: float, attempts: int)
     return fmean(result.error for result in results) <= _FAR * chance or 2**attempts > _MOST
 
 
+def pilots_of(published: Sequence[int]) -> list[int]:
+    """Two networks that differ: the first and the last of the published line-up, or of any other."""
+    return list(dict.fromkeys([published[0], published[-1]]))
+
+
 def short_share(results: Sequence[ProxyResult], chance: float) -> float:
-    """The share of the full length that a short training takes."""
-    ends = fmean(result.error for result in results)
-    whole = results[0].images_seen
-    shares = [point.images_seen / whole for point in results[0].curve]
-    errors = [fmean(result.curve[at].test_error for result in results) for at in range(len(shares))]
-    for share, error in zip(shares, errors, strict=True):
-        if _SHORTEST <= share <= _LONGEST and chance - error >= _LEFT * (chance - ends):
+    """The share of the full length that a short training takes, by the pilot's trainings."""
+    whole = results[0].images_seen / results[0].share
+    points = zip(*(result.curve for result in results), strict=False)
+    return short_of({at[0].images_seen / whole: fmean(one.test_error for one in at) for at in points}, chance)
+
+
+def short_of(errors: Mapping[float, float], chance: float) -> float:
+    """The same, by the pilot's mean error at each share of the full length up to half."""
+    way = chance - errors[max(errors)]
+    for share, error in errors.items():
+        if _SHORTEST <= share <= _LONGEST and chance - error >= _LEFT * way:
             return share
-    return max((share for share in shares if share <= _LONGEST), default=1.0)
+    return max((share for share in errors if share <= _LONGEST), default=1.0)
 
 
 def errors_by_share(result: ProxyResult) -> dict[float, float]:

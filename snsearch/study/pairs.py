@@ -25,6 +25,7 @@ class Difference:
 
     mean: float
     half: float  # of the 95 % interval
+    of_images: float  # half of the interval that the images alone would leave, however many seeds there are
     seeds: int
 
     @property
@@ -77,18 +78,25 @@ def difference(first: Sequence[ProxyResult], second: Sequence[ProxyResult], nois
     mean = float(np.mean([a.error - b.error for a, b in zip(ours, theirs, strict=True)]))
     of_seeds = noise.deviation * math.sqrt(2 / len(seeds))
     times = Z95 if math.isinf(noise.degrees) else student_95(noise.degrees)
-    return Difference(mean=mean, half=math.hypot(times * of_seeds, Z95 * _of_images(ours, theirs)), seeds=len(seeds))
+    of_images = Z95 * _of_images(ours, theirs)
+    return Difference(mean=mean, half=math.hypot(times * of_seeds, of_images), of_images=of_images, seeds=len(seeds))
 
 
 def _of_images(ours: Sequence[ProxyResult], theirs: Sequence[ProxyResult]) -> float:
-    """Standard error of the mean difference, over the images."""
+    """Standard error of the mean difference, over the images.
+
+    Two images are added that the networks judge differently, one either way, at half a weight each (Agresti and Min
+    2005): no disagreement on few images is no certainty.
+    """
     images = min(result.test_images for result in (*ours, *theirs))
     bits = [result.bits for result in (*ours, *theirs)]
     if any(one is None or len(one) != images for one in bits):  # not kept: as if the images were others
         return math.sqrt(sum(r.error * (1 - r.error) / images for r in (ours[0], theirs[0])))
     wrong = [1.0 - np.asarray(one, dtype=np.float64) for one in bits]
     by_image = np.mean(wrong[: len(ours)], axis=0) - np.mean(wrong[len(ours) :], axis=0)
-    return float(by_image.std()) / math.sqrt(images)
+    count = images + 2
+    variance = (float(by_image @ by_image) + 1) / count - (float(by_image.sum()) / count) ** 2
+    return math.sqrt(variance / count)
 
 
 def error_of(results: Sequence[ProxyResult], noise: Noise) -> tuple[float, tuple[float, float]]:

@@ -1,9 +1,10 @@
 """What a search trains next: which network, and how far.
 
 Every search begins with the published designs and some that represent every choice, each trained to a share of the
-full length that has left chance behind; a few of them go on to the full length, which says what short training gets
-wrong. Then top-two Thompson sampling (Russo 2016, arXiv:1602.08448) spends the rest: a network is trained for twice
-as long as before where a draw from what is known of all has it best, or on the front of error and cost.
+full length that has left chance behind. The best of them goes on to the full length; like the pilot's networks, which
+are trained to half of it, it says what short training gets wrong. Then top-two Thompson sampling (Russo 2016,
+arXiv:1602.08448) spends the rest: a network is trained for twice as long as before where a draw from what is known of
+all has it best, or on the front of error and cost.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from snsearch.study.pareto import front
 from snsearch.study.posterior import Observation, Posterior, Space
 
 FULL = 1.0
-EARLY = 3  # networks trained in full before the choice is left to what is known
+EARLY = 1  # networks trained in full before the choice is left to what is known
 _ROUNDING = 1e-3  # of shares: batches are whole
 _DRAWS = 64
 _PARENTS = 8
@@ -83,7 +84,7 @@ def next_step(standing: Standing, space: Space, seed: int) -> Step | None:
         return None
     full = [network for network, share in standing.reached.items() if share >= FULL]
     if len(full) < EARLY and (able := [n for n in open_to if standing.cost_of(_whole(n)) <= standing.left + 1e-9]):
-        return _early(standing, able, len(full))
+        return _early(standing, able)
     known = space.posterior(standing.observations)
     return _step(standing, _chosen(standing, known, affordable, seed))
 
@@ -120,13 +121,13 @@ def _whole(network: int) -> Step:
     return Step(network=network, share=FULL)
 
 
-def _early(standing: Standing, affordable: Sequence[int], full: int) -> Step | None:
-    """One of the networks that go on to the full length early: the best so far, then the middle one, in turn."""
-    last = {one.network: one.error for one in standing.observations}
-    ranked = sorted((network for network in affordable if network in last), key=lambda network: last[network])
+def _early(standing: Standing, affordable: Sequence[int]) -> Step | None:
+    """The network that goes on to the full length early: the best of the short trainings."""
+    short = {one.network: one.error for one in sorted(standing.observations, key=lambda one: -one.share)}
+    ranked = [network for network in affordable if network in short]
     if not ranked:
         return None if standing.going else _step(standing, affordable[0])
-    return _whole(ranked[0] if full % 2 else ranked[len(ranked) // 2])
+    return _whole(min(ranked, key=lambda network: short[network]))
 
 
 def _chosen(standing: Standing, known: Posterior, affordable: Sequence[int], seed: int) -> int:

@@ -20,6 +20,8 @@ from snsearch.study.pairs import Difference, Noise, common_seeds, difference, er
 from snsearch.study.records import Settings, StudyRecord, TrialRecord
 from snsearch.units import format_interval, format_stages, three_digits
 
+OPEN = "The best are not told apart yet."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
@@ -66,12 +68,14 @@ class Verdict:
     others: tuple[Comparison, ...]  # the other finalists
     fastest_equal: Choice
     most_accurate: Choice
-    chance: float | None  # the error of always answering the most frequent class; None where it is not known
+    chance: float | None  # the test error of always answering the most frequent class; None where it is not known
     separated: bool  # whether the pick learnt, and differs from every other finalist by more than the margin
     decided: bool  # whether it differs by more, or is shown equal within the margin
     margin_points: float
     longer: int | None  # images of a longer full training; None where none can be longer
     unit: str  # of the cost
+    test_images: int
+    images_points: float  # half of the interval of a difference that the test images alone would leave, at most
     extrapolated: tuple[int, ...]  # finalists whose cost lies outside of what its profile was judged on
 
     def document(self, next_command: str | None) -> dict[str, Any]:
@@ -114,6 +118,8 @@ class Verdict:
         )
         seeds = "1 seed" if pick.seeds == 1 else f"{pick.seeds} seeds"
         guessing = "" if self.chance is None else f"; guessing is {self.chance:.1%} wrong"
+        if not self.decided:
+            yield OPEN
         yield f"Take {self.described(pick)}; {length}, {seeds}{guessing}."
         for one in self.against:
             if one.trial == pick.trial:
@@ -141,8 +147,19 @@ class Verdict:
             names = ", ".join(dict.fromkeys(one.words for one in open_to))
             yield (
                 f"Not decided: whether the pick differs from {names} by more than {self.margin_points:g} points. "
-                "More seeds narrow the intervals."
+                f"{self._what_narrows}"
             )
+        if pick.seeds == 1:
+            yield "With one seed, the noise of trainings in these intervals is the search's estimate."
+
+    @property
+    def _what_narrows(self) -> str:
+        if self.images_points <= self.margin_points:
+            return "More seeds narrow the intervals."
+        return (
+            f"{self.test_images:,} test images alone leave ± {self.images_points:.1f} points, however many seeds "
+            "there are; only more test images narrow that."
+        )
 
     @property
     def is_guess(self) -> bool:
@@ -240,7 +257,7 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
         return _choice(study, by_number[number], noise)
 
     def comparison(number: int, name: str) -> Comparison:
-        found = apart.get(number) or Difference(mean=0.0, half=0.0, seeds=len(seeds))
+        found = apart.get(number) or Difference(mean=0.0, half=0.0, of_images=0.0, seeds=len(seeds))
         architecture = by_number[number].architecture
         assert architecture is not None, "a finalist was trained"
         return Comparison(
@@ -259,12 +276,14 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
         others=tuple(comparison(number, f"#{number}") for number in others),
         fastest_equal=choice(pick),
         most_accurate=choice(best),
-        chance=None if lengths is None else lengths.chance,
+        chance=None if lengths is None else lengths.chance if lengths.test_chance is None else lengths.test_chance,
         separated=all(found.beyond(share) for found in apart.values()),
         decided=all(found.beyond(share) or found.within(share) for found in apart.values()),
         margin_points=margin,
         longer=None if lengths is None else lengths.longer,
         unit=unit_of(study.settings.cost_axis),
+        test_images=min(result.test_images for result in finals[pick]),
+        images_points=100 * max((one.of_images for one in apart.values()), default=0.0),
         extrapolated=tuple(n for n in finals if extrapolated(study.settings, costs[n])),
     )
     return replace(found, separated=found.separated and not found.is_guess)

@@ -1,5 +1,6 @@
 from .data import Batches as Batches
 from .data import Dataset as Dataset
+from .data import Images as Images
 from .description import ClassCount as ClassCount
 from .description import Description as Description
 from .executor_names import ENGINES as ENGINES

@@ -266,7 +266,7 @@ def test_a_pilot_makes_trainings_longer_that_end_near_chance(setup: Setup) -> No
     setup.search()
     found = setup.study().lengths
     assert found is not None
-    assert [attempt.images for attempt in found.tried] == [256, 512, 1024]
+    assert [attempt.images for attempt in found.tried] == [128, 256, 512], "half of each full length"
     assert lengths[:6] == [256, 256, 512, 512, 1024, 1024]
     assert set(lengths[6:]) == {1024}
     assert "a full training takes 1,024 images" in found.describe()
@@ -429,9 +429,9 @@ def test_a_time_limit_ends_the_search_and_its_finalists(tmp_path: Path) -> None:
 
 def test_a_time_limit_that_the_first_trainings_would_outlast_ends_them_at_their_first_points(tmp_path: Path) -> None:
     setup = Setup(tmp_path, train=slow_training)
-    ended = setup.search(time_limit=1000.0)
+    ended = setup.search(time_limit=400.0)
     assert ended.startswith("the time limit leaves no room for its first 2 trainings")
-    assert "about 33 min 20 s here" in ended
+    assert "about 16 min 40 s here" in ended
     record = setup.study()
     assert record.trials == ()
     assert verdict_of(record, 0.5) is None
@@ -461,7 +461,7 @@ def test_a_trial_that_a_killed_search_had_just_begun_is_left_out_and_its_network
     assert setup.search() == "the effort is spent"
     record = setup.study()
     assert record.trials[0].status == "left out"
-    assert design in {trial.design for trial in record.candidates}
+    assert design in {trial.design for trial in record.trials if trial.proxy is not None}
 
 
 def die_of_one(arch: Architecture, *arguments: Any, **options: Any) -> ProxyResult:

@@ -50,10 +50,12 @@ def test_a_step_doubles_what_came_before() -> None:
     assert standing({3: 0.25}).cost_of(Step(network=3, share=FULL)) == 0.75
 
 
-def test_a_few_go_on_to_the_full_length_before_the_choice_is_left_to_what_is_known() -> None:
+def test_the_best_short_training_goes_on_to_the_full_length_before_the_choice_is_left_to_what_is_known() -> None:
     begun = dict.fromkeys(range(4), 0.25)
-    assert next_step(standing(begun), SPACE, 0) == Step(network=1, share=FULL), "the middle one"
-    assert next_step(standing(begun | {1: FULL}), SPACE, 0) == Step(network=3, share=FULL), "the best one"
+    assert next_step(standing(begun), SPACE, 0) == Step(network=3, share=FULL)
+    further = Observation(network=0, share=0.5, seed=0, error=0.1)  # lower, but of a longer training
+    seen = (further, *standing(begun).observations)
+    assert next_step(standing(begun | {0: 0.5}, observations=seen), SPACE, 0) == Step(network=3, share=FULL)
     assert next_step(standing(begun, going=dict.fromkeys(range(4), FULL)), SPACE, 0) is not None
 
 

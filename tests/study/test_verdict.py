@@ -221,3 +221,38 @@ def test_the_document_has_latencies_only_where_the_cost_is_one(setup: Setup) -> 
         *("pick", "against", "others", "fastest_equal", "most_accurate", "separated", "decided", "margin_points"),
         *("chance", "next"),
     }
+
+
+def test_no_disagreement_on_few_images_is_no_certainty() -> None:
+    none = Noise(deviation=0.0, degrees=4)
+    right = np.arange(21) > 0
+    same = difference([result(right, 0)], [result(right, 0)], none)
+    assert same.mean == 0
+    assert same.half == pytest.approx(same.of_images)
+    assert 0.05 < same.half < 0.15
+    many = finals(0.3, range(2), images=10_000)
+    assert difference(many, many, none).half < 0.0003
+
+
+def test_few_test_images_are_said_to_be_what_limits(setup: Setup) -> None:
+    def words(images: int, margin: float) -> str:
+        record = study(setup, (0.40, 10.0, True), (0.38, 20.0, False))
+        trials = [
+            replace(one, repeats=tuple(finals(0.4, range(1, 4), images=images, draw=one.number)))
+            for one in record.trials
+        ]
+        found = verdict_of(replace(record, trials=tuple(trials)), margin)
+        assert found is not None
+        return " ".join(found.lines())
+
+    assert "36 test images alone leave ± " in words(36, 0.5)
+    assert "only more test images narrow that" in words(36, 0.5)
+    assert "More seeds narrow" not in words(36, 0.5)
+
+
+def test_guessing_is_that_on_the_test_images(setup: Setup) -> None:
+    record = study(setup, (0.10, 10.0, True), (0.05, 20.0, False))
+    kept = replace(record, lengths=replace(lengths_of(640), chance=0.0))
+    assert verdict(kept).is_guess
+    known = verdict(replace(record, lengths=replace(lengths_of(640), chance=0.0, test_chance=0.5)))
+    assert (known.is_guess, known.chance) == (False, 0.5)

@@ -17,11 +17,21 @@ import numpy.typing as npt
 from snsearch.codec import suggestion
 from snsearch.errors import StudyError
 from snsearch.lab.bench.tables import Table
-from snsearch.study import Effort, Observation, Space, Standing, next_step, step_seed
+from snsearch.study import (
+    PILOT_SHARE,
+    Effort,
+    Observation,
+    Space,
+    Standing,
+    next_step,
+    pilots_of,
+    short_of,
+    step_seed,
+)
 
 Array = npt.NDArray[np.float64]
 BENCH_SEARCH = "search"
-_SHORT = 1 / 6  # share of the full length that a short training has: as a search finds it for the open tables
+_SHORT = 1 / 6  # share of the full length that a short training has, but for those of the search
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,21 +53,38 @@ Method = Callable[[Table, Space, int, int, float], Answer]  # table, space, seed
 
 
 def search(table: Table, space: Space, seed: int, draw: int, compute: float) -> Answer:
-    """The search's own decisions. The members are its space; its front is drawn by predicted latencies."""
+    """The search's own decisions, its pilot's included. The members are its space; costs are predicted latencies."""
     count, points = len(table.archs), table.errors.shape[2]
     random = np.random.default_rng(draw)
     others = [int(at) for at in random.permutation(count) if at not in table.published]
-    effort = Effort(trainings=compute, seeds=0).settled(None, _SHORT)
+    curves, pilots = table.errors[seed], pilots_of(table.published)
+    shares = (np.arange(points) + 1) / points
+    on_the_way = dict(zip(shares[shares <= PILOT_SHARE].tolist(), curves[pilots].mean(0).tolist(), strict=False))
+    short = short_of(on_the_way, table.chance)
+    effort = Effort(trainings=compute, seeds=0).settled(None, short)
     done: dict[int, float] = {}
     first: dict[int, Observation] = {}  # of every network that is begun
     last: dict[int, Observation] = {}  # of those that were trained on
     left = compute
+
+    def train(network: int, share: float) -> None:
+        nonlocal left
+        left -= share - done.get(network, 0.0)
+        point = math.ceil(share * points - 1e-6)
+        done[network] = point / points
+        seen = first if network not in first else last
+        error = float(curves[network, point - 1])
+        seen[network] = Observation(network=network, share=point / points, seed=0, error=error)
+
+    for network in pilots:
+        train(network, short)
+        train(network, PILOT_SHARE)
     while True:
         standing = Standing(
             costs=table.costs,
             begin=[*table.published, *others],
             start=effort.start,
-            short=_SHORT,
+            short=short,
             done=done,
             going={},
             gone=frozenset(),
@@ -67,12 +94,7 @@ def search(table: Table, space: Space, seed: int, draw: int, compute: float) -> 
         step = next_step(standing, space, step_seed(draw, standing.known))
         if step is None:
             break
-        left -= standing.cost_of(step)
-        point = math.ceil(step.share * points - 1e-6)
-        done[step.network] = point / points
-        error = float(table.errors[seed, step.network, point - 1])
-        seen = first if step.network not in first else last
-        seen[step.network] = Observation(network=step.network, share=point / points, seed=0, error=error)
+        train(step.network, step.share)
     predicted = space.posterior([*first.values(), *last.values()]).mean
     furthest = max(done.values())
     return Answer(

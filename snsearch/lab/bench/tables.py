@@ -42,6 +42,11 @@ class Table:
         return last
 
     @property
+    def chance(self) -> float:
+        """The error of always answering one class: there are as many images of each."""
+        return 1 - 1 / self.archs[0].classes
+
+    @property
     def components(self) -> Components:
         """The members' true spread, the noise of a training, and the reliability of the mean over all seeds."""
         return components(self.final.T)

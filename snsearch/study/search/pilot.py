@@ -1,14 +1,23 @@
-"""The pilot of a search: finds how long its trainings are, with two networks that differ."""
+"""The pilot of a search: finds how long its trainings are, by two networks that differ."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from snsearch.errors import StudyError
-from snsearch.study.lengths import PILOTS, Attempt, Lengths, chance_of, is_long_enough, longer, short_share
+from snsearch.study.lengths import (
+    PILOT_SHARE,
+    Attempt,
+    Lengths,
+    chance_of,
+    is_long_enough,
+    longer,
+    pilots_of,
+    short_share,
+)
 from snsearch.study.search.pieces import Failed
 from snsearch.study.search.trainings import FOR_SEARCH, Trainings
-from snsearch.study.steps import FULL
 from snsearch.training import ProxyResult, Recipe, Work
 from snsearch.units import format_duration
 
@@ -17,38 +26,45 @@ _FIRST_POINT = 1e-6  # a share that the first point of a curve has, or more
 
 
 class Pilot:
-    """Full trainings of the first networks, longer ones until they are long enough."""
+    """Trains the first networks to half of the full length, which is doubled until it is long enough."""
 
     def __init__(self, trainings: Trainings) -> None:
         self._trainings = trainings
-        self._networks = _ends(trainings.ledger.networks.order, len(trainings.ledger.networks.published))
+        networks = trainings.ledger.networks
+        self._networks = pilots_of(networks.order[: max(2, len(networks.published))])
         self._found: dict[int, ProxyResult] = {}
         self._failed: dict[int, Failed] = {}
 
     def run(self) -> Lengths | None:
-        """Finds the lengths, and keeps the full trainings as the first results of the search.
+        """Finds the lengths, and keeps its trainings as the first results of the search.
 
         Returns None if the time limit is too short for them. Raises StudyError if all of them fail.
         """
         trainings = self._trainings
         settings, dataset, clock = trainings.plan.settings, trainings.plan.dataset, trainings.clock
-        recipe, chance = settings.recipe, chance_of(dataset)
+        recipe, chance = settings.recipe, chance_of(dataset.scored)
         tried: list[Attempt] = []
         if not self._has_room(recipe):
             return None
         while True:
             results = self._train(recipe)
-            images = recipe.images * recipe.epochs
-            tried.append(Attempt(images=images, error=sum(r.error for r in results) / len(results)))
-            as_long_again = clock.left(FOR_SEARCH) >= 2 * clock.round(len(self._networks))
+            images = round(results[0].share * recipe.images * recipe.epochs)
+            tried.append(Attempt(images=images, error=fmean(one.error for one in results)))
+            as_long_again = clock.left(FOR_SEARCH) >= 2 * PILOT_SHARE * clock.round(len(self._networks))
             if not settings.pilot or not as_long_again or is_long_enough(results, chance, len(tried)):
                 break
             recipe = longer(recipe, len(dataset.train))
             recipe = settings.changes.of(recipe) if settings.changes else recipe
-        lengths = Lengths(recipe=recipe, short=short_share(results, chance), chance=chance, tried=tuple(tried))
+        lengths = Lengths(
+            recipe=recipe,
+            short=short_share(results, chance),
+            chance=chance,
+            tried=tuple(tried),
+            test_chance=chance_of(dataset.test),
+        )
         trainings.study.settle_lengths(lengths)
-        took = sum(result.seconds for result in results) / len(results)
-        trainings.observer.said(f"{lengths.describe()}; such a training took {format_duration(took)} here")
+        takes = format_duration(fmean(result.seconds / result.share for result in results))
+        trainings.observer.said(f"{lengths.describe()}; a full training takes about {takes} here")
         for network, result in self._found.items():
             trainings.keep(network, result)
         for network, failed in self._failed.items():
@@ -58,27 +74,28 @@ class Pilot:
     def no_room(self) -> str:
         """Why `run` returned None, for the user."""
         recipe = self._trainings.plan.settings.recipe
-        takes = format_duration(self._trainings.clock.round(len(self._networks)))
+        takes = format_duration(PILOT_SHARE * self._trainings.clock.round(len(self._networks)))
+        count, images = len(self._networks), round(PILOT_SHARE * recipe.images * recipe.epochs)
         return (
-            f"the time limit leaves no room for its first {len(self._networks)} trainings: of "
-            f"{recipe.images * recipe.epochs:,} images each, they take about {takes} here. Nothing is lost: the same "
-            "command with a longer --time-limit goes on; a new study may take shorter trainings (--full-images)"
+            f"the time limit leaves no room for its first {count} trainings: of {images:,} images each, they take "
+            f"about {takes} here. Nothing is lost: the same command with a longer --time-limit goes on; a "
+            "new study may take shorter trainings (--full-images)"
         )
 
     def _has_room(self, recipe: Recipe) -> bool:
-        """Whether the time limit is long enough for the full trainings, by the time of their first points."""
+        """Whether the time limit is long enough for the trainings, by the time of their first points."""
         if self._trainings.plan.time_limit is None:
             return True
         clock = self._trainings.clock
         self._do(recipe, _FIRST_POINT)
         for result in self._found.values():
             clock.took(result.share, result.seconds)
-        done = min((result.share for result in self._found.values()), default=FULL)
-        return max(_GRACE, clock.left()) >= (FULL - done) * clock.round(len(self._networks))
+        done = min((result.share for result in self._found.values()), default=PILOT_SHARE)
+        return max(_GRACE, clock.left()) >= (PILOT_SHARE - done) * clock.round(len(self._networks))
 
     def _train(self, recipe: Recipe) -> Sequence[ProxyResult]:
-        """Trains all networks in full; returns the results of those that did not fail."""
-        self._do(recipe, FULL)
+        """Trains all networks to half; returns the results of those that did not fail."""
+        self._do(recipe, PILOT_SHARE)
         if not self._found:
             raise StudyError(f"the pilot's trainings failed: {next(iter(self._failed.values())).reason}")
         return [self._found[network] for network in self._networks if network in self._found]
@@ -95,8 +112,3 @@ class Pilot:
             keep=lambda result: self._found.__setitem__(network, result),
             fail=lambda failed: self._failed.__setitem__(network, failed),
         )
-
-
-def _ends(order: Sequence[int], published: int) -> list[int]:
-    """Two networks that differ: the first and the last of the published line-up."""
-    return list(dict.fromkeys([order[0], *reversed(order[: max(2, published)])]))[:PILOTS]
