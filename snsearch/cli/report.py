@@ -110,7 +110,7 @@ def _watch(study: str | None, storage: str | None, out: Path, html: Path | None)
             now = [(trial.number, trial.status, len(trial.repeats)) for trial in record.trials], record.attachments
             if now != before and record.candidates:
                 api.report(record, path)
-                click.echo(f"report: {path}, {len(record.candidates)} networks trained to the end")
+                click.echo(f"report: {path}, {record.tried_words}")
                 before = now
             if not goes_on:
                 say(f"no search is at work on {name}: it has ended, or was stopped")

@@ -211,7 +211,7 @@ def _finish(given: dict[str, Any], progress: Progress, *, ended: bool) -> None:
         for line in verdict.lines() if verdict else [why_none(record)]:
             print_text(line)
     else:
-        progress.said("no candidate is trained in full yet, so there is no page")
+        progress.said("no candidate has been trained yet, so there is no page")
     is_said = ended or (verdict is not None and verdict.is_guess)
     if further := next_command(record, verdict if is_said else None):
         print_text(f"Next: {further}")

@@ -26,7 +26,7 @@ from snsearch.pages.sections import Section
 from snsearch.pages.templating import Page, render_page, write_page
 from snsearch.pages.view import View, further_columns, view_of
 from snsearch.pages.why import why_section
-from snsearch.study import StudyRecord, Verdict, explored, next_command, why_none
+from snsearch.study import StudyRecord, Verdict, next_command, why_none
 from snsearch.tables import Table
 from snsearch.units import format_resolution
 
@@ -104,12 +104,11 @@ def report_data(study: StudyRecord) -> Report:
     recount(view.rows, study.settings.budget)
     settings = study.settings
     made = [section(view) for section in SECTIONS]
-    tried = len(explored(study.trials))
     return Report(
         view=view,
         title=f"{settings.space} for {settings.budget.describe()}",
         subtitle=f"at {format_resolution(settings.budget.resolution)}, {settings.budget.classes} classes; trained on "
-        f"{settings.data}; {tried} candidates tried, {len(view.rows)} trained to the end",
+        f"{settings.data}; {study.tried_words}",
         sections=tuple(section for found in made for section in ((found,) if isinstance(found, Section) else found)),
     )
 

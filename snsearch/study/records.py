@@ -179,13 +179,24 @@ class StudyRecord:
 
     @property
     def candidates(self) -> tuple[TrialRecord, ...]:
-        """The trials that trained a candidate to the end, each architecture once."""
+        """The trials that trained a candidate to the end, or the furthest if none did; each architecture once."""
         return trained(self.trials)
+
+    @property
+    def tried_words(self) -> str:
+        """How many candidates were tried, and how many of them trained to the end."""
+        ended = sum(trial.status == "complete" for trial in self.candidates)
+        return f"{len(explored(self.trials))} candidates tried, {ended} trained to the end"
 
 
 def trained(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
-    """Of some trials those that trained a candidate to the end, each architecture once."""
-    return tuple(trial for trial in trials if trial.status == "complete" and trial.duplicate_of is None)
+    """Of some trials those that trained a candidate to the end, or the furthest if none did; none twice."""
+    ended = tuple(trial for trial in trials if trial.status == "complete" and trial.duplicate_of is None)
+    if ended:
+        return ended
+    begun = [(trial, trial.proxy.share) for trial in explored(trials) if trial.proxy and trial.status != "failed"]
+    furthest = max((share for _, share in begun), default=0.0)
+    return tuple(trial for trial, share in begun if share == furthest)
 
 
 def explored(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:

@@ -6,7 +6,7 @@ from snsearch.errors import StudyError
 from snsearch.study.confidence import Score, scores_of
 from snsearch.study.objective import unit_of
 from snsearch.study.pareto import front
-from snsearch.study.records import StudyRecord, TrialRecord, explored
+from snsearch.study.records import StudyRecord, TrialRecord
 from snsearch.study.storage_url import without_secrets
 from snsearch.study.verdict import Choice, choices_of, verdict_of
 from snsearch.tables import Column, Table
@@ -24,7 +24,7 @@ def best_candidate(record: StudyRecord) -> TrialRecord:
         return next(trial for trial in record.trials if trial.number == verdict.pick.trial)
     trials = record.candidates
     if not trials:
-        raise StudyError(f"{record.name} has no candidate that was trained to the end; search on, or name a trial")
+        raise StudyError(f"{record.name} has no candidate that was trained; search on, or name a trial")
     scored = zip(trials, scores_of([trial.results for trial in trials]), strict=True)
     return min(scored, key=lambda one: (one[1].error, one[0].cost or 0.0))[0]
 
@@ -36,9 +36,8 @@ def short_text(record: StudyRecord) -> str:
         trial = best_candidate(record)
         [score] = scores_of([trial.finals or trial.results])
         best = f"; best #{trial.number} ({trial.words}), error {score.error:.2%}"
-    tried, trained = len(explored(record.trials)), len(record.candidates)
     where = f"; {without_secrets(record.url)}" if record.url else ""
-    return f"<study {record.name}: {tried} candidates tried, {trained} trained to the end{best}{where}>"
+    return f"<study {record.name}: {record.tried_words}{best}{where}>"
 
 
 def front_table(record: StudyRecord) -> Table[Scored]:
@@ -101,8 +100,5 @@ def summary_html(record: StudyRecord) -> str:
         columns=table.columns,
         rows=table.rows,
         title=f"{record.name}: {settings.space}, {settings.budget.describe()}, {settings.data}",
-        notes=(
-            f"{len(explored(record.trials))} candidates tried, {len(record.candidates)} trained to the end; "
-            f"{table.title}",
-        ),
+        notes=(f"{record.tried_words}; {table.title}",),
     ).html()

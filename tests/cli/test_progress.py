@@ -53,6 +53,7 @@ def test_off_a_terminal_a_training_is_one_line_and_the_pace_is_told(
     head, lengths, *lines = capsys.readouterr().err.splitlines()
     assert head.startswith("study digits: ")
     assert lengths.startswith("a full training takes ")
+    assert " here, the rest of the search up to about " in lengths
     searched = [line for line in lines if line.startswith("#")]
     assert {int(line.split()[0][1:]) for line in searched} == {trial.number for trial in setup.study().trials}
     assert any(" after " in line for line in searched)

@@ -102,7 +102,7 @@ def test_several_studies_are_one_page_and_differing_data_are_said(run: Run, tmp_
 def test_a_watch_of_a_study_that_has_ended_writes_its_page_and_ends(run: Run, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     outcome = run("report", SAMPLE, "--html", str(page), "--watch")
-    assert (outcome.code, outcome.out) == (0, f"report: {page}, 9 networks trained to the end\n")
+    assert (outcome.code, outcome.out) == (0, f"report: {page}, 32 candidates tried, 9 trained to the end\n")
     assert page.is_file()
     assert "no search is at work on sample" in outcome.err
     assert not list(Path(SAMPLE).glob("*.lock"))
@@ -118,7 +118,7 @@ def test_a_watched_study_is_written_and_ctrl_c_ends_it(tmp_path: Path) -> None:
         subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as watching,
     ):
         assert watching.stdout is not None
-        assert watching.stdout.readline() == f"report: {page}, 9 networks trained to the end\n"
+        assert watching.stdout.readline() == f"report: {page}, 32 candidates tried, 9 trained to the end\n"
         assert page.is_file()
         watching.send_signal(signal.SIGINT)
         assert watching.wait(120) == 0
@@ -143,7 +143,7 @@ def test_a_watch_waits_for_a_study_and_names_what_it_waits_for(
     (tmp_path / "sample").mkdir()
     (tmp_path / "sample" / "study.db").touch()
     outcome = run("report", "sampel", "--out", str(tmp_path), "--watch")
-    assert (outcome.code, outcome.out.split(",")[1]) == (0, " 9 networks trained to the end\n")
+    assert (outcome.code, outcome.out.split(",")[-1]) == (0, " 9 trained to the end\n")
     assert (tmp_path / "sampel" / "report.html").is_file()
     assert outcome.err.count("waiting") == 2  # said once: that it waits, and how the waiting ends
     said = " ".join(outcome.err.split())

@@ -36,10 +36,6 @@ class Clock:
         """Seconds that a full training of each of `networks` networks takes."""
         return -(-networks // self._workers) * self._typical()
 
-    def needed(self, trainings: float) -> float:
-        """Seconds for that many full trainings, by all workers; 0 where it is not known how long one takes."""
-        return trainings * self._typical() / self._workers
-
     def fitting(self, networks: int, points: int) -> float:
         """The share of a full training, in whole points of its curve, that there is time for in each network."""
         left, needed = self.left(), self.round(networks)

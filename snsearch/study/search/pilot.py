@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from snsearch.errors import StudyError
+from snsearch.study.effort import FINALISTS
 from snsearch.study.lengths import (
     PILOT_SHARE,
     Attempt,
@@ -63,13 +64,23 @@ class Pilot:
             test_chance=chance_of(dataset.test),
         )
         trainings.study.settle_lengths(lengths)
-        takes = format_duration(fmean(result.seconds / result.share for result in results))
-        trainings.observer.said(f"{lengths.describe()}; a full training takes about {takes} here")
+        trainings.observer.said(f"{lengths.describe()}; {self._duration(lengths, results)}")
         for network, result in self._found.items():
             trainings.keep(network, result)
         for network, failed in self._failed.items():
             trainings.fail(network, failed)
         return lengths
+
+    def _duration(self, lengths: Lengths, results: Sequence[ProxyResult]) -> str:
+        """How long a full training takes here, and the whole search."""
+        plan = self._trainings.plan
+        seconds = fmean(result.seconds / result.share for result in results)
+        effort = plan.effort.settled(plan.trials, lengths.short)
+        work = effort.trainings + effort.seeds * FINALISTS - sum(result.share for result in results)
+        whole = format_duration(work * seconds / plan.workers)
+        return (
+            f"a full training takes about {format_duration(seconds)} here, the rest of the search up to about {whole}"
+        )
 
     def no_room(self) -> str:
         """Why `run` returned None, for the user."""

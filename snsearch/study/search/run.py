@@ -8,7 +8,6 @@ from typing import Any
 
 from snsearch.errors import StudyError
 from snsearch.files import faults_as
-from snsearch.study.effort import FINALISTS
 from snsearch.study.objective import unit_of
 from snsearch.study.observer import Observer
 from snsearch.study.search.exploration import Exploration
@@ -19,7 +18,6 @@ from snsearch.study.search.plan import Plan
 from snsearch.study.search.trainings import Trainings
 from snsearch.study.storage import Study
 from snsearch.training import Stop, Workers, keep_manifest, kept_difference
-from snsearch.units import format_duration
 
 
 def run_plan(plan: Plan, run: Mapping[str, Any], observer: Observer, stop: Stop) -> str:
@@ -76,8 +74,6 @@ def _search(trainings: Trainings) -> str:
         if lengths is None:
             return pilot.no_room()
     effort = plan.effort.settled(plan.trials, lengths.short)
-    if needed := trainings.clock.needed(effort.trainings + effort.seeds * FINALISTS - sum(ledger.done().values())):
-        trainings.observer.said(f"the search and its finalists take up to about {format_duration(needed)} more here")
     reason = Exploration(trainings, lengths, effort).run()
     finals = Finals(trainings, lengths)
     finalists = finals.settled()
