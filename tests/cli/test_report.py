@@ -23,7 +23,7 @@ from tests.conftest import Outcome
 from tests.printed import unwrapped
 
 Run = Callable[..., Outcome]
-SAMPLE = "reports/sample"
+SAMPLE = "tests/fixtures/finished"
 
 
 def test_text_is_the_verdict_the_candidates_and_their_channels_within_the_terminal(run: Run) -> None:

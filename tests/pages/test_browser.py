@@ -20,7 +20,7 @@ from snsearch.study.storage import read_study
 from tests.pages.browser import axe_script, point, violations
 from tests.pages.test_device_log import measured_in_two_runs
 
-SAMPLE = Path(__file__).parent.parent.parent / "reports" / "sample" / "study.db"
+SAMPLE = Path(__file__).parent.parent.parent / "tests" / "fixtures" / "finished" / "study.db"
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028=1+1"
 
 Open = Callable[..., Page]

@@ -16,7 +16,7 @@ from snsearch.study.records import StudyRecord
 from snsearch.study.storage import read_study
 from tests.device.test_measurements import HOST, MEASUREMENT
 
-SAMPLE = Path(__file__).parent.parent.parent / "reports" / "sample" / "study.db"
+SAMPLE = Path(__file__).parent.parent.parent / "tests" / "fixtures" / "finished" / "study.db"
 
 
 def _state(seconds: float, khz: int | None, degrees: float | None, preemptions: int | None) -> DeviceState:

@@ -14,7 +14,7 @@ from snsearch.pages.page import report_data
 from snsearch.pages.predicted import other_profiles, predicted_figures
 from snsearch.study.storage import read_study
 
-SAMPLE = Path(__file__).parent.parent.parent / "reports" / "sample" / "study.db"
+SAMPLE = Path(__file__).parent.parent.parent / "tests" / "fixtures" / "finished" / "study.db"
 SHIPPED = 12
 
 

@@ -22,14 +22,13 @@ from snsearch.solver.spec import load_space
 from snsearch.study.storage import read_study
 from snsearch.study.verdict import verdict_of
 
+FINISHED = Path(__file__).parent.parent / "fixtures" / "finished"
 SAMPLE = Path(__file__).parent.parent.parent / "reports" / "sample"
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    with pytest.MonkeyPatch.context() as patch:  # the sample's page has no developer's own devices
-        patch.setenv("SNSEARCH_HOME", str(tmp_path_factory.mktemp("home")))
-        return report_data(read_study(f"sqlite:///{SAMPLE / 'study.db'}"))
+def report() -> Report:
+    return report_data(read_study(f"sqlite:///{FINISHED / 'study.db'}"))
 
 
 def test_the_cards_are_the_verdict_s_choices(report: Report) -> None:
@@ -172,8 +171,11 @@ def test_markdown_holds_no_markup_of_names() -> None:
     assert section.markdown() == "## a\\|b\n\n\\<b\\>\\*bold\\*\\</b\\> \\[link\\](x)\n\n``` echo `x` ``y`` ```\n"
 
 
-def test_the_sample_s_page_is_what_its_study_writes_today(report: Report) -> None:
+def test_the_sample_s_page_is_what_its_study_writes_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from snsearch.pages.page import render
+
+    monkeypatch.setenv("SNSEARCH_HOME", str(tmp_path))  # the sample's page has no developer's own devices
+    report = report_data(read_study(f"sqlite:///{SAMPLE / 'study.db'}"))
 
     def settled(page: str) -> str:
         start = page.index('<footer class="soft">')

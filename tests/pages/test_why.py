@@ -22,7 +22,7 @@ from snsearch.study.posterior import Observation
 from snsearch.study.storage import read_study
 from snsearch.study.thinning import MOST
 
-SAMPLE = Path(__file__).parent.parent.parent / "reports" / "sample" / "study.db"
+SAMPLE = Path(__file__).parent.parent.parent / "tests" / "fixtures" / "finished" / "study.db"
 
 
 @pytest.fixture(scope="module")
