@@ -32,11 +32,10 @@ def say_what_to_expect(plan: Plan, observer: Observer, *, go_ahead: bool) -> Non
 
     Raises SpecError if the answer is no.
     """
-    from snsearch.study import FINALISTS
     from snsearch.training import available_memory, expect
 
     candidates, dataset, recipe = plan.candidates, plan.dataset, plan.settings.recipe
-    trainings = round(plan.effort.trainings) + FINALISTS * plan.effort.seeds
+    trainings = round(plan.effort.at_most)
     whole = recipe.images * recipe.epochs
     scored = (
         recipe.test_images * recipe.curve_points * recipe.epochs // 6

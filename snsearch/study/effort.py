@@ -25,6 +25,11 @@ class Effort:
     seeds: int
     start: int = 0
 
+    @property
+    def at_most(self) -> float:
+        """Full trainings' worth of work of the search and its finalists."""
+        return self.trainings + self.seeds * FINALISTS
+
     def settled(self, trials: int | None, short: float) -> Effort:
         """The same effort where a short training has that share; with `trials`, as many networks are begun."""
         usual = max(_FEWEST, round(_FIRST * self.trainings / short))

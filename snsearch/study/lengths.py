@@ -42,6 +42,11 @@ class Lengths:
     test_chance: Share | None = None  # the same on the test images; None in studies that do not keep it
 
     @property
+    def guessing(self) -> float:
+        """The error of guessing on the test images; of studies that do not keep it, on those to choose by."""
+        return self.chance if self.test_chance is None else self.test_chance
+
+    @property
     def images(self) -> int:
         """Of a full training, repetitions counted."""
         return self.recipe.images * self.recipe.epochs

@@ -74,7 +74,7 @@ class Exploration:
     def _drawn(self) -> Work | None:
         """Trains it in full; None if the effort left is too small, or the space is exhausted."""
         trainings, ledger = self._trainings, self._trainings.ledger
-        left = self._effort.trainings - self._underway()
+        left = self._effort.trainings - ledger.spent(trainings.going)
         current = ledger.current()
         for network, record in current.items():
             if record.status == "running" and network not in trainings.going:
@@ -87,11 +87,6 @@ class Exploration:
             trainings.observer.report("ended", record)
             left -= 1e-2  # a sampler that repeats itself comes to an end
         return None
-
-    def _underway(self) -> float:
-        """Full trainings' worth of work that is done or being done."""
-        done, going = self._trainings.ledger.done(), self._trainings.going
-        return sum(done.values()) + sum(share - done.get(network, 0.0) for network, share in going.items())
 
     # Why it ended.
 

@@ -117,7 +117,6 @@ class Ledger:
         """How far the networks of a view are, by their positions in it."""
         at = view.positions()
         done = self.done()
-        spent = sum(done.values()) + sum(share - done.get(network, 0.0) for network, share in going.items())
         current, drawn = self._current, self.networks.is_drawn
         unseen = sum(number not in at for number in self._tried()) if drawn else 0
         observations = [
@@ -134,7 +133,7 @@ class Ledger:
             going={at[network]: share for network, share in going.items()},
             gone=frozenset(at[n] for n, record in current.items() if record.status == "failed" and n in at),
             observations=tuple(observations),
-            left=total - spent,
+            left=total - self.spent(going),
         )
 
     def is_due(self) -> bool:
@@ -148,6 +147,11 @@ class Ledger:
     def done(self) -> dict[int, float]:
         """The share of the full training that every network is trained to."""
         return {network: self.share(one) for network, one in self._current.items() if one.proxy is not None}
+
+    def spent(self, going: Mapping[int, float]) -> float:
+        """Full trainings' worth of work that is done, or under way to the shares of `going`."""
+        done = self.done()
+        return sum(done.values()) + sum(share - done.get(network, 0.0) for network, share in going.items())
 
     def share(self, record: TrialRecord) -> float:
         """How much of the full training a trial has."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from snsearch.errors import StudyError
-from snsearch.study.effort import FINALISTS
 from snsearch.study.lengths import (
     PILOT_SHARE,
     Attempt,
@@ -76,7 +75,7 @@ class Pilot:
         plan = self._trainings.plan
         seconds = fmean(result.seconds / result.share for result in results)
         effort = plan.effort.settled(plan.trials, lengths.short)
-        work = effort.trainings + effort.seeds * FINALISTS - sum(result.share for result in results)
+        work = effort.at_most - sum(result.share for result in results)
         whole = format_duration(work * seconds / plan.workers)
         return (
             f"a full training takes about {format_duration(seconds)} here, the rest of the search up to about {whole}"

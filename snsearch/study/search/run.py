@@ -62,7 +62,7 @@ def _search(trainings: Trainings) -> str:
     trainings.observer.searching(
         f"study {study.name}: {_choice(plan)}, {len(ledger.current())} tried before",
         lambda: ledger.records,
-        lambda: sum(ledger.done().values()),
+        lambda: ledger.spent({}),
         plan.effort.trainings,
         trainings.heard,
         unit_of(plan.settings.cost_axis),
