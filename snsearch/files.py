@@ -70,22 +70,26 @@ def _is_opened(name: str) -> bool:
 
 def names_a_file(text: str) -> bool:
     """Whether a text is the path of a file, or means what the shell has opened."""
-    try:
-        return _is_opened(text) or (Path(text).exists() and not Path(text).is_dir())
-    except (OSError, ValueError):  # no name that a file could have
-        return False
+    return _is_opened(text) or (exists(Path(text)) and not is_folder(Path(text)))
 
 
 def is_file(path: Path) -> bool:
     """As Path.is_file, but false for a name that no file could have, such as one that is too long."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         return path.is_file()
+    return False
+
+
+def is_folder(path: Path) -> bool:
+    """As Path.is_dir, but false for a name that no file could have."""
+    with suppress(OSError, ValueError):
+        return path.is_dir()
     return False
 
 
 def exists(path: Path) -> bool:
     """As Path.exists, but false for a name that no file could have."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         return path.exists()
     return False
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from snsearch.codec import encode, suggestion, why_unreadable
 from snsearch.errors import SpecError
-from snsearch.files import Kind, bundled_folder, bundled_names, names_a_file, read_given
+from snsearch.files import Kind, bundled_folder, bundled_names, is_folder, names_a_file, read_given
 from snsearch.prose import shortened
 
 _MOST_BYTES = 2**18
@@ -48,20 +48,13 @@ def find_file(name: str, kind: Kind) -> Path:
     path, exists = Path(name), names_a_file(name)
     if path.suffix == ".toml" or "/" in name or exists:
         if not exists:
-            fault = "is a folder, not a file" if _is_folder(path) else "does not exist"
+            fault = "is a folder, not a file" if is_folder(path) else "does not exist"
             raise SpecError(f"{singular} file {shortened(name)} {fault}")
         return path
     known = bundled_names(kind)
     if name not in known:
         raise SpecError(f"no {singular} is named {shortened(name)}{suggestion(name, known)}")
     return bundled_folder(kind) / f"{name}.toml"
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except (OSError, ValueError):  # no name that a file could have
-        return False
 
 
 def toml_of(record: Any, comments: Mapping[str, str] | None = None) -> str:
