@@ -23,6 +23,7 @@ from snsearch.training import (
     TrainingDiverged,
     Work,
     Workers,
+    follow_batches,
     train_proxy,
 )
 
@@ -122,12 +123,6 @@ def _do(job: _Job, task: Training, report: Report, stop: Stop) -> ProxyResult | 
 
     Raises KeyboardInterrupt where `stop` says so.
     """
-
-    def on_batch(images_seen: int, images_in_all: int, loss: float) -> None:
-        if stop():
-            raise KeyboardInterrupt
-        report("trained", images_seen, images_in_all, loss)
-
     report("begun", task.name, task.architecture)
     try:
         return job.train(
@@ -137,7 +132,7 @@ def _do(job: _Job, task: Training, report: Report, stop: Stop) -> ProxyResult | 
             seed=task.seed,
             device=job.device,
             checkpoint=_checkpoint(job.checkpoints, task),
-            on_batch=on_batch,
+            on_batch=follow_batches(report, stop),
         )
     except TrainingDiverged as error:
         return str(error)

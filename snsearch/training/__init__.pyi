@@ -56,3 +56,4 @@ from .workers import Report as Report
 from .workers import Stop as Stop
 from .workers import Work as Work
 from .workers import Workers as Workers
+from .workers import follow_batches as follow_batches

@@ -39,6 +39,17 @@ LOSSES = 3  # of a piece of work whose process dies, or that an executor loses, 
 _PATIENCE = 0.2  # seconds between two looks at what the workers say, and at whether the user asked to stop
 
 
+def follow_batches(report: Report, stop: Stop) -> Callable[[int, int, float], None]:
+    """What a training calls with images seen, images in all and loss: reports them, or raises KeyboardInterrupt."""
+
+    def on_batch(images_seen: int, images_in_all: int, loss: float) -> None:
+        if stop():
+            raise KeyboardInterrupt
+        report("trained", images_seen, images_in_all, loss)
+
+    return on_batch
+
+
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """One call, and what becomes of it.

@@ -9,7 +9,17 @@ from pathlib import Path
 
 from snsearch.errors import StudyError
 from snsearch.network import Architecture
-from snsearch.training import Dataset, Part, ProxyResult, Recipe, Report, Stop, pick_device, ran_out_of_memory
+from snsearch.training import (
+    Dataset,
+    Part,
+    ProxyResult,
+    Recipe,
+    Report,
+    Stop,
+    follow_batches,
+    pick_device,
+    ran_out_of_memory,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +64,6 @@ def do_piece(job: Job, piece: Piece, report: Report, stop: Stop) -> ProxyResult 
 
     Raises KeyboardInterrupt where `stop` says so, and StudyError where the state cannot be saved.
     """
-
-    def on_batch(images_seen: int, images_in_all: int, loss: float) -> None:
-        if stop():
-            raise KeyboardInterrupt
-        report("trained", images_seen, images_in_all, loss)
-
     if stop():
         raise KeyboardInterrupt
     if not job.checkpoints.is_dir():
@@ -77,7 +81,7 @@ def do_piece(job: Job, piece: Piece, report: Report, stop: Stop) -> ProxyResult 
             seed=piece.seed,
             device=device,
             checkpoint=job.checkpoints / piece.checkpoint,
-            on_batch=on_batch,
+            on_batch=follow_batches(report, stop),
             until=piece.until,
             score_on=piece.score_on,
             weights=piece.weights,
