@@ -1,4 +1,4 @@
-"""The command line: one thin module a command, loaded when it is called.
+"""The command line: one thin module per command, loaded when it is called.
 
 Exit codes: 0 success; 1 a failure of the system or a fault of snsearch; 2 wrong usage; 3 a space, budget,
 architecture or latency profile that cannot be used; 4 a budget that nothing meets; 5 data that cannot be read; 6 a
@@ -30,7 +30,7 @@ COMMANDS = {
     "data": ("data", "Describe a data set as a search would use it."),
     "search": ("search", "Search networks that meet a budget; ends in a report."),
     "bench": ("bench", "Replay searches on tables of full trainings."),
-    "fidelity": ("fidelity", "Judge cheap scores by long trainings of a matched set."),
+    "fidelity": ("fidelity", "Judge cheap scores by long trainings of a reference set."),
     "paper": ("paper", "Check the ShuffleNet paper's claims by proxy training."),
     "report": ("report", "Write the HTML page of a study."),
     "train": ("train", "Train a network in full, and test it."),

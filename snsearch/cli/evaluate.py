@@ -1,4 +1,4 @@
-"""snsearch evaluate: errors of a trained or exported network, with intervals, by class and confused."""
+"""snsearch evaluate: errors of a trained or exported network, with intervals, in all and by class."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from snsearch.codec import encode
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path), metavar="FILE|FOLDER|NETWORK")
-@click.option(
-    "--weights", type=click.Path(path_type=Path), metavar="FILE", help="Weights of the network that MODEL names."
-)
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="Weights of NETWORK.")
 @click.option("--normalise", metavar="imagenet|MEAN/STD", help=NORMALISE)
 @click.option("--data", required=True, metavar="DATA", help="As search takes it.")
 @click.option(
@@ -39,8 +37,8 @@ from snsearch.codec import encode
 def evaluate(model: Path, data: str, form: str, **options: Any) -> None:
     """Test a network: a weights file, or the folder or model file that `snsearch export` wrote.
 
-    With --weights, NETWORK is a key or a known network's name, and FILE a state dict, under snsearch's own names or
-    torchvision's.
+    NETWORK is an architecture key or a name of `snsearch networks`; it needs --weights, a state dict under snsearch's
+    own names or torchvision's.
 
     Errors are printed with 95 % intervals, for every class too; json has the whole confusion matrix.
     """

@@ -56,8 +56,8 @@ from snsearch.exports import FormatName
 def export(network: str, form: str, keep_float: str | None, **options: Any) -> None:
     """Export a network as files for a phone or another program, checked against torch, with a model card.
 
-    It is a candidate of a study (reports/my-study#7), an architecture key, a JSON file that `snsearch solve --format
-    json` wrote for one network, or a weights file, which says whose weights it holds.
+    It is a candidate of a study (reports/my-study#7), an architecture key, a name of `snsearch networks`, a JSON file
+    that `snsearch solve --format json` wrote for one network, or a weights file, which names its network.
     """
     what: Any = network
     if network.endswith(".json"):

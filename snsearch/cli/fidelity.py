@@ -1,4 +1,4 @@
-"""snsearch fidelity: how well cheap scores rank a matched set as long training does."""
+"""snsearch fidelity: how well cheap scores rank a reference set as long training does."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fidelity() -> None:
     required=True,
     metavar="N|NAME|FILE",
     shell_complete=complete_names("budgets"),
-    help="MFLOPs at the deployed resolution, a budget of budgets/, or a TOML file.",
+    help="MFLOPs at the deployed resolution, a name of `snsearch budgets`, or a TOML file.",
 )
 @click.option("--space", default="shufflenet-v1", show_default=True, metavar="NAME|FILE")
 @click.option("--data", default="fashion-mnist", show_default=True, metavar="DATA", help="As for search.")

@@ -61,7 +61,7 @@ _NOTE = "Trained weights of these networks are not part of snsearch; export take
 def networks(names: tuple[str, ...], form: str, wide: bool) -> None:
     """List the known networks, or describe the NAMES: counted, beside the figures that were printed of them.
 
-    count, latency, measure, export and compare take the names.
+    count, latency, measure, compare, train, evaluate and export take the names.
     """
     found = snsearch.networks(*names)
     reasons = [] if names or wide else [f"{one.known.name}: {one.reason}" for one in found if one.reason]

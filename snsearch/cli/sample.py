@@ -34,7 +34,7 @@ _AT_ONCE = 1000
     type=BUDGET,
     metavar="N|NAME|FILE",
     shell_complete=complete_names("budgets"),
-    help="A budget of budgets/, a TOML file, or MFLOPs.",
+    help="MFLOPs, a name of `snsearch budgets`, or a TOML file.",
 )
 @click.option(
     "--mflops",

@@ -1,4 +1,4 @@
-"""snsearch search: candidates that meet a budget, trained briefly on the user's data, ending in a report."""
+"""snsearch search: candidates that meet a budget, trained on the user's data, ending in a report."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SECTIONS = {
     type=BUDGET,
     metavar="N|NAME|FILE",
     shell_complete=complete_names("budgets"),
-    help="MFLOPs at the deployed resolution, a budget of budgets/, or a TOML file.",
+    help="MFLOPs at the deployed resolution, a name of `snsearch budgets`, or a TOML file.",
 )
 @click.option(
     "--latency",

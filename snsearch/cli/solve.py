@@ -29,7 +29,7 @@ _STEPS = (
     multiple=True,
     metavar="N|NAME|FILE",
     shell_complete=complete_names("budgets"),
-    help="A budget of budgets/, a TOML file, or MFLOPs. May be repeated.",
+    help="MFLOPs, a name of `snsearch budgets`, or a TOML file. May be repeated.",
 )
 @click.option(
     "--space",
@@ -37,7 +37,7 @@ _STEPS = (
     show_default=True,
     metavar="NAME|FILE|all[,…]",
     shell_complete=complete_names("spaces", "all"),
-    help="Design spaces; all prints the matched line-up.",
+    help="Design spaces; all: every bundled space that lists its designs.",
 )
 @network_options()
 @click.option("--tight", is_flag=True, help="Let stages leave 1:2:4 a little, to come within 0.1 % of the MFLOPs.")

@@ -107,7 +107,7 @@ def _listed(item: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
 
 
 def _read_by(parser: str) -> Callable[[str], str]:
-    """A text that a parser of the trainings' wing takes."""
+    """A text that a parser of `snsearch.training` takes."""
 
     def check(text: str) -> str:
         from snsearch import training
