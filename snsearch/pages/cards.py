@@ -1,4 +1,4 @@
-"""The verdict as cards: a faster, the balanced and the most accurate network, each once, with how to take it."""
+"""The verdict as cards: a faster, the balanced and the most accurate network, with how to take it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from snsearch.pages.candidate_rows import CandidateRow, not_told_apart, summary
 from snsearch.pages.sections import Card, Facts, Section
 from snsearch.pages.view import View
-from snsearch.study import OPEN, next_command, why_none
+from snsearch.study import next_command, why_none
 from snsearch.units import format_bytes, format_count, format_mflops, three_digits
 
 _EXTRAPOLATED = "extrapolated: its cost is outside of what the profile was judged on"
@@ -22,13 +22,13 @@ def verdict_section(view: View) -> Section:
     several = {2: "two", 3: "three"}.get(len(cards))
     if verdict is None:
         lines = (why_none(view.study), *summary(view.rows, view.study.settings.cost_axis))
-        lines = (*lines, f"Guessing is {view.study.lengths.chance:.1%} wrong.") if view.study.lengths else lines
+        lines = (*lines, f"Guessing errs on {view.study.lengths.chance:.1%}.") if view.study.lengths else lines
         lines = (*lines, "For a verdict, run this next.") if command else lines
     else:
         lines = tuple(verdict.lines())
         if command and several and not verdict.separated:
-            further = f"{OPEN} To narrow the intervals, run this next; or take one of these {several}."
-            lines = (further, *(line for line in lines if line != OPEN))
+            further = f"{verdict.headline} To narrow the intervals, run this next; or take one of these {several}."
+            lines = (further.strip(), *(line for line in lines if line != verdict.headline))
     return Section(
         name="verdict",
         title="Verdict",
@@ -129,11 +129,11 @@ def _figures(row: CandidateRow, view: View) -> Facts:
 def commands_of(row: CandidateRow, view: View) -> Facts:
     """What takes a candidate: its key, Python, and commands."""
     key = row.architecture.key
-    trial = shlex.quote(f"{view.study.name}#{row.number}")
+    trial, trained = shlex.quote(f"{view.study.name}#{row.number}"), f"trained-{row.number}"
     return (
         ("key", key),
         ("Python", f"import snsearch; module = snsearch.build({key!r})"),
-        ("train", f"snsearch train {trial} --out trained-{row.number} --recipe modern"),
-        ("export", f"snsearch export {trial} --to onnx --out exported-{row.number}"),
+        ("train", f"snsearch train {trial} --out {trained} --recipe modern"),
+        ("export", f"snsearch export {trained}/weights.safetensors --to onnx --out exported-{row.number}"),
         ("measure", f"snsearch measure {shlex.quote(key)} --device my-phone"),
     )

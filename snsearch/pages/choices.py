@@ -1,4 +1,4 @@
-"""What a network's choices do to its error, those of single stages among them, by the search's own surrogate."""
+"""What a network's choices, also of single stages, do to its error, by the search's surrogate."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Any
 from snsearch.pages.candidate_rows import CandidateRow
 from snsearch.pages.sections import Section
 from snsearch.pages.view import View
-from snsearch.study import Noise, TrialRecord, common_seeds, difference, noise_of
+from snsearch.study import Noise, common_seeds, difference, noise_of
 from snsearch.tables import Column, Table
 
 _MOST = 24  # networks; of more, the script compares without pairs
@@ -75,14 +75,14 @@ def compare_section(view: View) -> Section:
 
 def pairs_of(view: View) -> tuple[Pair, ...]:
     """The paired differences of the candidates to look at closely."""
-    finals = {row.number: row.trial.finals for row in view.rows if row.final}
+    finals = view.study.finals
     of_finals = noise_of(finals, otherwise=view.study.noise or 0.0)
     of_search = Noise(deviation=view.study.noise or 0.0, degrees=math.inf)
 
     def compared() -> Iterator[Pair]:
         for first, second in combinations(view.chosen[:_MOST], 2):
             both_final = bool(first.final and second.final)
-            ours, theirs = (_results(row.trial, final=both_final) for row in (first, second))
+            ours, theirs = (finals[row.number] if both_final else row.trial.results[:1] for row in (first, second))
             if not common_seeds({0: ours, 1: theirs}):
                 continue
             found = difference(ours, theirs, of_finals if both_final else of_search)
@@ -98,7 +98,3 @@ def pairs_of(view: View) -> tuple[Pair, ...]:
             )
 
     return tuple(compared())
-
-
-def _results(trial: TrialRecord, *, final: bool) -> tuple[Any, ...]:
-    return trial.finals if final else trial.results[:1]

@@ -1,4 +1,4 @@
-"""Learning curves of all lengths: the search's own trainings, those that were stopped, and further seeds."""
+"""Learning curves of all lengths: the search's own trainings, stopped ones, and further seeds."""
 
 from __future__ import annotations
 

@@ -39,8 +39,7 @@ def deployed_section(view: View) -> tuple[Section, ...]:
                 f"networks as trained, at {height}x{width}. As deployed, a network has to be trained again, by "
                 "snsearch train, and its error will be another.",
                 *_trained_costs(view.rows, costs),
-                "How well such a training ranks was measured on reference sets, which snsearch fidelity show prints; "
-                "snsearch fidelity run measures it on your data.",
+                "How near a pick by such trainings comes to the best network: snsearch bench show.",
             ),
             tables=(
                 Table(

@@ -1,4 +1,4 @@
-"""What a device's core did while it measured: its frequency, its temperature, and what else ran on it."""
+"""What a device's core did while it measured: its frequency, temperature, and what else ran on it."""
 
 from __future__ import annotations
 

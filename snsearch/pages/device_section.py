@@ -1,4 +1,4 @@
-"""Measurements on devices as sections of a study's page: what was measured, and how it compares with predictions."""
+"""Measurements on devices as sections of a page: what was measured, beside the predictions."""
 
 from __future__ import annotations
 

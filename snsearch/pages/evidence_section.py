@@ -1,4 +1,4 @@
-"""Evidence: how short training ranked, how predictions fared, what a convention counts, and how to make the page."""
+"""Evidence: how short training and predictions fared, what counts mean, how to make the page."""
 
 from __future__ import annotations
 

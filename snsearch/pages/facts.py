@@ -8,7 +8,7 @@ from typing import Any
 from snsearch.pages.sections import Facts, Section
 from snsearch.pages.view import View
 from snsearch.study import COUNTED, OBJECTIVES, StudyRecord, TrialRecord, seed_noise, unit_of
-from snsearch.units import format_resolution
+from snsearch.units import format_duration, format_resolution
 
 PAPER = (
     "ShuffleNet's paper (arXiv:1707.01083, section 4.6) found g=4 and g=8 less efficient on a Snapdragon 820, and g=3"
@@ -33,8 +33,9 @@ def provenance_section(view: View) -> Section:
 
 def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
     """What the error is, and what it was computed from."""
-    results = [result for trial in trials for result in trial.results]
-    devices = sorted({result.device for result in results})
+    trained = [result for trial in study.trials for result in (trial.proxy, *trial.repeats) if result is not None]
+    devices = sorted({result.device for result in trained})
+    cpu_seconds = sum(result.curve[-1].cpu_seconds for result in trained if result.curve)
     scored = "validation" if " validation and " in study.settings.data_description else "test"
     return (
         (
@@ -51,7 +52,7 @@ def proxy_facts(study: StudyRecord, trials: Sequence[TrialRecord]) -> Facts:
         *([("Balanced error", balanced)] if (balanced := _balanced_words(trials)) else []),
         ("Seeds", _seed_words(trials)),
         ("Intervals", _interval_words(trials)),
-        ("Trained on", f"{', '.join(devices)}, {sum(r.seconds for r in results) / 60:.1f} minutes in all"),
+        ("Trained on", f"{', '.join(devices)}, with {format_duration(cpu_seconds)} of CPU time in all"),
         ("Second objective", study.settings.cost_label),
     )
 
@@ -76,6 +77,8 @@ def _balanced_words(trials: Sequence[TrialRecord]) -> str:
 def _seed_words(trials: Sequence[TrialRecord]) -> str:
     seeds = sorted({result.seed for trial in trials for result in trial.results})
     listed = ", ".join(map(str, seeds))
+    if further := sorted({result.seed for trial in trials for result in trial.finals}):
+        return f"{listed} for what the search chooses by; {', '.join(map(str, further))} for the answer above"
     noise = seed_noise([trial.results for trial in trials])
     if noise is None:
         several = "one per candidate" if len(seeds) == 1 else "too few candidates have several"
@@ -90,6 +93,8 @@ def _interval_words(trials: Sequence[TrialRecord]) -> str:
     images = sorted({result.test_images for trial in trials for result in trial.results})
     kind = "validation" if any(r.scored_on == "validation" for t in trials for r in t.results) else "test"
     of_images = f"the {' or '.join(f'{count:,}' for count in images)} {kind} images (Agresti and Coull)"
+    if any(trial.finals for trial in trials):
+        return f"95 %: in the answer above from test images and seeds, in chart and table from {of_images} alone"
     if seed_noise([trial.results for trial in trials]) is None:
         return (
             f"95 %, from {of_images} alone; they leave out the spread between seeds, which on small data can be as "

@@ -1,4 +1,4 @@
-"""The front of error against cost: every candidate with both intervals, and the band that the front lies in."""
+"""The front of error against cost: every candidate with both intervals, and the front's band."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a network's time and memory go: milliseconds by kind of operator, and what is live along the network."""
+"""Where a network's time and memory go: milliseconds by kind of operator, and memory along it."""
 
 from __future__ import annotations
 

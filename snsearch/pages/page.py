@@ -1,4 +1,4 @@
-"""StudyRecord -> Report: everything that a study's page shows, as sections that tests read without HTML."""
+"""StudyRecord -> Report: all that a study's page shows, as sections that tests read without HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The palette of charts: eight colors by number, which are CSS variables of the page, light and dark."""
+"""The palette of charts: eight colors by number, as CSS variables of the page, light and dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latencies that other profiles than the study's predict for its candidates: more axes of the front."""
+"""Latencies that other profiles predict for a study's candidates: more axes of the front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several studies on one page: their answers side by side, then each one's verdict, front and candidates."""
+"""Several studies on one page: their answers side by side, then each one's verdict and front."""
 
 from __future__ import annotations
 

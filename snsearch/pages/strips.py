@@ -1,4 +1,4 @@
-"""Networks drawn side by side: a strip of blocks each, as high as they are wide in channels, as long as they cost."""
+"""Networks drawn side by side: strips of blocks, as high as their channels, as long as they cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study as its sections see it: rows of candidates, the verdict, and what was measured and counted."""
+"""A study as its sections see it: candidates, the verdict, and what was measured and counted."""
 
 from __future__ import annotations
 

@@ -60,7 +60,6 @@ from .summary import best_candidate as best_candidate
 from .summary import finalists_table as finalists_table
 from .summary import front_table as front_table
 from .thinning import thinned as thinned
-from .verdict import OPEN as OPEN
 from .verdict import Choice as Choice
 from .verdict import Verdict as Verdict
 from .verdict import choices_of as choices_of

@@ -1,8 +1,8 @@
 """How long trainings are: found by a pilot, for this data.
 
 A training that ends near chance says nothing, however many are compared. Two networks are trained to half of the full
-length; while their errors there are nearer to chance than to zero, the full length is doubled. The short length is
-the first point of their curves that has come a quarter of the way from chance to their error at half. The pilot's
+length; while their mean error there is above 60 % of chance, the full length is doubled. The short length is the
+first point of their curves that has come a quarter of the way from chance to their error at half. The pilot's
 trainings are no extra work: they go on from there like those of other candidates.
 """
 

@@ -1,4 +1,4 @@
-"""The networks of a search by number: all of a space that is listed, else a pool that is drawn and refilled.
+"""The networks of a search by number: all of a listed space, else a pool drawn and refilled.
 
 The pool of an open space begins with random designs. Once the search knows something, more are drawn now and then:
 half at random again, half next to the best ones so far, which finds better ones sooner than random designs alone

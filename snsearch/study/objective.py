@@ -1,4 +1,4 @@
-"""The second objective of a search: what is weighed against the error, known before anything is trained."""
+"""The second objective of a search, weighed against the error and known before any training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paired differences: networks that were trained with the same seeds, and judged on the same images.
+"""Paired differences: networks trained with the same seeds and judged on the same images.
 
 The error of network m with seed s is error(m) + seed(s) + rest(m, s). In a difference what the seeds share cancels;
 the rest is estimated from all networks that have the seeds (a two-way layout). The images are a sample too: what an
@@ -59,6 +59,23 @@ def common_seeds(finals: Finals) -> tuple[int, ...]:
     """The seeds that all networks have."""
     seeds = [{result.seed for result in results} for results in finals.values()]
     return tuple(sorted(set.intersection(*seeds))) if seeds else ()
+
+
+def comparable(finals: Finals) -> Finals:
+    """Of each network the trainings of one length: the longest of which all networks share a seed.
+
+    A time limit may have cut some short that others, or a later run, have longer. Empty where they share none.
+    """
+    lengths = [{(_length(result), result.seed) for result in results} for results in finals.values()]
+    shared = set.intersection(*lengths) if lengths else set()
+    longest = max((length for length, _ in shared), default=None)
+    if longest is None:
+        return {}
+    return {network: [r for r in results if _length(r) == longest] for network, results in finals.items()}
+
+
+def _length(result: ProxyResult) -> float:
+    return round(result.share, 6)
 
 
 def noise_of(finals: Finals, otherwise: float) -> Noise:

@@ -1,4 +1,4 @@
-"""What trainings of some networks, short and full, say of the full training of all networks of a space.
+"""What short and full trainings of some networks say of full trainings of all networks of a space.
 
 A Gaussian process over networks and lengths of training (after Swersky, Snoek and Adams 2013, arXiv:1406.3896, and
 Kennedy and O'Hagan 2000). The error of a network, trained to a share of the full length, is a level of that share,

@@ -1,4 +1,4 @@
-"""A study as plain records: its settings, its trials, and what other wings keep in it."""
+"""A study as plain records: its settings, its trials, and what other sub-packages keep in it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from snsearch.codec import Field, Stored, differences, encode
 from snsearch.network import Architecture, Costs
 from snsearch.solver import Budget, Design
 from snsearch.study.lengths import Lengths
+from snsearch.study.pairs import comparable
 from snsearch.study.sampler_names import Sampler
 from snsearch.training import CurvePoint, ProxyResult, Recipe, RecipeChanges
 from snsearch.units import format_stages
@@ -181,6 +182,12 @@ class StudyRecord:
     def candidates(self) -> tuple[TrialRecord, ...]:
         """The trials that trained a candidate to the end, or the furthest if none did; each architecture once."""
         return trained(self.trials)
+
+    @property
+    def finals(self) -> dict[int, Sequence[ProxyResult]]:
+        """The trainings by which networks are compared at the end, by the last trial that each network has any in."""
+        last = {trial.architecture: trial for trial in self.trials if trial.finals}
+        return dict(comparable({trial.number: trial.finals for trial in last.values()}))
 
     @property
     def tried_words(self) -> str:

@@ -1,4 +1,4 @@
-"""Which networks a surrogate looks at, where many were tried: its cost grows with the cube of what it looks at."""
+"""Which networks a surrogate looks at, where many were tried. Its cost grows with the cube of their number."""
 
 from __future__ import annotations
 

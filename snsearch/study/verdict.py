@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from snsearch.codec import Stored, encode
-from snsearch.study.effort import MARGIN
+from snsearch.study.effort import EFFORTS, MARGIN, STANDARD
 from snsearch.study.finalists import references_of
 from snsearch.study.objective import unit_of
-from snsearch.study.pairs import Difference, Noise, common_seeds, difference, error_of, noise_of
+from snsearch.study.pairs import Difference, Finals, Noise, common_seeds, difference, error_of, noise_of
 from snsearch.study.records import Settings, StudyRecord, TrialRecord
 from snsearch.units import format_interval, format_stages, three_digits
-
-OPEN = "The best are not told apart yet."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +64,6 @@ class Verdict:
     pick: Choice
     against: tuple[Comparison, ...]  # the published designs
     others: tuple[Comparison, ...]  # the other finalists
-    fastest_equal: Choice
     most_accurate: Choice
     chance: float | None  # the test error of always answering the most frequent class; None where it is not known
     separated: bool  # whether the pick learnt, and differs from every other finalist by more than the margin
@@ -77,6 +74,11 @@ class Verdict:
     test_images: int
     images_points: float  # half of the interval of a difference that the test images alone would leave, at most
     extrapolated: tuple[int, ...]  # finalists whose cost lies outside of what its profile was judged on
+
+    @property
+    def fastest_equal(self) -> Choice:
+        """The cheapest that is no worse than the best: that is the pick."""
+        return self.pick
 
     def document(self, next_command: str | None) -> dict[str, Any]:
         """The verdict for programs; `latency_ms` is null where the second objective is another."""
@@ -117,9 +119,9 @@ class Verdict:
             "trained in full" if pick.full else f"trained on {pick.images:,} images, which is not the full length"
         )
         seeds = "1 seed" if pick.seeds == 1 else f"{pick.seeds} seeds"
-        guessing = "" if self.chance is None else f"; guessing is {self.chance:.1%} wrong"
-        if not self.decided:
-            yield OPEN
+        guessing = "" if self.chance is None else f"; guessing errs on {self.chance:.1%}"
+        if self.headline:
+            yield self.headline
         yield f"Take {self.described(pick)}; {length}, {seeds}{guessing}."
         for one in self.against:
             if one.trial == pick.trial:
@@ -142,15 +144,27 @@ class Verdict:
         if self.extrapolated:
             names = ", ".join(f"#{number}" for number in self.extrapolated)
             yield f"Outside of what its profile was judged on: the predicted latency of {names}."
-        open_to = [one for one in (*self.against, *self.others) if self._is_open(one)]
-        if open_to:
-            names = ", ".join(dict.fromkeys(one.words for one in open_to))
-            yield (
-                f"Not decided: whether the pick differs from {names} by more than {self.margin_points:g} points. "
-                f"{self._what_narrows}"
-            )
+        if not self.decided:
+            yield f"The pick is {self._what_is_open}. {self._what_narrows}"
         if pick.seeds == 1:
             yield "With one seed, the noise of trainings in these intervals is the search's estimate."
+
+    @property
+    def headline(self) -> str:
+        """What is still open, in a few words; empty where all is decided."""
+        if self.decided:
+            return ""
+        tied = any(self._is_tied(one) for one in self._open)
+        return "The best are not told apart yet." if tied else "How far the best are apart is open yet."
+
+    @property
+    def _what_is_open(self) -> str:
+        tied = [one for one in self._open if self._is_tied(one)]
+        apart = [one for one in self._open if one not in tied]
+        verb = "better than" if all(one.difference_points < 0 for one in apart) else "told apart from"
+        words = [f"not told apart from {_names(tied)}"] if tied else []
+        words += [f"{verb} {_names(apart)}, but perhaps by less than {self.margin_points:g} points"] if apart else []
+        return "; it is ".join(words)
 
     @property
     def _what_narrows(self) -> str:
@@ -175,7 +189,7 @@ class Verdict:
             advice = "trainings cannot be longer, so give more images"
         else:
             advice = f"train longer: --full-images {self.longer}"
-        return f"not told apart from guessing ({self.chance:.1%} wrong); {advice}"
+        return f"not told apart from guessing, which errs on {self.chance:.1%}; {advice}"
 
     @property
     def cheapest_tied(self) -> Comparison | None:
@@ -222,10 +236,16 @@ class Verdict:
         low, high = one.interval_points
         return one.trial != self.pick.trial and low <= 0 <= high
 
-    def _is_open(self, one: Comparison) -> bool:
-        low, high = one.interval_points
-        apart = low > self.margin_points or high < -self.margin_points
-        return one.trial != self.pick.trial and not apart and max(abs(low), abs(high)) > self.margin_points
+    @property
+    def _open(self) -> tuple[Comparison, ...]:
+        """The pick beside every other finalist that neither is equal within the margin nor differs by more."""
+        margin = self.margin_points
+
+        def is_open(low: float, high: float) -> bool:
+            return not (low > margin or high < -margin) and max(abs(low), abs(high)) > margin
+
+        others = (one for one in (*self.against, *self.others) if one.trial != self.pick.trial)
+        return tuple(one for one in others if is_open(*one.interval_points))
 
 
 def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | None:
@@ -237,10 +257,10 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
     if margin is None:
         kept = study.provenance[-1].get("margin_points") if study.provenance else None
         margin = float(kept) if isinstance(kept, int | float) else MARGIN
-    finals = {trial.number: trial.finals for trial in study.trials if trial.finals}
-    seeds = common_seeds(finals)
-    if not seeds:
+    finals = study.finals
+    if not finals:
         return None
+    seeds = common_seeds(finals)
     by_number = {trial.number: trial for trial in study.trials}
     noise = noise_of(finals, otherwise=study.noise or 0.0)
     costs = {number: by_number[number].cost or 0.0 for number in finals}
@@ -254,7 +274,7 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
     lengths = study.lengths
 
     def choice(number: int) -> Choice:
-        return _choice(study, by_number[number], noise)
+        return _choice(study, by_number[number], finals, noise)
 
     def comparison(number: int, name: str) -> Comparison:
         found = apart.get(number) or Difference(mean=0.0, half=0.0, of_images=0.0, seeds=len(seeds))
@@ -274,7 +294,6 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
         pick=choice(pick),
         against=tuple(comparison(number, name) for number, name in names.items()),
         others=tuple(comparison(number, f"#{number}") for number in others),
-        fastest_equal=choice(pick),
         most_accurate=choice(best),
         chance=None if lengths is None else lengths.guessing,
         separated=all(found.beyond(share) for found in apart.values()),
@@ -300,9 +319,9 @@ def why_none(study: StudyRecord) -> str:
 
 def choices_of(study: StudyRecord) -> dict[int, Choice]:
     """Every finalist by its full trainings, by trial number."""
-    finals = {trial.number: trial.finals for trial in study.trials if trial.finals}
+    finals = study.finals
     noise = noise_of(finals, otherwise=study.noise or 0.0)
-    return {trial.number: _choice(study, trial, noise) for trial in study.trials if trial.finals}
+    return {trial.number: _choice(study, trial, finals, noise) for trial in study.trials if trial.number in finals}
 
 
 def extrapolated(settings: Settings, cost: float) -> bool:
@@ -317,6 +336,7 @@ def next_command(study: StudyRecord, verdict: Verdict | None) -> str | None:
     """The command that would tell apart what could not be; None where there is none, or nothing to tell apart.
 
     From guessing only longer trainings tell a network apart: a study of its own, for a study has one length.
+    Trainings that a time limit cut, and seeds that were interrupted, are done by the same command.
     """
     run = study.provenance[-1].get("command") if study.provenance else None
     if not isinstance(run, list):
@@ -329,20 +349,28 @@ def next_command(study: StudyRecord, verdict: Verdict | None) -> str | None:
             words = _with(words, "--full-images", str(verdict.longer))
             name = study.name.removesuffix(f"-{study.lengths.images}")
             words = _with(words, "--study", f"{name}-{verdict.longer}")
-        elif verdict.decided:
+        elif verdict.decided or not (words := _with_effort(words, _seeds_of(study, verdict))):
             return None
-        else:
-            words = _with_effort(words)
     if "--time-limit" in words:
         at = words.index("--time-limit")
         del words[at : at + 2]
     return shlex.join(words)
 
 
-def _with_effort(words: list[str]) -> list[str]:
-    """The command with the next greater effort."""
-    is_quick = "--effort" in words and words[words.index("--effort") + 1] == "quick"
-    return _with(words, "--effort", "standard" if is_quick else "thorough")
+def _seeds_of(study: StudyRecord, verdict: Verdict) -> int:
+    """By how many seeds the pick was trained, or could not be."""
+    [lost] = [len(trial.lost_seeds) for trial in study.trials if trial.number == verdict.pick.trial]
+    return verdict.pick.seeds + lost
+
+
+def _with_effort(words: list[str], seeds: int) -> list[str]:
+    """The command with the least effort, from its own on, that trains by more seeds than these; empty for none."""
+    given = words[words.index("--effort") + 1] if "--effort" in words else STANDARD
+    names = list(EFFORTS)
+    for name in names[names.index(given) :]:
+        if EFFORTS[name].seeds > seeds:
+            return words if name == given else _with(words, "--effort", name)
+    return []
 
 
 def _with(words: list[str], option: str, value: str) -> list[str]:
@@ -351,7 +379,7 @@ def _with(words: list[str], option: str, value: str) -> list[str]:
     return [*words[:at], option, value, *words[at + 2 :]]
 
 
-def _references(study: StudyRecord, pick: TrialRecord, finals: Mapping[int, Sequence[Any]]) -> dict[int, str]:
+def _references(study: StudyRecord, pick: TrialRecord, finals: Finals) -> dict[int, str]:
     """The published designs among the finalists that the pick is compared with, by number."""
     published = [trial for trial in study.trials if trial.published and trial.number in finals]
     if not published:
@@ -367,12 +395,17 @@ def _references(study: StudyRecord, pick: TrialRecord, finals: Mapping[int, Sequ
     return names
 
 
+def _names(compared: Sequence[Comparison]) -> str:
+    return ", ".join(one.words for one in compared)
+
+
 def _groups_words(trial: TrialRecord) -> str:
     return format_stages(trial.architecture.groups) if trial.architecture else "?"
 
 
-def _choice(study: StudyRecord, trial: TrialRecord, noise: Noise) -> Choice:
-    error, interval = error_of(trial.finals, noise)
+def _choice(study: StudyRecord, trial: TrialRecord, finals: Finals, noise: Noise) -> Choice:
+    results = finals[trial.number]
+    error, interval = error_of(results, noise)
     factor, cost = study.settings.cost_factor, trial.cost or 0.0
     assert trial.architecture is not None, "a finalist was trained"
     return Choice(
@@ -381,9 +414,9 @@ def _choice(study: StudyRecord, trial: TrialRecord, noise: Noise) -> Choice:
         words=trial.words,
         error=error,
         error_interval=interval,
-        seeds=len(trial.finals),
-        images=min(result.images_seen for result in trial.finals),
-        full=all(result.finished for result in trial.finals),
+        seeds=len(results),
+        images=min(result.images_seen for result in results),
+        full=all(result.finished for result in results),
         cost=cost,
         cost_interval=None if factor is None else (cost / factor, cost * factor),
         extrapolated=extrapolated(study.settings, cost),

@@ -196,7 +196,7 @@ def test_every_error_comes_with_its_proxy_data_seeds_and_spread(data: Report) ->
     assert "validation images by which the search chooses" in facts["What the error is"]
     assert facts["Length of training"].startswith("a full training takes 256 images, a short one ")
     assert "digits" in facts["Data"]
-    assert facts["Seeds"] == "0: one per candidate, so the spread between seeds is not measured"
+    assert facts["Seeds"] == "0 for what the search chooses by; 1 for the answer above"
     assert "10,000 validation images" in facts["Intervals"]
     assert "not a latency" in facts["Second objective"]
 
@@ -393,7 +393,7 @@ def test_the_summary_gives_costs_with_their_unit(data: Report) -> None:
     assert unit
     [line] = [line for line in data.section("verdict").lines if line.startswith("Take ")]
     assert re.search(
-        rf" at \d+\.\d+ {re.escape(unit)}; trained in full, 1 seed; guessing is (89|9\d)\.\d% wrong\.$", line
+        rf" at \d+\.\d+ {re.escape(unit)}; trained in full, 1 seed; guessing errs on (89|9\d)\.\d%\.$", line
     )
 
 

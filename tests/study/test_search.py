@@ -425,6 +425,17 @@ def test_a_time_limit_ends_the_search_and_its_finalists(tmp_path: Path) -> None:
     record = setup.study()
     assert len(record.trials) == 2, "the pilot's networks"
     assert {result.share for trial in record.trials for result in trial.finals} == {0.5}, "cut alike"
+    found = verdict_of(record)
+    assert found is not None
+    assert not found.pick.full
+    setup.search()
+    record = setup.study()
+    found = verdict_of(record)
+    assert found is not None
+    assert found.pick.full, "the same command without a limit trains on what was cut"
+    compared = [found.pick, *found.against, *found.others]
+    assert len({one.key for one in compared}) == len(record.finals) >= 2, "each network once"
+    assert {result.share for results in record.finals.values() for result in results} == {1.0}
 
 
 def test_a_time_limit_that_the_first_trainings_would_outlast_ends_them_at_their_first_points(tmp_path: Path) -> None:

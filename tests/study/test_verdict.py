@@ -134,12 +134,54 @@ def test_what_is_open_is_said_with_the_command_that_goes_on(setup: Setup) -> Non
     one_seed = study(setup, *rows, seeds=1, command=("snsearch", "search", "--budget", "40", "--time-limit", "5min"))
     found = verdict(one_seed)
     assert not found.decided
-    assert any(line.startswith("Not decided: whether the pick differs from #1 ") for line in found.lines())
+    assert any(line.startswith("The pick is not told apart from #1. ") for line in found.lines())
     assert "Cheaper still, but not shown to be as accurate, is #1: +0.6 ± " in " ".join(found.lines())
     assert "points at 50% less cost." in " ".join(found.lines())
-    assert next_command(one_seed, found) == "snsearch search --budget 40 --effort thorough"
-    quick = replace(one_seed, provenance=({"command": ["snsearch", "search", "--effort", "quick"]},))
-    assert next_command(quick, found) == "snsearch search --effort standard"
+    assert next_command(one_seed, found) == "snsearch search --budget 40", "it has five seeds: the time was short"
+
+
+@pytest.mark.parametrize(
+    ("options", "seeds", "further"),
+    [
+        ((), 3, ""),
+        ((), 5, " --effort thorough"),
+        (("--effort", "quick"), 2, " --effort standard"),
+        (("--effort", "thorough"), 7, " --effort thorough"),
+        (("--effort", "thorough"), 8, None),
+    ],
+)
+def test_the_next_command_has_seeds_to_train_by(
+    setup: Setup, options: tuple[str, ...], seeds: int, further: str | None
+) -> None:
+    rows = ((0.300, 20.0, True), (0.306, 10.0, False))
+    record = study(setup, *rows, seeds=seeds, command=("snsearch", "search", *options))
+    found = verdict(record)
+    assert not found.decided
+    assert next_command(record, found) == (None if further is None else f"snsearch search{further}")
+
+
+def test_networks_are_compared_by_trainings_of_one_length(setup: Setup) -> None:
+    record = study(setup, (0.40, 10.0, True), (0.30, 20.0, False), seeds=2)
+
+    def cut(trial: TrialRecord, *seeds: int) -> TrialRecord:
+        repeats = [replace(one, finished=False, share=0.5) if one.seed in seeds else one for one in trial.repeats]
+        return replace(trial, repeats=tuple(repeats))
+
+    first, second = record.trials
+    seeds = [one.seed for one in first.finals]
+    one_longer = replace(record, trials=(cut(first, seeds[1]), cut(second, seeds[1])))
+    assert (verdict(one_longer).pick.seeds, verdict(one_longer).pick.full) == (1, True)
+    all_cut = replace(record, trials=(cut(first, *seeds), cut(second, *seeds)))
+    assert (verdict(all_cut).pick.seeds, verdict(all_cut).pick.full) == (2, False)
+    none_alike = replace(record, trials=(first, cut(second, *seeds)))
+    assert verdict_of(none_alike) is None
+
+
+def test_a_network_with_two_trials_is_compared_once_by_its_last(setup: Setup) -> None:
+    record = study(setup, (0.40, 10.0, True), (0.30, 20.0, False))
+    again = replace(record.trials[1], number=7)
+    found = verdict(replace(record, trials=(*record.trials, again)))
+    assert (found.pick.trial, [one.trial for one in found.against], found.others) == (7, [0], ())
 
 
 def test_a_decided_verdict_needs_no_command_and_an_earlier_study_has_no_verdict(setup: Setup) -> None:
@@ -163,7 +205,7 @@ def test_a_pick_that_may_be_a_guess_is_not_to_be_taken_and_sends_for_longer_trai
     assert found.pick.error < 0.833 < found.pick.error_interval[1]
     [line] = found.lines()
     assert line.startswith("No network to take yet: #1 ")
-    assert line.endswith(", not told apart from guessing (83.3% wrong); train longer: --full-images 2560.")
+    assert line.endswith(", not told apart from guessing, which errs on 83.3%; train longer: --full-images 2560.")
     further = next_command(record, found)
     assert further == "snsearch search --effort quick --full-images 2560 --study made-up-2560"
     document = found.document(further)
@@ -176,7 +218,7 @@ def test_a_pick_that_learnt_is_taken_and_the_chance_is_said(setup: Setup) -> Non
     record = replace(study(setup, (0.40, 10.0, True), (0.30, 20.0, False)), lengths=lengths_of(640))
     found = verdict(record)
     assert (found.separated, found.is_guess) == (True, False)
-    assert next(found.lines()).endswith("trained in full, 3 seeds; guessing is 83.3% wrong.")
+    assert next(found.lines()).endswith("trained in full, 3 seeds; guessing errs on 83.3%.")
 
 
 def test_trainings_that_cannot_be_longer_need_more_images(setup: Setup) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+from snsearch.training import ProxyResult
+
 
 class Clock:
     """The time of a search.
@@ -19,10 +21,15 @@ class Clock:
         self._started, self._limit, self._workers = started, math.inf if limit is None else limit, workers
         self._shares = self._seconds = 0.0
 
-    def took(self, share: float, seconds: float) -> None:
-        """Hears how long a share of a full training took."""
-        self._shares += share
-        self._seconds += seconds
+    def took(self, before: ProxyResult | None, result: ProxyResult) -> None:
+        """Hears how long a training took that went on from where it was before."""
+        share, seconds = (0.0, 0.0) if before is None else (before.share, before.seconds)
+        self._shares += result.share - share
+        self._seconds += result.seconds - seconds
+
+    def restart(self) -> None:
+        """Forgets how long trainings took: they are of another length now."""
+        self._shares = self._seconds = 0.0
 
     def left(self, share: float = 1.0) -> float:
         """Seconds until that share of the limit is over."""

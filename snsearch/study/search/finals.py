@@ -43,33 +43,36 @@ class Finals:
     def compare(self, finalists: list[int], seeds: int) -> None:
         """Trains the finalists by one seed after another, until they are told apart."""
         trainings, recipe = self._trainings, self._lengths.recipe
-        ledger, clock = trainings.ledger, trainings.clock
-        first, total = trainings.plan.settings.seed + 1, seeds * len(finalists)
-        have = sum(len(ledger.current()[network].finals) for network in finalists)
+        clock, first = trainings.clock, trainings.plan.settings.seed + 1
         until = clock.fitting(len(finalists), recipe.curve_points * recipe.epochs)
-        if until <= 0 or have >= total:
+        to_do = {seed: self._lacking(finalists, seed, until) for seed in range(first, first + seeds)}
+        total = seeds * len(finalists)
+        if until <= 0 or not any(to_do.values()):
             return
         trainings.observer.training(
             f"{len(finalists)} finalists, trained in full by up to {seeds} seeds that did not choose them",
-            have,
+            total - sum(map(len, to_do.values())),
             total,
             trainings.heard,
         )
-        for seed in range(first, first + seeds):
-            current = ledger.current()
-            lacking = [
-                network
-                for network in finalists
-                if seed not in {result.seed for result in current[network].finals}
-                and seed not in {lost for lost, _ in current[network].lost_seeds}
-            ]
+        for seed, lacking in to_do.items():
             if not lacking:
                 continue
             if seed > first and clock.left() < clock.round(len(lacking)):
                 return
-            trainings.do(self._work(network, current[network], seed, until) for network in lacking)
+            trainings.do(self._work(network, seed, until) for network in lacking)
             if self._is_decided():
                 return
+
+    def _lacking(self, finalists: list[int], seed: int, until: float) -> list[int]:
+        """The finalists that were not trained as far by a seed."""
+
+        def is_done(record: TrialRecord) -> bool:
+            far_enough = {one.seed for one in record.finals if one.finished or one.share >= until}
+            return seed in far_enough or seed in {lost for lost, _ in record.lost_seeds}
+
+        current = self._trainings.ledger.current()
+        return [network for network in finalists if not is_done(current[network])]
 
     def _finalists(self) -> list[int]:
         """The networks that are trained by further seeds: contenders, and the published designs beside them."""
@@ -95,8 +98,10 @@ class Finals:
             chosen += [published[at] for at in references_of(groups, costs, ledger.cost(chosen[0]))]
         return list(dict.fromkeys([*chosen, *already]))
 
-    def _work(self, network: int, record: TrialRecord, seed: int, until: float) -> Work:
+    def _work(self, network: int, seed: int, until: float) -> Work:
         trainings, plan = self._trainings, self._trainings.plan
+        record = trainings.ledger.current()[network]
+        before = next((one for one in record.finals if one.seed == seed), None)
         recipe = replace(self._lengths.recipe, test_images=_TEST_IMAGES)
         name = f"#{record.number}, seed {seed}"
         piece = trainings.piece(network, recipe, name, seed, until, "test")
@@ -105,8 +110,9 @@ class Finals:
 
         def keep(result: ProxyResult) -> None:
             trainings.ledger.keep_final(record.number, result)
-            trainings.clock.took(until, result.seconds)
-            trainings.forget(network, result, "test")
+            trainings.clock.took(before, result)
+            if result.finished:
+                trainings.forget(network, result, "test")
             trainings.observer.report("scored", name, result)
 
         def fail(failed: Failed) -> None:
@@ -130,5 +136,4 @@ class Finals:
             attachments={},
         )
         found = verdict_of(record, trainings.plan.margin)
-        finals = {trial.number: trial.finals for trial in record.trials if trial.finals}
-        return found is not None and found.decided and len(common_seeds(finals)) > 1
+        return found is not None and found.decided and len(common_seeds(record.finals)) > 1

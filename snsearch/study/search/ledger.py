@@ -1,4 +1,4 @@
-"""What a search knows of its candidates: the study's trials as records, kept in step with the storage."""
+"""What a search knows of its candidates: the study's trials, kept in step with the storage."""
 
 from __future__ import annotations
 
@@ -42,8 +42,13 @@ class Ledger:
             self._put(record)
         self.networks.restore(study.refills, study.values)
         for record in self.records:
-            if record.status == "running" and record.architecture is None:
+            if record.status != "running":
+                continue
+            if record.architecture is None:
                 study.fail(record.number, "left out", "the search ended as it began this")
+                self._reread(record.number)
+            elif record.proxy is not None and record.proxy.finished and record.cost is not None:
+                study.complete(record.number, record.proxy.error, record.cost)  # it was killed before it did so
                 self._reread(record.number)
 
     @property
@@ -192,7 +197,12 @@ class Ledger:
             {} if record is None or record.proxy is None else {"proxy": encode(record.proxy)}
         )
         values = self.networks.all[network].values
-        return self._reread(self.study.begin(self.candidates.parameters, values, kept))
+        number = self._reread(self.study.begin(self.candidates.parameters, values, kept)).number
+        for result in () if record is None else record.repeats:
+            self.keep_final(number, result)
+        for seed, reason in () if record is None else record.lost_seeds:
+            self.lose_final(number, seed, reason)
+        return self._records[number]
 
     def draw(self) -> tuple[TrialRecord, int | None]:
         """A new trial that Optuna's sampler chooses, and its network where it is one to train."""
@@ -246,11 +256,11 @@ class Ledger:
             self._reread(record.number)
 
     def keep_final(self, number: int, result: ProxyResult) -> None:
-        """Keeps a finalist's training with a seed that did not choose it."""
+        """Keeps a finalist's training with a seed that did not choose it, in place of a shorter one."""
         self.study.add_repeat(number, result)
         record = self._records[number]
-        repeats = tuple(sorted((*record.repeats, result), key=lambda one: one.seed))
-        self._put(replace(record, repeats=repeats))
+        by_seed = {one.seed: one for one in (*record.repeats, result)}
+        self._put(replace(record, repeats=tuple(by_seed[seed] for seed in sorted(by_seed))))
 
     def lose_final(self, number: int, seed: int, reason: str) -> None:
         """Keeps why a finalist's training failed."""
@@ -259,7 +269,8 @@ class Ledger:
         self._put(replace(record, lost_seeds=(*record.lost_seeds, (seed, reason))))
 
     def _reread(self, number: int) -> TrialRecord:
-        repeats = self._records[number].repeats if number in self._records else ()
-        record = replace(self.study.record(number), repeats=repeats)
+        record, known = self.study.record(number), self._records.get(number)
+        if known is not None:
+            record = replace(record, repeats=known.repeats, lost_seeds=known.lost_seeds)
         self._put(record)
         return record

@@ -1,4 +1,4 @@
-"""Pieces of work: a network is trained from where it is to a share of the full training, in any process."""
+"""Pieces of work: a network is trained from where it is to a share of the full training."""
 
 from __future__ import annotations
 

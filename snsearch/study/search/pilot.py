@@ -64,6 +64,7 @@ class Pilot:
         )
         trainings.study.settle_lengths(lengths)
         trainings.observer.said(f"{lengths.describe()}; {self._duration(lengths, results)}")
+        clock.restart()  # keeping them counts them again
         for network, result in self._found.items():
             trainings.keep(network, result)
         for network, failed in self._failed.items():
@@ -98,17 +99,23 @@ class Pilot:
             return True
         clock = self._trainings.clock
         self._do(recipe, _FIRST_POINT)
-        for result in self._found.values():
-            clock.took(result.share, result.seconds)
+        self._time()
         done = min((result.share for result in self._found.values()), default=PILOT_SHARE)
         return max(_GRACE, clock.left()) >= (PILOT_SHARE - done) * clock.round(len(self._networks))
 
     def _train(self, recipe: Recipe) -> Sequence[ProxyResult]:
         """Trains all networks to half; returns the results of those that did not fail."""
         self._do(recipe, PILOT_SHARE)
+        self._time()
         if not self._found:
             raise StudyError(f"the pilot's trainings failed: {next(iter(self._failed.values())).reason}")
         return [self._found[network] for network in self._networks if network in self._found]
+
+    def _time(self) -> None:
+        """Lets the clock go by these trainings alone: earlier ones were shorter."""
+        self._trainings.clock.restart()
+        for result in self._found.values():
+            self._trainings.clock.took(None, result)
 
     def _do(self, recipe: Recipe, until: float) -> None:
         self._found.clear()

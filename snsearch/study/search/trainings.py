@@ -77,11 +77,9 @@ class Trainings:
     def keep(self, network: int, result: ProxyResult) -> None:
         """Keeps how a candidate does now."""
         before = self.ledger.current().get(network)
-        done = 0.0 if before is None else self.ledger.share(before)
-        took = result.seconds - (0.0 if before is None or before.proxy is None else before.proxy.seconds)
+        self.clock.took(None if before is None else before.proxy, result)
         self.going.pop(network, None)
         record = self.ledger.keep(network, result)
-        self.clock.took(self.ledger.share(record) - done, took)
         if result.finished:
             self.forget(network, result, "validation")
         self.observer.report("ended", record)

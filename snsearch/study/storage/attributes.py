@@ -1,4 +1,4 @@
-"""The attributes of studies and trials as records, every value checked: a storage may come from a stranger."""
+"""The attributes of studies and trials as records. Every value is checked: a storage may be anybody's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of a storage: what Optuna, SQLAlchemy, a driver or the disk raise becomes a StudyError with its cause."""
+"""Faults of a storage: what Optuna, SQLAlchemy, a driver or the disk raise becomes a StudyError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies that exist: read as plain records, and given what other wings keep in them."""
+"""Studies that exist: read as plain records, and given what other sub-packages keep in them."""
 
 from __future__ import annotations
 
