@@ -1,4 +1,4 @@
-"""95 % intervals, of normal and estimated deviations, shares and bootstraps; noise of a two-way layout."""
+"""95 % intervals of normal and estimated deviations, shares and bootstraps; two-way noise."""
 
 from __future__ import annotations
 

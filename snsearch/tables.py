@@ -1,4 +1,4 @@
-"""Tables: columns that are declared once and printed for a terminal, as JSON, CSV, Markdown or HTML.
+"""Tables: columns that are declared once and printed for a terminal, as JSON, CSV, Markdown, HTML.
 
 A column says how to get its cell from a row's record. For a terminal a table keeps to a width: cells wrap, columns
 that do not fit are left out in the order that the columns declare, and their names follow in a line below.

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from snsearch.cli import COMMANDS, cli
-from tests.module_tree import PAGE, module_tree, parts
+from tests.module_tree import PAGE, module_tree, parts, too_long
 
 CHECKOUT = Path(__file__).parent.parent
 PAGES = [
@@ -131,3 +131,7 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
 def test_the_tree_of_modules_is_up_to_date() -> None:
     _, tree, _ = parts(PAGE.read_text(encoding="utf-8"))
     assert tree == module_tree(), "run: python -m tests.module_tree"
+
+
+def test_the_lines_of_the_tree_are_whole_sentences_that_fit() -> None:
+    assert too_long() == [], "shorten the first sentence of these modules' docstrings"

@@ -1,6 +1,6 @@
-"""Imports: wings in layers, each entered by its face, and one owner per third-party package.
+"""Imports: sub-packages in layers, each used through its `__init__.pyi`, and one owner per third-party package.
 
-The layers themselves stand in pyproject.toml, under tool.importlinter; `make lint` checks them.
+The layers are listed in pyproject.toml, under tool.importlinter; `make lint` checks them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 import snsearch
 
 PACKAGE = Path(snsearch.__file__).parent
-WINGS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.pyi"))
+SUB_PACKAGES = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.pyi"))
 GRAPH = grimp.build_graph("snsearch", include_external_packages=True, cache_dir=None)
 
 OWNERS: dict[str, set[str]] = {
@@ -71,35 +71,35 @@ DISTRIBUTION = {
 }
 
 
-def _wing(module: str) -> str:
-    """The wing that a module is in; "" for the modules at the top and other packages."""
+def _sub_package(module: str) -> str:
+    """The sub-package that a module is in; "" for the modules at the top and other packages."""
     parts = module.split(".")
-    return parts[1] if parts[0] == "snsearch" and len(parts) > 1 and parts[1] in WINGS else ""
+    return parts[1] if parts[0] == "snsearch" and len(parts) > 1 and parts[1] in SUB_PACKAGES else ""
 
 
 def _importers(package: str) -> set[str]:
     return GRAPH.find_modules_that_directly_import(package) if package in GRAPH.modules else set()
 
 
-def test_a_wing_is_entered_by_its_face() -> None:
+def test_a_sub_package_is_imported_by_its_public_interface() -> None:
     past = [
         f"{importer} -> {imported}"
         for importer in GRAPH.modules
         for imported in GRAPH.find_modules_directly_imported_by(importer)
-        if _wing(imported) not in ("", _wing(importer)) and imported.count(".") > 1
+        if _sub_package(imported) not in ("", _sub_package(importer)) and imported.count(".") > 1
     ]
-    assert not past, "import these through the wing, and add them to its __init__.pyi"
+    assert not past, "import these from the sub-package, and add them to its __init__.pyi"
 
 
-@pytest.mark.parametrize("wing", WINGS)
-def test_every_name_of_a_face_is_there_and_used_outside(wing: str) -> None:
-    face = importlib.import_module(f"snsearch.{wing}")
-    modules = {path.stem for path in (PACKAGE / wing).glob("*.py")}
-    assert modules.isdisjoint(face.__all__), "importing a module would overwrite the name"
-    assert [name for name in face.__all__ if not hasattr(face, name)] == []
-    users = [PACKAGE / "__init__.pyi", *(path for path in PACKAGE.rglob("*.py") if path.parts[-2] != wing)]
+@pytest.mark.parametrize("name", SUB_PACKAGES)
+def test_every_name_of_a_public_interface_is_there_and_used_outside(name: str) -> None:
+    package = importlib.import_module(f"snsearch.{name}")
+    modules = {path.stem for path in (PACKAGE / name).glob("*.py")}
+    assert modules.isdisjoint(package.__all__), "importing a module would overwrite the name"
+    assert [one for one in package.__all__ if not hasattr(package, one)] == []
+    users = [PACKAGE / "__init__.pyi", *(path for path in PACKAGE.rglob("*.py") if path.parts[-2] != name)]
     text = "".join(path.read_text(encoding="utf-8") for path in users)
-    assert [name for name in face.__all__ if name not in text] == []
+    assert [one for one in package.__all__ if one not in text] == []
 
 
 @pytest.mark.parametrize("package", OWNERS)

@@ -34,7 +34,7 @@ _KINDS: dict[Any, Any] = {None: types.NoneType, int: Integral, float: Real, Path
 
 
 class _Names(dict[str, Any]):
-    """The names that a module's hints use; what is imported for type checks only comes from the package's face."""
+    """The names that a module's hints use; what is imported for type checks only comes from `__init__.pyi`."""
 
     def __missing__(self, name: str) -> Any:
         if hasattr(builtins, name):

@@ -1,4 +1,4 @@
-"""Networks side by side: what they cost, what they are predicted to take, and what was printed of their errors."""
+"""Networks side by side: what they cost, their predicted latencies, and their printed errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who trains the candidates of a search: processes of this machine, an engine, or the caller's own executor."""
+"""Who trains a search's candidates: processes of this machine, an engine, or the caller's executor."""
 
 from __future__ import annotations
 

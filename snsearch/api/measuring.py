@@ -1,4 +1,4 @@
-"""Measuring networks on a device, or counting them: one call for both, and for the candidates of a study."""
+"""Measuring or counting networks on a device: one call for both, and for a study's candidates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What search says before it trains: how budget and data differ, and the memory and time that it will take."""
+"""What search says before it trains: how budget and data differ, and what memory and time it needs."""
 
 from __future__ import annotations
 

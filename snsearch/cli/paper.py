@@ -1,4 +1,4 @@
-"""snsearch paper: the claims of ShuffleNet's tables 2 to 5, each beside what proxy training sees of it."""
+"""snsearch paper: the claims of ShuffleNet's tables 2 to 5, each beside what proxy training sees."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Reaches a device, measures on it and keeps the measurements; counts instructions without a device.
+"""Reaches a device, measures on it and keeps the measurements; counts instructions without one.
 
-Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
+Other sub-packages import only the names of `__init__.pyi`; each is loaded when it is first used.
 """
 
 import lazy_loader

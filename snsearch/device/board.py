@@ -1,4 +1,4 @@
-"""A device that is ready to measure: reached, probed, locked for one user, with a checked runner in place."""
+"""A device that is ready to measure: reached, probed, locked for one user, with a checked runner."""
 
 from __future__ import annotations
 

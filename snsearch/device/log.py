@@ -1,4 +1,4 @@
-"""A device's log of measurements: each model is measured once, and each measurement is kept at once."""
+"""A device's log of measurements: each model is measured once, each measurement is kept at once."""
 
 from __future__ import annotations
 

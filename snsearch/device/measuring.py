@@ -1,4 +1,4 @@
-"""The measuring protocol: parity before time, warm-up until stable, rounds that run several models in turn.
+"""The measuring protocol: parity first, warm-up until stable, rounds that run models in turn.
 
 Every batch of models runs in rounds, a fixed reference network among them: drift affects all of them alike and shows
 in the reference. A disturbed model is measured again once; if it stays disturbed, its measurement is flagged.

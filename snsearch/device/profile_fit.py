@@ -1,4 +1,4 @@
-"""A device's own latency profile: its plan is measured, rates are fitted, and held-out networks judge them.
+"""A device's own latency profile: measures its plan, fits rates, judges them on held-out networks.
 
 The plan's networks are held out in turn, an eighth at a time; operators, blocks and networks of other spaces are in
 every fit. All measurements go through the device's log, so an interrupted profile can be resumed.

@@ -1,4 +1,4 @@
-"""What to measure for a device's profile: networks of a space, and operators and blocks of these networks.
+"""What to measure for a device's profile: networks of a space, and their operators and blocks.
 
 Networks are drawn over everything that the space varies. Pieces are chosen greedily among the networks' operators and
 stages: each adds the most information on the terms' costs to the pieces before it.

@@ -1,4 +1,4 @@
-"""Which runner a device gets: its own, the static binary for its engine and machine, or the one in Python."""
+"""Which runner a device gets: its own, its machine's static binary, or the one in Python."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Inference engines: models written from operators, runners, parity with torch.
 
-Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
+Other sub-packages import only the names of `__init__.pyi`; each is loaded when it is first used.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""A model's files, and what all model writers share: tensor shapes, outputs, folded weights, padding, checks."""
+"""A model's files, and what all writers share: tensor shapes, outputs, folded weights, padding."""
 
 from __future__ import annotations
 

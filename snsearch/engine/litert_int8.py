@@ -1,4 +1,4 @@
-"""A float32 LiteRT model of a network -> an int8 one, by LiteRT's own quantiser, and its error by layer.
+"""A float32 LiteRT model -> an int8 one, by LiteRT's own quantiser, and its error by layer.
 
 Post-training static quantisation: weights per output channel and symmetric, activations per tensor; ranges are those
 that the quantiser finds on calibration images. Input and output stay float32. Tensors are found by their names, which

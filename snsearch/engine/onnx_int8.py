@@ -1,4 +1,4 @@
-"""A float32 ONNX model of a network -> an int8 one, by ONNX Runtime's own tools, and its error by layer.
+"""A float32 ONNX model -> an int8 one, by ONNX Runtime's own tools, and its error by layer.
 
 Post-training static quantisation: weights per output channel, activations per tensor, both signed, as ARM kernels
 like them; ranges are the least and greatest values on calibration images.

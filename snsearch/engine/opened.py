@@ -1,4 +1,4 @@
-"""Written models, opened in this process: functions from a batch of images to logits, to check and compare them."""
+"""Written models, opened here to be checked and compared: functions from images to logits."""
 
 from __future__ import annotations
 

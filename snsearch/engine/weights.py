@@ -1,4 +1,4 @@
-"""Weights of operators: those of a torch module, random ones from a seed, and the folding of batch norm.
+"""Weights of operators: a torch module's, or random ones from a seed; the folding of batch norm.
 
 Latency does not depend on the values of weights, so random ones serve for timing. But outputs are compared with
 torch's: each random batch norm has its own statistics, so that wrong folding shows, and activations keep the input's

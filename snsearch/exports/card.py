@@ -1,4 +1,4 @@
-"""The model card: what an exported network is, what it was measured to do, and how to make and use it."""
+"""The model card: what an exported network is, what was measured, and how to make and use it."""
 
 from __future__ import annotations
 

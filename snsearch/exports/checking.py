@@ -1,4 +1,4 @@
-"""Whether an exported network computes what torch computes, and how many test images each gets right."""
+"""Whether an exported network computes what torch computes, and how many images each gets right."""
 
 from __future__ import annotations
 

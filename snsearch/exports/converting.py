@@ -1,4 +1,6 @@
-"""The converters of LiteRT and ExecuTorch, in a process of their own: they print much, and change torch as they load.
+"""The converters of LiteRT and ExecuTorch, in a process of their own.
+
+They print much, and change torch as they load.
 
 python -m snsearch.exports.converting litert WEIGHTS FILE
 """

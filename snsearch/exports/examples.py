@@ -1,4 +1,4 @@
-"""How to use an exported network: the pixels it takes, in numbers, in ten lines of Python and, for ncnn, in C++."""
+"""How to use an exported network: the pixels it takes, and an example in Python and, for ncnn, C++."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An int8 model beside the float32 one: quantised, compared in accuracy and latency, with its error by layer."""
+"""An int8 model beside the float32 one: its accuracy, its latency and its error by layer."""
 
 from __future__ import annotations
 

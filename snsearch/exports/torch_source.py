@@ -1,4 +1,4 @@
-"""OpGraph -> the source of a Python module that needs torch and safetensors only, with the same tensors by name."""
+"""OpGraph -> the source of a Python module that needs torch and safetensors only. Tensors keep their names."""
 
 from __future__ import annotations
 

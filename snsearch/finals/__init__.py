@@ -1,6 +1,6 @@
 """The full training of a network that was chosen, and its error on test images.
 
-Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
+Other sub-packages import only the names of `__init__.pyi`; each is loaded when it is first used.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Augmented images: crops, mirrors, color jitter and random operations of a whole batch, on the device that has it.
+"""Augmented images: crops, mirrors, color jitter and random operations of a batch, on its device.
 
 What is drawn depends on the generator alone, not on the device.
 """

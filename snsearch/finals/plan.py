@@ -1,4 +1,4 @@
-"""FinalPlan: what one full training is, so that the same command goes on with it, and its batch and rate."""
+"""FinalPlan: what one full training is, so that the same command goes on with it."""
 
 from __future__ import annotations
 

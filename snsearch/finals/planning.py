@@ -1,4 +1,4 @@
-"""The plan of a full training from the data and the processes at hand, and what to expect of it, in words."""
+"""The plan of a full training from the data and processes at hand, and what to expect of it."""
 
 from __future__ import annotations
 

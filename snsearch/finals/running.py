@@ -1,4 +1,4 @@
-"""Runs a full training in its folder: from where it stands to the weights file and the error on the test images."""
+"""Runs a full training in its folder, to the weights file and the error on the test images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation: how many images a network classifies right, in all, by class and confused, with 95 % intervals."""
+"""Evaluation: how many images a network gets right, by class and confused, with 95 % intervals."""
 
 from __future__ import annotations
 

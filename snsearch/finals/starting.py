@@ -1,4 +1,4 @@
-"""Where a full training starts: from random weights or those of a file, with parts that stay as they are."""
+"""Where a full training starts: random weights or those of a file, with frozen parts."""
 
 from __future__ import annotations
 

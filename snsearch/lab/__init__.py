@@ -1,6 +1,6 @@
 """Evidence about the method itself: the paper's claims, and how well cheap scores rank.
 
-Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
+Other sub-packages import only the names of `__init__.pyi`; each is loaded when it is first used.
 """
 
 import lazy_loader

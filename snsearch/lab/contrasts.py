@@ -1,4 +1,4 @@
-"""Contrasts: differences between the errors of networks that were trained with the same seeds, with their noise.
+"""Contrasts: differences of errors between networks trained with the same seeds, with their noise.
 
 Model: error = network effect + seed effect (the order of the images, equal for all networks) + noise. Contrasts are
 taken within a seed, so the seed effect cancels, as in a paired test. Noise is pooled over networks of one kind, and

@@ -1,4 +1,4 @@
-"""How well cheap scores rank the members of a reference set as long training does, and what they cost.
+"""How well cheap scores rank a reference set's members as long training does, and what they cost.
 
 A proxy is a recipe, a number of images of it, and what is read off the learning curve there. All are judged alike:
 against the mean error of the long trainings over their seeds, by rank correlation, with the noise ceiling of that

@@ -1,4 +1,4 @@
-"""Making a reference set, or going on with it: candidates of a budget trained long, and by the default proxy."""
+"""Making a reference set, or going on with it: candidates trained long, and by the default proxy."""
 
 from __future__ import annotations
 

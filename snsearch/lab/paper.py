@@ -1,4 +1,4 @@
-"""The claims of the ShuffleNet paper (arXiv:1707.01083, tables 2 to 5) beside what proxy training sees of them.
+"""The ShuffleNet paper's claims (arXiv:1707.01083, tables 2 to 5) beside what proxy training sees.
 
 Every claim is a contrast: errors of networks of matched cost, weighted so that a positive sum has the paper's sign.
 The paper's figures are top-1 errors on ImageNet in percent; what is seen are errors on the user's data.

@@ -1,4 +1,4 @@
-"""A surrogate over designs: predicts a candidate's score from those of the others, and what training it would gain.
+"""A surrogate over designs: predicts a candidate's score, and what training it would gain.
 
 Cheap scores are noisy, but candidates share design choices. A Gaussian process over the designs, fitted to all
 scores, separates the effect of the choices from noise; its mean ranks better than the scores that it was fitted to.

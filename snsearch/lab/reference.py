@@ -1,4 +1,4 @@
-"""Reference sets: matched candidates of one budget, trained long with several seeds, to judge cheap scores by.
+"""Reference sets: candidates of one budget trained long with several seeds, to judge scores by.
 
 A set is a folder: `set.json` says what was trained on what and how, `trainings.csv` holds every training's learning
 curve, `scores.csv` the training-free scores. It grows: trainings that it lacks are added, none is done twice.

@@ -1,4 +1,4 @@
-"""SetFidelity -> the page of a reference set, for a reader who asks whether the ranking can be trusted."""
+"""SetFidelity -> the page of a reference set, which says whether its ranking can be trusted."""
 
 from __future__ import annotations
 

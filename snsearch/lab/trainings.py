@@ -1,4 +1,4 @@
-"""Many trainings, kept one by one: a list of them is run over worker processes into a log, and resumed from it."""
+"""Many trainings, kept one by one: run over worker processes into a log, and resumed from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measured latencies -> a calibration, and a device profile: form and rates, with errors on held-out networks.
+"""Measured latencies -> a calibration and a device profile: form, rates and held-out errors.
 
 A form says which terms share a rate. It is chosen by its error on networks that the fit has not seen. The reported
 error comes from a second, outer round: for each network (or family), both form and rates are chosen without it.

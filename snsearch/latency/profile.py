@@ -1,4 +1,4 @@
-"""Profiles: a device's rates, their source and error, and the latency that they predict for an architecture.
+"""Profiles: a device's rates, their source and error, and the latency that they predict.
 
 A profile is a TOML file, bundled in profiles/ or the user's own. It has the errors of its rates on held-out networks,
 and those of two baselines on the same folds. `calibration` makes profiles.

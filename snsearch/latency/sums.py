@@ -1,4 +1,4 @@
-"""A profile's prediction as sums over a network's blocks, for a solver that tries many widths at once."""
+"""A profile's prediction as sums over a network's blocks, for solvers that try many widths at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well rates predict networks that they were not fitted on: held-out predictions, their errors, and baselines."""
+"""How well rates predict networks that they were not fitted on: held-out errors, and baselines."""
 
 from __future__ import annotations
 

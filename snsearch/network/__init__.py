@@ -1,6 +1,6 @@
 """What a network is and what it costs: architectures, graphs, counts, torch modules.
 
-Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
+Other sub-packages import only the names of `__init__.pyi`; each is loaded when it is first used.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Blocks of many networks at once: their operators, with numpy arrays in the place of channel numbers.
+"""Blocks of many networks at once: their operators, with numpy arrays as channel numbers.
 
 The same functions of `structure_units` and `costs` build and count them, so that a figure of one of the networks
 equals what it has on its own. Integers have 64 bits.

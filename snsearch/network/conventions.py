@@ -1,4 +1,4 @@
-"""What other counters count for the same graph, in closed form, and which operators make the difference.
+"""What other counters count for the same graph, in closed form, and which operators differ.
 
 Papers, profilers and frameworks mean different things by FLOPs. Each convention here is a rule per operator, taken
 from the source of the named tool; `verify` checks it against the tool itself.

@@ -1,4 +1,4 @@
-"""The cost report checked by independent counters that run the torch module: thop and torch's FlopCounterMode."""
+"""The cost report checked by counters that run the torch module: thop and torch's FlopCounterMode."""
 
 from __future__ import annotations
 

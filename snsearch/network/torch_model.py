@@ -1,4 +1,4 @@
-"""OpGraph -> torch module, with exactly the operators, shapes and parameters that the cost report counts."""
+"""OpGraph -> torch module, with exactly the operators and parameters that the cost report counts."""
 
 from __future__ import annotations
 

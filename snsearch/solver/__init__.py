@@ -1,6 +1,6 @@
 """Widths that meet a budget: spaces, budgets, the solver, a space's candidates.
 
-Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
+Other sub-packages import only the names of `__init__.pyi`; each is loaded when it is first used.
 """
 
 import lazy_loader

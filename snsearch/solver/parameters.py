@@ -1,4 +1,4 @@
-"""A space's [search] as named parameters: what Optuna keeps of a design, and what a random one is drawn from.
+"""A space's [search] as named parameters: what Optuna keeps, and random designs are drawn from.
 
 A choice for all stages is one parameter ("groups"); one per stage has the stage's number, as the paper counts them
 ("groups_stage2"). `growth_stage3` is the width of Stage3 over that of Stage2.

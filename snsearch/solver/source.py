@@ -1,4 +1,4 @@
-"""Where the candidates of a search come from: designs of a space, solved for a budget by the values of parameters."""
+"""Where a search's candidates come from: designs of a space, solved by the values of parameters."""
 
 from __future__ import annotations
 

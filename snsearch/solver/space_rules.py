@@ -1,4 +1,4 @@
-"""What the numbers of a space must be, so that its networks can be built: each rule names the key that breaks it."""
+"""What the numbers of a space must be for its networks to be built. Each rule names the key that breaks it."""
 
 from __future__ import annotations
 

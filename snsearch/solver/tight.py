@@ -1,4 +1,4 @@
-"""Stage widths a little out of proportion, to come closer to the MFLOPs budget than proportional widths can.
+"""Stage widths a little out of proportion, to come closer to the MFLOPs than proportional ones can.
 
 The search is exhaustive: it goes through the whole lattice of such widths, stage by stage in arrays, and skips only
 what a bound proves no better.

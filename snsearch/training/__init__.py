@@ -1,6 +1,6 @@
 """Data sets and proxy trainings.
 
-Other wings import only the names of `__init__.pyi`; each is loaded when it is first used.
+Other sub-packages import only the names of `__init__.pyi`; each is loaded when it is first used.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Data sets that are arrays already: IDX files (the MNIST format), Fashion-MNIST, scikit-learn's digits.
+"""Data sets that are arrays already: IDX files (as MNIST's), Fashion-MNIST, scikit-learn's digits.
 
 Figures published of them, and the reference sets, are errors on their test images.
 """

@@ -1,4 +1,4 @@
-"""What a search will take, before it starts: memory and time, estimated from what its networks compute.
+"""What a search will take: memory and time, estimated from what its networks compute.
 
 The coefficients were measured with 32, 64 and 96 pixels, batches of 64 and 3 to 93 MMACs on one x86-64 core; the
 estimates were within a third of the memory measured. Time differs more between machines. Loads no torch.

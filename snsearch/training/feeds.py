@@ -1,4 +1,4 @@
-"""Feeds: the splits of a data set as a full training reads them, from memory, or decoded as they are needed.
+"""Feeds: the splits of a data set for a full training, from memory or decoded as they are needed.
 
 Data that does not fit into memory is decoded by worker processes, in the same order and to the same pixels.
 """

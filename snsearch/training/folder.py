@@ -1,4 +1,4 @@
-"""Image folders: CLASS/IMAGE, SPLIT/CLASS/IMAGE, or images with their labels in a CSV file beside them."""
+"""Image folders: CLASS/IMAGE, SPLIT/CLASS/IMAGE, or images with labels in a CSV file beside them."""
 
 from __future__ import annotations
 

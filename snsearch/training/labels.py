@@ -1,4 +1,4 @@
-"""Class labels from columns and tables: what is a label, what is withheld, and what is no label at all."""
+"""Class labels from columns and tables: what is a label, what is withheld, and what is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images a study was made on: twelve bytes per image, to say later how many were added, removed or altered."""
+"""Which images a study was made on: twelve bytes each, to count those added, removed or altered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of this machine, as far as this process may use it, and errors that say there was not enough."""
+"""The memory that this process may use, and errors that say there was not enough."""
 
 from __future__ import annotations
 

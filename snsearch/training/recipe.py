@@ -1,4 +1,4 @@
-"""Recipes of trainings, and what a training comes to: its learning curve, its score, and its right answers."""
+"""Recipes of trainings, and what a training comes to: its curve, its score and its right answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A part of a data set in memory, at the resolution of a deployed network: what an export is checked on."""
+"""A part of a data set in memory, at a deployed network's resolution: what exports are checked on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which split is which: roles from the names of folders and splits, and stratified parts where a role is missing.
+"""Which split is which: roles from names, and stratified parts where a role is missing.
 
 Three splits are used as three. Of two, the second is the test split whatever its name, and the validation images are
 a tenth of every class of the training images. A single split is divided into all three.

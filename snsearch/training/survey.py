@@ -1,4 +1,4 @@
-"""What becomes of found images: size, channels and depth from their headers, and the division into splits.
+"""What becomes of found images: size, channels and depth from headers, and division into splits.
 
 The same survey serves `snsearch data`, which prints it, and loading, which uses it. Loads no torch.
 """

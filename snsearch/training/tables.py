@@ -1,4 +1,4 @@
-"""Data sets with an image and a label column: parquet files, save_to_disk folders, the Hugging Face hub.
+"""Data sets with image and label columns: parquet files, save_to_disk folders, Hugging Face hub.
 
 Only images are read from their cells; everything goes through the "datasets" package.
 """

@@ -1,4 +1,4 @@
-"""The files below a folder by kind: what is hidden, special or foreign is skipped by name and never opened."""
+"""The files below a folder by kind. Hidden, special and foreign ones are skipped by name and never opened."""
 
 from __future__ import annotations
 

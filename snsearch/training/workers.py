@@ -1,4 +1,4 @@
-"""Workers: calls in spawned processes, or in this one, that report what they do and stop at a safe point.
+"""Workers: calls in spawned processes, or in this one, that report and stop at a safe point.
 
 Any executor with the interface of `concurrent.futures` can take the calls, on other machines too; the processes are
 those of the standard library. Spawned, not forked: torch's threads do not survive a fork. Small networks use one core

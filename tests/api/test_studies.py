@@ -54,10 +54,10 @@ def test_a_help_section_names_every_option_once() -> None:
 
 
 def test_no_module_takes_the_name_of_a_public_call() -> None:
-    for wing in ("api", "lab", "study"):
-        face = importlib.import_module(f"snsearch.{wing}")
-        modules = {module.name for module in pkgutil.iter_modules(face.__path__)}
-        assert not modules & set(face.__all__)
+    for name in ("api", "lab", "study"):
+        package = importlib.import_module(f"snsearch.{name}")
+        modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+        assert not modules & set(package.__all__)
 
 
 SCRIPT = """

@@ -1,4 +1,4 @@
-"""What SPEC means on the command line: a key, a known network's name, a JSON file, or a space with options."""
+"""What SPEC means: a key, a known network's name, a JSON file, or a space with options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long work shows itself: a live display on a terminal, one line an event elsewhere, always on stderr."""
+"""How long work shows itself on stderr: a live display on a terminal, one line an event elsewhere."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Counted cost: instructions and cache misses of ARM code under qemu's user-mode emulation, without a board."""
+"""Counted cost: instructions and cache misses of ARM code under qemu's user-mode emulation."""

@@ -1,4 +1,4 @@
-"""Counted devices: the instructions and cache misses of one inference of ncnn's ARM code, without a board.
+"""Counted devices: the instructions and cache misses of one inference of ncnn's ARM code.
 
 `counted://cortex-a72` means the static runner under qemu, with the caches of a bundled core. Its figures are counts,
 not latencies. They are cached by the hash of everything that they depend on.

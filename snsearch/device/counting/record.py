@@ -1,4 +1,4 @@
-"""A network's counts as they are stored: the counts of one inference, and everything they depend on.
+"""A network's counts as they are stored: those of one inference, and everything they depend on.
 
 The cache holds CountedRecord; a study holds CountedNetwork, with the network and the core. Reading them needs neither
 qemu nor the core's file.

@@ -1,4 +1,4 @@
-"""Counts of one repeat of a program: those of a run with two repeats, minus those of a run with one.
+"""Counts of one repeat of a program: those of a run with two repeats minus those of one repeat.
 
 The difference drops what a program does once: loading, first touches of memory, printing. Every run has the same
 addresses (no randomisation, an empty environment, the same file names in a folder of its own), so counts repeat.

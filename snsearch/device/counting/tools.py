@@ -1,4 +1,4 @@
-"""What counting needs on this host: Linux, qemu's user-mode emulator with plugins, a C compiler, setarch."""
+"""What counting needs here: Linux, qemu's user-mode emulator with plugins, a C compiler, setarch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An Android phone over adb, Android's own client, in the folder that every phone's shell may write and execute in.
+"""An Android phone over adb, Android's own client. Files go where every phone's shell may write and execute.
 
 The client's environment variables apply, such as ANDROID_ADB_SERVER_PORT and ADB_VENDOR_KEYS.
 """

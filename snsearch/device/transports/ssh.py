@@ -1,4 +1,4 @@
-"""A Linux board over ssh, by the system's OpenSSH client: ~/.ssh/config, keys, agents and known_hosts apply.
+"""A Linux board over ssh, by the system's OpenSSH client with its config, keys and known hosts.
 
 All commands share one connection (ControlMaster). If the user's configuration has a ControlPath of its own, that
 connection is used and left open.

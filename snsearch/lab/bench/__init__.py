@@ -1,1 +1,1 @@
-"""The bench: networks of equal FLOPs trained to the end, and searches and cheap scores replayed on them."""
+"""The bench: networks of equal FLOPs trained to the end; searches and scores are replayed on them."""

@@ -1,4 +1,4 @@
-"""Verdicts replayed on a table: whether their 95 % intervals hold what other seeds and other images say.
+"""Verdicts replayed on a table: whether their 95 % intervals hold what other seeds and images say.
 
 A verdict is given on four networks, as a search gives it: by all seeds but one, and on half of the test images. The
 seed that was left out judges it, on the other half. Its difference has noise of its own, which counts: a claim holds

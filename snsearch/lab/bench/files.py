@@ -1,4 +1,4 @@
-"""The files of the bench: members, right answers, training-free scores, and the frozen recipes with their digest."""
+"""The files of the bench: members, right answers, training-free scores, and frozen recipes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bench's tables: networks of one budget, with learning curves to the end of training by several seeds."""
+"""The bench's tables: networks of one budget, with learning curves to the end by several seeds."""
 
 from __future__ import annotations
 

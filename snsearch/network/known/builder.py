@@ -1,4 +1,4 @@
-"""The builder of networks that are no Architecture: a chain of blocks, each joined to the next by one tensor."""
+"""The builder of networks that are no Architecture: a chain of blocks joined by one tensor each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NASNet-A: cells that read the outputs of the two cells before them, so that all of them are one block."""
+"""NASNet-A: cells that read the outputs of the two cells before them, so all of them are one block."""
 
 from __future__ import annotations
 

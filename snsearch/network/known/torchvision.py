@@ -1,4 +1,4 @@
-"""Torchvision's names for the tensors of known networks, so that a user's own weights under them can be read."""
+"""Torchvision's names for the tensors of known networks, to read a user's own weights under them."""
 
 from __future__ import annotations
 
