@@ -29,6 +29,15 @@ def wilson_95(hits: int, count: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def error_of_share(share: float, count: int) -> float:
+    """The standard error of a share that was seen in `count`, after Agresti and Coull (1998).
+
+    Two hits and two misses are added, so that a share of zero in a few is not taken as certain.
+    """
+    added = (share * count + 2) / (count + 4)
+    return math.sqrt(added * (1 - added) / (count + 4))
+
+
 def percentiles_95(values: npt.ArrayLike) -> tuple[float, float]:
     """The middle 95 % of values, such as those of a bootstrap."""
     import numpy as np

@@ -42,12 +42,7 @@ def say_what_to_expect(plan: Plan, observer: Observer, *, go_ahead: bool) -> Non
     )  # forward only, and on the way half of them
     data_bytes = sum(split.pixels.nbytes for split in (dataset.train, dataset.scored, dataset.test))
     expected = expect(
-        [
-            candidates.solutions[design].architecture.at_input(
-                channels=dataset.channels, resolution=(dataset.side, dataset.side), classes=len(dataset.classes)
-            )
-            for design in candidates.first.values()
-        ],
+        [dataset.network(candidates.solutions[design].architecture) for design in candidates.first.values()],
         batch_size=recipe.batch_size,
         images_per_training=whole + scored,
         trainings=trainings,

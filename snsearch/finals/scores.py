@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from snsearch.codec import Share, Stored
-from snsearch.intervals import Z95, wilson_95
+from snsearch.intervals import Z95, error_of_share, wilson_95
 from snsearch.prose import counted
 from snsearch.tables import Column, Table
 
@@ -126,9 +126,7 @@ class Tally:
         scores = [_class_score(name, row, self.confusion) for row, name in enumerate(classes)]
         seen = [one for one in scores if one.images]
         balanced = sum(1 - one.right / one.images for one in seen) / len(seen)
-        # Two right and two wrong images more, after Agresti and Coull (1998), so that no class counts as certain.
-        shares = [((one.right + 2) / (one.images + 4), one.images + 4) for one in seen]
-        half = Z95 * math.sqrt(sum(share * (1 - share) / count for share, count in shares)) / len(seen)
+        half = Z95 * math.hypot(*(error_of_share(one.right / one.images, one.images) for one in seen)) / len(seen)
         top5 = len(classes) > _TOP
         return Evaluation(
             images=images,

@@ -273,11 +273,7 @@ def trainings_of(line_ups: Sequence[LineUp], recipe: Recipe, seeds: int) -> list
 
 def trained_macs(arch: Architecture, dataset: Dataset) -> int:
     """Multiply-adds of a network on the images that it is trained on."""
-    return count_macs(
-        arch.at_input(
-            channels=dataset.channels, resolution=(dataset.side, dataset.side), classes=len(dataset.classes)
-        )
-    )
+    return count_macs(dataset.network(arch))
 
 
 def errors_of(line: LineUp, curves: Mapping[tuple[str, str, int], Curve], seeds: int) -> dict[str, dict[int, float]]:

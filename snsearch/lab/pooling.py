@@ -1,4 +1,4 @@
-"""A surrogate over designs: predicts a candidate's score, and what training it would gain.
+"""A Gaussian process over designs that smooths the scores of candidates.
 
 Cheap scores are noisy, but candidates share design choices. A Gaussian process over the designs, fitted to all
 scores, separates the effect of the choices from noise; its mean ranks better than the scores that it was fitted to.
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from snsearch.network import Architecture
+from snsearch.study import standardised
 
 Array = npt.NDArray[np.float64]
 WIDTH_WEIGHT = 0.5
@@ -45,16 +46,11 @@ def features_of(arch: Architecture) -> tuple[float, ...]:
 def design_matrix(archs: Sequence[Architecture], further: Array | None = None) -> Array:
     """(N, F) standardised features of networks and of further (N, K) columns; constant columns are left out."""
     columns = np.array([features_of(arch) for arch in archs], dtype=np.float64)
-    if further is not None:
-        columns = np.hstack([columns, further])
-    deviations = columns.std(0)
-    moving = deviations > 1e-9
-    standardised: Array = (columns[:, moving] - columns[:, moving].mean(0)) / deviations[moving]
-    return standardised
+    return standardised(columns if further is None else np.hstack([columns, further]))
 
 
-def predict(seen: Array, scores: Array, wanted: Array, noise: Array | None = None) -> tuple[Array, Array]:
-    """(M,) mean and standard deviation of the noise-free score at the `wanted` features.
+def predict(seen: Array, scores: Array, wanted: Array) -> Array:
+    """(M,) mean score at the `wanted` features.
 
     The kernel is linear plus radial, with one length scale for all features: twenty candidates cannot identify seven.
     Deterministic.
@@ -63,7 +59,6 @@ def predict(seen: Array, scores: Array, wanted: Array, noise: Array | None = Non
         seen: (N, F) features of the scored networks.
         scores: (N,) their scores.
         wanted: (M, F) features to predict at.
-        noise: (N,) known variances of single scores, added to the fitted noise.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
@@ -71,29 +66,26 @@ def predict(seen: Array, scores: Array, wanted: Array, noise: Array | None = Non
 
     middle, size = scores.mean(), float(scores.std())
     if size == 0 or not seen.size:
-        return np.full(len(wanted), middle), np.full(len(wanted), size)
+        return np.full(len(wanted), middle)
     features = seen.shape[1]
     kernel = (
         ConstantKernel(0.3 / features, (1e-4, 1e1)) * DotProduct(1.0, "fixed")
         + ConstantKernel(0.3, (1e-3, 1e1)) * RBF(math.sqrt(features), (0.5, 20.0))
         + WhiteKernel(0.3, (1e-3, 2.0))
     )
-    alpha = 1e-8 if noise is None else 1e-8 + noise / size**2
-    process = GaussianProcessRegressor(kernel, alpha=alpha, random_state=0)
+    process = GaussianProcessRegressor(kernel, alpha=1e-8, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a length scale at its bound means no such effect
         process.fit(seen, (scores - middle) / size)
-    mean, deviation = process.predict(wanted, return_std=True)
-    noise_level = process.kernel_.k2.noise_level  # predict() includes it in the deviation
-    noise_free: Array = np.sqrt(np.maximum(deviation**2 - noise_level, 1e-12))
-    return middle + mean * size, noise_free * size
+    mean: Array = middle + process.predict(wanted) * size
+    return mean
 
 
 def pooled(matrix: Array, scores: Array) -> Array:
     """(N,) scores smoothed by the process; unchanged for fewer than six."""
     if len(scores) < 6 or not matrix.size or np.ptp(scores) == 0:
         return scores
-    return predict(matrix, scores, matrix)[0]
+    return predict(matrix, scores, matrix)
 
 
 def long_run_ranks(archs: Sequence[Architecture], errors: Array, params: Sequence[int]) -> Array:

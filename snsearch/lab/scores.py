@@ -319,9 +319,7 @@ def zero_cost(
     first, second = islice(Batches(dataset.train, "none", batch_size=size, seed=seed), 2)
     candidate = Candidate(
         deployed=arch,
-        scored=arch.at_input(
-            channels=dataset.channels, resolution=(dataset.side, dataset.side), classes=len(dataset.classes)
-        ),
+        scored=dataset.network(arch),
         batches=((first[0].to(device), first[1].to(device)), (second[0].to(device), second[1].to(device))),
         seed=seed,
         device=device,

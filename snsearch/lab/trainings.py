@@ -24,6 +24,7 @@ from snsearch.training import (
     Work,
     Workers,
     follow_batches,
+    ran_out_of_memory,
     train_proxy,
 )
 
@@ -90,10 +91,7 @@ def run_trainings(
                 observer.report("scored", task.name, outcome)
 
             def lost(reason: str) -> None:
-                raise StudyError(
-                    f"{task.name}: {reason}; the same command takes its work up again, with fewer --workers if "
-                    "memory ran out"
-                )
+                raise _lost(task, reason)
 
             return Work(task=task, done=keep, lost=lost)
 
@@ -121,7 +119,7 @@ class _Job:
 def _do(job: _Job, task: Training, report: Report, stop: Stop) -> ProxyResult | str:
     """Does one training; where its loss left the finite numbers, what was seen.
 
-    Raises KeyboardInterrupt where `stop` says so.
+    Raises KeyboardInterrupt where `stop` says so, StudyError where memory runs out.
     """
     report("begun", task.name, task.architecture)
     try:
@@ -136,6 +134,16 @@ def _do(job: _Job, task: Training, report: Report, stop: Stop) -> ProxyResult | 
         )
     except TrainingDiverged as error:
         return str(error)
+    except Exception as error:
+        if ran_out_of_memory(error):
+            raise _lost(task, "out of memory") from error
+        raise
+
+
+def _lost(task: Training, reason: str) -> StudyError:
+    return StudyError(
+        f"{task.name}: {reason}; the same command takes its work up again, with fewer --workers if memory ran out"
+    )
 
 
 def _checkpoint(folder: Path, task: Training) -> Path:

@@ -16,7 +16,7 @@ from snsearch.pages.facts import groups_words
 from snsearch.pages.palette import by_number, legend_of
 from snsearch.pages.sections import Chart, Section, Spec
 from snsearch.pages.view import Families, View
-from snsearch.study import Observation, errors_by_share, first_long_enough, front, thinned
+from snsearch.study import Observation, errors_by_share, errors_that_tell, first_long_enough, front, thinned
 from snsearch.tables import Column, Table
 
 _FEWEST = 8
@@ -96,10 +96,8 @@ def _observations(rows: Sequence[CandidateRow], short: float) -> Iterator[Observ
         proxy = row.trial.proxy
         if proxy is None or not proxy.curve:
             continue
-        points = errors_by_share(proxy)
-        first = first_long_enough(points, short)
-        for share in sorted({max(points) if first is None else first, max(points)}):
-            yield Observation(network=network, share=share, seed=proxy.seed, error=points[share])
+        for share, error in errors_that_tell(proxy, short):
+            yield Observation(network=network, share=share, error=error)
 
 
 def _importance(choices: Sequence[Choice]) -> Table[Choice]:

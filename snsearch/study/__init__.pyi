@@ -11,6 +11,7 @@ from .effort import EffortName as EffortName
 from .lengths import PILOT_SHARE as PILOT_SHARE
 from .lengths import Lengths as Lengths
 from .lengths import errors_by_share as errors_by_share
+from .lengths import errors_that_tell as errors_that_tell
 from .lengths import first_long_enough as first_long_enough
 from .lengths import pilots_of as pilots_of
 from .lengths import short_of as short_of
@@ -34,6 +35,7 @@ from .pareto import possible_front as possible_front
 from .posterior import Observation as Observation
 from .posterior import Space as Space
 from .posterior import features_of as features_of
+from .posterior import standardised as standardised
 from .records import Settings as Settings
 from .records import StudyRecord as StudyRecord
 from .records import TrialRecord as TrialRecord

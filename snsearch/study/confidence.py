@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, variance
 
-from snsearch.intervals import Z95, student_95
-from snsearch.study.pareto import front, possible_front
+from snsearch.intervals import Z95, error_of_share, student_95
 from snsearch.training import ProxyResult
 
 
@@ -63,22 +62,13 @@ def seed_noise(candidates: Sequence[Sequence[ProxyResult]]) -> SeedNoise | None:
     return SeedNoise(deviation=math.sqrt(squares / degrees), degrees=degrees, candidates=len(repeated))
 
 
-def _test_deviation(error: float, images: int) -> float:
-    """Standard error of an error rate on `images` test images, after Agresti and Coull (1998).
-
-    Two wrong and two right images are added, so that zero errors on a few images are not taken as certain.
-    """
-    share = (error * images + 2) / (images + 4)
-    return math.sqrt(share * (1 - share) / (images + 4))
-
-
 def scores_of(candidates: Sequence[Sequence[ProxyResult]]) -> list[Score]:
     """One score per candidate, from its results with one or several seeds on the same test images."""
     noise = seed_noise(candidates)
     scores = []
     for results in candidates:
         error = fmean(result.error for result in results)
-        from_images = _test_deviation(error, results[0].test_images)
+        from_images = error_of_share(error, results[0].test_images)
         from_seeds = 0.0 if noise is None else noise.widened / math.sqrt(len(results))
         scores.append(
             Score(
@@ -89,18 +79,3 @@ def scores_of(candidates: Sequence[Sequence[ProxyResult]]) -> list[Score]:
             )
         )
     return scores
-
-
-def finalists(
-    scores: Sequence[Score], costs: Sequence[float], count: int, order: Sequence[float] | None = None
-) -> list[int]:
-    """Indices of up to `count` candidates to train with further seeds: the front, then what may be on it.
-
-    Both parts are sorted by `order`, lowest first; by error without it.
-    """
-    by = [score.error for score in scores] if order is None else order
-    points = [(score.error, cost) for score, cost in zip(scores, costs, strict=True)]
-    first = front(points)
-    further = [i for i in possible_front(points, [score.deviation for score in scores]) if i not in first]
-    ranked = sorted(first, key=lambda i: by[i]) + sorted(further, key=lambda i: by[i])
-    return ranked[:count]

@@ -114,6 +114,13 @@ def errors_by_share(result: ProxyResult) -> dict[float, float]:
     return {round(point.images_seen / whole, 3): point.test_error for point in result.curve}
 
 
+def errors_that_tell(result: ProxyResult, short: float) -> list[tuple[float, float]]:
+    """The shares and errors at which a training first was long enough, and at which it is."""
+    errors = errors_by_share(result)
+    first, last = first_long_enough(errors, short), max(errors)
+    return [(share, errors[share]) for share in sorted({last if first is None else first, last})]
+
+
 def first_long_enough(shares: Iterable[float], short: float) -> float | None:
     """The first share that a short training has, or more; None where there is none."""
     return min((share for share in shares if share >= short - _NEAR), default=None)

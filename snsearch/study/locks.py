@@ -16,7 +16,8 @@ import filelock
 
 from snsearch.errors import StudyError
 
-_PATIENCE = 3600  # seconds that a lock is waited for
+_PATIENCE = 3600  # seconds that a lock of MySQL is waited for
+_IDLE = 365 * 24 * 3600  # seconds after which MySQL may close the lock's idle connection; by default 8 hours
 
 
 class TakenError(StudyError):
@@ -43,7 +44,8 @@ def server_lock(engine: Any, name: str, *, wait: bool) -> Iterator[None]:
 
     Raises TakenError where another process has it and nobody waits, StudyError for a server without named locks.
     """
-    called = "snsearch:" + hashlib.sha256(name.encode()).hexdigest()[:32]
+    # MySQL's names are of the server, not of a database.
+    called = "snsearch:" + hashlib.sha256(f"{engine.url.database}:{name}".encode()).hexdigest()[:32]
     key = int.from_bytes(hashlib.sha256(called.encode()).digest()[:8], signed=True)
     match engine.dialect.name:
         case "postgresql":
@@ -57,6 +59,8 @@ def server_lock(engine: Any, name: str, *, wait: bool) -> Iterator[None]:
                 f"studies cannot be kept in {other}, because it has no named locks; use SQLite, PostgreSQL or MySQL"
             )
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if engine.dialect.name != "postgresql":
+            connection.exec_driver_sql(f"SET SESSION wait_timeout = {_IDLE}")
         if not connection.exec_driver_sql(take).scalar():
             raise TakenError
         try:

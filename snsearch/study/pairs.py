@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snsearch.intervals import Z95, degrees_of_rest, mean_square_of_rest, student_95
+from snsearch.intervals import Z95, degrees_of_rest, error_of_share, mean_square_of_rest, student_95
 from snsearch.training import ProxyResult
 
 Finals = Mapping[int, Sequence[ProxyResult]]  # trial number -> full trainings, one a seed
@@ -119,12 +119,9 @@ def _of_images(ours: Sequence[ProxyResult], theirs: Sequence[ProxyResult]) -> fl
 def error_of(results: Sequence[ProxyResult], noise: Noise) -> tuple[float, tuple[float, float]]:
     """A network's mean error over its seeds, and its own 95 % interval, from 0 to 1."""
     mean = float(np.mean([result.error for result in results]))
-    images = results[0].test_images
-    share = (mean * images + 2) / (images + 4)  # Agresti and Coull 1998: zero errors of few images are not certain
+    of_images = error_of_share(mean, results[0].test_images)
     times = Z95 if math.isinf(noise.degrees) else student_95(noise.degrees)
-    half = math.hypot(
-        times * noise.deviation / math.sqrt(len(results)), Z95 * math.sqrt(share * (1 - share) / (images + 4))
-    )
+    half = math.hypot(times * noise.deviation / math.sqrt(len(results)), Z95 * of_images)
     return mean, (max(0.0, mean - half), min(1.0, mean + half))
 
 

@@ -26,17 +26,17 @@ def front(points: Sequence[Point]) -> list[int]:
     return kept
 
 
-def possible_front(points: Sequence[Point], deviations: Sequence[float], z: float = Z95) -> list[int]:
+def possible_front(points: Sequence[Point], deviations: Sequence[float]) -> list[int]:
     """Indices of the points that may be on the front given noise in the first objective, ascending in the second.
 
-    A point is out if another costs no more and is better by more than z standard deviations of their difference.
+    A point is out if another costs no more and is better by more than the 95 % interval of their difference.
     """
 
     def beaten(index: int) -> bool:
         first, second = points[index]
         return any(
             points[other][1] <= second
-            and first - points[other][0] > z * math.hypot(deviations[index], deviations[other])
+            and first - points[other][0] > Z95 * math.hypot(deviations[index], deviations[other])
             for other in range(len(points))
             if other != index
         )

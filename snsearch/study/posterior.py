@@ -45,11 +45,10 @@ def _threads() -> ThreadpoolController:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """The error of one network at one length of one training."""
+    """The error of one network at one length of its training."""
 
     network: int  # index in the space
     share: float  # of the full training
-    seed: int
     error: float
 
 
@@ -60,11 +59,6 @@ class Posterior:
     mean: Array  # (M,)
     covariance: Array  # (M, M)
     noise: float  # standard deviation of one full training
-
-    @property
-    def deviation(self) -> Array:
-        """(M,) standard deviations."""
-        return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
 
     def draws(self, count: int, seed: int) -> Array:
         """(count, M) samples of the errors."""
@@ -82,7 +76,7 @@ def features_of(archs: Sequence[Architecture]) -> Array:
     return standardised([raw_features(arch) for arch in archs])
 
 
-def standardised(rows: Sequence[Sequence[float]]) -> Array:
+def standardised(rows: npt.ArrayLike) -> Array:
     """(M, F) the raw features of networks, standardised; those that do not vary are left out."""
     columns = np.array(rows, dtype=np.float64)
     deviations = columns.std(0)
@@ -136,7 +130,6 @@ class Space:
         at = np.array([one.network for one in observations])
         shares = np.array([one.share for one in observations])
         errors = np.array([one.error for one in observations])
-        trainings = np.array([one.network * 1_000_003 + one.seed for one in observations])
         _, of_level = np.unique(np.round(shares, 6), return_inverse=True)
         levels = np.eye(of_level.max() + 1)[of_level]
         rest = errors - levels @ (levels.T @ errors / levels.sum(0))
@@ -144,7 +137,7 @@ class Space:
         scaled = (errors - errors.mean()) / scale
         linear, smooth, own = (kind[np.ix_(at, at)] for kind in (self.linear, self.smooth, self.own))
         short = np.outer(1 - shares, 1 - shares)
-        same = (trainings[:, None] == trainings[None]).astype(float)
+        same = (at[:, None] == at[None]).astype(float)
         way = np.diag((shares < 1).astype(float))
         parts = np.stack([linear, smooth, own, short * linear, short * own, same, way]).reshape(len(_SHARES), -1)
         fixed = _LEVELS * levels @ levels.T + _JITTER * np.eye(len(errors))

@@ -82,6 +82,8 @@ def next_step(standing: Standing, space: Space, seed: int) -> Step | None:
     affordable = [n for n in open_to if standing.cost_of(_step(standing, n)) <= standing.left + 1e-9]
     if not affordable:
         return None
+    if not standing.observations:
+        return None if standing.going else _step(standing, affordable[0])
     full = [network for network, share in standing.reached.items() if share >= FULL]
     if len(full) < EARLY and (able := [n for n in open_to if standing.cost_of(_whole(n)) <= standing.left + 1e-9]):
         return _early(standing, able)
@@ -92,7 +94,13 @@ def next_step(standing: Standing, space: Space, seed: int) -> Step | None:
 def is_informed(standing: Standing) -> bool:
     """Whether enough is trained for the choice to be left to what is known."""
     full = sum(share >= FULL for share in standing.done.values())
-    return full >= EARLY and len(standing.done) + len(standing.gone) >= standing.start
+    begun = len(standing.done) + len(standing.gone)
+    return bool(standing.observations) and full >= EARLY and begun >= standing.start
+
+
+def is_used_up(standing: Standing) -> bool:
+    """Whether every network is trained in full, or failed."""
+    return not standing.going and not any(_may_go_on(standing, network) for network in standing.begin)
 
 
 def parents_of(standing: Standing, known: Posterior, seed: int) -> list[int]:

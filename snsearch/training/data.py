@@ -10,6 +10,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from snsearch.network import Architecture
 from snsearch.training.description import Description
 from snsearch.training.found import Augmentation, Skipped
 
@@ -80,6 +81,10 @@ class Dataset:
     def side(self) -> int:
         """Pixels per side."""
         return int(self.train.pixels.shape[2])
+
+    def network(self, arch: Architecture) -> Architecture:
+        """A network with the channels, resolution and classes of these images."""
+        return arch.at_input(channels=self.channels, resolution=(self.side, self.side), classes=len(self.classes))
 
     @property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -50,9 +50,7 @@ class ProxyTraining:
         device: torch.device,
         score_on: Part = "validation",
     ) -> None:
-        at_proxy = arch.at_input(
-            channels=dataset.channels, resolution=(dataset.side, dataset.side), classes=len(dataset.classes)
-        )
+        at_proxy = dataset.network(arch)
         self.key = at_proxy.key
         self.recipe = recipe
         self.seed = seed

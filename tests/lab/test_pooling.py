@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 
@@ -45,11 +43,9 @@ def test_a_linear_effect_is_found_and_carried_to_what_was_not_seen() -> None:
     random = np.random.default_rng(0)
     seen, wanted = random.normal(size=(25, 4)), random.normal(size=(15, 4))
     slopes = np.array([0.05, -0.03, 0.0, 0.01])
-    mean, deviation = predict(seen, 0.2 + seen @ slopes, wanted)
+    mean = predict(seen, 0.2 + seen @ slopes, wanted)
     truth = 0.2 + wanted @ slopes
     assert np.abs(mean - truth).max() < 0.15 * truth.std()
-    assert np.all(deviation > 0)
-    assert np.all(deviation < 0.3 * truth.std())
 
 
 def test_pooled_scores_are_nearer_to_the_truth_than_the_raw_ones() -> None:
@@ -81,27 +77,3 @@ def test_scores_are_left_as_they_are_where_nothing_can_be_learned() -> None:
     assert np.array_equal(pooled(_matrix(5), scores[:5]), scores[:5]), "fewer than six"
     assert np.array_equal(pooled(np.empty((6, 0)), scores), scores), "designs that do not differ"
     assert np.array_equal(pooled(_matrix(6), np.full(6, 0.2)), np.full(6, 0.2)), "scores that do not differ"
-
-
-def test_a_score_of_which_little_is_known_has_little_say() -> None:
-    random = np.random.default_rng(2)
-    seen = random.normal(size=(20, 3))
-    scores = 0.2 + 0.05 * seen[:, 0]
-    scores[4] += 0.5
-    noise = np.zeros(20)
-    trusting = predict(seen, scores, seen)[0]
-    noise[4] = 0.5**2
-    doubting = predict(seen, scores, seen, noise)[0]
-    truth = 0.2 + 0.05 * seen[:, 0]
-    assert np.abs(doubting - truth).max() < 0.3 * np.abs(trusting - truth).max()
-
-
-def _hypervolume(points: Array, corner: tuple[float, float]) -> float:
-    """The area between points and corner, strip by strip of the cost."""
-    worst, dearest = corner
-    edges = np.unique(np.clip([*points[:, 1], dearest], None, dearest))
-    area = 0.0
-    for left, right in pairwise(edges):
-        best = points[points[:, 1] <= left, 0].min()
-        area += (right - left) * max(0.0, worst - best)
-    return area

@@ -268,6 +268,16 @@ def test_several_that_diverge_are_counted(small: Architecture, go: Run) -> None:
         go([task(small, seed) for seed in range(3)], train=diverges)
 
 
+def test_memory_that_runs_out_is_no_fault_of_the_program(small: Architecture, go: Run) -> None:
+    def short_of_memory(*arguments: object, **options: object) -> ProxyResult:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 12.00 GiB")
+
+    with pytest.raises(
+        StudyError, match="seed 0: out of memory; the same command takes its work up again"
+    ):
+        go([task(small)], train=short_of_memory)
+
+
 def test_the_log_is_free_again_after_a_fault(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: Architecture, go: Run
 ) -> None:

@@ -72,7 +72,7 @@ def test_the_effect_of_a_choice_is_found_and_is_larger_than_others(drawn: list[A
     found = {
         choice.name: choice
         for choice in effects_of(
-            drawn, [Observation(network=at, share=1.0, seed=0, error=error) for at, error in enumerate(errors)]
+            drawn, [Observation(network=at, share=1.0, error=error) for at, error in enumerate(errors)]
         )
     }
     for at in (2, 3, 4):

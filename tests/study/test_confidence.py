@@ -1,10 +1,10 @@
-"""Means, deviations and finalists, against numbers worked out by hand."""
+"""Means and deviations, against numbers worked out by hand."""
 
 from __future__ import annotations
 
 import pytest
 
-from snsearch.study.confidence import Score, SeedNoise, finalists, scores_of, seed_noise
+from snsearch.study.confidence import SeedNoise, scores_of, seed_noise
 from snsearch.training.recipe import ProxyResult
 
 
@@ -67,15 +67,3 @@ def test_a_mean_of_seeds_has_a_smaller_deviation_and_all_share_the_spread() -> N
 def test_losses_are_averaged() -> None:
     [score] = scores_of([[result(0.1, loss=1.0), result(0.1, loss=2.0)]])
     assert score.loss == 1.5
-
-
-def score(error: float, deviation: float = 0.003) -> Score:
-    return Score(error=error, loss=1.0, seeds=1, deviation=deviation)
-
-
-def test_finalists_are_the_front_first_and_then_what_noise_could_put_there() -> None:
-    scores = [score(0.100), score(0.102), score(0.150), score(0.130), score(0.101)]
-    costs = [50.0, 60.0, 70.0, 40.0, 55.0]
-    assert finalists(scores, costs, 9) == [0, 3, 4, 1]
-    assert finalists(scores, costs, 3) == [0, 3, 4]
-    assert finalists(scores, costs, 0) == []

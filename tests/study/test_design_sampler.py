@@ -7,6 +7,7 @@ import pytest
 
 from snsearch.errors import StudyError
 from snsearch.solver.budget import load_budget
+from snsearch.solver.candidates import Candidates
 from snsearch.solver.solving import Solution
 from snsearch.solver.spec import load_space
 from snsearch.study.storage.design_sampler import DesignSampler
@@ -66,6 +67,23 @@ def test_asked_for_several_at_once_it_gives_different_ones() -> None:
     asked = [study.ask() for _ in range(4)]
     sampler = DesignSampler(FREE)
     assert len({sampler.suggest(trial).architecture.key for trial in asked}) == 4
+
+
+@pytest.mark.parametrize("candidates", [FREE, candidates_at("40")], ids=["drawn", "listed"])
+def test_asked_for_more_than_it_begins_with_before_any_result_it_gives_different_ones(candidates: Candidates) -> None:
+    sampler = DesignSampler(candidates)
+    study = optuna.create_study(sampler=sampler)
+    assert len({sampler.suggest(study.ask()).architecture.key for _ in range(14)}) == 14
+
+
+def test_it_goes_on_after_failures_alone() -> None:
+    sampler = DesignSampler(FREE)
+    study = optuna.create_study(sampler=sampler)
+    for _ in range(14):
+        trial = study.ask()
+        sampler.suggest(trial)
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 14
 
 
 def test_a_second_objective_is_weighed_and_failures_are_passed_over() -> None:

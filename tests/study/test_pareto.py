@@ -7,6 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snsearch.intervals import Z95
 from snsearch.study.pareto import front, possible_front
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=14)
@@ -30,11 +31,11 @@ def test_the_possible_front_holds_the_front_and_drops_what_is_beaten_beyond_nois
     points: list[tuple[float, float]], data: st.DataObject
 ) -> None:
     deviations = data.draw(st.lists(st.floats(0, 3), min_size=len(points), max_size=len(points)))
-    possible = set(possible_front(points, deviations, z=2.0))
+    possible = set(possible_front(points, deviations))
     assert set(front(points)) <= possible
     for index, (error, cost) in enumerate(points):
         beaten = any(
-            other_cost <= cost and error - other_error > 2.0 * math.hypot(deviations[index], deviations[other])
+            other_cost <= cost and error - other_error > Z95 * math.hypot(deviations[index], deviations[other])
             for other, (other_error, other_cost) in enumerate(points)
         )
         assert (index not in possible) == beaten

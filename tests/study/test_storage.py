@@ -69,6 +69,23 @@ def test_a_foreign_study_is_refused_and_left_alone(setup: Setup) -> None:
         read_study(setup.url, "digits")
 
 
+@pytest.mark.parametrize("directions", [["minimize"], ["minimize", "maximize", "minimize"]])
+def test_a_foreign_study_of_other_objectives_is_refused_and_left_alone(setup: Setup, directions: list[str]) -> None:
+    foreign = optuna.create_study(study_name="digits", storage=setup.url, directions=directions)
+    with pytest.raises(StudyError, match="not made by snsearch"):
+        Study.open(setup.url, "digits", setup.settings())
+    assert (foreign.user_attrs, foreign.metric_names) == ({}, None)
+
+
+def test_a_study_that_is_refused_keeps_the_names_of_its_objectives(setup: Setup) -> None:
+    settings = setup.settings()
+    Study.open(setup.url, "digits", settings).close()
+    with pytest.raises(StudyError, match="made with other settings"):
+        Study.open(setup.url, "digits", replace(settings, seed=7, cost_axis="another"))
+    kept = optuna.load_study(study_name="digits", storage=setup.url)
+    assert kept.metric_names == ["error on validation images", settings.cost_axis]
+
+
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:"])
 def test_a_storage_that_keeps_nothing_is_refused(setup: Setup, url: str) -> None:
     with pytest.raises(StudyError, match="keeps nothing"):

@@ -51,7 +51,6 @@ def test_what_is_known_of_new_networks_is_nearly_as_good_as_from_all(seed: int) 
             Observation(
                 network=network,
                 share=share,
-                seed=0,
                 error=float(truth[network] + (1 - share) * (0.2 + misled[network]) + 0.003 * random.normal()),
             )
             for share in ((SHORT, 1.0) if network in full else (SHORT,))

@@ -74,7 +74,7 @@ def search(table: Table, space: Space, seed: int, draw: int, compute: float) -> 
         done[network] = point / points
         seen = first if network not in first else last
         error = float(curves[network, point - 1])
-        seen[network] = Observation(network=network, share=point / points, seed=0, error=error)
+        seen[network] = Observation(network=network, share=point / points, error=error)
 
     for network in pilots:
         train(network, short)

@@ -8,9 +8,11 @@ from snsearch.study.effort import Effort
 from snsearch.study.lengths import Lengths
 from snsearch.study.networks import View
 from snsearch.study.search.trainings import FOR_SEARCH, Trainings
-from snsearch.study.steps import FULL, Standing, is_informed, next_step, parents_of, step_seed
+from snsearch.study.steps import FULL, Standing, is_informed, is_used_up, next_step, parents_of, step_seed
 from snsearch.training import Work
 from snsearch.units import format_stages
+
+_IN_VAIN = 200  # draws in a row that propose nothing to train
 
 
 class Exploration:
@@ -19,6 +21,7 @@ class Exploration:
     def __init__(self, trainings: Trainings, lengths: Lengths, effort: Effort) -> None:
         self._trainings, self._lengths, self._effort = trainings, lengths, effort
         self._ended = "the effort is spent"
+        self._in_vain = 0  # draws in a row
 
     def run(self) -> str:
         """Spends the effort; returns why it ended."""
@@ -46,7 +49,7 @@ class Exploration:
         step = next_step(standing, view.space, step_seed(trainings.plan.settings.seed, standing.known))
         if step is not None:
             return trainings.step(lengths, view.numbers[step.network], step.share)
-        if not trainings.going and standing.left >= min(lengths.short, 1 - lengths.short):
+        if is_used_up(standing):
             self._ended = self._used_up()
         return None
 
@@ -80,12 +83,19 @@ class Exploration:
             if record.status == "running" and network not in trainings.going:
                 return trainings.step(self._lengths, network, FULL)
         is_drawn = ledger.networks.is_drawn
-        while left >= FULL - 1e-9 and (is_drawn or len(current) < trainings.plan.candidates.count):
+        while left >= FULL - 1e-9:
+            if not is_drawn and len(current) >= trainings.plan.candidates.count:
+                self._ended = self._used_up()
+                return None
+            if self._in_vain >= _IN_VAIN:
+                self._ended = "the sampler proposes nothing new"
+                return None
             record, chosen = ledger.draw()
             if chosen is not None:
+                self._in_vain = 0
                 return trainings.step(self._lengths, chosen, FULL)
             trainings.observer.report("ended", record)
-            left -= 1e-2  # a sampler that repeats itself comes to an end
+            self._in_vain += 1
         return None
 
     # Why it ended.

@@ -10,11 +10,11 @@ from snsearch.codec import encode
 from snsearch.errors import InfeasibleBudgetError
 from snsearch.network import Architecture
 from snsearch.solver import Candidates
-from snsearch.study.lengths import Lengths, errors_by_share, first_long_enough
+from snsearch.study.lengths import Lengths, errors_that_tell
 from snsearch.study.networks import Network, Networks, View
 from snsearch.study.posterior import Observation
 from snsearch.study.records import Refill, TrialRecord
-from snsearch.study.steps import FULL, Standing
+from snsearch.study.steps import Standing
 from snsearch.study.storage import Study
 from snsearch.study.thinning import thinned
 from snsearch.training import ProxyResult
@@ -125,7 +125,7 @@ class Ledger:
         current, drawn = self._current, self.networks.is_drawn
         unseen = sum(number not in at for number in self._tried()) if drawn else 0
         observations = [
-            Observation(network=at[network], share=share, seed=self.study.settings.seed, error=error)
+            Observation(network=at[network], share=share, error=error)
             for network in self._telling(lengths)
             for share, error in self._errors_of(network, lengths)
         ]
@@ -174,9 +174,7 @@ class Ledger:
         known = self._errors.get(network)
         if known is not None and known[0] is proxy:
             return known[1]
-        points = errors_by_share(proxy)
-        short = first_long_enough(points, lengths.short)
-        found = [(share, points[share]) for share in sorted({FULL if short is None else short, max(points)})]
+        found = errors_that_tell(proxy, lengths.short)
         self._errors[network] = proxy, found
         return found
 

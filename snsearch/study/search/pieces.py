@@ -47,8 +47,13 @@ class Piece:
     @property
     def checkpoint(self) -> str:
         """The name of the file from which this training goes on."""
-        called = f"{self.architecture.key} {self.score_on}"
-        return f"{hashlib.sha256(called.encode()).hexdigest()[:16]}-{self.seed}.pt"
+        return checkpoint_of(self.architecture, self.score_on, self.seed)
+
+
+def checkpoint_of(architecture: Architecture, score_on: Part, seed: int) -> str:
+    """The name of the file of a training's state."""
+    called = f"{architecture.key} {score_on}"
+    return f"{hashlib.sha256(called.encode()).hexdigest()[:16]}-{seed}.pt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

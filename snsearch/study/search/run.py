@@ -28,7 +28,11 @@ def run_plan(plan: Plan, run: Mapping[str, Any], observer: Observer, stop: Stop)
     """
     manifest = plan.dataset.manifest
     study = Study.open(
-        plan.url, plan.name, plan.settings, images_changed=lambda: kept_difference(plan.folder, manifest)
+        plan.url,
+        plan.name,
+        plan.settings,
+        several=plan.workers > 1,
+        images_changed=lambda: kept_difference(plan.folder, manifest),
     )
     try:
         keep_manifest(plan.folder, manifest)

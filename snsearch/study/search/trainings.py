@@ -11,9 +11,8 @@ from snsearch.study.records import TrialRecord
 from snsearch.study.search.carrying import carried, do_carried
 from snsearch.study.search.clock import Clock
 from snsearch.study.search.ledger import Ledger
-from snsearch.study.search.pieces import Failed, Piece, do_piece
+from snsearch.study.search.pieces import Failed, Piece, checkpoint_of, do_piece
 from snsearch.study.search.plan import Plan
-from snsearch.study.steps import FULL
 from snsearch.study.storage import Study
 from snsearch.training import Part, ProxyResult, Recipe, Work, Workers
 from snsearch.units import format_stages
@@ -101,8 +100,8 @@ class Trainings:
 
     def forget(self, network: int, result: ProxyResult, part: Part) -> None:
         """Removes the checkpoint of a training that is over."""
-        piece = self.piece(network, self.plan.settings.recipe, "", result.seed, FULL, part)
-        (self.plan.checkpoints / piece.checkpoint).unlink(missing_ok=True)
+        name = checkpoint_of(self.ledger.architecture(network), part, result.seed)
+        (self.plan.checkpoints / name).unlink(missing_ok=True)
 
 
 def _name(record: TrialRecord) -> str:

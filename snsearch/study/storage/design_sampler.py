@@ -74,9 +74,13 @@ class DesignSampler(optuna.samplers.BaseSampler):
             self._networks.refill(Refill(begun=len(self._errors) + len(self._gone), near=()), near)
             view, standing = self._standing(going, several=len(study.directions) > 1)
         step = next_step(standing, view.space, seed)
-        if step is None:  # the space is used up, or the first results must come first
+        if step is not None:
+            chosen = step.network
+        elif untried := [network for network in standing.begin if network not in standing.reached]:
+            chosen = untried[0]  # nothing is known yet
+        else:  # the space is used up
             return draw_values(self._candidates.source.parameters, random.Random(f"{self._seed} {trial.number}"))
-        return dict(self._networks.all[view.numbers[step.network]].values)
+        return dict(self._networks.all[view.numbers[chosen]].values)
 
     def sample_independent(
         self, study: OptunaStudy, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -122,7 +126,7 @@ class DesignSampler(optuna.samplers.BaseSampler):
         view = self._networks.view(numbers)
         at = view.positions()
         observations = [
-            Observation(network=at[number], share=FULL, seed=self._seed, error=self._errors[key])
+            Observation(network=at[number], share=FULL, error=self._errors[key])
             for key, number in kept.items()
             if number is not None
         ]

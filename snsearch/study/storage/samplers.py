@@ -7,8 +7,8 @@ import optuna
 from snsearch.study.sampler_names import Sampler
 
 
-def sampler_of(name: Sampler, seed: int, *, several: bool = False) -> optuna.samplers.BaseSampler:
-    """Optuna's sampler of that name; `several` processes ask at once."""
+def sampler_of(name: Sampler, seed: int, *, several: bool) -> optuna.samplers.BaseSampler:
+    """Optuna's sampler of that name; `several` trials are trained at once."""
     match name:
         case "tpe":
             return optuna.samplers.TPESampler(

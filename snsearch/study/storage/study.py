@@ -54,12 +54,23 @@ class Study:
 
     @classmethod
     def open(
-        cls, url: str, name: str, settings: Settings, *, images_changed: Callable[[], str] = lambda: OTHER_IMAGES
+        cls,
+        url: str,
+        name: str,
+        settings: Settings,
+        *,
+        several: bool = False,
+        images_changed: Callable[[], str] = lambda: OTHER_IMAGES,
     ) -> Study:
         """The study of that name, made where it does not exist, for this process alone until it is closed.
 
-        Raises StudyError where it exists with other settings, naming them, where another search is at work on it, or
-        the storage cannot be opened.
+        Args:
+            several: whether several of its trials are trained at once.
+            images_changed: says what changed where the images are not those of the study.
+
+        Raises:
+            StudyError: it exists with other settings, which are named, another search is at work on it, or the
+                storage cannot be opened.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with ExitStack() as opened:
@@ -69,14 +80,14 @@ class Study:
             study = optuna.create_study(
                 study_name=name, storage=storage, directions=["minimize", "minimize"], load_if_exists=True
             )
+            _settle(study, settings, images_changed)
             # The sampler's random state is not stored: a resumed study goes on from its seed and length.
             with uncollected():
                 seed = (settings.seed + len(study.get_trials(deepcopy=False))) % 2**32
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                study.sampler = sampler_of(settings.sampler, seed)
+                study.sampler = sampler_of(settings.sampler, seed, several=several)
                 study.set_metric_names(["error on validation images", settings.cost_axis])
-            _settle(study, settings, images_changed)
             study.set_user_attr("holder", encode(this_process()))
             return cls(study, settings, storage, opened.pop_all())
         raise AssertionError("an exit stack lets no error through")
@@ -201,7 +212,7 @@ def _holder_in(url: str) -> str:
 def _settle(study: optuna.Study, settings: Settings, images_changed: Callable[[], str]) -> None:
     """Lets the study have these settings. Raises StudyError where it has others, or is somebody else's."""
     name, stored = study.study_name, settings_in(study)
-    if stored is None and study.get_trials(deepcopy=False):
+    if stored is None and (study.get_trials(deepcopy=False) or len(study.directions) != 2):
         raise StudyError(f"the study {name!r} in this storage was not made by snsearch; name another --study")
     if stored is None:
         study.set_user_attr("settings", encode(settings))
