@@ -8,8 +8,9 @@ reference beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,7 @@ from snsearch.lab.reference import REFERENCE, ReferenceSet, curves_of, read_scor
 from snsearch.lab.scores import ScoreResult
 from snsearch.training import default_recipe
 
-DEFAULT = "default"  # the recipe that a search trains with
+DEFAULT = "default"  # the fixed short training, as `snsearch paper` has it
 DEFAULT_SCORING = "error, pooled, with parameters"
 FEWEST_MEMBERS = 6
 
@@ -111,102 +112,132 @@ def fidelity_of(folder: Path) -> SetFidelity:
         )
     if len(labels) < FEWEST_MEMBERS:
         raise StudyError(f"the set {reference.name!r} has {len(labels)} members; fidelity needs {FEWEST_MEMBERS}")
-    ends = [[curves[label, REFERENCE, seed][-1] for label in labels] for seed in seeds]
-    errors = np.array([[point.test_error for point in row] for row in ends])  # (seeds, members)
-    long = float(np.mean([point.cpu_seconds for row in ends for point in row]))
-    archs = [member.architecture for member in reference.members]
-    params = [member.params for member in reference.members]
-    rows: list[Fidelity] = []
-
-    def add(
-        proxy: str,
-        kind: Kind,
-        how: Agreement,
-        seconds: float,
-        *,
-        images: int | None,
-        seeds: int = 1,
-        default: bool = False,
-    ) -> None:
-        rows.append(
-            Fidelity(
-                proxy=proxy,
-                kind=kind,
-                images=images,
-                seeds=seeds,
-                cost_seconds=seconds,
-                cost_ratio=seconds / long,
-                agreement=how,
-                default=default,
-            )
-        )
-
-    matrix = design_matrix(archs)
-    for recipe in sorted({recipe for _, recipe, _ in curves} - {REFERENCE}):
-        tried = _whole_seeds(curves, labels, recipe)
-        if not tried:
-            continue
-        whole = [[curves[label, recipe, seed] for label in labels] for seed in tried]
-        current = recipe == DEFAULT and reference.recipes.get(recipe) == default_recipe(reference.train_images)
-        for index, last in enumerate(whole[0][0]):
-            parts = [[curve[: index + 1] for curve in row] for row in whole]
-            seconds = float(np.mean([part[-1].cpu_seconds for row in parts for part in row]))
-            final = index + 1 == len(whole[0][0])
-            for scoring, read in SCORINGS.items():
-                values = np.array([[read(part) for part in row] for row in parts])
-                kinds = [(scoring, values)]
-                if final:
-                    kinds.append((f"{scoring}, pooled", _pooled(matrix, values)))
-                if final and scoring == "error":
-                    kinds.append((DEFAULT_SCORING, np.array([long_run_ranks(archs, row, params) for row in values])))
-                for name, array in kinds:
-                    default = current and final and name == DEFAULT_SCORING
-                    label = f"{recipe}: {name}"
-                    how = agreement(array, errors)
-                    add(label, "training", how, seconds, images=last.images_seen, default=default)
-                    if final and len(tried) > 1 and scoring in ("error", "loss") and name != DEFAULT_SCORING:
-                        mean = (
-                            array.mean(0, keepdims=True)
-                            if name == scoring
-                            else _pooled(matrix, values.mean(0, keepdims=True))
-                        )
-                        add(
-                            f"{label}, mean of {len(tried)} seeds", "training", agreement(mean, errors),
-                            seconds * len(tried), images=last.images_seen, seeds=len(tried),
-                        )  # fmt: skip
-    for index, last in enumerate(curves[labels[0], REFERENCE, seeds[0]][:-1]):
-        # A seed is judged by the others only: with itself it shares its noise.
-        parts = [[curves[label, REFERENCE, seed][: index + 1] for label in labels] for seed in seeds]
-        seconds = float(np.mean([part[-1].cpu_seconds for row in parts for part in row]))
-        values = np.array([[SCORINGS["error"](part) for part in row] for row in parts])
-        how = _of_others(values, errors)
-        add("reference cut short: error", "reference cut short", how, seconds, images=last.images_seen)
-    zero = _zero_cost(read_scores(folder), labels)
-    for name, (values, seconds) in zero.items():
-        add(name, "zero-cost", agreement(values, errors), seconds, images=None)
-    if zero:
-        shared = min(len(values) for values, _ in zero.values())
-        ranks = np.mean([rankdata(values[:shared], axis=1) for values, _ in zero.values()], axis=0)
-        seconds = sum(s for _, s in zero.values())
-        add("mean rank of the zero-cost scores", "combination", agreement(ranks, errors), seconds, images=None)
-        best = next((row for row in rows if row.default), None)
-        if best is not None:
-            informed = design_matrix(archs, np.array([values.mean(0) for values, _ in zero.values()]).T)
-            tried = _whole_seeds(curves, labels, DEFAULT)
-            short = np.array([[curves[label, DEFAULT, seed][-1].test_error for label in labels] for seed in tried])
-            how, seconds = agreement(_pooled(informed, short), errors), best.cost_seconds + seconds
-            name = "default: error, pooled with zero-cost scores"
-            add(name, "combination", how, seconds, images=best.images)
+    judge = _Judge(reference, curves)
+    rows = [*judge.trained(), *judge.cut_short()]
+    default = next((row for row in rows if row.default), None)
+    rows += judge.training_free(_zero_cost(read_scores(folder), labels), default)
     return SetFidelity(
         reference=reference,
         members=len(labels),
         seeds=len(seeds),
-        ceiling=noise_ceiling(errors),
-        errors=tuple(float(error) for error in errors.mean(0)),
-        seed_errors={seed: tuple(map(float, row)) for seed, row in zip(seeds, errors, strict=True)},
-        reference_seconds=long,
+        ceiling=noise_ceiling(judge.errors),
+        errors=tuple(float(error) for error in judge.errors.mean(0)),
+        seed_errors={seed: tuple(map(float, row)) for seed, row in zip(seeds, judge.errors, strict=True)},
+        reference_seconds=judge.seconds,
         rows=tuple(rows),
     )
+
+
+class _Judge:
+    """Judges the proxies of a set by the errors of its long trainings, (seeds, members)."""
+
+    def __init__(self, reference: ReferenceSet, curves: dict[tuple[str, str, int], Curve]) -> None:
+        self._reference, self._curves = reference, curves
+        self._labels = [member.label for member in reference.members]
+        self._archs = [member.architecture for member in reference.members]
+        self._params = [member.params for member in reference.members]
+        self._matrix = design_matrix(self._archs)
+        self._long = self._whole(REFERENCE)
+        self.errors = _read(SCORINGS["error"], self._long)
+        self.seconds = _seconds(self._long)  # of one long training
+
+    def trained(self) -> Iterator[Fidelity]:
+        """Every recipe of short trainings, at each point of its curves."""
+        for recipe in sorted({recipe for _, recipe, _ in self._curves} - {REFERENCE}):
+            whole = self._whole(recipe)
+            if not whole:
+                continue
+            points = len(whole[0][0])
+            for point in range(1, points):
+                part = _until(whole, point)
+                for scoring, read in SCORINGS.items():
+                    yield self._row(f"{recipe}: {scoring}", _read(read, part), part)
+            yield from self._to_the_end(recipe, whole)
+
+    def _to_the_end(self, recipe: str, whole: list[list[Curve]]) -> Iterator[Fidelity]:
+        """What whole short trainings say, also where the designs' effects are pooled, and means over seeds."""
+        is_current = self._reference.recipes.get(recipe) == default_recipe(self._reference.train_images)
+        for scoring, read in SCORINGS.items():
+            values = _read(read, whole)
+            for name, of in ((scoring, np.asarray), (f"{scoring}, pooled", partial(_pooled, self._matrix))):
+                yield self._row(f"{recipe}: {name}", of(values), whole)
+                if len(whole) > 1 and scoring in ("error", "loss"):
+                    mean = of(values.mean(0, keepdims=True))
+                    yield self._row(f"{recipe}: {name}, mean of {len(whole)} seeds", mean, whole, seeds=len(whole))
+            if scoring == "error":
+                ranks = np.array([long_run_ranks(self._archs, row, self._params) for row in values])
+                default = recipe == DEFAULT and is_current
+                yield self._row(f"{recipe}: {DEFAULT_SCORING}", ranks, whole, default=default)
+
+    def cut_short(self) -> Iterator[Fidelity]:
+        """The long trainings on their way; each seed by the others only, for with itself it shares its noise."""
+        for point in range(1, len(self._long[0][0])):
+            part = _until(self._long, point)
+            how = _of_others(_read(SCORINGS["error"], part), self.errors)
+            yield self._judged(
+                "reference cut short: error", "reference cut short", how, _seconds(part), _images(part)
+            )
+
+    def training_free(self, scores: dict[str, tuple[Array, float]], default: Fidelity | None) -> Iterator[Fidelity]:
+        """Scores that need no training, their mean rank, and the default proxy pooled with them."""
+        if not scores:
+            return
+        for name, (values, seconds) in scores.items():
+            yield self._judged(name, "zero-cost", agreement(values, self.errors), seconds)
+        shared = min(len(values) for values, _ in scores.values())
+        ranks = np.mean([rankdata(values[:shared], axis=1) for values, _ in scores.values()], axis=0)
+        of_all = sum(seconds for _, seconds in scores.values())
+        how = agreement(ranks, self.errors)
+        yield self._judged("mean rank of the zero-cost scores", "combination", how, of_all)
+        if default is not None:
+            informed = design_matrix(self._archs, np.array([values.mean(0) for values, _ in scores.values()]).T)
+            short = _read(SCORINGS["error"], self._whole(DEFAULT))
+            how = agreement(_pooled(informed, short), self.errors)
+            name = f"{DEFAULT}: error, pooled with zero-cost scores"
+            yield self._judged(name, "combination", how, default.cost_seconds + of_all, default.images)
+
+    def _whole(self, recipe: str) -> list[list[Curve]]:
+        """The curves of a recipe, by seed and member."""
+        seeds = _whole_seeds(self._curves, self._labels, recipe)
+        return [[self._curves[label, recipe, seed] for label in self._labels] for seed in seeds]
+
+    def _row(
+        self, proxy: str, scores: Array, curves: list[list[Curve]], *, seeds: int = 1, default: bool = False
+    ) -> Fidelity:
+        """Trainings by their (seeds, members) scores; one use takes so many seeds."""
+        how = agreement(scores, self.errors)
+        row = self._judged(proxy, "training", how, _seconds(curves) * seeds, _images(curves))
+        return replace(row, seeds=seeds, default=default)
+
+    def _judged(self, proxy: str, kind: Kind, how: Agreement, seconds: float, images: int | None = None) -> Fidelity:
+        return Fidelity(
+            proxy=proxy,
+            kind=kind,
+            images=images,
+            seeds=1,
+            cost_seconds=seconds,
+            cost_ratio=seconds / self.seconds,
+            agreement=how,
+            default=False,
+        )
+
+
+def _until(curves: list[list[Curve]], point: int) -> list[list[Curve]]:
+    return [[curve[:point] for curve in row] for row in curves]
+
+
+def _read(read: Callable[[Curve], float], curves: list[list[Curve]]) -> Array:
+    """(seeds, members) scores, read off curves."""
+    return np.array([[read(curve) for curve in row] for row in curves])
+
+
+def _seconds(curves: list[list[Curve]]) -> float:
+    """CPU seconds of one training."""
+    return float(np.mean([curve[-1].cpu_seconds for row in curves for curve in row]))
+
+
+def _images(curves: list[list[Curve]]) -> int:
+    return curves[0][0][-1].images_seen
 
 
 def _pooled(matrix: Array, values: Array) -> Array:

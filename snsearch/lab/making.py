@@ -11,7 +11,7 @@ import torch
 from snsearch import __version__
 from snsearch.errors import StudyError
 from snsearch.interrupt import resumable
-from snsearch.lab.fidelity import FEWEST_MEMBERS
+from snsearch.lab.fidelity import DEFAULT, FEWEST_MEMBERS
 from snsearch.lab.reference import (
     REFERENCE,
     ReferenceSet,
@@ -116,7 +116,7 @@ def make_set(
         data_description=f"{dataset.describe()}; {dataset.source}",
         train_images=len(dataset.train),
         members=members,
-        recipes={REFERENCE: long_recipe, "default": default_recipe(len(dataset.train))},
+        recipes={REFERENCE: long_recipe, DEFAULT: default_recipe(len(dataset.train))},
         seeds=tuple(range(seeds)),
         remark=remark,
         runs=(environment(command),),
@@ -124,7 +124,7 @@ def make_set(
     reference = extended(read_set(folder), wanted) if (folder / "set.json").exists() else wanted
     write_set(reference, folder)
     tasks = [
-        *reference.trainings("default", range(PROXY_SEED, PROXY_SEED + proxy_seeds)),
+        *reference.trainings(DEFAULT, range(PROXY_SEED, PROXY_SEED + proxy_seeds)),
         *reference.trainings(REFERENCE, range(seeds)),
     ]
     with resumable(observer.stopping) as stop:
