@@ -121,18 +121,19 @@ def make_set(
         remark=remark,
         runs=(environment(command),),
     )
-    reference = extended(read_set(folder), wanted) if (folder / "set.json").exists() else wanted
-    write_set(reference, folder)
-    tasks = [
-        *reference.trainings(DEFAULT, range(PROXY_SEED, PROXY_SEED + proxy_seeds)),
-        *reference.trainings(REFERENCE, range(seeds)),
-    ]
-    with resumable(observer.stopping) as stop:
+    log = log_of(folder)
+    with log, resumable(observer.stopping) as stop:
+        reference = extended(read_set(folder), wanted) if (folder / "set.json").exists() else wanted
+        write_set(reference, folder)
+        tasks = [
+            *reference.trainings(DEFAULT, range(PROXY_SEED, PROXY_SEED + proxy_seeds)),
+            *reference.trainings(REFERENCE, range(seeds)),
+        ]
         _score(reference, dataset, folder, machine.device, stop)
         run_trainings(
             tasks,
             dataset,
-            log_of(folder),
+            log,
             machine=machine,
             checkpoints=folder / "checkpoints",
             observer=observer,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import filelock
 import pytest
 
 from snsearch.cli import cli
@@ -128,6 +129,16 @@ def test_another_recipe_or_budget_is_refused_and_changes_nothing(made: Path, run
     assert dearer.code == 6
     assert "budget name: '3 MFLOPs', now '4 MFLOPs'" in dearer.err
     assert "members: " in dearer.err
+    assert (made / "set.json").read_bytes() == before
+
+
+@pytest.mark.usefixtures("pretend")
+def test_a_set_that_another_process_makes_is_left_as_it_is(made: Path, run: Run) -> None:
+    before = (made / "set.json").read_bytes()
+    with filelock.FileLock(made / "trainings.csv.lock"):
+        result = run(*SMALL, "--remark", "another", "--out", str(made))
+    assert result.code == 6
+    assert "another process is at work" in result.err
     assert (made / "set.json").read_bytes() == before
 
 
