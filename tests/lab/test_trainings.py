@@ -272,9 +272,7 @@ def test_memory_that_runs_out_is_no_fault_of_the_program(small: Architecture, go
     def short_of_memory(*arguments: object, **options: object) -> ProxyResult:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 12.00 GiB")
 
-    with pytest.raises(
-        StudyError, match="seed 0: out of memory; the same command takes its work up again"
-    ):
+    with pytest.raises(StudyError, match="seed 0: out of memory; the same command takes its work up again"):
         go([task(small)], train=short_of_memory)
 
 
