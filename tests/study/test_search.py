@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,11 +27,13 @@ from snsearch.study.effort import Effort
 from snsearch.study.objective import OBJECTIVES
 from snsearch.study.records import StudyRecord
 from snsearch.study.sampler_names import Sampler
+from snsearch.study.search.turns import Turns
 from snsearch.study.settings import deployed
 from snsearch.study.storage import Study
 from snsearch.study.verdict import next_command, verdict_of
 from snsearch.training.proxy import TrainingDiverged
 from snsearch.training.recipe import ProxyResult
+from snsearch.training.workers import Work
 from tests.studies import QUICK, Log, Setup, pretended_training
 
 LONGER = Effort(start=8, trainings=9.0, seeds=3)
@@ -495,6 +498,49 @@ def test_several_processes_train_what_one_does_not_need_to(setup: Setup) -> None
     setup.train, setup.workers = made_up_anywhere, 2
     assert setup.search() == "the effort is spent"
     assert verdict_of(setup.study(), 0.5) is not None
+
+
+@pytest.mark.long
+def test_two_workers_of_any_speed_train_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    studies = []
+    for folder in ("one", "other"):
+        one = Setup(tmp_path / folder, train=made_up_at_any_speed, workers=2)
+        assert one.search(effort=LONGER) == "the effort is spent"
+        studies.append(one.study())
+    assert _trials(studies[0]) == _trials(studies[1])
+    assert verdict_of(studies[0]) == verdict_of(studies[1])
+
+
+def made_up_at_any_speed(*arguments: Any, **options: Any) -> ProxyResult:
+    """Takes up to 0.2 seconds, whatever the seed."""
+    time.sleep(0.2 * random.SystemRandom().random())
+    return made_up(*arguments, **options)
+
+
+def test_results_count_in_the_order_in_which_their_trainings_were_begun() -> None:
+    kept: list[Any] = []
+    turns = Turns(2)
+    works = [turns.put(Work(task=n, done=kept.append, lost=kept.append)) for n in range(4)]
+    assert turns.full
+    works[1].done("second")
+    works[2].lost("third")
+    assert not turns.count(), "the first has not ended"
+    assert kept == []
+    works[0].done("first")
+    while turns.count():
+        pass
+    assert kept == ["first", "second", "third"]
+    turns.count_all()
+    assert kept == ["first", "second", "third"], "the fourth was stopped"
+
+
+def test_results_of_machines_of_unequal_speed_count_as_they_come() -> None:
+    kept: list[Any] = []
+    turns = Turns(None)
+    works = [turns.put(Work(task=n, done=kept.append, lost=kept.append)) for n in range(9)]
+    works[5].done("sixth")
+    assert kept == ["sixth"]
+    assert not turns.full
 
 
 def made_up_anywhere(*arguments: Any, **options: Any) -> ProxyResult:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from snsearch.interrupt import EndNow
 from snsearch.study.effort import Effort
 from snsearch.study.lengths import Lengths
 from snsearch.study.networks import View
 from snsearch.study.search.trainings import FOR_SEARCH, Trainings
+from snsearch.study.search.turns import Turns
 from snsearch.study.steps import FULL, Standing, is_informed, is_used_up, next_step, parents_of, step_seed
 from snsearch.training import Work
 from snsearch.units import format_stages
@@ -22,10 +24,19 @@ class Exploration:
         self._trainings, self._lengths, self._effort = trainings, lengths, effort
         self._ended = "the effort is spent"
         self._in_vain = 0  # draws in a row
+        plan = trainings.plan
+        self._turns = Turns(plan.workers if plan.executor is None else None)
 
     def run(self) -> str:
         """Spends the effort; returns why it ended."""
-        self._trainings.do(self._works())
+        try:
+            self._trainings.do(self._works())
+        except EndNow:
+            raise
+        except KeyboardInterrupt:
+            self._turns.count_all()
+            raise
+        self._turns.count_all()
         return self._ended
 
     def _works(self) -> Iterator[Work | None]:
@@ -33,13 +44,19 @@ class Exploration:
         trainings = self._trainings
         of_surrogate = trainings.plan.settings.sampler == "surrogate"
         while True:
+            while self._turns.full:
+                if not self._turns.count():
+                    yield None
             if trainings.clock.late(FOR_SEARCH):
                 self._ended = self._out_of_time()
                 return
             work = self._chosen() if of_surrogate else self._drawn()
-            if work is None and not trainings.going:
+            if work is not None:
+                yield self._turns.put(work)
+            elif not trainings.going:
                 return
-            yield work
+            elif not self._turns.count():
+                yield None
 
     # A network that the surrogate chooses.
 

@@ -65,8 +65,9 @@ class Pilot:
         trainings.study.settle_lengths(lengths)
         trainings.observer.said(f"{lengths.describe()}; {self._duration(lengths, results)}")
         clock.restart()  # keeping them counts them again
-        for network, result in self._found.items():
-            trainings.keep(network, result)
+        for network in self._networks:
+            if network in self._found:
+                trainings.keep(network, self._found[network])
         for network, failed in self._failed.items():
             trainings.fail(network, failed)
         return lengths
