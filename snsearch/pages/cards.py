@@ -27,7 +27,7 @@ def verdict_section(view: View) -> Section:
     else:
         lines = tuple(verdict.lines())
         if command and several and not verdict.separated:
-            further = f"{verdict.headline} To narrow the intervals, run this next; or take one of these {several}."
+            further = f"{verdict.headline} {verdict.purpose}, run this next; or take one of these {several}."
             lines = (further.strip(), *(line for line in lines if line != verdict.headline))
     return Section(
         name="verdict",
@@ -62,7 +62,7 @@ def _choices(view: View) -> Iterator[tuple[str, CandidateRow, str]]:
         return
     tied_with = verdict.tied_with()
     note = f"tied with {', '.join(f'#{one.trial}' for one in tied_with)}" if tied_with else ""
-    fastest = verdict.cheapest_tied
+    fastest = verdict.cheaper_tied
     fast = "Fastest" if view.unit == "ms" else "Cheapest"
     if fastest is not None:
         low, high = (-end for end in reversed(fastest.interval_points))

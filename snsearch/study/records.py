@@ -93,7 +93,7 @@ class Settings:
         if any(line.startswith("budget ") and not line.startswith("budget name") for line in lines):
             lines = [line for line in lines if not line.startswith("budget name")]  # it follows from the bounds
         lines = [f"{_option_of(line)}: {line}" for line in lines]
-        return lines if self.data_fingerprint == other.data_fingerprint else [*lines, images_changed()]
+        return lines if self.data_fingerprint == other.data_fingerprint else [*lines, f"--data: {images_changed()}"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,6 +166,7 @@ class StudyRecord:
     attachments: Mapping[Attachment, tuple[dict[str, Any], ...]]  # JSON records that other wings keep in the study
     lengths: Lengths | None = None  # of trainings; None before the pilot is over
     noise: float | None = None  # standard deviation of one full training, as the search found it
+    lacking: tuple[str, ...] = ()  # group counts of the published designs that the search did not come to
     url: str = field(default="", repr=False, compare=False)  # of the storage that it was read from
 
     def __repr__(self) -> str:

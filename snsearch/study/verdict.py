@@ -67,12 +67,13 @@ class Verdict:
     most_accurate: Choice
     chance: float | None  # the test error of always answering the most frequent class; None where it is not known
     separated: bool  # whether the pick learnt, and differs from every other finalist by more than the margin
-    decided: bool  # whether it differs by more, or is shown equal within the margin
+    decided: bool  # whether it differs by more, or is shown equal within the margin, by two seeds at least
     margin_points: float
     longer: int | None  # images of a longer full training; None where none can be longer
     unit: str  # of the cost
     test_images: int
     images_points: float  # half of the interval of a difference that the test images alone would leave, at most
+    lacking: tuple[str, ...]  # group counts of the published designs that the search did not come to
     extrapolated: tuple[int, ...]  # finalists whose cost lies outside of what its profile was judged on
 
     @property
@@ -87,6 +88,7 @@ class Verdict:
             **choices,
             "against": [self._comparison(one) for one in self.against],
             "others": [self._comparison(one) for one in self.others],
+            "not_compared": [f"g={groups}" for groups in self.lacking],
             "chance": self.chance,
             "separated": self.separated,
             "decided": self.decided and not self.is_guess,
@@ -133,7 +135,7 @@ class Verdict:
                 f"The lowest error has {self.described(self.most_accurate)}; the pick is no worse than it but for "
                 f"{self.margin_points:g} points, and costs less."
             )
-        if (tied := self.cheapest_tied) is not None:
+        if (tied := self.cheaper_tied) is not None:
             low, high = tied.interval_points
             cheaper = "Faster" if self.unit == "ms" else "Cheaper"
             yield (
@@ -144,18 +146,30 @@ class Verdict:
         if self.extrapolated:
             names = ", ".join(f"#{number}" for number in self.extrapolated)
             yield f"Outside of what its profile was judged on: the predicted latency of {names}."
-        if not self.decided:
+        if self._open:
             yield f"The pick is {self._what_is_open}. {self._what_narrows}"
         if pick.seeds == 1:
-            yield "With one seed, the noise of trainings in these intervals is the search's estimate."
+            yield "One seed does not decide: the noise of trainings in these intervals is the search's estimate."
+        if self.lacking:
+            names = ", ".join(f"g={groups}" for groups in self.lacking)
+            yield f"The search was cut short: the published designs for {names} are not compared."
 
     @property
     def headline(self) -> str:
         """What is still open, in a few words; empty where all is decided."""
+        if self.lacking:
+            return "The search was cut short."
         if self.decided:
             return ""
         tied = any(self._is_tied(one) for one in self._open)
         return "The best are not told apart yet." if tied else "How far the best are apart is open yet."
+
+    @property
+    def purpose(self) -> str:
+        """What the next command is for."""
+        if self.lacking or not self.pick.full:
+            return "To go on"
+        return "To narrow the intervals" if self._seeds_narrow else "For more networks and seeds"
 
     @property
     def _what_is_open(self) -> str:
@@ -168,12 +182,16 @@ class Verdict:
 
     @property
     def _what_narrows(self) -> str:
-        if self.images_points <= self.margin_points:
+        if self._seeds_narrow:
             return "More seeds narrow the intervals."
         return (
             f"{self.test_images:,} test images alone leave ± {self.images_points:.1f} points, however many seeds "
             "there are; only more test images narrow that."
         )
+
+    @property
+    def _seeds_narrow(self) -> bool:
+        return self.images_points <= self.margin_points
 
     @property
     def is_guess(self) -> bool:
@@ -192,10 +210,16 @@ class Verdict:
         return f"not told apart from guessing, which errs on {self.chance:.1%}; {advice}"
 
     @property
-    def cheapest_tied(self) -> Comparison | None:
-        """The pick beside the cheapest finalist that is not told apart from it; None if that is the pick itself."""
+    def cheaper_tied(self) -> Comparison | None:
+        """The pick beside a cheaper finalist that is not told apart from it; None without any.
+
+        The cheapest of those that seem to be worse by the margin at most; where none does, the most accurate.
+        """
         cheaper = [one for one in (*self.against, *self.others) if one.cost_ratio > 1 and self._is_tied(one)]
-        return max(cheaper, key=lambda one: one.cost_ratio, default=None)
+        near = [one for one in cheaper if -one.difference_points <= self.margin_points]
+        if near:
+            return max(near, key=lambda one: one.cost_ratio)
+        return max(cheaper, key=lambda one: one.difference_points, default=None)
 
     def tied_with(self) -> tuple[Comparison, ...]:
         """The pick beside every other finalist that is not told apart from it."""
@@ -296,13 +320,14 @@ def verdict_of(study: StudyRecord, margin: float | None = None) -> Verdict | Non
         others=tuple(comparison(number, f"#{number}") for number in others),
         most_accurate=choice(best),
         chance=None if lengths is None else lengths.guessing,
-        separated=all(found.beyond(share) for found in apart.values()),
-        decided=all(found.beyond(share) or found.within(share) for found in apart.values()),
+        separated=len(seeds) > 1 and all(found.beyond(share) for found in apart.values()),
+        decided=len(seeds) > 1 and all(found.beyond(share) or found.within(share) for found in apart.values()),
         margin_points=margin,
         longer=None if lengths is None else lengths.longer,
         unit=unit_of(study.settings.cost_axis),
         test_images=min(result.test_images for result in finals[pick]),
         images_points=100 * max((one.of_images for one in apart.values()), default=0.0),
+        lacking=study.lacking,
         extrapolated=tuple(n for n in finals if extrapolated(study.settings, costs[n])),
     )
     return replace(found, separated=found.separated and not found.is_guess)
@@ -349,6 +374,8 @@ def next_command(study: StudyRecord, verdict: Verdict | None) -> str | None:
             words = _with(words, "--full-images", str(verdict.longer))
             name = study.name.removesuffix(f"-{study.lengths.images}")
             words = _with(words, "--study", f"{name}-{verdict.longer}")
+        elif verdict.lacking:
+            pass  # the same command goes on
         elif verdict.decided or not (words := _with_effort(words, _seeds_of(study, verdict))):
             return None
     if "--time-limit" in words:

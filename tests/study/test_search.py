@@ -427,6 +427,7 @@ def test_a_time_limit_ends_the_search_and_its_finalists(tmp_path: Path) -> None:
     assert "g=3" in ended, "the pilot's networks are the first and the last of the published ones"
     record = setup.study()
     assert len(record.trials) == 2, "the pilot's networks"
+    assert record.lacking == ("2", "3", "4")
     assert {result.share for trial in record.trials for result in trial.finals} == {0.5}, "cut alike"
     found = verdict_of(record)
     assert found is not None
@@ -436,6 +437,9 @@ def test_a_time_limit_ends_the_search_and_its_finalists(tmp_path: Path) -> None:
     found = verdict_of(record)
     assert found is not None
     assert found.pick.full, "the same command without a limit trains on what was cut"
+    assert [trial.number for trial in record.trials][:2] == [0, 1], "what was cut goes on under its number"
+    assert {trial.status for trial in record.trials[:2]} <= {"complete", "stopped"}
+    assert record.lacking == ()
     compared = [found.pick, *found.against, *found.others]
     assert len({one.key for one in compared}) == len(record.finals) >= 2, "each network once"
     assert {result.share for results in record.finals.values() for result in results} == {1.0}

@@ -261,8 +261,37 @@ def test_the_document_has_latencies_only_where_the_cost_is_one(setup: Setup) -> 
     assert document["against"][0]["latency_ratio"] == 2.0
     assert set(document) == {
         *("pick", "against", "others", "fastest_equal", "most_accurate", "separated", "decided", "margin_points"),
-        *("chance", "next"),
+        *("chance", "not_compared", "next"),
     }
+
+
+def test_one_seed_decides_nothing(setup: Setup) -> None:
+    record = study(setup, (0.40, 10.0, True), (0.30, 20.0, False), seeds=1, command=("snsearch", "search"))
+    found = verdict(record)
+    assert (found.separated, found.decided) == (False, False)
+    assert "One seed does not decide: " in " ".join(found.lines())
+    assert next_command(record, found) == "snsearch search"
+
+
+def test_a_search_that_was_cut_before_it_came_to_a_published_design_says_so(setup: Setup) -> None:
+    command = ("snsearch", "search", "--time-limit", "1min")
+    record = replace(study(setup, (0.40, 10.0, True), (0.30, 20.0, False), command=command), lacking=("2", "3"))
+    found = verdict(record)
+    assert found.decided
+    assert [*found.lines()][-1] == ("The search was cut short: the published designs for g=2, g=3 are not compared.")
+    further = next_command(record, found)
+    assert further == "snsearch search"
+    assert found.document(further)["not_compared"] == ["g=2", "g=3"]
+
+
+def test_the_faster_one_to_look_at_is_not_much_worse(setup: Setup) -> None:
+    found = verdict(study(setup, (0.300, 20.0, True), (0.330, 5.0, False), (0.304, 10.0, False)))
+    unsure = [replace(one, interval_points=(-9.0, 9.0)) for one in (*found.against, *found.others) if one.trial != 0]
+    wide = replace(found, others=tuple(unsure))
+    assert wide.cheaper_tied is not None
+    assert wide.cheaper_tied.trial == 2
+    [worse] = [one for one in unsure if one.trial == 1]
+    assert replace(wide, others=(worse,)).cheaper_tied == worse, "there is no other"
 
 
 def test_no_disagreement_on_few_images_is_no_certainty() -> None:

@@ -12,7 +12,6 @@ from snsearch.study.search.trainings import FOR_SEARCH, Trainings
 from snsearch.study.search.turns import Turns
 from snsearch.study.steps import FULL, Standing, is_informed, is_used_up, next_step, parents_of, step_seed
 from snsearch.training import Work
-from snsearch.units import format_stages
 
 _IN_VAIN = 200  # draws in a row that propose nothing to train
 
@@ -124,10 +123,7 @@ class Exploration:
         return f"all {self._trainings.plan.candidates.count} networks of the space are trained"
 
     def _out_of_time(self) -> str:
-        ledger = self._trainings.ledger
-        current = ledger.current()
-        lacking = [network for network in ledger.networks.published if network not in current]
-        if not lacking:
+        groups = ", ".join(f"g={groups}" for groups in self._trainings.ledger.lacking())
+        if not groups:
             return "the time limit leaves no room for more"
-        groups = ", ".join(f"g={format_stages(ledger.architecture(network).groups)}" for network in lacking)
         return f"the time limit leaves no room for more; not compared with the published designs for {groups}"

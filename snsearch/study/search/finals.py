@@ -49,8 +49,9 @@ class Finals:
         total = seeds * len(finalists)
         if until <= 0 or not any(to_do.values()):
             return
+        length = "in full" if until >= FULL else f"to {until:.0%} of the full length"
         trainings.observer.training(
-            f"{len(finalists)} finalists, trained in full by up to {seeds} seeds that did not choose them",
+            f"{len(finalists)} finalists, trained {length} by up to {seeds} seeds that did not choose them",
             total - sum(map(len, to_do.values())),
             total,
             trainings.heard,

@@ -18,6 +18,7 @@ from snsearch.study.steps import Standing
 from snsearch.study.storage import Study
 from snsearch.study.thinning import thinned
 from snsearch.training import ProxyResult
+from snsearch.units import format_stages
 
 Errors = Sequence[tuple[float, float]]  # shares of the full training, and the errors there
 
@@ -241,10 +242,16 @@ class Ledger:
         self.study.fail(record.number, "failed", reason, "memory" if short_of_memory else None)
         return self._reread(record.number)
 
-    def leave(self) -> None:
-        """Ends the trials of networks of which nothing more is trained."""
+    def lacking(self) -> list[str]:
+        """The group counts of the published designs that were not begun."""
+        missing = [network for network in self.networks.published if network not in self._current]
+        return [format_stages(self.architecture(network).groups) for network in missing]
+
+    def leave(self, but: Sequence[int] = ()) -> None:
+        """Ends the trials of networks of which nothing more is trained; finalists that were cut may go on."""
+        cut = {self._current[network].number for network in but}
         for record in self.records:
-            if record.status != "running":
+            if record.status != "running" or record.number in cut:
                 continue
             if record.proxy is None:
                 self.study.fail(record.number, "left out", "the search ended as it began this")

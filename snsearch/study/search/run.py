@@ -79,9 +79,10 @@ def _search(trainings: Trainings) -> str:
             return pilot.no_room()
     effort = plan.effort.settled(plan.trials, lengths.short)
     reason = Exploration(trainings, lengths, effort).run()
+    study.note_lacking(ledger.lacking())
     finals = Finals(trainings, lengths)
     finalists = finals.settled()
-    ledger.leave()
+    ledger.leave(but=finalists)
     if plan.settings.sampler == "surrogate" or len(finalists) > 1:
         finals.compare(finalists, effort.seeds)
     return reason

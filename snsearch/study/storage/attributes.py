@@ -78,6 +78,12 @@ def refills_in(study: optuna.Study) -> tuple[Refill, ...]:
     return decode(tuple[Refill, ...], stored, "the study's refills", error=StudyError)
 
 
+def lacking_in(study: optuna.Study) -> tuple[str, ...]:
+    """The group counts of the published designs that a search did not come to. Raises StudyError."""
+    stored = study.user_attrs.get("lacking", [])
+    return decode(tuple[str, ...], stored, "the study's lacking", error=StudyError)
+
+
 def noise_in(study: optuna.Study) -> float | None:
     """The noise of a full training, as a search found it. Raises StudyError."""
     stored = study.user_attrs.get("noise")

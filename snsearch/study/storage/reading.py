@@ -10,7 +10,15 @@ import optuna
 
 from snsearch.errors import MissingStudyError, StudyError
 from snsearch.study.records import Attachment, Settings, StudyRecord
-from snsearch.study.storage.attributes import attached, lengths_in, noise_in, records_of, runs_of, settings_in
+from snsearch.study.storage.attributes import (
+    attached,
+    lacking_in,
+    lengths_in,
+    noise_in,
+    records_of,
+    runs_of,
+    settings_in,
+)
 from snsearch.study.storage.opening import open_storage, uncollected
 
 
@@ -37,6 +45,7 @@ def read_study(url: str, name: str | None = None) -> StudyRecord:
             trials=records_of(study),
             lengths=lengths_in(study),
             noise=noise_in(study),
+            lacking=lacking_in(study),
             attachments={kind: attached(study, kind) for kind in get_args(Attachment)},
             url=url,
         )

@@ -132,6 +132,10 @@ class Study:
         """Keeps the noise of a full training."""
         self._study.set_user_attr("noise", noise)
 
+    def note_lacking(self, groups: Sequence[str]) -> None:
+        """Keeps the group counts of the published designs that the search did not come to."""
+        self._study.set_user_attr("lacking", list(groups))
+
     def ask(self, parameters: Sequence[Parameter]) -> tuple[int, dict[str, Any]]:
         """The number and the parameters' values of a new trial that the sampler chooses."""
         trial = self._study.ask()
