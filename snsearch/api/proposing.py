@@ -31,7 +31,8 @@ def design_sampler(
     network's error; a second one is optional, and what the sampler weighs against the error then is `objective`.
 
     Args:
-        budget: MFLOPs, a bundled name, the path of a TOML file, or a record.
+        budget: MFLOPs at 224x224 with 1,000 classes, a bundled name, the path of a TOML file, or a record; the last
+            three may have another input.
         space: a bundled name, the path of a TOML file, or a record.
         objective: "latency", "params", "peak-memory" or "counted".
         profile: that predicts the latency.

@@ -152,7 +152,7 @@ class Verdict:
             yield "One seed does not decide: the noise of trainings in these intervals is the search's estimate."
         if self.lacking:
             names = ", ".join(f"g={groups}" for groups in self.lacking)
-            yield f"The search was cut short: the published designs for {names} are not compared."
+            yield f"The published designs for {names} are not compared."
 
     @property
     def headline(self) -> str:

@@ -278,7 +278,8 @@ def test_a_search_that_was_cut_before_it_came_to_a_published_design_says_so(setu
     record = replace(study(setup, (0.40, 10.0, True), (0.30, 20.0, False), command=command), lacking=("2", "3"))
     found = verdict(record)
     assert found.decided
-    assert [*found.lines()][-1] == ("The search was cut short: the published designs for g=2, g=3 are not compared.")
+    assert found.headline == next(found.lines()) == "The search was cut short."
+    assert [*found.lines()][-1] == "The published designs for g=2, g=3 are not compared."
     further = next_command(record, found)
     assert further == "snsearch search"
     assert found.document(further)["not_compared"] == ["g=2", "g=3"]
