@@ -38,6 +38,14 @@ def _gone(numbers: list[int], seconds: float = 10.0) -> bool:
     return True
 
 
+def started(enclosure: Enclosure) -> list[int]:
+    """The processes of an enclosure once those of SLEEPS are there: one that begins a program has no words yet."""
+    deadline = time.monotonic() + 60
+    while len(numbers := enclosure.processes()) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return numbers
+
+
 def _registrations() -> set[str]:
     """This process's names in the host's table of binary formats."""
     words = "mount -t tmpfs none /run && mkdir /run/b && mount -t binfmt_misc none /run/b && ls /run/b"
@@ -53,7 +61,7 @@ def test_an_enclosure_leaves_nothing_behind(own_users: bool) -> None:
         pytest.skip(f"not on this kernel: {reason}")
     mounts = Path("/proc/mounts").read_text()
     with Enclosure(SLEEPS, {}, own_network=True, own_users=own_users) as enclosure:
-        numbers = enclosure.processes()
+        numbers = started(enclosure)
         assert len(numbers) == 3
         assert enclosure.run(["uname", "-m"]).stdout == "aarch64\n"
         assert Path("/proc/mounts").read_text() == mounts, "mounts are the enclosure's own"
@@ -65,9 +73,10 @@ def test_an_enclosure_leaves_nothing_behind(own_users: bool) -> None:
 def test_an_enclosure_ends_with_the_tests_even_if_they_are_killed(kind: bool, tmp_path: Path) -> None:
     script = (
         "import sys, time\n"
+        "from tests.device.test_enclosures import started\n"
         "from tests.enclosures import Enclosure\n"
         f"one = Enclosure({SLEEPS!r}, {{}}, own_network=True, own_users={kind})\n"
-        "print(*one.processes(), flush=True)\n"
+        "print(*started(one), flush=True)\n"
         "time.sleep(1000)\n"
     )
     root = Path(__file__).parents[2]
@@ -81,8 +90,8 @@ def test_an_enclosure_ends_with_the_tests_even_if_they_are_killed(kind: bool, tm
     ) as tests:
         assert tests.stdout is not None
         numbers = [int(word) for word in tests.stdout.readline().split()]
-        assert len(numbers) == 3
         os.kill(tests.pid, signal.SIGKILL)
+    assert len(numbers) == 3
     assert _gone(numbers)
 
 
