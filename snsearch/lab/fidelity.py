@@ -204,7 +204,7 @@ class _Judge:
     def _row(
         self, proxy: str, scores: Array, curves: list[list[Curve]], *, seeds: int = 1, default: bool = False
     ) -> Fidelity:
-        """Trainings by their (seeds, members) scores; one use takes so many seeds."""
+        """The row of a trained proxy, from its (seeds, members) scores. One use of it trains with `seeds` seeds."""
         how = agreement(scores, self.errors)
         row = self._judged(proxy, "training", how, _seconds(curves) * seeds, _images(curves))
         return replace(row, seeds=seeds, default=default)

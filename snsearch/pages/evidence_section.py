@@ -12,7 +12,7 @@ from snsearch.network import OpGraph, count_conventions
 from snsearch.pages.device_log import log_charts
 from snsearch.pages.sections import Chart, Facts, Section, Spec
 from snsearch.pages.view import View
-from snsearch.study import errors_by_share, first_long_enough
+from snsearch.study import errors_that_tell
 from snsearch.tables import Column, Table
 from snsearch.units import format_mflops
 
@@ -57,10 +57,9 @@ def _ranking(view: View) -> tuple[str, ...]:
         proxy = row.trial.proxy
         if short is None or proxy is None or len(proxy.curve) < 2:
             continue
-        points = errors_by_share(proxy)
-        near = first_long_enough(points, short)
-        if near is not None and near < max(points):
-            pairs.append((points[near], proxy.error))
+        (_, early), *further = errors_that_tell(proxy, short)
+        if further:
+            pairs.append((early, proxy.error))
     if short is None or len(pairs) < 4 or any(len(set(errors)) < 2 for errors in zip(*pairs, strict=True)):
         return ()
     tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)

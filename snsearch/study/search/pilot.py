@@ -75,7 +75,7 @@ class Pilot:
     def _duration(self, lengths: Lengths, results: Sequence[ProxyResult]) -> str:
         """How long a full training takes here, and the whole search."""
         plan = self._trainings.plan
-        seconds = fmean(result.seconds / result.share for result in results)
+        seconds = self._trainings.clock.round(1)
         effort = plan.effort.settled(plan.trials, lengths.short)
         work = effort.at_most - sum(result.share for result in results)
         whole = format_duration(work * seconds / plan.workers)
